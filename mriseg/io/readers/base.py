@@ -1,0 +1,109 @@
+"""What a reader gives: cases, each a name, a patient and a way to load its arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from mriseg.core.volume import Geometry
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A case's arrays, in the source's own axes.
+
+    Attributes:
+        images: modality name -> [i, j, k] raw intensities, all of ``geometry.shape``, all finite.
+        labels: [i, j, k] uint8 canonical label values, or None without a segmentation.
+        geometry: of the images (a segmentation's own affine is never used).
+        notices: what was accepted although it is odd, one sentence each.
+    """
+
+    images: Mapping[str, Array]
+    labels: Array | None
+    geometry: Geometry
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan session of one patient, found but not read yet.
+
+    Attributes:
+        name: unique in its source; a folder or file name.
+        patient: cases of one patient share it, so that a split never parts them.
+        sources: modality name (or "seg") -> the files it is read from, in order.
+        load: reads the files; raises CaseError with what is wrong, in one sentence.
+    """
+
+    name: str
+    patient: str
+    sources: Mapping[str, tuple[Path, ...]]
+    load: Callable[[], Loaded] = field(repr=False, compare=False)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities that files were found for, in the source's order."""
+        return tuple(name for name in self.sources if name != SEGMENTATION)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a segmentation was found."""
+        return SEGMENTATION in self.sources
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every source file, once, in order."""
+        return tuple(dict.fromkeys(path for paths in self.sources.values() for path in paths))
+
+
+SEGMENTATION = "seg"
+
+
+@dataclass(frozen=True)
+class ReaderOptions:
+    """What a user can tell a reader that the files do not.
+
+    Attributes:
+        channels: names of the channels, in order, for layouts whose files do not name them.
+    """
+
+    channels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a reader found under a folder.
+
+    Attributes:
+        cases: sorted by name, names unique.
+        regions: name -> label values; the first is the layout's default target.
+        labels: label value -> its name, where known.
+        skipped: (name, reason) of what looked like a case and is none.
+    """
+
+    cases: tuple[Case, ...]
+    regions: Mapping[str, tuple[int, ...]]
+    labels: Mapping[int, str]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+class Reader(Protocol):
+    """A data layout. An object with this shape is registered in ``READERS``."""
+
+    name: str
+    summary: str
+
+    def matches(self, root: Path) -> bool:
+        """Whether the folder ``root`` looks like this layout; cheap, reads no volume."""
+        ...
+
+    def find(self, root: Path, options: ReaderOptions) -> Found:
+        """The cases under ``root``. Raises InputError when there are none."""
+        ...
