@@ -1,0 +1,108 @@
+"""Fixtures for all tests: where the real scans are, one thread a process, hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+# Before torch and OpenBLAS are first imported: tests run in several processes at once, and
+# threads that fight over the cores make every one of them slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import hypothesis
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=30)
+# The same examples every time: a red build must be red for whoever repeats it.
+hypothesis.settings.register_profile(
+    "ci", deadline=None, max_examples=30, derandomize=True, print_blob=True
+)
+hypothesis.settings.load_profile("ci" if CI else "dev")
+
+
+def _data_root() -> Path:
+    """The folder of real scans, whether or not it exists."""
+    named = os.environ.get("MRISEG_DATA")
+    return Path(named) if named else ROOT.parent / "shared" / "data"
+
+
+def _folder(*parts: str) -> Path:
+    folder = _data_root().joinpath(*parts)
+    if not folder.is_dir():
+        pytest.skip(f"no real scans at {folder}; set MRISEG_DATA to the folder that holds them")
+    return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, a test on real scans that is skipped although they are there has failed."""
+    report = yield
+    if CI and report.skipped and not hasattr(report, "wasxfail") and _data_root().is_dir():
+        marker = item.get_closest_marker("realdata")
+        if marker is not None:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} was skipped although {_data_root()} exists: {reason}"
+    return report
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that every test gets anew, from one seed."""
+    return np.random.default_rng(20151102)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real scans: $MRISEG_DATA, or shared/data beside the checkout."""
+    return _folder()
+
+
+@pytest.fixture(scope="session")
+def brats_dir() -> Path:
+    """Five BraTS cases of 2017, 2019 and 2023."""
+    return _folder("brats")
+
+
+@pytest.fixture(scope="session")
+def brats_unlabelled_dir() -> Path:
+    """One BraTS case without a segmentation."""
+    return _folder("brats-unlabelled")
+
+
+@pytest.fixture(scope="session")
+def brats_two_modalities_dir() -> Path:
+    """One BraTS2013 case of FLAIR and T1c only."""
+    return _folder("brats-two-modalities")
+
+
+@pytest.fixture(scope="session")
+def lgg_dir() -> Path:
+    """The ``kaggle_3m`` folder of LGG patients."""
+    return _folder("lgg", "kaggle_3m")
+
+
+@pytest.fixture(scope="session")
+def hippocampus_dir() -> Path:
+    """``images/`` and ``labels/`` of the MSD hippocampus task."""
+    return _folder("hippocampus")
+
+
+@pytest.fixture(scope="session")
+def ms_dir() -> Path:
+    """Two patients with MS lesions."""
+    return _folder("ms-lesions")
+
+
+@pytest.fixture(scope="session")
+def oddities_dir() -> Path:
+    """Real files that went wrong somewhere."""
+    return _folder("oddities")
