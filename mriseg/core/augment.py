@@ -1,0 +1,156 @@
+"""Augmentation by batch, on the device: first draw what will be done, then do it.
+
+``draw`` is all the randomness, on the CPU and small; ``apply`` is a pure function of what was
+drawn, and runs where the batch is. Images are z-scored with 0 outside the brain, and stay so.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from mriseg.core.config import AugmentConfig
+
+_ELASTIC_GRID = 6
+_BIAS_GRID = 4
+_BLUR = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is done to each slice of a batch; small CPU tensors.
+
+    Attributes:
+        matrix: [b, 2, 3] from output to input coordinates, as `torch.nn.functional.affine_grid`.
+        elastic: [b, 2, g, g] displacements at coarse points, in the same coordinates.
+        gamma: [b, c] exponents; 1 leaves a channel as it is.
+        contrast: [b, c] factors.
+        brightness: [b, c] offsets, in standard deviations.
+        noise: [b] standard deviations of Gaussian noise.
+        noise_seed: of the noise field.
+        blur: [b] how far towards the blurred slice, 0 to 1.
+        bias: [b, 1, g, g] logarithm of a smooth multiplicative field.
+        keep: [b, c] 0 where a modality is dropped, else 1.
+    """
+
+    matrix: Tensor
+    elastic: Tensor
+    gamma: Tensor
+    contrast: Tensor
+    brightness: Tensor
+    noise: Tensor
+    noise_seed: int
+    blur: Tensor
+    bias: Tensor
+    keep: Tensor
+
+    def to(self, device: torch.device) -> Drawn:
+        """The same on ``device``."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Drawn(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
+
+
+def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int) -> Drawn:
+    """Draw the augmentation of ``batch`` slices with ``channels`` modalities."""
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator) * 2 - 1
+
+    def happens(probability: float, *shape: int) -> Tensor:
+        return (torch.rand(shape, generator=generator) < probability).float()
+
+    on = happens(config.affine, batch)
+    angle = uniform(batch) * on * math.radians(config.rotation)
+    scale = 1 + uniform(batch) * on * config.scale
+    shear = uniform(batch) * on * config.shear
+    shift = uniform(batch, 2) * on[:, None] * config.shift * 2
+    mirror = 1 - 2 * happens(config.flip, batch)
+    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
+    rows = [
+        torch.stack([mirror * cos, -sin + shear, shift[:, 0]], dim=1),
+        torch.stack([mirror * sin, cos, shift[:, 1]], dim=1),
+    ]
+    bent = happens(config.elastic, batch)[:, None, None, None]
+    grid = torch.randn((batch, 2, _ELASTIC_GRID, _ELASTIC_GRID), generator=generator)
+    contrast_on = happens(config.contrast, batch, channels)
+    field = torch.randn((batch, 1, _BIAS_GRID, _BIAS_GRID), generator=generator)
+    # One modality at most is dropped, and never the only one.
+    keep = torch.ones(batch, channels)
+    if channels > 1:
+        which = torch.randint(channels, (batch,), generator=generator)
+        keep[torch.arange(batch), which] -= happens(config.drop_modality, batch)
+    return Drawn(
+        matrix=torch.stack(rows, dim=1),
+        elastic=grid * bent * config.elastic_strength * 2,
+        gamma=torch.exp(uniform(batch, channels) * happens(config.gamma, batch, channels) * 0.4),
+        contrast=1 + uniform(batch, channels) * contrast_on * 0.25,
+        brightness=uniform(batch, channels) * contrast_on * 0.25,
+        noise=torch.rand(batch, generator=generator) * happens(config.noise, batch) * 0.15,
+        noise_seed=int(torch.randint(2**31, (1,), generator=generator)),
+        blur=torch.rand(batch, generator=generator) * happens(config.blur, batch),
+        bias=field * happens(config.bias, batch)[:, None, None, None] * 0.15,
+        keep=keep,
+    )
+
+
+def apply(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Do what was drawn to a batch.
+
+    Args:
+        drawn: from `draw`, for this batch's size and channels.
+        image: [b, c, h, w] float, 0 outside the brain.
+        mask: [b, r, h, w] of 0 and 1.
+
+    Returns:
+        The image and the mask, new tensors of the same shapes and types. Image and mask move
+        together: the image by bilinear, the mask by nearest interpolation.
+    """
+    drawn = drawn.to(image.device)
+    image, mask = _move(drawn, image, mask)
+    brain = (image != 0).any(dim=1, keepdim=True)
+    image = _intensities(drawn, image)
+    return image * brain, mask
+
+
+def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    h, w = image.shape[-2:]
+    # Rotate in pixels, not in the grid's unit square, or a slice that is not square would shear.
+    aspect = torch.tensor([[1, h / w, 1], [w / h, 1, 1]], device=image.device)
+    grid = F.affine_grid(drawn.matrix * aspect, [len(image), 1, h, w], align_corners=False)
+    bend = F.interpolate(drawn.elastic, (h, w), mode="bilinear", align_corners=False)
+    grid = grid + bend.permute(0, 2, 3, 1)
+    moved = F.grid_sample(image, grid, mode="bilinear", align_corners=False)
+    masks = F.grid_sample(mask.float(), grid, mode="nearest", align_corners=False)
+    return moved, masks.to(mask.dtype)
+
+
+def _intensities(drawn: Drawn, image: Tensor) -> Tensor:
+    per_channel = (slice(None), slice(None), None, None)
+    # Gamma needs a range: that of each channel of each slice.
+    low, high = image.amin((2, 3), keepdim=True), image.amax((2, 3), keepdim=True)
+    span = (high - low).clamp_min(1e-6)
+    image = ((image - low) / span).clamp(0, 1) ** drawn.gamma[per_channel] * span + low
+    image = image * drawn.contrast[per_channel] + drawn.brightness[per_channel]
+    field = F.interpolate(drawn.bias, image.shape[-2:], mode="bilinear", align_corners=False)
+    image = image * torch.exp(field)
+    if bool(drawn.blur.any()):
+        image = image + drawn.blur[:, None, None, None] * (_blurred(image) - image)
+    if bool(drawn.noise.any()):
+        # Drawn on the CPU from its own seed, so that every device adds the same noise.
+        generator = torch.Generator().manual_seed(drawn.noise_seed)
+        noise = torch.randn(image.shape, generator=generator).to(image.device)
+        image = image + noise * drawn.noise[:, None, None, None]
+    return image * drawn.keep[per_channel]
+
+
+def _blurred(image: Tensor) -> Tensor:
+    channels = image.shape[1]
+    taps = _BLUR.to(image)
+    row = taps.view(1, 1, 1, 5).expand(channels, 1, 1, 5)
+    image = F.conv2d(F.pad(image, (2, 2, 0, 0), mode="replicate"), row, groups=channels)
+    column = taps.view(1, 1, 5, 1).expand(channels, 1, 5, 1)
+    return F.conv2d(F.pad(image, (0, 0, 2, 2), mode="replicate"), column, groups=channels)

@@ -1,0 +1,171 @@
+"""Configurations: frozen, checked when made, unknown keys refused.
+
+``parse`` turns pydantic's list of problems into one ConfigError that names the key, what was
+given and what was expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mriseg.errors import ConfigError
+
+
+class Config(BaseModel):
+    """The base of every configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class AugmentConfig(Config):
+    """How training slices are varied. Every probability is per slice; 0 switches a part off."""
+
+    flip: Fraction = 0.5
+    affine: Fraction = 0.7
+    rotation: Annotated[float, Field(ge=0, le=180)] = 20.0  # degrees, uniform in +-
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.2  # uniform in 1 +- scale
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.06  # of the slice's size, uniform in +-
+    shear: Annotated[float, Field(ge=0, lt=1)] = 0.05  # uniform in +-
+    elastic: Fraction = 0.2
+    elastic_strength: Annotated[float, Field(ge=0, lt=0.5)] = 0.03  # of the slice's size, deviation
+    gamma: Fraction = 0.3
+    contrast: Fraction = 0.4
+    noise: Fraction = 0.2
+    blur: Fraction = 0.15
+    bias: Fraction = 0.3
+    drop_modality: Fraction = 0.0
+
+
+class TransferConfig(Config):
+    """What a transfer keeps fixed."""
+
+    freeze: str = "encoder"
+
+    @model_validator(mode="after")
+    def _known(self) -> TransferConfig:
+        parse_freeze(self.freeze)
+        return self
+
+
+class TrainConfig(Config):
+    """All that decides a training but the data and the machine."""
+
+    modalities: tuple[str, ...] | None = None
+    regions: tuple[str, ...] | None = None
+    width: Annotated[int, Field(ge=8, multiple_of=8)] = 64
+    loss: str = "bce+dice"
+    pos_weight: Positive | Literal["auto"] = "auto"
+    tumour_fraction: Fraction = 0.5
+    slices_per_epoch: Count | None = None
+    batch_size: Count = 10
+    epochs: Count | None = None
+    budget: Positive | None = None  # seconds
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    warmup: Fraction = 0.03  # of the whole training
+    clip: Positive = 12.0  # largest norm of the gradient
+    size: Count | None = None  # side of the training frame; None: what the store's slices need
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    validate_every: Count = 1  # epochs
+    patience: Count = 20  # validations without a better Dice before training stops
+    seed: Annotated[int, Field(ge=0)] = 0
+    missing: Literal["zero", "skip"] = "zero"
+    encoder_weights: str | None = None
+    checkpoint_every: Positive = 600.0  # seconds
+    augment: AugmentConfig = AugmentConfig()
+    transfer: TransferConfig | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if self.epochs is not None and self.budget is not None:
+            raise ValueError("give epochs or a budget, not both: each says when to stop")
+        if self.modalities is not None and not self.modalities:
+            raise ValueError("name at least one modality")
+        if self.modalities and len(set(self.modalities)) != len(self.modalities):
+            raise ValueError(f"modalities holds a name twice: {', '.join(self.modalities)}")
+        return self
+
+
+DEFAULT_EPOCHS = 50
+DEFAULT_MODALITIES = ("T1", "T2", "FLAIR")
+
+C = TypeVar("C", bound=Config)
+
+
+def parse(kind: type[C], values: Mapping[str, Any]) -> C:
+    """``kind`` made of ``values``.
+
+    Raises:
+        ConfigError: a key is unknown or a value does not fit; the message names every one.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_problem(kind, item) for item in error.errors())) from None
+
+
+def _problem(kind: type[Config], item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = list(kind.model_fields)
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"there is no setting {key!r}; {hint}known: {', '.join(known)}"
+    message = item["msg"].removeprefix("Value error, ")
+    if not key:
+        return str(message)
+    return f"{key} = {item['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in "90s", "30m", "1.5h", or "1h30m"; a bare number is minutes.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    rest, total = text.strip().lower(), 0.0
+    if rest.replace(".", "", 1).isdigit():
+        rest += "m"
+    while rest:
+        digits = 0
+        while digits < len(rest) and (rest[digits].isdigit() or rest[digits] == "."):
+            digits += 1
+        unit = _UNITS.get(rest[digits : digits + 1])
+        try:
+            total += float(rest[:digits]) * (unit or float("nan"))
+        except ValueError:
+            total = float("nan")
+        rest = rest[digits + 1 :] if unit else ""
+    if not total > 0:
+        raise ConfigError(f"{text!r} is no duration; write it as 90s, 30m, 1.5h or 1h30m")
+    return total
+
+
+def parse_freeze(text: str) -> tuple[str, int]:
+    """A freeze policy: ``("none" | "encoder" | "all-but-head", K)``.
+
+    "encoder:K" freezes the encoder's first K of 5 blocks; "encoder" all of them.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    kind, _, count = text.partition(":")
+    if kind == "encoder" and (not count or (count.isdigit() and 1 <= int(count) <= 5)):
+        return "encoder", int(count or 5)
+    if kind in ("none", "all-but-head") and not count:
+        return kind, 0
+    raise ConfigError(
+        f"freeze = {text!r}: expected none, encoder, encoder:K with K from 1 to 5, or all-but-head"
+    )

@@ -1,0 +1,97 @@
+"""From a case's raw arrays to what a network reads, in one place for training and prediction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mriseg.core import intensity, volume
+from mriseg.core.intensity import Normalisation
+from mriseg.core.volume import Box, Geometry
+from mriseg.errors import InputError
+
+Array = NDArray[Any]
+
+# A segmentation that marks nearly everything is an inverted or constant mask, not a finding.
+_ALL_ONES = 0.98
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case ready for a network: canonical, normalised and cropped, with the way back.
+
+    Attributes:
+        image: [m, z, y, x] float, z-scored; 0 outside the foreground.
+        modalities: names of the channels.
+        labels: [z, y, x] uint8 label values, or None.
+        geometry: of the source.
+        box: where the arrays lie in the canonical volume.
+        normalisation: of each channel.
+    """
+
+    image: Array
+    modalities: tuple[str, ...]
+    labels: Array | None
+    geometry: Geometry
+    box: Box
+    normalisation: Normalisation
+
+    def channels(self, modalities: tuple[str, ...]) -> NDArray[np.float32]:
+        """The named channels [m, z, y, x]; one that the case lacks is 0, the brain's mean."""
+        out = np.zeros((len(modalities), *self.image.shape[1:]), dtype=np.float32)
+        for i, name in enumerate(modalities):
+            if name in self.modalities:
+                out[i] = self.image[self.modalities.index(name)]
+        return out
+
+    def to_source(self, masks: Array) -> Array:
+        """Arrays [r, z, y, x] on the crop's grid, on the source's own grid [r, i, j, k]."""
+        whole = volume.uncrop(masks, self.box, self.geometry.canonical_shape)
+        return np.stack([volume.uncanonical(mask, self.geometry) for mask in whole])
+
+
+def prepare(images: Mapping[str, Array], labels: Array | None, geometry: Geometry) -> Prepared:
+    """Canonical axes, foreground, z-score over it, and the crop to its box.
+
+    Args:
+        images: modality name -> raw intensities in the source's axes.
+        labels: label values in the source's axes, or None.
+        geometry: of all of them.
+
+    Raises:
+        InputError: the brain is empty, a modality is constant over it, or the segmentation marks
+            everything.
+    """
+    if labels is not None and (labels > 0).mean() > _ALL_ONES:
+        raise InputError("the segmentation marks the whole volume; is it inverted, or an image?")
+    stack = np.stack([volume.canonical(image, geometry) for image in images.values()])
+    mask = intensity.foreground(stack)
+    if not mask.any():
+        raise InputError("the brain is empty: every modality is constant")
+    names = tuple(images)
+    try:
+        norm = intensity.statistics(stack, mask)
+    except InputError as error:
+        raise InputError(f"{error} (channels: {', '.join(names)})") from None
+    # A lesion at the rim of an imperfect brain mask must not be cut off.
+    turned = None if labels is None else volume.canonical(labels, geometry)
+    box = volume.bounding_box(mask if turned is None else mask | (turned > 0))
+    cropped_mask = volume.crop(mask, box)
+    image = intensity.normalise(volume.crop(stack, box), cropped_mask, norm)
+    cropped = None if turned is None else np.ascontiguousarray(volume.crop(turned, box))
+    return Prepared(image, names, cropped, geometry, box, norm)
+
+
+def content_digest(images: Mapping[str, Array]) -> str:
+    """A digest of the voxels of the first modality by name: equal ones are the same scan.
+
+    Of one modality, so that a copy of a scan that lacks another is still recognised.
+    """
+    name = min(images)
+    array = np.ascontiguousarray(images[name], dtype=np.float32)
+    return hashlib.sha256(array.tobytes() + str(array.shape).encode()).hexdigest()

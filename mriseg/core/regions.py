@@ -1,0 +1,58 @@
+"""Regions: the named unions of label values that a network is trained to mark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mriseg.errors import ConfigError
+
+Regions = dict[str, tuple[int, ...]]
+
+
+def parse_regions(text: str, known: Mapping[str, tuple[int, ...]]) -> Regions:
+    """Regions from "WT,TC", "lesion=1", "left=1+2,right=3", in the order given.
+
+    Args:
+        text: names of ``known`` regions, or ``name=label+label``, separated by commas.
+        known: what the data layout names already.
+
+    Raises:
+        ConfigError: a name is neither known nor defined, or is given twice.
+    """
+    found: Regions = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, defined, values = (piece.strip() for piece in part.partition("="))
+        if name in found:
+            raise ConfigError(f"the region {name!r} is named twice in {text!r}")
+        if not defined:
+            if name not in known:
+                raise ConfigError(
+                    f"there is no region {name!r}; known here: {', '.join(known)}. "
+                    f"Define another one by its labels, as in {name}=1+2"
+                )
+            found[name] = tuple(known[name])
+            continue
+        labels = values.split("+")
+        if not all(value.strip().isdigit() and 0 < int(value) < 256 for value in labels):
+            raise ConfigError(f"{part!r}: labels are whole numbers from 1 to 255, as in {name}=1+2")
+        found[name] = tuple(sorted({int(value) for value in labels}))
+    if not found:
+        raise ConfigError("no region was named; name at least one, such as WT")
+    return found
+
+
+def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> NDArray[np.uint8]:
+    """A mask per region.
+
+    Args:
+        labels: integer labels [..., z, y, x].
+        regions: name -> the label values that it unites; its order is the channels'.
+
+    Returns:
+        uint8 0/1 masks [r, ..., z, y, x].
+    """
+    return np.stack([np.isin(labels, values) for values in regions.values()]).astype(np.uint8)

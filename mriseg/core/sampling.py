@@ -1,0 +1,196 @@
+"""Which slices are seen when: a pure function of the index, the configuration, seed and epoch.
+
+Nothing is read here. A plan names slices; the store reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mriseg.core import rng
+from mriseg.core.volume import SliceRef
+from mriseg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CaseEntry:
+    """What is known of a case without reading its slices.
+
+    Attributes:
+        name: the case's name in the store.
+        patient: who it is of.
+        shape: slices, height and width as stored (z, y, x).
+        modalities: those that the case has, in the store's order.
+        foreground: voxels of each region in each slice, [z, r] int64; zeros if not labelled.
+        labelled: whether it has a segmentation.
+        content: a digest of its voxels; equal ones are the same scan.
+    """
+
+    name: str
+    patient: str
+    shape: tuple[int, int, int]
+    modalities: tuple[str, ...]
+    foreground: NDArray[np.int64]
+    labelled: bool
+    content: str = ""
+
+
+@dataclass(frozen=True)
+class VolumeIndex:
+    """The cases of a store, and what their channels and masks mean."""
+
+    cases: tuple[CaseEntry, ...]
+    modalities: tuple[str, ...]
+    regions: dict[str, tuple[int, ...]]
+
+    def __getitem__(self, name: str) -> CaseEntry:
+        for case in self.cases:
+            if case.name == name:
+                return case
+        raise KeyError(name)
+
+    def only(self, names: Iterable[str]) -> VolumeIndex:
+        """The index of the named cases alone."""
+        wanted = set(names)
+        kept = tuple(case for case in self.cases if case.name in wanted)
+        return VolumeIndex(kept, self.modalities, self.regions)
+
+    def positive_share(self, regions: Sequence[str]) -> dict[str, float]:
+        """Per region, its share of the stored voxels of labelled cases (the class imbalance)."""
+        names = list(self.regions)
+        voxels = sum(int(np.prod(case.shape)) for case in self.cases if case.labelled)
+        hits = sum((case.foreground.sum(axis=0) for case in self.cases if case.labelled), 0)
+        return {r: float(np.asarray(hits)[names.index(r)]) / max(voxels, 1) for r in regions}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of the cases for training and for validation; no patient is in both."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+
+
+def patients(cases: Sequence[CaseEntry]) -> list[list[CaseEntry]]:
+    """Cases grouped by patient, in order of first appearance.
+
+    Cases that share a patient's name or whose voxels are the same are one group, so that a scan
+    under two names cannot sit on both sides of a split.
+    """
+    groups: list[tuple[set[str], list[CaseEntry]]] = []
+    for case in cases:
+        keys = {f"patient {case.patient}"} | ({f"content {case.content}"} if case.content else set())
+        hits = [group for group in groups if group[0] & keys]
+        merged = (set(keys).union(*(g[0] for g in hits)), [c for g in hits for c in g[1]] + [case])
+        groups = [group for group in groups if group not in hits] + [merged]
+    return [members for _, members in groups]
+
+
+def split(cases: Sequence[CaseEntry], fraction: float, seed: int) -> Split:
+    """Put about ``fraction`` of the patients aside for validation.
+
+    Patients are ordered by a digest of seed and name, so adding patients does not reshuffle the
+    others. At least one patient is on each side.
+
+    Raises:
+        ConfigError: there are fewer than two patients.
+    """
+    groups = patients(cases)
+    if len(groups) < 2:
+        raise ConfigError(
+            f"a split by patient needs two labelled patients, and there is {len(groups)}; "
+            f"add cases to the store"
+        )
+    ordered = sorted(groups, key=lambda g: rng.derive(seed, "split", min(c.patient for c in g)))
+    held = min(max(round(fraction * len(groups)), 1), len(groups) - 1)
+    validation = sorted(case.name for group in ordered[:held] for case in group)
+    train = sorted(case.name for group in ordered[held:] for case in group)
+    return Split(tuple(train), tuple(validation))
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """The slices of one batch, ordered by case and slice so that a chunk is opened once."""
+
+    refs: tuple[SliceRef, ...]
+
+
+def plan_epoch(
+    index: VolumeIndex,
+    *,
+    regions: Sequence[str],
+    batch_size: int,
+    tumour_fraction: float,
+    slices: int | None,
+    seed: int,
+    epoch: int,
+    rank: int = 0,
+    world: int = 1,
+) -> list[BatchPlan]:
+    """The batches of one epoch.
+
+    Slices with any of ``regions`` and slices without are drawn so that the first make up
+    ``tumour_fraction`` of each epoch. Every slice of a kind comes once before any comes again,
+    across epochs as well (a fresh order each round), so nothing is left out by chance.
+
+    Args:
+        index: the cases to draw from; those without a segmentation are left out.
+        regions: whose voxels make a slice count as positive.
+        batch_size: slices a batch, on each rank.
+        tumour_fraction: share of positive slices, 0 to 1.
+        slices: slices an epoch over all ranks; None: so many that the positive slices come once.
+        seed: of the training.
+        epoch: counted from 0.
+        rank: which of ``world`` processes asks; together they see the epoch once.
+        world: how many processes train.
+
+    Returns:
+        Whole batches only, equally many for each rank.
+
+    Raises:
+        ConfigError: there is nothing to draw.
+    """
+    columns = [list(index.regions).index(region) for region in regions]
+    positive: list[SliceRef] = []
+    negative: list[SliceRef] = []
+    for case in index.cases:
+        if not case.labelled:
+            continue
+        hits = case.foreground[:, columns].any(axis=1)
+        for z, hit in enumerate(hits):
+            (positive if hit else negative).append(SliceRef(case.name, z))
+    if not positive and not negative:
+        raise ConfigError("no labelled case is left to train on; add cases with a segmentation")
+
+    share = tumour_fraction if positive and negative else float(bool(positive))
+    step = batch_size * world
+    if slices is None:
+        slices = round(len(positive) / share) if positive and share else len(negative)
+    count = max(1, round(slices / step)) * step
+    wanted = round(count * share)
+    drawn = _draw(positive, wanted, seed, "positive", epoch)
+    drawn += _draw(negative, count - wanted, seed, "negative", epoch)
+    order = torch.randperm(count, generator=rng.generator(seed, "order", epoch)).tolist()
+    mine = [drawn[i] for i in order][rank::world]
+    return [
+        BatchPlan(tuple(sorted(mine[i : i + batch_size])))
+        for i in range(0, len(mine), batch_size)
+    ]
+
+
+def _draw(refs: list[SliceRef], count: int, seed: int, kind: str, epoch: int) -> list[SliceRef]:
+    """``count`` of ``refs``: a window, moved on each epoch, of an endless run of shuffled rounds."""
+    drawn: list[SliceRef] = []
+    position = epoch * count
+    while len(drawn) < count:
+        turn, offset = divmod(position, len(refs))
+        order = torch.randperm(len(refs), generator=rng.generator(seed, kind, turn))
+        taken = order[offset : offset + count - len(drawn)].tolist()
+        drawn += [refs[i] for i in taken]
+        position += len(taken)
+    return drawn

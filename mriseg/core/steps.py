@@ -1,0 +1,89 @@
+"""The only lines that run or change a model: one training step, one prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+Context = Callable[[], AbstractContextManager[object]]
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    image: Tensor,
+    target: Tensor,
+    *,
+    autocast: Context,
+    clip: float,
+    scaler: torch.amp.GradScaler | None = None,
+) -> Tensor:
+    """One step of descent.
+
+    Args:
+        model: in training mode, on the batch's device.
+        optimizer: over its trainable parameters.
+        loss: (logits, target) -> scalar.
+        image: [b, c, h, w].
+        target: [b, r, h, w] of 0 and 1.
+        autocast: the context in which the network runs; the loss runs outside it, in float32.
+        clip: largest norm of the whole gradient.
+        scaler: for float16, whose small gradients would vanish.
+
+    Returns:
+        The loss, a scalar on the device (reading it would wait for the device). Where it is not
+        finite the gradient is not either, and the caller must stop.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    with autocast():
+        logits = model(image)
+    value = loss(logits.float(), target)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if scaler is None:
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(trained, clip)
+        optimizer.step()
+    else:
+        scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(trained, clip)
+        scaler.step(optimizer)
+        scaler.update()
+    return value.detach()
+
+
+def predict_step(model: nn.Module, image: Tensor, *, autocast: Context, flips: bool) -> Tensor:
+    """Probabilities [b, r, h, w], float32, of slices [b, c, h, w].
+
+    Args:
+        model: in evaluation mode, on the batch's device.
+        image: the slices.
+        autocast: the context in which the network runs.
+        flips: average the logits over the four mirrorings of the slice.
+    """
+    mirrors: list[list[int]] = [[], [3], [2], [2, 3]] if flips else [[]]
+    total: Tensor | None = None
+    with torch.inference_mode(), autocast():
+        for axes in mirrors:
+            logits = model(image.flip(axes) if axes else image)
+            logits = (logits.flip(axes) if axes else logits).float()
+            total = logits if total is None else total + logits
+    assert total is not None
+    return torch.sigmoid(total / len(mirrors))
+
+
+def learning_rate(progress: float, peak: float, warmup: float) -> float:
+    """The rate at ``progress`` (0 to 1) of a training.
+
+    Linear to ``peak`` over the first ``warmup`` of it, then half a cosine down to nought
+    (Loshchilov and Hutter 2017, arXiv 1608.03983, without restarts).
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < warmup:
+        return peak * max(progress / warmup, 0.02)
+    return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))

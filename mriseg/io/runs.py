@@ -1,0 +1,272 @@
+"""A run folder: what was trained, on what, how far, and the weights.
+
+::
+
+    runs/20261123-101500-out/
+        run.json            format, configuration, model, channels, regions, split, versions
+        best.safetensors    weights of the best validation
+        last.safetensors    weights, optimiser and position of the latest checkpoint
+        log.jsonl           a line of numbers per epoch
+        tensorboard/        the same numbers for TensorBoard
+        images/             a picture grid per validation
+
+Everything is written beside its place and renamed into it, so each file is whole whenever the
+process dies. ``last.safetensors`` holds weights and training state in one file for the same
+reason: two files could be of different steps. Nothing here is pickled, so nothing read can run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mriseg.errors import InputError, OutputError, RunError
+from mriseg.io.files import replacing, write_json
+
+FORMAT = "mriseg-run"
+FORMAT_VERSION = 1
+_OPTIMISER = "optimiser/"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``run.json`` holds.
+
+    Attributes:
+        config: of the training (`mriseg.core.config.TrainConfig`), as JSON.
+        model: of the network (`mriseg.core.segnet.SegNetConfig`), as JSON.
+        modalities: names of the input channels, in order.
+        regions: names and label values of the output channels, in order.
+        unit: "mm" or "px", of the training cases.
+        frame: height and width of a training slice, in voxels.
+        incomplete: whether training saw cases that lacked a modality.
+        store: location of the store.
+        train: names of the training cases.
+        validation: names of the validation cases.
+        versions: of mriseg, torch and Python.
+        created: local time, ISO 8601.
+        parent: the run that this one was transferred from, and the report of it.
+    """
+
+    config: dict[str, Any]
+    model: dict[str, Any]
+    modalities: tuple[str, ...]
+    regions: dict[str, tuple[int, ...]]
+    unit: str
+    frame: tuple[int, int]
+    incomplete: bool
+    store: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    versions: dict[str, str]
+    created: str
+    parent: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """This manifest as JSON types."""
+        values = dict(self.__dict__)
+        values["regions"] = [[name, list(labels)] for name, labels in self.regions.items()]
+        for key in ("modalities", "frame", "train", "validation"):
+            values[key] = list(values[key])
+        return {"format": FORMAT, "version": FORMAT_VERSION, **values}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        """The inverse of `to_json`."""
+        values = {k: v for k, v in data.items() if k not in ("format", "version")}
+        values["regions"] = {name: tuple(labels) for name, labels in data["regions"]}
+        for key in ("modalities", "frame", "train", "validation"):
+            values[key] = tuple(values[key])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights, and, for going on, the optimiser's tensors and the position.
+
+    Attributes:
+        weights: the model's state, on the CPU.
+        optimiser: "<parameter name>/<key>" -> tensor; empty for weights alone.
+        state: JSON types: epoch, step, best Dice, seconds spent, ...
+    """
+
+    weights: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that exists; made by `create_run` or `open_run`."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def log_path(self) -> Path:
+        """A line of JSON per epoch."""
+        return self.path / "log.jsonl"
+
+    def save(self, which: str, checkpoint: Checkpoint) -> Path:
+        """Write "best" or "last" in one atomic step and return its path."""
+        path = self.path / f"{which}.safetensors"
+        tensors = {name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}
+        tensors |= {_OPTIMISER + k: v.contiguous() for k, v in checkpoint.optimiser.items()}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={"state": json.dumps(checkpoint.state)})
+        return path
+
+    def load(self, which: str = "best") -> Checkpoint:
+        """Read "best" or "last".
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        path = self.path / f"{which}.safetensors"
+        if not path.exists():
+            raise RunError(f"{self.path} has no {path.name}: its training did not get that far")
+        try:
+            with safe_open(path, framework="pt") as file:
+                state = json.loads((file.metadata() or {}).get("state", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
+        optimiser = {k: tensors.pop(k) for k in list(tensors) if k.startswith(_OPTIMISER)}
+        return Checkpoint(
+            weights=tensors,
+            optimiser={k.removeprefix(_OPTIMISER): v for k, v in optimiser.items()},
+            state=state,
+        )
+
+    def has(self, which: str) -> bool:
+        """Whether "best" or "last" was written."""
+        return (self.path / f"{which}.safetensors").exists()
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """The numbers of each epoch so far; a last line that was cut off is left out."""
+        if not self.log_path.exists():
+            return []
+        rows = []
+        for line in self.log_path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def write_log(self, rows: list[dict[str, Any]]) -> None:
+        """Replace the log: on each epoch, and cut back to the checkpoint when resuming."""
+        with replacing(self.log_path) as temporary:
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            temporary.write_text(text, encoding="utf-8")
+
+
+def create_run(path: Path, manifest: Manifest) -> Run:
+    """A new run folder.
+
+    Raises:
+        OutputError: ``path`` is taken, or cannot be made.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path} exists; choose another folder, or --resume it")
+    write_json(path / "run.json", manifest.to_json())
+    return Run(path, manifest)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run folder.
+
+    Raises:
+        RunError: it is none, or of a format that this version cannot read.
+    """
+    folder = Path(path)
+    file = folder / "run.json"
+    if not folder.exists():
+        raise RunError(f"{folder} does not exist; train a model with: mriseg train STORE")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data.get("format") != FORMAT:
+            raise ValueError("its run.json is of another format")
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder} is not a run folder ({error}); name one under runs/") from None
+    if data.get("version") != FORMAT_VERSION:
+        raise RunError(
+            f"{folder} has run format {data.get('version')}, and this mriseg reads "
+            f"{FORMAT_VERSION}; install a newer mriseg"
+        )
+    try:
+        return Run(folder, Manifest.from_json(data))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{file} is damaged: {error}") from None
+
+
+def fresh_path(root: Path, label: str, now: datetime) -> Path:
+    """A path under ``root`` that is not taken: the time, then what it is of."""
+    stem = f"{now:%Y%m%d-%H%M%S}-{label}"
+    path, count = root / stem, 1
+    while path.exists():
+        count += 1
+        path = root / f"{stem}-{count}"
+    return path
+
+
+def newest_run(root: Path) -> Path:
+    """The newest run under ``root`` that has weights.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [path.parent for path in root.glob("*/run.json")]
+    found = [p for p in found if (p / "best.safetensors").exists() or (p / "last.safetensors").exists()]
+    if not found:
+        raise InputError(
+            f"no run was named and there is none under {root.resolve()}; "
+            f"train one with: mriseg train STORE"
+        )
+    return max(found, key=lambda p: ((p / "run.json").stat().st_mtime, p.name))
+
+
+def optimiser_tensors(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state by parameter name, on the CPU."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[id(parameter)]}/{key}": value.detach().to("cpu")
+        for parameter, state in optimiser.state.items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimiser(
+    model: torch.nn.Module, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Give ``optimiser`` the state that `optimiser_tensors` took."""
+    for name, parameter in model.named_parameters():
+        prefix = f"{name}/"
+        state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        if state:
+            # Steps are counted on the CPU; moments live with their parameter.
+            optimiser.state[parameter] = {
+                k: v if k == "step" else v.to(parameter.device, parameter.dtype)
+                .contiguous(memory_format=_layout(parameter))
+                for k, v in state.items()
+            }
+
+
+def _layout(parameter: Tensor) -> torch.memory_format:
+    last = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format

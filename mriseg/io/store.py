@@ -1,0 +1,343 @@
+"""The zarr store that `preprocess` writes and `train` reads.
+
+One zarr v3 group; a group a case under ``cases/``, with ``image`` [z, m, y, x] float16 and
+``label`` [z, y, x] uint8. A chunk is one slice (all its modalities, since they are read together)
+and a shard is one case (so a case is two files, not hundreds). What is known of a case without
+reading it is in its group's attributes, and these are written last, in one atomic step: a case
+without them is not there. Nothing is shared between cases, so several processes may append.
+
+The format is described in ``docs/formats.md``; ``FORMAT_VERSION`` changes when it does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+from zarr.errors import NodeNotFoundError
+
+from mriseg.core.intensity import Normalisation
+from mriseg.core.prepare import Prepared
+from mriseg.core.regions import Regions, region_masks
+from mriseg.core.sampling import CaseEntry, VolumeIndex
+from mriseg.core.volume import Box, Geometry, Pad, SliceRef
+from mriseg.errors import OutputError, StoreError
+
+FORMAT = "mriseg-store"
+FORMAT_VERSION = 1
+_CASES = "cases"
+_KEY = "mriseg"
+
+
+@dataclass(frozen=True)
+class StoreSpec:
+    """What holds for all cases of a store.
+
+    Attributes:
+        regions: name -> label values; the default target comes first.
+        labels: label value -> name, where known.
+        layout: the reader that found the cases.
+    """
+
+    regions: Regions
+    labels: Mapping[int, str] = field(default_factory=dict)
+    layout: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """This specification as JSON types."""
+        return {
+            # A list, since its order is that of the channels and JSON objects promise none.
+            "regions": [[name, list(values)] for name, values in self.regions.items()],
+            "labels": {str(value): name for value, name in self.labels.items()},
+            "layout": self.layout,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StoreSpec:
+        """The inverse of `to_json`."""
+        return cls(
+            regions={name: tuple(values) for name, values in data["regions"]},
+            labels={int(value): name for value, name in data["labels"].items()},
+            layout=data["layout"],
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Slices as a network takes them.
+
+    Attributes:
+        image: [b, m, h, w] float32.
+        target: [b, r, h, w] uint8 of 0 and 1.
+    """
+
+    image: NDArray[np.float32]
+    target: NDArray[np.uint8]
+
+
+class Store:
+    """An open store; made by `create` or `open_store`. Cheap to pickle, safe to read in threads."""
+
+    def __init__(self, location: str, spec: StoreSpec) -> None:
+        self.location = location
+        self.spec = spec
+        self._arrays: dict[str, Any] = {}
+        self._attributes: dict[str, dict[str, Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Open arrays belong to the process that opened them.
+        return {**self.__dict__, "_arrays": {}, "_attributes": {}}
+
+    @property
+    def name(self) -> str:
+        """The store's name: the last part of its location, without ``.zarr``."""
+        return self.location.rstrip("/").rpartition("/")[2].removesuffix(".zarr")
+
+    # Writing
+
+    def append(
+        self,
+        name: str,
+        case: Prepared,
+        *,
+        patient: str,
+        content: str,
+        sources: Sequence[Mapping[str, Any]] = (),
+        notices: Sequence[str] = (),
+    ) -> None:
+        """Write a case: its arrays first, then, in one step, the attributes that make it appear.
+
+        A case of that name that is there already, or half there, is replaced.
+
+        Args:
+            name: of the case.
+            case: its arrays and the way back.
+            patient: whose scan it is.
+            content: `mriseg.core.prepare.content_digest` of its raw images.
+            sources: name, size in bytes and SHA-256 of each file it was read from.
+            notices: what was accepted although it is odd.
+        """
+        group = zarr.open_group(self.location, mode="r+")
+        path = f"{_CASES}/{_quoted(name)}"
+        if path in group:
+            del group[path]
+        folder = group.create_group(path)
+        image = case.image.astype(np.float16).transpose(1, 0, 2, 3)
+        _write(folder, "image", np.ascontiguousarray(image), ("z", "modality", "y", "x"))
+        labelled = case.labels is not None
+        counts = np.zeros((len(image), len(self.spec.regions)), dtype=np.int64)
+        if case.labels is not None:
+            _write(folder, "label", case.labels.astype(np.uint8), ("z", "y", "x"))
+            counts = region_masks(case.labels, self.spec.regions).sum(axis=(2, 3)).T
+        folder.update_attributes(
+            {
+                _KEY: {
+                    "name": name,
+                    "patient": patient,
+                    "content": content,
+                    "modalities": list(case.modalities),
+                    "labelled": labelled,
+                    "geometry": case.geometry.to_json(),
+                    "box": case.box.to_json(),
+                    "normalisation": case.normalisation.to_json(),
+                    "foreground": counts.tolist(),
+                    "sources": [dict(source) for source in sources],
+                    "notices": list(notices),
+                }
+            }
+        )
+        self._arrays.clear()
+        self._attributes.pop(name, None)
+
+    # Reading
+
+    def cases(self) -> dict[str, dict[str, Any]]:
+        """Attributes of every case that is whole, by name, sorted."""
+        group = zarr.open_group(self.location, mode="r")
+        found = {}
+        if _CASES in group:
+            for _, folder in group[_CASES].groups():  # type: ignore[union-attr]
+                attributes = dict(folder.attrs).get(_KEY)
+                if isinstance(attributes, dict):
+                    found[str(attributes["name"])] = attributes
+        self._attributes = dict(sorted(found.items()))
+        return self._attributes
+
+    def index(self) -> VolumeIndex:
+        """What the sampler needs: cases, modalities and per-slice foreground counts."""
+        entries, union = [], dict.fromkeys(("T1", "T1CE", "T2", "FLAIR"), False)
+        for name, data in self.cases().items():
+            box = Box.from_json(data["box"])
+            for modality in data["modalities"]:
+                union[modality] = True
+            entries.append(
+                CaseEntry(
+                    name=name,
+                    patient=data["patient"],
+                    shape=box.shape,
+                    modalities=tuple(data["modalities"]),
+                    foreground=np.asarray(data["foreground"], dtype=np.int64).reshape(
+                        box.shape[0], len(self.spec.regions)
+                    ),
+                    labelled=data["labelled"],
+                    content=data["content"],
+                )
+            )
+        modalities = tuple(name for name, there in union.items() if there)
+        return VolumeIndex(tuple(entries), modalities, dict(self.spec.regions))
+
+    def geometry(self, name: str) -> Geometry:
+        """Where a case's source lies in space."""
+        return Geometry.from_json(self._case(name)["geometry"])
+
+    def read_case(self, name: str) -> Prepared:
+        """A whole case, as `mriseg.core.prepare.prepare` gave it."""
+        data = self._case(name)
+        labels = self._array(name, "label")[:] if data["labelled"] else None
+        return Prepared(
+            image=self._array(name, "image")[:].transpose(1, 0, 2, 3),
+            modalities=tuple(data["modalities"]),
+            labels=labels,
+            geometry=Geometry.from_json(data["geometry"]),
+            box=Box.from_json(data["box"]),
+            normalisation=Normalisation.from_json(data["normalisation"]),
+        )
+
+    def read(
+        self,
+        refs: Sequence[SliceRef],
+        *,
+        modalities: Sequence[str],
+        regions: Regions,
+        frame: tuple[int, int],
+    ) -> Batch:
+        """Slices by reference, each centred in ``frame`` (h, w); a missing modality reads 0.
+
+        Raises:
+            StoreError: a case is not in the store, or its chunks cannot be read.
+        """
+        image = np.zeros((len(refs), len(modalities), *frame), dtype=np.float32)
+        target = np.zeros((len(refs), len(regions), *frame), dtype=np.uint8)
+        for i, ref in enumerate(refs):
+            data = self._case(ref.case)
+            try:
+                stored = self._array(ref.case, "image")[ref.slice]
+                label = self._array(ref.case, "label")[ref.slice] if data["labelled"] else None
+            except (OSError, ValueError, RuntimeError) as error:
+                raise StoreError(
+                    f"{self.location}: slice {ref.slice} of case {ref.case} cannot be read "
+                    f"({error}); preprocess that case again"
+                ) from error
+            pad = Pad.to(stored.shape[-2:], frame)
+            for channel, name in enumerate(modalities):
+                if name in data["modalities"]:
+                    image[i, channel] = pad.apply(stored[data["modalities"].index(name)])
+            if label is not None:
+                target[i] = pad.apply(region_masks(label, regions))
+        return Batch(image, target)
+
+    def _case(self, name: str) -> dict[str, Any]:
+        if name not in self._attributes:
+            self.cases()
+        if name not in self._attributes:
+            raise StoreError(f"{self.location} holds no case {name!r}")
+        return self._attributes[name]
+
+    def _array(self, name: str, kind: str) -> Any:
+        path = f"{_CASES}/{_quoted(name)}/{kind}"
+        if path not in self._arrays:
+            self._arrays[path] = zarr.open_array(self.location, path=path, mode="r")
+        return self._arrays[path]
+
+
+def create(location: str | Path, spec: StoreSpec) -> Store:
+    """A store at ``location``: a new one, or the one that is there if it was made alike.
+
+    Raises:
+        OutputError: something else is there, or a store made with other settings.
+    """
+    text = str(location)
+    path = Path(text)
+    if "://" not in text and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        try:
+            store = open_store(text)
+        except StoreError as error:
+            raise OutputError(f"{error}. Choose another name, or remove it first") from None
+        if store.spec != spec:
+            raise OutputError(
+                f"{text} was made for other regions or another layout "
+                f"({_told(store.spec)}; now {_told(spec)}). Choose another name, or remove it"
+            )
+        return store
+    try:
+        zarr.create_group(
+            text,
+            attributes={_KEY: {"format": FORMAT, "version": FORMAT_VERSION, **spec.to_json()}},
+        )
+    except OSError as error:
+        raise OutputError(f"{text} cannot be written: {error.strerror or error}") from None
+    return Store(text, spec)
+
+
+def open_store(location: str | Path) -> Store:
+    """Open a store for reading (or appending).
+
+    Raises:
+        StoreError: there is none, or its format is newer than this version reads.
+    """
+    text = str(location)
+    if "://" not in text and not Path(text).exists():
+        raise StoreError(f"{text} does not exist; make a store with: mriseg preprocess SRC {text}")
+    try:
+        root = dict(zarr.open_group(text, mode="r").attrs).get(_KEY)
+    except (NodeNotFoundError, OSError, ValueError, KeyError, json.JSONDecodeError):
+        root = None
+    if not isinstance(root, dict) or root.get("format") != FORMAT:
+        raise StoreError(
+            f"{text} is not an mriseg store; make one with: mriseg preprocess SRC OUT.zarr"
+        )
+    if root.get("version") != FORMAT_VERSION:
+        raise StoreError(
+            f"{text} has store format {root.get('version')}, and this mriseg reads "
+            f"{FORMAT_VERSION}; preprocess it again, or install a newer mriseg"
+        )
+    return Store(text, StoreSpec.from_json(root))
+
+
+def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tuple[int, int]:
+    """The smallest frame (h, w) of whole multiples that holds every slice of these cases."""
+    height, width = multiple, multiple
+    for _, h, w in shapes:
+        height, width = max(height, h), max(width, w)
+    return (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+
+
+def _write(folder: Any, name: str, array: NDArray[Any], dimensions: tuple[str, ...]) -> None:
+    folder.create_array(
+        name,
+        data=array,
+        chunks=(1, *array.shape[1:]),
+        shards=array.shape,
+        # Bitshuffle puts the bits that neighbours share side by side, which suits float16 images
+        # and makes label maps nearly vanish; lz4 costs a read next to nothing.
+        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
+        dimension_names=dimensions,
+    )
+
+
+def _quoted(name: str) -> str:
+    # A case's name may hold anything that a folder's may; a key in a store may not.
+    return quote(name, safe=" ,+=()[]@")
+
+
+def _told(spec: StoreSpec) -> str:
+    regions = ", ".join(f"{n}={'+'.join(map(str, v))}" for n, v in spec.regions.items())
+    return f"{spec.layout}: {regions}"

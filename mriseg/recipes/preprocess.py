@@ -1,0 +1,261 @@
+"""A folder of scans into a store.
+
+Cases are independent: each is read, prepared and appended by whichever process is free, and at
+most one case a process is in memory. A case that cannot be used is told and left out; one that is
+whole in the store already, from the same files, is not done again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mriseg.core.prepare import content_digest, prepare
+from mriseg.core.regions import Regions, parse_regions
+from mriseg.errors import CaseError, IncompleteError, InputError, MrisegError
+from mriseg.io import readers
+from mriseg.io import store as stores
+from mriseg.io.checksums import sha256
+from mriseg.io.files import write_json
+from mriseg.io.readers import Case, ReaderOptions
+from mriseg.io.store import Store, StoreSpec
+from mriseg.recipes.events import Advanced, Began, Event, Notice, Recipe, Skipped, Wrote
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """What became of one case.
+
+    Attributes:
+        case: its name.
+        status: "written", "kept" (whole in the store already) or "skipped".
+        reason: why it was skipped.
+        modalities: those it has.
+        labelled: whether it has a segmentation.
+        shape: stored slices, height and width.
+        notices: what was accepted although it is odd.
+    """
+
+    case: str
+    status: str
+    reason: str = ""
+    modalities: tuple[str, ...] = ()
+    labelled: bool = False
+    shape: tuple[int, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PreprocessReport:
+    """What `preprocess` did; also in the store's ``report.json``."""
+
+    store: str
+    layout: str
+    regions: Regions
+    cases: tuple[CaseReport, ...]
+
+    @property
+    def skipped(self) -> tuple[CaseReport, ...]:
+        """Cases that could not be used."""
+        return tuple(case for case in self.cases if case.status == "skipped")
+
+    def to_json(self) -> dict[str, Any]:
+        """This report as JSON types."""
+        return {
+            "store": self.store,
+            "layout": self.layout,
+            "regions": {name: list(values) for name, values in self.regions.items()},
+            "cases": [dict(case.__dict__) for case in self.cases],
+        }
+
+
+def default_workers() -> int:
+    """Processes that preprocessing takes unless told: one a core, eight at most."""
+    return min(os.cpu_count() or 1, 8)
+
+
+def preprocess(
+    source: Path,
+    out: Path,
+    *,
+    layout: str = "auto",
+    regions: str | None = None,
+    channels: Sequence[str] | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+) -> Recipe[PreprocessReport]:
+    """Make, or go on with, the store ``out`` from the scans under ``source``.
+
+    Args:
+        source: the folder of scans.
+        out: the store; one that is there already is added to.
+        layout: "auto" or a name in `mriseg.io.readers.READERS`.
+        regions: as `mriseg.core.regions.parse_regions` takes them; None: the layout's default,
+            which is the whole tumour, or every labelled voxel where labels are of something else.
+        channels: names of the channels, for layouts whose files do not name them.
+        workers: processes; None: one a core.
+        strict: stop at the first case that cannot be used.
+
+    Returns:
+        What became of each case. The caller decides what a skipped one means; the command line
+        exits with IncompleteError's code.
+
+    Raises:
+        InputError: no case was found, or, when strict, one cannot be used.
+        OutputError: the store cannot be written, or was made with other settings.
+        ConfigError: the regions or the layout are not known.
+    """
+    options = ReaderOptions(tuple(channels) if channels else None)
+    chosen, found = readers.find(source, layout, options)
+    default = dict(list(found.regions.items())[:1])
+    wanted = parse_regions(regions, found.regions) if regions else default
+    yield Notice(
+        f"{len(found.cases)} case{'s' * (len(found.cases) != 1)} in layout {chosen}; "
+        f"regions: {', '.join(f'{n} ({_labels(v)})' for n, v in wanted.items())}"
+    )
+    store = stores.create(out, StoreSpec(wanted, found.labels, chosen))
+    before = store.cases()
+
+    reports = [CaseReport(name, "skipped", reason) for name, reason in found.skipped]
+    for report in reports:
+        if strict:
+            raise CaseError(report.case, report.reason)
+        yield Skipped(report.case, report.reason)
+    todo: list[Case] = []
+    for case in found.cases:
+        if case.name in before and _same_files(before[case.name], case):
+            reports.append(_kept(before[case.name]))
+        else:
+            todo.append(case)
+    if len(reports) > len(found.skipped):
+        yield Notice(f"{len(reports) - len(found.skipped)} cases are in the store already")
+
+    yield Began("preprocess", len(todo), "case")
+    for count, report in enumerate(_each(todo, store, workers or default_workers()), start=1):
+        reports.append(report)
+        for text in report.notices:
+            yield Notice(f"{report.case}: {text}")
+        if report.status == "skipped":
+            yield Skipped(report.case, report.reason)
+            if strict:
+                raise CaseError(report.case, report.reason)
+        yield Advanced("preprocess", count, item=report.case)
+
+    result = PreprocessReport(
+        str(out), chosen, wanted, tuple(sorted(reports, key=lambda r: r.case))
+    )
+    if "://" not in str(out):
+        write_json(Path(out) / "report.json", result.to_json())
+        yield Wrote(Path(out), "store")
+    if len(result.skipped) == len(result.cases):
+        raise InputError(f"none of the {len(result.cases)} cases under {source} could be used")
+    return result
+
+
+def check_complete(report: PreprocessReport) -> None:
+    """Raise IncompleteError if a case was skipped."""
+    if report.skipped:
+        raise IncompleteError(
+            f"{len(report.skipped)} of {len(report.cases)} cases were skipped: "
+            f"{', '.join(case.case for case in report.skipped)}; the reasons are in "
+            f"{report.store}/report.json"
+        )
+
+
+def write_case(store: Store, case: Case) -> CaseReport:
+    """Read, prepare and append one case; a problem with it becomes its report."""
+    try:
+        loaded = case.load()
+        try:
+            prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
+        except InputError as error:
+            raise CaseError(case.name, str(error)) from None
+        sources = [
+            {"name": path.name, "size": path.stat().st_size, "sha256": sha256(path)}
+            for path in case.files
+        ]
+        notices = list(loaded.notices)
+        if loaded.labels is not None and not loaded.labels.any():
+            notices.append("the segmentation is empty")
+        store.append(
+            case.name,
+            prepared,
+            patient=case.patient,
+            content=content_digest(loaded.images),
+            sources=sources,
+            notices=notices,
+        )
+    except CaseError as error:
+        return CaseReport(case.name, "skipped", error.reason)
+    return CaseReport(
+        case=case.name,
+        status="written",
+        modalities=prepared.modalities,
+        labelled=prepared.labels is not None,
+        shape=prepared.box.shape,
+        notices=tuple(notices),
+    )
+
+
+def _each(cases: Sequence[Case], store: Store, workers: int) -> Iterator[CaseReport]:
+    """Reports as cases finish. A few cases are under way at a time, however many there are."""
+    if workers == 1 or len(cases) < 2:
+        for case in cases:
+            yield write_case(store, case)
+        return
+    # Spawned, since forking a process that runs threads (torch's, zarr's) can deadlock.
+    context = multiprocessing.get_context("spawn")
+    workers = min(workers, len(cases))
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        try:
+            yield from _spread(pool, cases, store, workers)
+        except BrokenProcessPool:
+            raise MrisegError(
+                "a preprocessing process was killed, most likely for want of memory; "
+                "start again with --workers 1: it goes on with the cases left"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _spread(
+    pool: Executor, cases: Sequence[Case], store: Store, workers: int
+) -> Iterator[CaseReport]:
+    left = list(reversed(cases))
+    running: set[Future[CaseReport]] = set()
+    while left or running:
+        while left and len(running) < workers + 1:
+            running.add(pool.submit(write_case, store, left.pop()))
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
+
+
+def _same_files(attributes: dict[str, Any], case: Case) -> bool:
+    stored = sorted((source["name"], source["size"]) for source in attributes["sources"])
+    return stored == sorted((path.name, path.stat().st_size) for path in case.files)
+
+
+def _kept(attributes: dict[str, Any]) -> CaseReport:
+    box = attributes["box"]
+    return CaseReport(
+        case=attributes["name"],
+        status="kept",
+        modalities=tuple(attributes["modalities"]),
+        labelled=attributes["labelled"],
+        shape=tuple(b - a for a, b in zip(box["start"], box["stop"], strict=True)),
+        notices=tuple(attributes["notices"]),
+    )
+
+
+def _labels(values: Sequence[int]) -> str:
+    return f"label{'s' * (len(values) != 1)} {'+'.join(map(str, values))}"
+
+
+

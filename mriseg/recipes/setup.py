@@ -1,0 +1,182 @@
+"""What a training settles before its first step: channels, regions, split, frame, imbalance.
+
+Everything that cannot work is refused here, at once, rather than after an hour.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mriseg import __version__
+from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
+from mriseg.core.losses import parse_loss
+from mriseg.core.regions import Regions
+from mriseg.core.sampling import CaseEntry, Split, VolumeIndex, split
+from mriseg.errors import ConfigError, InputError
+from mriseg.io.store import Store, frame_for
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was settled.
+
+    Attributes:
+        index: the cases that take part, all of them labelled.
+        modalities: the network's input channels.
+        regions: the network's output channels.
+        split: which cases train and which validate.
+        frame: height and width of a training slice.
+        incomplete: whether a training case lacks one of the modalities.
+        unit: "mm" or "px".
+        positive_share: per region, its expected share of a sampled batch's voxels.
+        notices: what the user should know of these choices.
+    """
+
+    index: VolumeIndex
+    modalities: tuple[str, ...]
+    regions: Regions
+    split: Split
+    frame: tuple[int, int]
+    incomplete: bool
+    unit: str
+    positive_share: tuple[float, ...]
+    notices: tuple[str, ...]
+
+
+def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Setup:
+    """Settle a training of ``config`` on ``store``.
+
+    Args:
+        store: the store.
+        config: of the training.
+        chosen: the split of a run that goes on; None: a new one.
+
+    Raises:
+        InputError: the store is empty, or nothing in it is labelled.
+        ConfigError: a modality or region is asked for that the store lacks, the loss is not
+            known, or there are too few patients to split.
+    """
+    parse_loss(config.loss)
+    index = store.index()
+    if not index.cases:
+        raise InputError(f"{store.location} holds no case; preprocess some scans into it first")
+    modalities, notices = _modalities(index, config)
+    regions = _regions(index, config)
+    labelled = [case for case in index.cases if case.labelled]
+    if len(labelled) < len(index.cases):
+        notices.append(f"{len(index.cases) - len(labelled)} cases have no segmentation: not used")
+    usable, more = _usable(labelled, modalities, config)
+    notices += more
+    if not usable:
+        raise InputError(
+            f"no labelled case in {store.location} has the modalities {', '.join(modalities)}; "
+            f"choose others with --modalities: it has {', '.join(index.modalities)}"
+        )
+    kept = index.only(case.name for case in usable)
+    parts = chosen or split(usable, config.validation, config.seed)
+    missing = {*parts.train, *parts.validation} - {case.name for case in usable}
+    if missing:
+        raise InputError(
+            f"{store.location} lacks cases that this run was started with: "
+            f"{', '.join(sorted(missing))}"
+        )
+    train = kept.only(parts.train)
+    frame = frame_for(case.shape for case in train.cases)
+    if config.size is not None:
+        frame = (min(frame[0], config.size), min(frame[1], config.size))
+    return Setup(
+        index=kept,
+        modalities=modalities,
+        regions=regions,
+        split=parts,
+        frame=frame,
+        incomplete=any(set(modalities) - set(case.modalities) for case in train.cases),
+        unit=store.geometry(train.cases[0].name).unit,
+        positive_share=_sampled_share(train, regions, frame, config.tumour_fraction),
+        notices=tuple(notices),
+    )
+
+
+def positive_weight(config: TrainConfig, share: Sequence[float]) -> torch.Tensor:
+    """The weight [r, 1, 1] of positive voxels in the binary cross-entropy.
+
+    "auto" is the root of negatives over positives, at most 10: the full ratio, which would make
+    both kinds weigh the same, marks far too much once a Dice term stands beside it.
+    """
+    if config.pos_weight != "auto":
+        return torch.full((len(share), 1, 1), float(config.pos_weight))
+    weights = [min(math.sqrt((1 - p) / p), 10.0) if p > 0 else 1.0 for p in share]
+    return torch.tensor(weights).view(-1, 1, 1)
+
+
+def versions() -> dict[str, str]:
+    """Of mriseg and what its numbers depend on."""
+    return {
+        "mriseg": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _modalities(index: VolumeIndex, config: TrainConfig) -> tuple[tuple[str, ...], list[str]]:
+    if config.modalities is not None:
+        lacking = [name for name in config.modalities if name not in index.modalities]
+        if lacking:
+            raise ConfigError(
+                f"the store has no modality {', '.join(lacking)}; it has "
+                f"{', '.join(index.modalities)}: choose among these with --modalities"
+            )
+        return config.modalities, []
+    if set(DEFAULT_MODALITIES) <= set(index.modalities):
+        return DEFAULT_MODALITIES, []
+    return index.modalities, [
+        f"the store lacks some of {'+'.join(DEFAULT_MODALITIES)}, "
+        f"so all it has are used: {'+'.join(index.modalities)}"
+    ]
+
+
+def _regions(index: VolumeIndex, config: TrainConfig) -> Regions:
+    names = config.regions or tuple(index.regions)
+    lacking = [name for name in names if name not in index.regions]
+    if lacking:
+        raise ConfigError(
+            f"the store has no region {', '.join(lacking)}; it has {', '.join(index.regions)}. "
+            f"Preprocess again with --regions to make others"
+        )
+    return {name: index.regions[name] for name in names}
+
+
+def _usable(
+    cases: list[CaseEntry], modalities: tuple[str, ...], config: TrainConfig
+) -> tuple[list[CaseEntry], list[str]]:
+    lacking = {name: [c for c in cases if name not in c.modalities] for name in modalities}
+    told = ", ".join(f"{len(found)} lack {name}" for name, found in lacking.items() if found)
+    if not told:
+        return cases, []
+    if config.missing == "skip":
+        complete = [case for case in cases if set(modalities) <= set(case.modalities)]
+        return complete, [f"of {len(cases)} cases {told}: not used"]
+    some = [case for case in cases if set(modalities) & set(case.modalities)]
+    return some, [f"of {len(cases)} cases {told}: the channel reads 0, the brain's mean, there"]
+
+
+def _sampled_share(
+    train: VolumeIndex, regions: Regions, frame: tuple[int, int], fraction: float
+) -> tuple[float, ...]:
+    columns = [list(train.regions).index(name) for name in regions]
+    counts = np.concatenate([case.foreground[:, columns] for case in train.cases])
+    positive = counts[counts.any(axis=1)]
+    if not len(positive):
+        raise InputError(
+            f"no training case has a voxel of {', '.join(regions)}; nothing can be learnt"
+        )
+    # Slices without any region may be absent (a store of tumour slices alone).
+    share = fraction if len(positive) < len(counts) else 1.0
+    return tuple(float(v) for v in positive.mean(axis=0) * share / (frame[0] * frame[1]))

@@ -1,0 +1,91 @@
+"""Validation by patient, in 3-D, on cases that training does not see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from mriseg.backends.base import Backend
+from mriseg.core import metrics
+from mriseg.core.postprocess import threshold
+from mriseg.core.regions import Regions, region_masks
+from mriseg.io.pictures import GridRow
+from mriseg.io.store import Store
+from mriseg.recipes.inference import probabilities
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Dice of each region of each case, and slices to look at.
+
+    Attributes:
+        dice: case -> region -> 3-D Dice.
+        rows: for a picture grid.
+    """
+
+    dice: dict[str, dict[str, float]]
+    rows: tuple[GridRow, ...]
+
+    def mean(self, region: str) -> float:
+        """Over the cases."""
+        return fmean(scores[region] for scores in self.dice.values())
+
+    @property
+    def score(self) -> float:
+        """The mean over regions of the mean over cases: what best means."""
+        return fmean(fmean(scores.values()) for scores in self.dice.values())
+
+
+def validate(
+    model: nn.Module,
+    backend: Backend,
+    store: Store,
+    cases: Sequence[str],
+    *,
+    modalities: tuple[str, ...],
+    regions: Regions,
+    frame: tuple[int, int],
+    pictures: int = 4,
+) -> Validation:
+    """Dice per case and region. One case is in memory at a time; the model is left evaluating."""
+    model.eval()
+    found: dict[str, dict[str, float]] = {}
+    rows: list[GridRow] = []
+    # Pictures of cases spread over the list, so that the same patients are seen every time.
+    shown = set(np.linspace(0, len(cases) - 1, min(pictures, len(cases))).round().astype(int))
+    for number, name in enumerate(cases):
+        case = store.read_case(name)
+        assert case.labels is not None, "settle() keeps labelled cases alone"
+        output = probabilities(model, backend, case, modalities=modalities, frame=frame)
+        truth = region_masks(case.labels, regions)
+        marked = threshold(output)
+        found[name] = {
+            region: metrics.dice(metrics.count(marked[r], truth[r]))
+            for r, region in enumerate(regions)
+        }
+        if number in shown:
+            rows.append(_row(name, case.channels(modalities), truth, output, found[name]))
+    return Validation(found, tuple(rows))
+
+
+def _row(
+    name: str,
+    image: NDArray[np.float32],
+    truth: NDArray[np.uint8],
+    output: NDArray[np.float32],
+    dice: dict[str, float],
+) -> GridRow:
+    areas = truth.sum(axis=(0, 2, 3))
+    z = int(areas.argmax()) if areas.any() else truth.shape[1] // 2
+    scores = ", ".join(f"{region} {value:.2f}" for region, value in dice.items())
+    return GridRow(
+        images=image[:, z],
+        truth=truth[:, z],
+        output=output[:, z],
+        caption=f"{name}, slice {z}, Dice {scores}",
+    )
