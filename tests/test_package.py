@@ -1,0 +1,116 @@
+"""What is installed is what it should be: the version, the types marker and the sample scans."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mriseg
+from mriseg.io.sample import sample_dir
+
+ROOT = Path(__file__).resolve().parent.parent
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The package, built from this checkout without a network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
+            *("--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)),
+        ],
+        check=True,
+        timeout=120,
+    )
+    [path] = folder.glob("mriseg-*.whl")
+    return zipfile.ZipFile(path)
+
+
+def _slices() -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Patient -> its (pixels, mask), slice by slice."""
+    found = defaultdict(list)
+    for path in sorted(sample_dir().glob("*/*_mask.tif")):
+        image = path.with_name(path.name.replace("_mask", ""))
+        with Image.open(image) as pixels, Image.open(path) as mask:
+            found[path.parent.name].append((np.asarray(pixels), np.asarray(mask)))
+    return found
+
+
+def test_the_wheel_holds_the_sample_and_its_terms(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    sample = sample_dir().parent
+    shipped = {
+        f"mriseg/sample/{path.relative_to(sample).as_posix()}"
+        for path in sample.rglob("*")
+        if path.is_file()
+    }
+    assert len(shipped) > 100
+    assert shipped <= names
+    assert {"mriseg/sample/README.md", "mriseg/sample/LICENSE", "mriseg/py.typed"} <= names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/"))]
+
+
+def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
+    sizes = {info.filename: info.compress_size for info in wheel.infolist()}
+    assert sum(size for name, size in sizes.items() if "/sample/" in name) < 5 * MEGABYTE
+
+
+def test_the_version_is_told_once(wheel: zipfile.ZipFile) -> None:
+    [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    text = wheel.read(metadata).decode()
+    assert f"\nVersion: {mriseg.__version__}\n" in text
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"\b{re.escape(mriseg.__version__)}\b", changelog)
+
+
+def test_the_command_is_installed_with_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"mriseg": "mriseg.cli.app:main"}
+
+
+def test_the_sample_is_real_scans_with_every_sequence_and_a_tumour() -> None:
+    patients = _slices()
+    assert len(patients) == 3
+    for slices in patients.values():
+        images = np.stack([pixels for pixels, _ in slices])
+        masks = np.stack([mask for _, mask in slices])
+        assert images.shape[1:] == (256, 256, 3)
+        assert images.dtype == masks.dtype == np.uint8
+        assert set(np.unique(masks)) == {0, 255}
+        for sequence in (0, 2):  # FLAIR in a missing sequence's place would be equal everywhere
+            assert (images[..., sequence] == images[..., 1]).mean() < 0.5
+        inside = images[..., 1][masks > 0].mean()
+        head = images[..., 1][images[..., 1] > 20].mean()
+        assert inside > 1.4 * head
+
+
+def test_the_sample_says_whose_it_is() -> None:
+    readme = (sample_dir().parent / "README.md").read_text(encoding="utf-8")
+    terms = (sample_dir().parent / "LICENSE").read_text(encoding="utf-8")
+    for patient, slices in _slices().items():
+        tumour = sum(bool(mask.any()) for _, mask in slices)
+        assert f"| `{patient}` | {len(slices)} | {tumour} |" in readme
+    for doi in ("10.1016/j.compbiomed.2019.05.002", "10.7937/K9/TCIA.2016.L4LTD3TK"):
+        assert doi in readme
+        assert doi in terms
+    for licence in ("CC BY 3.0", "CC BY-NC-SA 4.0"):
+        assert licence in readme
+        assert licence in terms
+
+
+@pytest.mark.realdata
+def test_the_sample_is_the_published_files(lgg_dir: Path) -> None:
+    for path in sample_dir().rglob("*.tif"):
+        assert path.read_bytes() == (lgg_dir / path.relative_to(sample_dir())).read_bytes()
