@@ -1,0 +1,74 @@
+"""Walking a user's folder: in order, inside it, and with names that can be written down."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mriseg.errors import InputError
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
+    """Every folder under ``root`` and ``root`` itself, with its folders and its files, sorted.
+
+    Hidden entries (``._x.nii.gz``, ``__MACOSX``) are left out, links to folders are not followed,
+    and links to files only if they stay inside. As with `os.walk`, a caller may remove folders
+    from the list to keep out of them.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror or error}")
+
+    inside = root.resolve()
+    for name, folders, files in os.walk(root, onerror=refuse):
+        here = Path(name)
+        folders[:] = sorted(
+            folder for folder in folders if _shown(folder) and not (here / folder).is_symlink()
+        )
+        paths = [here / folder for folder in folders]
+        yield (
+            here,
+            paths,
+            [here / file for file in sorted(files) if _is_inside(here / file, inside)],
+        )
+        folders[:] = [path.name for path in paths]
+
+
+def files(folder: Path) -> list[Path]:
+    """The files directly in ``folder``, as `walk` gives them."""
+    return next(walk(folder))[2]
+
+
+def _shown(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    if not _shown(path.name):
+        return False
+    return not path.is_symlink() or path.resolve().is_relative_to(root)
+
+
+def text(name: str) -> str:
+    """A file's name as text that UTF-8 can write, whatever bytes it is made of."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def unique_names(root: Path, folders: Iterable[Path]) -> dict[Path, str]:
+    """A name for each folder: its own, or with those of its parents where two are equal."""
+    own = {path: text((root.resolve() / path.relative_to(root)).name) for path in folders}
+    count = Counter(own.values())
+    names: dict[Path, str] = {}
+    for path, name in own.items():
+        if count[name] > 1:
+            name = "__".join(text(part) for part in path.relative_to(root).parts) or name
+        # "a__b/c" and "a/b__c" would still be one.
+        while name in names.values():
+            name += "_"
+        names[path] = name
+    return names

@@ -1,0 +1,175 @@
+"""The LGG data set of Buda et al. (2019, doi:10.1016/j.compbiomed.2019.05.002): TIFF slices.
+
+A patient's folder holds ``PATIENT_N.tif``, whose three colours are T1, FLAIR and T1 after
+contrast, and ``PATIENT_N_mask.tif``, the FLAIR abnormality. The files state no voxel size, so
+lengths are in pixels. Where a patient lacked a sequence the publishers put FLAIR in its place;
+such a copy teaches a network that T1 looks like FLAIR, so here it counts as missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mriseg.core.volume import Geometry
+from mriseg.errors import CaseError, InputError
+from mriseg.io.readers import folders
+from mriseg.io.readers.base import SEGMENTATION, Case, Found, Loaded, ReaderOptions
+
+CHANNELS = ("T1", "FLAIR", "T1CE")
+
+_SLICE = re.compile(r"(?P<case>.+)_(?P<number>\d{1,6})(?P<mask>_mask)?\.tiff?", re.IGNORECASE)
+# TCGA_CS_4941_19960909: site, patient, date of the scan.
+_DATED = re.compile(r"(TCGA_\w+?_\w+?)_\d{8}")
+# From this share of equal voxels on, two sequences are one: real ones agree in at most half.
+_COPY_SHARE = 0.999
+# The sets' slices are 256 x 256; a header that claims more than this is not one of them.
+_MAX_SIDE = 4096
+
+
+@dataclass
+class _Slices:
+    """The files of one case, by slice number."""
+
+    images: dict[int, Path] = field(default_factory=dict)
+    masks: dict[int, Path] = field(default_factory=dict)
+
+
+class LggReader:
+    """Folders of numbered TIFF slices and their masks, at any depth."""
+
+    name = "lgg"
+    summary = "a folder a patient with TIFF slices and masks (PATIENT_1.tif, PATIENT_1_mask.tif)"
+
+    def matches(self, root: Path) -> bool:
+        """Whether any folder under ``root`` holds a numbered TIFF slice."""
+        return any(_slices(files) for _, _, files in folders.walk(root))
+
+    def find(self, root: Path, options: ReaderOptions) -> Found:
+        """The cases under ``root``; ``options.channels`` is not used, since they are fixed."""
+        cases: dict[str, Case] = {}
+        skipped = []
+        for here, _, files in folders.walk(root):
+            for name, slices in _slices(files).items():
+                if name in cases:
+                    # Kaggle's archive holds all patients twice, one level apart.
+                    where = folders.text(str(here.relative_to(root)))
+                    skipped.append((name, f"it is there a second time, in {where}"))
+                elif not slices.images:
+                    skipped.append((name, "it has masks and no images"))
+                else:
+                    cases[name] = _case(name, slices)
+        if not cases:
+            raise InputError(f"no case in {root}: expected {self.summary}, at any depth")
+        ordered = tuple(cases[name] for name in sorted(cases))
+        return Found(ordered, {"WT": (1,)}, {1: "FLAIR abnormality"}, tuple(skipped))
+
+
+READER = LggReader()
+
+
+def patient(name: str) -> str:
+    """The patient of a case: its name without the date of the scan."""
+    match = _DATED.fullmatch(name)
+    return match[1] if match else name
+
+
+def _slices(files: Iterable[Path]) -> Mapping[str, _Slices]:
+    cases: dict[str, _Slices] = {}
+    for path in files:
+        if match := _SLICE.fullmatch(path.name):
+            slices = cases.setdefault(folders.text(match["case"]), _Slices())
+            kind = slices.masks if match["mask"] else slices.images
+            kind[int(match["number"])] = path
+    return cases
+
+
+def _case(name: str, slices: _Slices) -> Case:
+    images = _ordered(slices.images)
+    sources = dict.fromkeys(CHANNELS, images)
+    if slices.masks:
+        sources[SEGMENTATION] = _ordered(slices.masks)
+    return Case(name, patient(name), sources, partial(_load, name, slices))
+
+
+def _ordered(files: Mapping[int, Path]) -> tuple[Path, ...]:
+    return tuple(files[number] for number in sorted(files))
+
+
+def _load(name: str, slices: _Slices) -> Loaded:
+    _check_numbers(name, slices)
+    colours = _stack(name, _ordered(slices.images), "RGB")
+    labels = None
+    if slices.masks:
+        mask = _stack(name, _ordered(slices.masks), "L")
+        if mask.shape != colours.shape[:3]:
+            raise CaseError(
+                name,
+                f"its masks are {mask.shape[1]} x {mask.shape[2]} pixels, "
+                f"its images {colours.shape[1]} x {colours.shape[2]}",
+            )
+        if not np.isin(mask, (0, 1, 255)).all():
+            raise CaseError(name, "its masks hold other values than 0 and 255")
+        labels = (mask > 0).astype(np.uint8)
+
+    images = {channel: colours[..., index] for index, channel in enumerate(CHANNELS)}
+    notices = []
+    for channel in ("T1", "T1CE"):
+        if (images[channel] == images["FLAIR"]).mean() >= _COPY_SHARE:
+            del images[channel]
+            notices.append(f"its {channel} is a copy of FLAIR, so it counts as missing")
+    # Slices are stored from inferior to superior, rows from front to back, columns from right to
+    # left: canonical as they are, in as far as files without a header can tell.
+    z, y, x = colours.shape[:3]
+    identity = (
+        (1.0, 0.0, 0.0, 0.0),
+        (0.0, 1.0, 0.0, 0.0),
+        (0.0, 0.0, 1.0, 0.0),
+        (0.0, 0.0, 0.0, 1.0),
+    )
+    grid = Geometry((z, y, x), identity, axes=(0, 1, 2), flips=(False, False, False), unit="px")
+    return Loaded(images, labels, grid, tuple(notices))
+
+
+def _check_numbers(name: str, slices: _Slices) -> None:
+    numbers = set(slices.images)
+    absent = set(range(min(numbers), max(numbers) + 1)) - numbers
+    if absent:
+        raise CaseError(name, f"its slices {_listed(absent)} are missing")
+    if slices.masks and set(slices.masks) != numbers:
+        differing = set(slices.masks) ^ numbers
+        raise CaseError(name, f"its slices {_listed(differing)} have an image or a mask, not both")
+
+
+def _listed(numbers: set[int]) -> str:
+    shown = ", ".join(str(number) for number in sorted(numbers)[:5])
+    return shown + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+
+
+def _stack(name: str, paths: tuple[Path, ...], mode: str) -> NDArray[np.uint8]:
+    """Slices as one array, [z, y, x] or with a last axis of 3 colours."""
+    planes: list[NDArray[np.uint8]] = []
+    for path in paths:
+        try:
+            with Image.open(path, formats=("TIFF",)) as image:
+                if max(image.size) > _MAX_SIDE:
+                    raise CaseError(name, f"{path.name} claims {image.size} pixels, beyond reason")
+                if image.mode != mode:
+                    expected = "3 colours of 8 bits" if mode == "RGB" else "8 bits of grey"
+                    raise CaseError(name, f"{path.name} is {image.mode}; expected {expected}")
+                planes.append(np.asarray(image))
+        # Pillow raises all of these, and struct.error, for one damaged file or another.
+        except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError) as error:
+            raise CaseError(name, f"{path.name} cannot be read as TIFF ({error})") from error
+        except Image.DecompressionBombError as error:
+            raise CaseError(name, f"{path.name} claims too many pixels ({error})") from error
+        if planes[-1].shape != planes[0].shape:
+            raise CaseError(name, f"{path.name} has another size than {paths[0].name}")
+    return np.stack(planes)
