@@ -1,4 +1,4 @@
-"""Data layouts: one module each, listed in ``READERS``; ``find`` chooses one and lists its cases."""
+"""Data layouts: one module each, listed in ``READERS``; ``find`` picks one and lists its cases."""
 
 from __future__ import annotations
 
@@ -20,3 +20,37 @@ READERS: Registry[Reader] = Registry(
     },
     group="mriseg.readers",
 )
+
+
+def find(
+    root: Path, layout: str = "auto", options: ReaderOptions | None = None
+) -> tuple[str, Found]:
+    """The cases under a folder, and the layout they are in.
+
+    Args:
+        root: the folder.
+        layout: a name in ``READERS``, or "auto" for the first that the folder looks like.
+        options: what the files do not tell.
+
+    Raises:
+        InputError: there is no such folder, it is in no known layout, or it holds no case.
+        UnknownNameError: there is no such layout.
+    """
+    if not root.exists():
+        raise InputError(f"there is no folder {root}")
+    if not root.is_dir():
+        raise InputError(f"{root} is a file; give the folder that holds the scans")
+    if layout == "auto":
+        layout = _recognise(root)
+    return layout, READERS[layout].find(root, options or ReaderOptions())
+
+
+def _recognise(root: Path) -> str:
+    for name, reader in READERS.items():
+        if reader.matches(root):
+            return name
+    expected = "\n".join(f"  {name}: {reader.summary}" for name, reader in READERS.items())
+    raise InputError(
+        f"{root} is in no known layout (links that lead out of it are not followed); "
+        f"expected one of\n{expected}"
+    )

@@ -86,12 +86,14 @@ class Found:
         regions: name -> label values; the first is the layout's default target.
         labels: label value -> its name, where known.
         skipped: (name, reason) of what looked like a case and is none.
+        notices: what was assumed about all cases, one sentence each.
     """
 
     cases: tuple[Case, ...]
     regions: Mapping[str, tuple[int, ...]]
     labels: Mapping[int, str]
     skipped: tuple[tuple[str, str], ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 class Reader(Protocol):

@@ -1,0 +1,336 @@
+"""nnU-Net's layout and the one that it comes from, the Medical Segmentation Decathlon's.
+
+``imagesTr/`` and ``labelsTr/`` with ``dataset.json``, or plain ``images/`` and ``labels/``; a label
+is named like its case. nnU-Net has a file a channel (``case_0000.nii.gz``); the Decathlon has one
+file a case, 4-D where there are several channels. ``imagesTs`` has no labels and is not read.
+Formats: nnU-Net's documentation/dataset_format.md, versions 1 and 2; arXiv 1902.09063.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mriseg.errors import CaseError, ConfigError, InputError
+from mriseg.io import nifti
+from mriseg.io.modalities import canonical_modality
+from mriseg.io.readers import folders
+from mriseg.io.readers.base import SEGMENTATION, Case, Found, Loaded, ReaderOptions
+from mriseg.io.readers.loading import errors_of, onto_grid
+
+FOREGROUND = "foreground"
+
+_FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+_MAX_JSON_BYTES = 2**24
+# Without a dataset.json the label files are read to learn their values, if they are this small.
+_CHEAP_BYTES = 2**25
+_ALL_VALUES = tuple(range(1, 256))
+
+
+class NnunetReader:
+    """A folder of images and one of labels, described by ``dataset.json`` or not at all."""
+
+    name = "nnunet"
+    summary = "imagesTr/ and labelsTr/ with dataset.json, or images/ and labels/ (NIfTI)"
+
+    def matches(self, root: Path) -> bool:
+        """Whether ``root``, or the only such folder in it, has images and labels in this layout."""
+        return _locate(root) is not None
+
+    def find(self, root: Path, options: ReaderOptions) -> Found:
+        """The cases of ``root``; ``options.channels`` goes before the names in ``dataset.json``.
+
+        Regions are "foreground", all labels but 0, and each label or region that ``dataset.json``
+        names. Without one they are "label1" and so on for the values that the label files hold:
+        all files are read where they are small; else only the first, and "foreground" is then
+        every value from 1 to 255.
+        """
+        located = _locate(root)
+        if located is None:
+            raise InputError(f"no case in {root}: expected {self.summary}")
+        base, images_folder, labels_folder = located
+        images = [path for path in folders.files(base / images_folder) if nifti.is_nifti(path)]
+        if not images:
+            raise InputError(f"no NIfTI file in {base / images_folder}: expected {self.summary}")
+        labels = _labels(base / labels_folder)
+        described = _read_description(base / "dataset.json")
+
+        by_channel = _by_channel(images, labels)
+        files = _grouped(images, by_channel)
+        count = _count(files, by_channel)
+        channels, notices = _channels(options, described, count)
+        cases = [
+            _case(name, paths, labels.get(name), channels, by_channel)
+            for name, paths in sorted(files.items())
+        ]
+        skipped = tuple(
+            (name, "it has a label and no image") for name in sorted({*labels} - {*files})
+        )
+        if described.labels is None:
+            regions, names = _regions_from_files([*labels.values()])
+        else:
+            regions, names = _regions(described.labels)
+        return Found(tuple(cases), regions, names, skipped, notices)
+
+
+READER = NnunetReader()
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What ``dataset.json`` says, as far as it does.
+
+    Attributes:
+        channels: names, in order.
+        labels: name -> the label values that it unites.
+    """
+
+    channels: tuple[str, ...] | None = None
+    labels: Mapping[str, tuple[int, ...]] | None = None
+
+
+def _locate(root: Path) -> tuple[Path, str, str] | None:
+    """The folder of the data set, and the names of its folders of images and labels.
+
+    The Decathlon's archives unpack to ``Task04_Hippocampus/imagesTr``: a folder around the data
+    set is looked into if there is only one such in it.
+    """
+    here, inner, _ = next(folders.walk(root))
+    found = _layout(here)
+    if found is not None:
+        return (here, *found)
+    within = [(path, *layout) for path in inner if (layout := _layout(path)) is not None]
+    return within[0] if len(within) == 1 else None
+
+
+def _layout(folder: Path) -> tuple[str, str] | None:
+    for images, labels in _FOLDERS:
+        # A plain "images" alone says nothing; imagesTr does.
+        needed = (images,) if images == "imagesTr" else (images, labels)
+        paths = [folder / name for name in needed]
+        if all(path.is_dir() and not path.is_symlink() for path in paths):
+            return images, labels
+    return None
+
+
+def _labels(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir() or folder.is_symlink():
+        return {}
+    return _by_stem(path for path in folders.files(folder) if nifti.is_nifti(path))
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    return {folders.text(nifti.stem(path)): path for path in paths}
+
+
+def _by_channel(images: list[Path], labels: Mapping[str, Path]) -> bool:
+    """Whether there is a file a channel: all names end in four digits that no label's has.
+
+    ``case_2019.nii.gz`` with a label of that name is a case, not a channel.
+    """
+    stems = [folders.text(nifti.stem(path)) for path in images]
+    matches = [match for stem in stems if (match := _CHANNEL.fullmatch(stem))]
+    if len(matches) < len(stems) or any(stem in labels for stem in stems):
+        return False
+    if labels:
+        return any(match["case"] in labels for match in matches)
+    return any(match["channel"] == "0000" for match in matches)
+
+
+def _grouped(images: list[Path], by_channel: bool) -> dict[str, dict[int, Path]]:
+    """Case -> channel number -> file; channel 0 where a file holds them all."""
+    cases: dict[str, dict[int, Path]] = {}
+    for stem, path in _by_stem(images).items():
+        match = _CHANNEL.fullmatch(stem) if by_channel else None
+        if match:
+            cases.setdefault(match["case"], {})[int(match["channel"])] = path
+        else:
+            cases[stem] = {0: path}
+    return cases
+
+
+def _count(files: Mapping[str, Mapping[int, Path]], by_channel: bool) -> int:
+    """How many channels there are: by the names, or by the first header that can be read."""
+    if by_channel:
+        return 1 + max(max(channels) for channels in files.values())
+    for channels in files.values():
+        try:
+            shape = nifti.shape(channels[0])
+        except InputError:
+            continue  # Told when the case is loaded.
+        return shape[3] if len(shape) > 3 else 1
+    return 1
+
+
+def _channels(
+    options: ReaderOptions, described: _Description, count: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The channels' names, and a notice if they are made up."""
+    if options.channels is not None:
+        names = tuple(canonical_modality(name) for name in options.channels)
+        if len(names) != count:
+            raise ConfigError(
+                f"{len(names)} channels were named ({', '.join(names)}); the files have {count}"
+            )
+        origin = "the channels given"
+    elif described.channels is not None:
+        names = tuple(canonical_modality(name) for name in described.channels)
+        origin = "the channels in dataset.json"
+    else:
+        names = ("image",) if count == 1 else tuple(f"channel{index}" for index in range(count))
+        return names, (
+            f"nothing names the channels; they are called {', '.join(names)} "
+            f"(name them, in order, to have modalities matched)",
+        )
+    if len(set(names)) < len(names) or SEGMENTATION in names:
+        raise ConfigError(f"{origin} must differ from each other: {', '.join(names)}")
+    return names, ()
+
+
+def _case(
+    name: str,
+    files: Mapping[int, Path],
+    label: Path | None,
+    channels: tuple[str, ...],
+    by_channel: bool,
+) -> Case:
+    if by_channel:
+        sources = {_name(channels, index): (path,) for index, path in sorted(files.items())}
+    else:
+        sources = dict.fromkeys(channels, (files[0],))
+    if label is not None:
+        sources[SEGMENTATION] = (label,)
+    load = _load_by_channel if by_channel else _load_whole
+    return Case(name, name, sources, partial(load, name, sources))
+
+
+def _name(channels: tuple[str, ...], index: int) -> str:
+    return channels[index] if index < len(channels) else f"channel{index}"
+
+
+def _load_by_channel(name: str, sources: Mapping[str, tuple[Path, ...]]) -> Loaded:
+    with errors_of(name):
+        files = {key: path for key, (path,) in sources.items() if key != SEGMENTATION}
+        first, *others = files
+        array, grid = nifti.read(files[first])
+        images = {first: array}
+        notices: list[str] = []
+        for key in others:
+            array, own = nifti.read(files[key])
+            images[key], odd = onto_grid(array, own, grid, files[key].name)
+            notices += odd
+        return _with_labels(Loaded(images, None, grid, tuple(notices)), sources)
+
+
+def _load_whole(name: str, sources: Mapping[str, tuple[Path, ...]]) -> Loaded:
+    with errors_of(name):
+        channels = [key for key in sources if key != SEGMENTATION]
+        (path,) = sources[channels[0]]
+        arrays, grid = nifti.read_channels(path)
+        if len(arrays) != len(channels):
+            raise CaseError(
+                name,
+                f"{path.name} has {len(arrays)} channels; "
+                f"expected {len(channels)} ({', '.join(channels)})",
+            )
+        images = dict(zip(channels, arrays, strict=True))
+        return _with_labels(Loaded(images, None, grid), sources)
+
+
+def _with_labels(loaded: Loaded, sources: Mapping[str, tuple[Path, ...]]) -> Loaded:
+    if SEGMENTATION not in sources:
+        return loaded
+    (path,) = sources[SEGMENTATION]
+    array, own = nifti.read(path)
+    labels, odd = onto_grid(
+        nifti.integer_labels(array), own, loaded.geometry, f"the label {path.name}"
+    )
+    return Loaded(loaded.images, labels, loaded.geometry, (*loaded.notices, *odd))
+
+
+def _regions(
+    labels: Mapping[str, tuple[int, ...]],
+) -> tuple[dict[str, tuple[int, ...]], dict[int, str]]:
+    values = tuple(sorted({value for united in labels.values() for value in united}))
+    names = {united[0]: name for name, united in labels.items() if len(united) == 1}
+    return {FOREGROUND: values, **labels}, names
+
+
+def _regions_from_files(
+    paths: list[Path],
+) -> tuple[dict[str, tuple[int, ...]], dict[int, str]]:
+    """Regions by the values in the label files, which see `NnunetReader.find`."""
+    cheap = sum(path.stat().st_size for path in paths) <= _CHEAP_BYTES
+    values: set[int] = set()
+    for path in paths:
+        try:
+            values.update(np.unique(nifti.integer_labels(nifti.read(path)[0])).tolist())
+        except InputError:
+            continue  # Told when the case is loaded.
+        if values and not cheap:
+            break
+    known = sorted(values - {0})
+    regions, names = _regions({f"label{value}": (value,) for value in known})
+    if not (cheap and known):
+        regions[FOREGROUND] = _ALL_VALUES
+    return regions, names
+
+
+def _read_description(path: Path) -> _Description:
+    if not path.is_file() or path.is_symlink():
+        return _Description()
+    try:
+        if path.stat().st_size > _MAX_JSON_BYTES:
+            raise InputError(f"{path} is larger than any dataset.json")
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no JSON object")
+    try:
+        return _Description(
+            channels=_described_channels(data.get("channel_names", data.get("modality"))),
+            labels=_described_labels(data.get("labels")),
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f'{path} should hold "channel_names": {{"0": "T1", ...}} (or "modality") and '
+            f'"labels": {{"background": 0, "tumour": 1, ...}} ({error})'
+        ) from error
+
+
+def _described_channels(data: Any) -> tuple[str, ...] | None:
+    """``{"0": "T1", "1": "FLAIR"}``, in both formats."""
+    if not data:
+        return None
+    ordered = sorted((int(number), str(name)) for number, name in data.items())
+    return tuple(name for _, name in ordered)
+
+
+def _described_labels(data: Any) -> dict[str, tuple[int, ...]] | None:
+    """``{"1": "tumour"}`` of the Decathlon, ``{"tumour": 1, "all": [1, 2]}`` of nnU-Net 2."""
+    if not data:
+        return None
+    labels: dict[str, tuple[int, ...]] = {}
+    for key, value in data.items():
+        name, values = (value, key) if isinstance(value, str) else (key, value)
+        numbers = tuple(
+            int(number) for number in (values if isinstance(values, list) else [values])
+        )
+        # Voxels to ignore are in no region; 0 is the background, whatever it is called.
+        if name == "ignore" or numbers == (0,):
+            continue
+        if not numbers or min(numbers) < 0 or max(numbers) > 255:
+            raise ValueError(f"the label {name!r} is {values}")
+        labels[name if name != FOREGROUND else f"{name}_"] = numbers
+    return labels or None
