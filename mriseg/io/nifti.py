@@ -162,11 +162,15 @@ def integer_labels(array: Array) -> NDArray[np.uint8]:
     """
     if not array.size:
         return array.astype(np.uint8)
-    rounded = array if array.dtype.kind in "biu" else np.rint(array)
-    # Written so that a NaN fails too.
-    if not bool((np.abs(array - rounded) <= _LABEL_TOLERANCE).all()):
-        off = array[~(np.abs(array - rounded) <= _LABEL_TOLERANCE)].flat[0]
-        raise InputError(f"the segmentation holds {off:g}, which is no label (a whole number)")
+    rounded = array
+    if array.dtype.kind == "f":
+        rounded = np.rint(array)
+        with np.errstate(invalid="ignore"):
+            off = ~(np.abs(array - rounded) <= _LABEL_TOLERANCE)  # So written, NaN is off too.
+        if off.any():
+            raise InputError(
+                f"the segmentation holds {array[off].flat[0]:g}, which is no label (a whole number)"
+            )
     low, high = rounded.min(), rounded.max()
     if low < 0 or high > 255:
         raise InputError(f"the segmentation's labels run from {low:g} to {high:g}, not in 0 to 255")

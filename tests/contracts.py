@@ -1,0 +1,136 @@
+"""Suites that every implementation of a contract inherits, so that a new one is held to it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mriseg.core.volume import canonical
+from mriseg.errors import CaseError, InputError
+from mriseg.io import readers
+from mriseg.io.readers import Found, Reader, ReaderOptions
+
+Array = NDArray[Any]
+Truth = dict[str, tuple[dict[str, Array], Array]]
+
+WEB_PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+
+class ReaderContract:
+    """What `mriseg.io.readers` promises of a data layout.
+
+    A subclass names the reader and writes a small folder in its layout.
+    """
+
+    reader: Reader
+    options = ReaderOptions()
+
+    def write(self, root: Path) -> Truth:
+        """Write at least two labelled cases under ``root``.
+
+        Returns:
+            Case -> its images by canonical modality, and its labels, all [z, y, x] canonical.
+        """
+        raise NotImplementedError
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        return tmp_path / "scans"
+
+    @pytest.fixture
+    def truth(self, root: Path) -> Truth:
+        return self.write(root)
+
+    @pytest.fixture
+    def found(self, root: Path, truth: Truth) -> Found:
+        return self.reader.find(root, self.options)
+
+    def test_it_is_registered_by_its_name(self) -> None:
+        assert readers.READERS[self.reader.name] is self.reader
+        assert self.reader.summary
+
+    def test_it_alone_recognises_its_layout(self, root: Path, truth: Truth) -> None:
+        matching = [name for name, reader in readers.READERS.items() if reader.matches(root)]
+        assert matching == [self.reader.name]
+        assert readers.find(root, "auto", self.options)[0] == self.reader.name
+
+    def test_an_empty_folder_is_refused(self, tmp_path: Path) -> None:
+        assert not self.reader.matches(tmp_path)
+        with pytest.raises(InputError, match="no case in"):
+            self.reader.find(tmp_path, self.options)
+
+    def test_it_finds_every_case_once_in_order(self, found: Found, truth: Truth) -> None:
+        assert [case.name for case in found.cases] == sorted(truth)
+        assert all(case.patient and case.labelled for case in found.cases)
+        assert found.skipped == ()
+
+    def test_regions_are_of_labels_that_can_be(self, found: Found) -> None:
+        assert found.regions
+        for values in found.regions.values():
+            assert values
+            assert all(1 <= value <= 255 for value in values)
+        assert all(1 <= value <= 255 for value in found.labels)
+
+    def test_finding_touches_only_files_inside(self, found: Found, root: Path) -> None:
+        for case in found.cases:
+            assert case.files
+            assert all(path.is_file() and path.is_relative_to(root) for path in case.files)
+
+    def test_arrays_are_on_one_grid_and_finite(self, found: Found) -> None:
+        for case in found.cases:
+            loaded = case.load()
+            assert set(loaded.images) <= set(case.modalities)
+            for image in loaded.images.values():
+                assert image.shape == loaded.geometry.shape
+                assert np.isfinite(image).all()
+            assert loaded.labels is not None
+            assert loaded.labels.dtype == np.uint8
+            assert loaded.labels.shape == loaded.geometry.shape
+
+    def test_canonical_arrays_are_what_was_written(self, found: Found, truth: Truth) -> None:
+        for case in found.cases:
+            loaded = case.load()
+            images, labels = truth[case.name]
+            assert set(loaded.images) == set(images)
+            for name, image in images.items():
+                np.testing.assert_allclose(canonical(loaded.images[name], loaded.geometry), image)
+            assert loaded.labels is not None
+            np.testing.assert_array_equal(canonical(loaded.labels, loaded.geometry), labels)
+
+    def test_a_case_can_be_sent_to_another_process(self, found: Found) -> None:
+        case = found.cases[0]
+        sent = pickle.loads(pickle.dumps(case))
+        assert sent == case
+        before, after = case.load(), sent.load()
+        assert after.geometry == before.geometry
+        for name, image in before.images.items():
+            np.testing.assert_array_equal(after.images[name], image)
+
+    def test_any_damaged_file_is_named_by_a_case_error(self, found: Found) -> None:
+        case = found.cases[0]
+        for path in case.files:
+            content = path.read_bytes()
+            for damaged in (WEB_PAGE, b"", content[: len(content) // 2]):
+                path.write_bytes(damaged)
+                with pytest.raises(CaseError) as caught:
+                    case.load()
+                assert caught.value.case == case.name
+                assert path.name in caught.value.reason
+            path.write_bytes(content)
+        case.load()
+
+    def test_links_out_of_the_folder_are_not_followed(
+        self, root: Path, truth: Truth, tmp_path: Path
+    ) -> None:
+        outside = tmp_path / "linked"
+        outside.mkdir()
+        for entry in root.iterdir():
+            (outside / entry.name).symlink_to(entry)
+        assert not self.reader.matches(outside)
+        with pytest.raises(InputError):
+            self.reader.find(outside, self.options)
