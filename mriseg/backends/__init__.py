@@ -1,0 +1,101 @@
+"""The only code that asks what the machine has.
+
+Reading order: `base` (what a backend is), `fallback` (how its operations are found), then ``cpu``,
+``cuda`` and ``mps``, a page each. A new device is a module with a `base.Spec` in it and a line in
+`BACKENDS`, or an entry point of the group ``mriseg.backends`` in another package.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+from mriseg.backends.base import DTYPES, Backend, Spec
+from mriseg.errors import BackendError, ConfigError
+from mriseg.registry import Registry
+
+__all__ = ["AUTO", "AUTO_ORDER", "BACKENDS", "Backend", "available", "describe", "select"]
+
+BACKENDS: Registry[Spec] = Registry(
+    "backend",
+    {
+        "cpu": "mriseg.backends.cpu:BACKEND",
+        "cuda": "mriseg.backends.cuda:BACKEND",
+        "mps": "mriseg.backends.mps:BACKEND",
+    },
+    group="mriseg.backends",
+)
+
+AUTO = "auto"
+AUTO_ORDER = ("cuda", "mps", "cpu")
+"""What "auto" tries, fastest first. A backend of another package is used only by its name."""
+
+
+class Availability(NamedTuple):
+    """Whether a backend can be used here, and if not, why."""
+
+    name: str
+    ok: bool
+    why: str
+
+
+def available() -> list[Availability]:
+    """Every registered backend, and whether it can be used here."""
+    return [Availability(name, *BACKENDS[name].probe()) for name in BACKENDS]
+
+
+def select(name: str = AUTO, *, precision: str = AUTO, deterministic: bool = False) -> Backend:
+    """The backend to compute on.
+
+    Args:
+        name: of a backend, or "auto" for the first of `AUTO_ORDER` that is here.
+        precision: "fp32", "bf16", "fp16", or "auto" for the backend's choice.
+        deterministic: same input, same bits, at the price of speed; holds inside
+            `Backend.running`.
+
+    Raises:
+        ConfigError: there is no such backend or precision.
+        BackendError: this machine has no such device, or it cannot do what was asked.
+    """
+    if precision != AUTO and precision not in DTYPES:
+        raise ConfigError(f"precision = {precision!r}: expected auto, {', '.join(DTYPES)}")
+    if name == AUTO:
+        return _first_available(precision, deterministic)
+    spec = BACKENDS[name]
+    ok, why = spec.probe()
+    if not ok:
+        here = [entry.name for entry in available() if entry.ok]
+        raise BackendError(
+            f"there is no {name.upper()} device here ({why}); available: {', '.join(here)}. "
+            f"Use --backend {' or '.join([AUTO, *here])}"
+        )
+    return spec.make(precision, deterministic, "asked for by name")
+
+
+def _first_available(precision: str, deterministic: bool) -> Backend:
+    passed_over: list[str] = []
+    for name in AUTO_ORDER:
+        ok, why = BACKENDS[name].probe()
+        if ok:
+            reason = " and ".join(passed_over) or f"{name.upper()} is the first that auto looks for"
+            return BACKENDS[name].make(precision, deterministic, reason)
+        passed_over.append(f"no {name.upper()} ({why})")
+    raise BackendError(f"there is no device to compute on: {', '.join(passed_over)}")
+
+
+def describe(backend: Backend) -> dict[str, Any]:
+    """``backend`` as JSON types, for ``mriseg info`` and for the record of a run."""
+    return {
+        "name": backend.name,
+        "device": str(backend.device),
+        "device name": backend.device_name,
+        "precision": str(backend.dtype).removeprefix("torch."),
+        "memory format": str(backend.memory_format).removeprefix("torch."),
+        "un-pooling": backend.ops.name,
+        "deterministic": backend.deterministic,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "reason": backend.reason,
+        "notes": list(backend.notes),
+    }

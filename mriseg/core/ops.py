@@ -1,10 +1,34 @@
-"""Max-pooling that remembers, and the un-pooling that it feeds, in interchangeable forms."""
+"""Max-pooling that remembers, and the un-pooling that it feeds, in interchangeable forms.
+
+SegNet's decoder puts each value back where the encoder's 2x2 max-pooling found it (Badrinarayanan
+et al. 2015, arXiv 1511.00561, figure 3). PyTorch has a kernel for that, but not on every device,
+not under strict determinism and not in every export format, hence three pairs that give the same
+bits, gradients, ties, NaN and odd sizes included:
+
+=========  ========================  =====================  =============  ==================
+name       what it remembers         needs                  deterministic  ``torch.jit``
+=========  ========================  =====================  =============  ==================
+`NATIVE`   int64 index in the plane  ``max_unpool2d``       no: it raises  script
+`SCATTER`  the same                  ``scatter``            yes            script and trace
+`PURE`     uint8 cell in the window  arithmetic, comparing  yes            script and trace
+=========  ========================  =====================  =============  ==================
+
+"deterministic" is under ``torch.use_deterministic_algorithms(True)``; of `SCATTER` that holds for
+the un-pooling, its pooling is the device's own. Scripted or traced, sizes and batch stay free.
+
+Pooling takes the first of equal maxima, in the order of rows, and a NaN wins
+over all; it floors, so an odd size's last row or column is neither pooled nor filled again.
+Un-pooling with a fixed code is the adjoint of the gather that pooling with it is, so that the
+gradient of each is the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -19,3 +43,67 @@ class Ops:
     name: str
     pool: Callable[[Tensor], tuple[Tensor, Tensor]]
     unpool: Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
+
+
+# The functions below are also compiled by torch.jit.script, which takes a subset of Python: no
+# keyword-only arguments, no generators, and lists where PyTorch's own signatures have them.
+
+
+def native_pool(x: Tensor) -> tuple[Tensor, Tensor]:
+    """2x2 max-pooling of ``x`` [b, c, h, w].
+
+    Returns:
+        The maxima [b, c, h//2, w//2] and, int64 and of the same shape, the index of each in its
+        plane, counted in rows of ``w``.
+    """
+    values, indices = F.max_pool2d(x, [2, 2], [2, 2], return_indices=True)
+    return values, indices
+
+
+def native_unpool(values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
+    """``values`` [b, c, h//2, w//2] at ``indices`` of planes of ``size`` (h, w), 0 elsewhere."""
+    return F.max_unpool2d(values, indices, [2, 2], [2, 2], output_size=[size[0], size[1]])
+
+
+def scatter_unpool(values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
+    """What `native_unpool` does; 2x2 windows do not overlap, so no two values share a place."""
+    b, c = values.shape[0], values.shape[1]
+    planes = values.new_zeros([b, c, size[0] * size[1]])
+    planes = planes.scatter(2, indices.flatten(2), values.flatten(2))
+    return planes.view(b, c, size[0], size[1])
+
+
+def pure_pool(x: Tensor) -> tuple[Tensor, Tensor]:
+    """2x2 max-pooling of ``x`` [b, c, h, w].
+
+    Returns:
+        The maxima [b, c, h//2, w//2] and, uint8 and of the same shape, the cell of its window that
+        each was in: 0 and 1 in the upper row, 2 and 3 in the lower.
+    """
+    h, w = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
+    values = x[:, :, 0:h:2, 0:w:2]
+    code = torch.zeros_like(values, dtype=torch.uint8)
+    for cell in range(1, 4):
+        rival = x[:, :, cell // 2 : h : 2, cell % 2 : w : 2]
+        # Strictly greater, so that the first maximum stays; torch.maximum would share the
+        # gradient among equals, which after a ReLU whole windows are.
+        wins = (rival > values) | rival.isnan()
+        values = torch.where(wins, rival, values)
+        code = torch.where(wins, torch.full_like(code, cell), code)
+    return values, code
+
+
+def pure_unpool(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
+    """``values`` [b, c, h//2, w//2] in the cells ``code`` of a plane of ``size`` (h, w), else 0."""
+    zero = torch.zeros_like(values)
+    # where, not a product with the one-hot code: infinity times 0 is NaN.
+    cells = [torch.where(code == cell, values, zero) for cell in range(4)]
+    plane = F.pixel_shuffle(torch.stack(cells, 2).flatten(1, 2), 2)
+    return F.pad(plane, [0, size[1] - plane.shape[3], 0, size[0] - plane.shape[2]])
+
+
+NATIVE = Ops("native", native_pool, native_unpool)
+SCATTER = Ops("scatter", native_pool, scatter_unpool)
+PURE = Ops("pure", pure_pool, pure_unpool)
+
+FORMS: tuple[Ops, ...] = (NATIVE, SCATTER, PURE)

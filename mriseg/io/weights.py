@@ -1,0 +1,92 @@
+"""Encoder weights from a file, or from PyTorch's server."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mriseg.errors import InputError
+
+IMAGENET_URL = "https://download.pytorch.org/models/vgg16_bn-6c64b313.pth"
+"""torchvision's VGG16-BN, trained on ImageNet (top-1 73.4 %); its name ends in its own SHA-256."""
+
+
+def load_encoder_weights(
+    source: str | Path, *, url: str = IMAGENET_URL, cache: Path | None = None
+) -> dict[str, Tensor]:
+    """The state dict of a VGG16-BN, for `mriseg.core.pretrained.encoder_from_vgg16_bn`.
+
+    Args:
+        source: "imagenet", or a ``.pth`` or ``.safetensors`` file.
+        url: where "imagenet" is downloaded from; the file's name must end in ``-`` and the
+            beginning of its SHA-256, which is checked.
+        cache: the folder that keeps the download; torch.hub's by default.
+
+    Raises:
+        InputError: the file or the download cannot be had or is no state dict.
+    """
+    if str(source) == "imagenet":
+        return _state(_download(url, cache), url)
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(
+            f"there are no encoder weights at {path}; give a .pth or .safetensors file of "
+            f"VGG16-BN, or imagenet to download torchvision's"
+        )
+    return _state(_read(path), str(path))
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # weights_only: a pickle may run anything, and this one comes from elsewhere.
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        raise InputError(
+            f"the encoder weights in {path} cannot be read ({_first_line(error)}); expected a "
+            f"state dict saved by torch.save (.pth) or safetensors (.safetensors)"
+        ) from error
+
+
+def _download(url: str, cache: Path | None) -> Any:
+    folder = cache if cache is not None else Path(torch.hub.get_dir()) / "checkpoints"
+    try:
+        return torch.hub.load_state_dict_from_url(
+            url,
+            model_dir=str(folder),
+            map_location="cpu",
+            progress=False,
+            check_hash=True,
+            weights_only=True,
+        )
+    # URLError is an OSError; a hash that does not match is a RuntimeError.
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"the ImageNet weights could not be had from {url} ({_first_line(error)}); download "
+            f"that file where there is a network and give its path instead of imagenet. A broken "
+            f"earlier download would be in {folder}"
+        ) from error
+
+
+def _state(loaded: Any, source: str) -> dict[str, Tensor]:
+    if not isinstance(loaded, dict):
+        found = f"a {type(loaded).__name__}"
+    elif loaded and all(isinstance(value, Tensor) for value in loaded.values()):
+        return loaded
+    else:
+        found = f"a dict of {', '.join(map(str, list(loaded)[:3])) or 'nothing'}"
+    raise InputError(
+        f"{source} holds no state dict but {found}; save model.state_dict(), names and tensors "
+        f"and nothing else"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
