@@ -53,13 +53,14 @@ def grey(image: Array) -> NDArray[np.uint8]:
 
     Exact noughts stay black and out of the percentiles. They are what surrounds a skull-stripped
     brain and what normalisation leaves outside it; there, nought is the brain's own mean besides.
+    What is not finite is black too.
     """
-    inside = image != 0
+    inside = (image != 0) & np.isfinite(image)
     if not inside.any():
         return np.zeros(image.shape, dtype=np.uint8)
     low, high = np.percentile(image[inside], (1, 99))
     share = (image.astype(np.float32) - low) / max(float(high - low), 1e-12)
-    level: NDArray[np.uint8] = (np.clip(share, 0, 1) * inside * 255).astype(np.uint8)
+    level: NDArray[np.uint8] = (np.where(inside, np.clip(share, 0, 1), 0) * 255).astype(np.uint8)
     return level
 
 

@@ -108,6 +108,7 @@ def overlay(
     truth: Array | None = None,
     columns: int = 4,
     slices: int = 8,
+    first_slice: int = 0,
 ) -> None:
     """A sheet of one case's most telling slices with its mask in colour.
 
@@ -122,6 +123,7 @@ def overlay(
         truth: like ``mask``, where it is known; drawn as pale outlines.
         columns: slices to a row.
         slices: how many to show at most.
+        first_slice: the number of ``image``'s first slice in the scan that it was cropped from.
 
     Raises:
         InputError: the arrays or names do not fit together.
@@ -144,7 +146,7 @@ def overlay(
     for z in chosen:
         known = None if truth is None else truth[:, z, *cut]
         tile = _painted(Tile(level[z, *cut], size), mask[:, z, *cut], opacity=0.4, truth=known)
-        tiles.append(tile.image(f"slice {z}"))
+        tiles.append(tile.image(f"slice {first_slice + z}"))
     drawn = [("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
     legend = []
     for index, region in enumerate(regions):

@@ -87,6 +87,13 @@ def test_a_normalised_brain_stands_out_from_its_background() -> None:
     assert 60 < level[5:15, 5:15].mean() < 195
 
 
+def test_what_is_not_a_number_is_black_and_spoils_nothing() -> None:
+    image = np.random.default_rng(0).uniform(50, 150, (40, 40))
+    image[0, :3] = np.nan, np.inf, -np.inf
+    level = grey(image)
+    assert (level[0, :3] == 0).all() and 100 < level[1:].mean() < 155
+
+
 # Tiles.
 
 
@@ -254,6 +261,18 @@ def test_slices_are_drawn_in_true_proportion(tmp_path: Path) -> None:
     (square_h, square_w), (tall_h, tall_w) = shapes
     assert square_h == pytest.approx(square_w, abs=3)
     assert tall_h == pytest.approx(2 * tall_w, abs=4)
+
+
+def test_slices_of_a_cropped_scan_keep_their_numbers(tmp_path: Path) -> None:
+    image, box = a_case()
+    whole, part = tmp_path / "whole.png", tmp_path / "part.png"
+    mask = a_mask(image, box)
+    overlay(whole, image, mask, (1, 1, 1), "", ["WT"])
+    overlay(part, image[3:], mask[:, 3:], (1, 1, 1), "", ["WT"])
+    assert (read(part) != read(whole)).any()
+    overlay(part, image[3:], mask[:, 3:], (1, 1, 1), "", ["WT"], first_slice=3)
+    # The window is that of the slices at hand, so grey levels differ a little and letters not.
+    assert np.abs(read(part) - read(whole)).max() < 30
 
 
 def test_an_empty_scan_still_makes_a_picture(tmp_path: Path) -> None:
