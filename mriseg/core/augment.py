@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +51,8 @@ class Drawn:
 
     def to(self, device: torch.device) -> Drawn:
         """The same on ``device``."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Drawn(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Drawn(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
 
 
 def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int) -> Drawn:
@@ -121,7 +122,7 @@ def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     # Rotate in pixels, not in the grid's unit square, or a slice that is not square would shear.
     aspect = torch.tensor([[1, h / w, 1], [w / h, 1, 1]], device=image.device)
     grid = F.affine_grid(drawn.matrix * aspect, [len(image), 1, h, w], align_corners=False)
-    bend = F.interpolate(drawn.elastic, (h, w), mode="bilinear", align_corners=False)
+    bend = F.interpolate(drawn.elastic, (h, w), mode="bicubic", align_corners=False)
     grid = grid + bend.permute(0, 2, 3, 1)
     moved = F.grid_sample(image, grid, mode="bilinear", align_corners=False)
     masks = F.grid_sample(mask.float(), grid, mode="nearest", align_corners=False)

@@ -24,6 +24,7 @@ class Config(BaseModel):
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=32, multiple_of=32)]
 
 
 class AugmentConfig(Config):
@@ -36,7 +37,9 @@ class AugmentConfig(Config):
     shift: Annotated[float, Field(ge=0, lt=1)] = 0.06  # of the slice's size, uniform in +-
     shear: Annotated[float, Field(ge=0, lt=1)] = 0.05  # uniform in +-
     elastic: Fraction = 0.2
-    elastic_strength: Annotated[float, Field(ge=0, lt=0.5)] = 0.03  # of the slice's size, deviation
+    elastic_strength: Annotated[float, Field(ge=0, lt=0.5)] = (
+        0.015  # of the slice's size, deviation
+    )
     gamma: Fraction = 0.3
     contrast: Fraction = 0.4
     noise: Fraction = 0.2
@@ -73,7 +76,8 @@ class TrainConfig(Config):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup: Fraction = 0.03  # of the whole training
     clip: Positive = 12.0  # largest norm of the gradient
-    size: Count | None = None  # side of the training frame; None: what the store's slices need
+    # Largest height and width of a training slice; larger ones lose their rim. None: no limit.
+    size: tuple[Side, Side] | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     validate_every: Count = 1  # epochs
     patience: Count = 20  # validations without a better Dice before training stops

@@ -35,10 +35,14 @@ def foreground(image: Array) -> Array:
         in it (more than nine tenths would be kept) is foreground as a whole. An image that is
         constant gives an empty mask.
     """
-    corners = image[:, :: image.shape[1] - 1 or 1, :: image.shape[2] - 1 or 1, :: image.shape[3] - 1 or 1]
+    corners = image[
+        :, :: image.shape[1] - 1 or 1, :: image.shape[2] - 1 or 1, :: image.shape[3] - 1 or 1
+    ]
     background = corners.reshape(len(image), -1)[:, 0]
     same = image == background[:, None, None, None]
-    if (corners.reshape(len(image), -1) == background[:, None]).all() and same.mean() >= _MASKED_SHARE:
+    if (
+        corners.reshape(len(image), -1) == background[:, None]
+    ).all() and same.mean() >= _MASKED_SHARE:
         return np.asarray(~same.all(axis=0))
 
     scaled = np.zeros(image.shape[1:], dtype=np.float32)

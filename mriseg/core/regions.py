@@ -56,3 +56,27 @@ def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -
         uint8 0/1 masks [r, ..., z, y, x].
     """
     return np.stack([np.isin(labels, values) for values in regions.values()]).astype(np.uint8)
+
+
+def label_map(masks: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> NDArray[np.uint8]:
+    """One label per voxel from masks [r, ...] of regions, such that `region_masks` finds them again.
+
+    A single region is 1. Of several, the widest are painted first and narrower ones over them,
+    each with the lowest of its labels that no narrower one holds: WT, TC and ET of BraTS become
+    2, 1 and 4 as in its segmentations. Where two regions that do not contain one another overlap,
+    the later in ``regions`` wins.
+    """
+    painted = np.zeros(masks.shape[1:], dtype=np.uint8)
+    if len(regions) == 1:
+        return np.asarray(masks[0], dtype=np.uint8)
+    names = list(regions)
+    for name in sorted(names, key=lambda n: -len(regions[n])):
+        narrower = {
+            label
+            for other in names
+            if set(regions[other]) < set(regions[name])
+            for label in regions[other]
+        }
+        own = [label for label in regions[name] if label not in narrower] or list(regions[name])
+        painted[masks[names.index(name)] > 0] = min(own)
+    return painted

@@ -84,7 +84,9 @@ def patients(cases: Sequence[CaseEntry]) -> list[list[CaseEntry]]:
     """
     groups: list[tuple[set[str], list[CaseEntry]]] = []
     for case in cases:
-        keys = {f"patient {case.patient}"} | ({f"content {case.content}"} if case.content else set())
+        keys = {f"patient {case.patient}"} | (
+            {f"content {case.content}"} if case.content else set()
+        )
         hits = [group for group in groups if group[0] & keys]
         merged = (set(keys).union(*(g[0] for g in hits)), [c for g in hits for c in g[1]] + [case])
         groups = [group for group in groups if group not in hits] + [merged]
@@ -161,8 +163,8 @@ def plan_epoch(
     for case in index.cases:
         if not case.labelled:
             continue
-        hits = case.foreground[:, columns].any(axis=1)
-        for z, hit in enumerate(hits):
+        hits = case.foreground[:, columns].sum(axis=1) > 0
+        for z, hit in enumerate(hits.tolist()):
             (positive if hit else negative).append(SliceRef(case.name, z))
     if not positive and not negative:
         raise ConfigError("no labelled case is left to train on; add cases with a segmentation")
@@ -178,13 +180,12 @@ def plan_epoch(
     order = torch.randperm(count, generator=rng.generator(seed, "order", epoch)).tolist()
     mine = [drawn[i] for i in order][rank::world]
     return [
-        BatchPlan(tuple(sorted(mine[i : i + batch_size])))
-        for i in range(0, len(mine), batch_size)
+        BatchPlan(tuple(sorted(mine[i : i + batch_size]))) for i in range(0, len(mine), batch_size)
     ]
 
 
 def _draw(refs: list[SliceRef], count: int, seed: int, kind: str, epoch: int) -> list[SliceRef]:
-    """``count`` of ``refs``: a window, moved on each epoch, of an endless run of shuffled rounds."""
+    """``count`` of ``refs``: each epoch the next window of an endless run of shuffled rounds."""
     drawn: list[SliceRef] = []
     position = epoch * count
     while len(drawn) < count:

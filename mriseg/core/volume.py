@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mriseg.errors import InputError
 
 Array = NDArray[Any]
-Affine = tuple[tuple[float, float, float, float], ...]
+Affine = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ class Geometry:
 def canonical(array: Array, geometry: Geometry) -> Array:
     """A source array as a view in canonical axes (z, y, x)."""
     if array.shape != geometry.shape:
-        raise InputError(f"an array of shape {array.shape} has not the geometry of {geometry.shape}")
+        raise InputError(
+            f"an array of shape {array.shape} has not the geometry of {geometry.shape}"
+        )
     turned = array.transpose(geometry.axes)
     return turned[tuple(slice(None, None, -1 if flip else 1) for flip in geometry.flips)]
 
@@ -156,7 +158,7 @@ def crop(array: Array, box: Box) -> Array:
 
 
 def uncrop(array: Array, box: Box, shape: tuple[int, int, int], fill: float = 0) -> Array:
-    """The inverse of `crop`: ``array`` [..., z, y, x] in a volume of ``shape`` filled with ``fill``."""
+    """The inverse of `crop`: ``array`` [..., z, y, x] in a volume of ``shape``, else ``fill``."""
     if array.shape[-3:] != box.shape:
         raise InputError(f"an array of shape {array.shape} does not fill a box of {box.shape}")
     whole = np.full((*array.shape[:-3], *shape), fill, dtype=array.dtype)

@@ -24,7 +24,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays, since writers choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=".part-", suffix="".join(path.suffixes), dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=".part-", suffix="".join(path.suffixes), dir=path.parent
+        )
         os.close(handle)
         temporary = Path(name)
         yield temporary

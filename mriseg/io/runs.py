@@ -29,6 +29,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mriseg.core.sampling import CaseEntry
 from mriseg.errors import InputError, OutputError, RunError
 from mriseg.io.files import replacing, write_json
 
@@ -52,6 +53,8 @@ class Manifest:
         store: location of the store.
         train: names of the training cases.
         validation: names of the validation cases.
+        seen: [name, patient, content] of every case that shaped the weights by training, of this
+            run and of those that it was transferred from.
         versions: of mriseg, torch and Python.
         created: local time, ISO 8601.
         parent: the run that this one was transferred from, and the report of it.
@@ -67,6 +70,7 @@ class Manifest:
     store: str
     train: tuple[str, ...]
     validation: tuple[str, ...]
+    seen: tuple[tuple[str, str, str], ...]
     versions: dict[str, str]
     created: str
     parent: dict[str, Any] | None = None
@@ -77,6 +81,7 @@ class Manifest:
         values["regions"] = [[name, list(labels)] for name, labels in self.regions.items()]
         for key in ("modalities", "frame", "train", "validation"):
             values[key] = list(values[key])
+        values["seen"] = [list(item) for item in self.seen]
         return {"format": FORMAT, "version": FORMAT_VERSION, **values}
 
     @classmethod
@@ -86,7 +91,18 @@ class Manifest:
         values["regions"] = {name: tuple(labels) for name, labels in data["regions"]}
         for key in ("modalities", "frame", "train", "validation"):
             values[key] = tuple(values[key])
+        values["seen"] = tuple(tuple(item) for item in data["seen"])
         return cls(**values)
+
+    def trained_on(self, case: CaseEntry) -> bool:
+        """Whether training saw this patient: the same voxels, or patient and case of that name.
+
+        A patient's name alone is not enough, since data sets number theirs alike.
+        """
+        return any(
+            (content and content == case.content) or (name, patient) == (case.name, case.patient)
+            for name, patient, content in self.seen
+        )
 
 
 @dataclass(frozen=True)
@@ -155,6 +171,11 @@ class Run:
     def has(self, which: str) -> bool:
         """Whether "best" or "last" was written."""
         return (self.path / f"{which}.safetensors").exists()
+
+    @property
+    def chosen(self) -> str:
+        """The checkpoint to use: "best", or "last" before the first validation."""
+        return "best" if self.has("best") else "last"
 
     def read_log(self) -> list[dict[str, Any]]:
         """The numbers of each epoch so far; a last line that was cut off is left out."""
@@ -231,7 +252,9 @@ def newest_run(root: Path) -> Path:
         InputError: there is none.
     """
     found = [path.parent for path in root.glob("*/run.json")]
-    found = [p for p in found if (p / "best.safetensors").exists() or (p / "last.safetensors").exists()]
+    found = [
+        p for p in found if (p / "best.safetensors").exists() or (p / "last.safetensors").exists()
+    ]
     if not found:
         raise InputError(
             f"no run was named and there is none under {root.resolve()}; "
@@ -240,7 +263,9 @@ def newest_run(root: Path) -> Path:
     return max(found, key=lambda p: ((p / "run.json").stat().st_mtime, p.name))
 
 
-def optimiser_tensors(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimiser_tensors(
+    model: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> dict[str, Tensor]:
     """The optimiser's state by parameter name, on the CPU."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return {
@@ -261,8 +286,11 @@ def restore_optimiser(
         if state:
             # Steps are counted on the CPU; moments live with their parameter.
             optimiser.state[parameter] = {
-                k: v if k == "step" else v.to(parameter.device, parameter.dtype)
-                .contiguous(memory_format=_layout(parameter))
+                k: v
+                if k == "step"
+                else v.to(parameter.device, parameter.dtype).contiguous(
+                    memory_format=_layout(parameter)
+                )
                 for k, v in state.items()
             }
 

@@ -1,0 +1,1 @@
+"""One stage a module, read top to bottom: generators that yield events and return a result."""

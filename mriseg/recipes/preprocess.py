@@ -25,7 +25,7 @@ from mriseg.io.checksums import sha256
 from mriseg.io.files import write_json
 from mriseg.io.readers import Case, ReaderOptions
 from mriseg.io.store import Store, StoreSpec
-from mriseg.recipes.events import Advanced, Began, Event, Notice, Recipe, Skipped, Wrote
+from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 
 
 @dataclass(frozen=True)
@@ -256,6 +256,3 @@ def _kept(attributes: dict[str, Any]) -> CaseReport:
 
 def _labels(values: Sequence[int]) -> str:
     return f"label{'s' * (len(values) != 1)} {'+'.join(map(str, values))}"
-
-
-

@@ -5,7 +5,6 @@ Everything that cannot work is refused here, at once, rather than after an hour.
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Se
     train = kept.only(parts.train)
     frame = frame_for(case.shape for case in train.cases)
     if config.size is not None:
-        frame = (min(frame[0], config.size), min(frame[1], config.size))
+        frame = (min(frame[0], config.size[0]), min(frame[1], config.size[1]))
     return Setup(
         index=kept,
         modalities=modalities,
@@ -106,12 +105,12 @@ def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Se
 def positive_weight(config: TrainConfig, share: Sequence[float]) -> torch.Tensor:
     """The weight [r, 1, 1] of positive voxels in the binary cross-entropy.
 
-    "auto" is the root of negatives over positives, at most 10: the full ratio, which would make
-    both kinds weigh the same, marks far too much once a Dice term stands beside it.
+    "auto" is the fourth root of negatives over positives, about 3 for a tumour: the full ratio,
+    which would make both kinds weigh the same, marks far too much once a Dice term stands beside.
     """
     if config.pos_weight != "auto":
         return torch.full((len(share), 1, 1), float(config.pos_weight))
-    weights = [min(math.sqrt((1 - p) / p), 10.0) if p > 0 else 1.0 for p in share]
+    weights = [((1 - p) / p) ** 0.25 if p > 0 else 1.0 for p in share]
     return torch.tensor(weights).view(-1, 1, 1)
 
 

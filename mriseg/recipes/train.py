@@ -66,11 +66,13 @@ class Start:
     Attributes:
         weights: the model's initial state.
         frozen: stages that keep their weights and BatchNorm statistics.
+        seen: identities of the cases that these weights were trained on.
         parent: the run it comes from and what was kept, for the manifest.
     """
 
     weights: Mapping[str, Tensor]
     frozen: tuple[str, ...]
+    seen: tuple[tuple[str, str, str], ...]
     parent: dict[str, Any]
 
 
@@ -142,6 +144,7 @@ def train(
         store=str(store.location),
         train=setup.split.train,
         validation=setup.split.validation,
+        seen=(*_identities(setup), *(start.seen if start else ())),
         versions=versions(),
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         parent=start.parent if start else None,
@@ -184,9 +187,7 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
     optimiser = checkpoint.optimiser
     yield Notice(f"going on with {run.path} at epoch {position.epoch + 1}, step {position.step}")
     return (
-        yield from _fit(
-            run, opened, config, backend, setup, model, frozen, position, optimiser
-        )
+        yield from _fit(run, opened, config, backend, setup, model, frozen, position, optimiser)
     )
 
 
@@ -327,6 +328,11 @@ def _fit(
     )
 
 
+def _identities(setup: Setup) -> tuple[tuple[str, str, str], ...]:
+    train = setup.index.only(setup.split.train)
+    return tuple((case.name, case.patient, case.content) for case in train.cases)
+
+
 class _Clock:
     """Seconds spent on this training, over all the times it was resumed."""
 
@@ -420,9 +426,7 @@ def _checkpoint(
 
 def _picture(run: Run, setup: Setup, found: Validation, position: _Position) -> None:
     path = run.path / "images" / f"image_{position.epoch:04d}_{position.step:06d}.png"
-    pictures.grid(
-        path, found.rows, modalities=setup.modalities, regions=tuple(setup.regions)
-    )
+    pictures.grid(path, found.rows, modalities=setup.modalities, regions=tuple(setup.regions))
 
 
 def _log(run: Run, board: SummaryWriter, rows: list[dict[str, Any]]) -> None:

@@ -84,7 +84,7 @@ def _row(
     z = int(areas.argmax()) if areas.any() else truth.shape[1] // 2
     scores = ", ".join(f"{region} {value:.2f}" for region, value in dice.items())
     return GridRow(
-        images=image[:, z],
+        image=image[:, z],
         truth=truth[:, z],
         output=output[:, z],
         caption=f"{name}, slice {z}, Dice {scores}",

@@ -1,0 +1,251 @@
+"""How good masks are, patient by patient, in 3-D."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mriseg.backends.base import Backend
+from mriseg.core import volume
+from mriseg.core.metrics import CaseScores, Summary, score_case, summarise
+from mriseg.core.regions import Regions, region_masks
+from mriseg.errors import ConfigError, InputError
+from mriseg.io import nifti, tables
+from mriseg.io.runs import Run
+from mriseg.io.store import Store
+from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
+from mriseg.recipes.models import load_model
+from mriseg.recipes.predict import PredictOptions, segment
+
+# The bootstrap's own seed: an evaluation repeated gives the same interval.
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class EvaluateReport:
+    """Scores of each case and region, and their summary.
+
+    Attributes:
+        scores: a row a case and region.
+        summary: a row a region and metric.
+        seen: cases among them that the model was trained on; their scores say nothing of others.
+        skipped: (case, reason).
+    """
+
+    scores: tuple[CaseScores, ...]
+    summary: tuple[Summary, ...]
+    seen: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def mean(self, region: str, metric: str = "dice") -> float:
+        """The mean of a metric over the cases."""
+        for row in self.summary:
+            if (row.region, row.metric) == (region, metric):
+                return row.mean
+        raise KeyError((region, metric))
+
+    def to_json(self) -> dict[str, Any]:
+        """This report as JSON types."""
+        return {
+            "cases": [{**asdict(s), "seen": s.case in self.seen} for s in self.scores],
+            "summary": [asdict(row) for row in self.summary],
+            "skipped": [list(pair) for pair in self.skipped],
+        }
+
+
+def evaluate(
+    store: Store,
+    run: Run,
+    backend: Backend,
+    *,
+    options: PredictOptions | None = None,
+    include_seen: bool = False,
+    cases: Sequence[str] | None = None,
+    out: Path | None = None,
+) -> Recipe[EvaluateReport]:
+    """Predict the labelled cases of ``store`` and measure the masks.
+
+    Cases that the run, or one that it was transferred from, was trained on (by name, patient or
+    the same voxels) are left out unless ``include_seen``. A run's validation cases are in: they
+    chose the best epoch, so they are slightly flattered.
+
+    Args:
+        store: of cases with segmentations.
+        run: the model.
+        backend: where to compute.
+        options: how masks are made; None: the defaults.
+        include_seen: measure training cases as well, marked as such.
+        cases: only these.
+        out: a folder for ``cases.csv``, ``summary.csv`` and ``evaluation.json``; None: no files.
+
+    Raises:
+        InputError: there is nothing to measure, or the store lacks the model's regions.
+    """
+    options = options or PredictOptions()
+    regions = _regions_of(store, run)
+    index = store.index()
+    labelled = [case for case in index.cases if case.labelled]
+    if cases is not None:
+        lacking = set(cases) - {case.name for case in labelled}
+        if lacking:
+            raise InputError(
+                f"{store.location} holds no labelled case {', '.join(sorted(lacking))}"
+            )
+        labelled = [case for case in labelled if case.name in cases]
+    seen = [case.name for case in labelled if run.manifest.trained_on(case)]
+    chosen = [case.name for case in labelled if include_seen or case.name not in seen]
+    if seen:
+        verb = "are measured too, marked" if include_seen else "are left out"
+        yield Notice(f"{len(seen)} cases that the model was trained on {verb}")
+    if not chosen:
+        raise InputError(
+            f"{store.location} holds no labelled case that the model was not trained on; "
+            f"--include-seen measures those"
+        )
+    held = [name for name in chosen if name in run.manifest.validation]
+    if held:
+        yield Notice(f"{len(held)} of {len(chosen)} cases chose the best epoch of this run")
+    model = load_model(run, backend)
+    scores: list[CaseScores] = []
+    skipped: list[tuple[str, str]] = []
+    yield Began("evaluate", len(chosen), "case")
+    for number, name in enumerate(chosen, start=1):
+        case = store.read_case(name)
+        if not set(case.modalities) & set(run.manifest.modalities):
+            reason = f"it has {', '.join(case.modalities)}: none that the model reads"
+            skipped.append((name, reason))
+            yield Skipped(name, reason)
+            continue
+        assert case.labels is not None, "only labelled cases were chosen"
+        masks, _ = segment(case, model, backend, run.manifest, options)
+        truth = region_masks(case.labels, regions)
+        rows = score_case(
+            name, masks, truth, tuple(regions), case.geometry.spacing, case.geometry.unit
+        )
+        scores += rows
+        yield from (_told(row) for row in rows)
+        yield Advanced("evaluate", number, item=name)
+    return (yield from _reported(scores, seen, skipped, out))
+
+
+def evaluate_masks(
+    masks: Path, truths: Path, *, regions: Regions | None = None, out: Path | None = None
+) -> Recipe[EvaluateReport]:
+    """Measure mask files against truth files of the same names.
+
+    Args:
+        masks: a folder of NIfTI masks, searched with its subfolders.
+        truths: a folder of NIfTI truths. A pair shares its name up to ``.nii`` or ``.nii.gz``; of
+            a truth, an ending such as ``_seg`` may come on top.
+        regions: name -> label values, on both sides; None: all that is not 0, as "foreground".
+        out: as in `evaluate`.
+
+    Raises:
+        InputError: no pair is found, or one does not lie on one grid.
+    """
+    pairs, alone = _pairs(masks, truths)
+    for name in alone:
+        yield Skipped(name, "the mask has no truth of its name")
+    scores: list[CaseScores] = []
+    skipped = [(name, "no truth of its name") for name in alone]
+    yield Began("evaluate", len(pairs), "case")
+    for number, (name, (mask_path, truth_path)) in enumerate(pairs.items(), start=1):
+        try:
+            mask, geometry = nifti.read(mask_path)
+            truth, other = nifti.read(truth_path)
+            if mask.shape != truth.shape:
+                raise InputError(
+                    f"the mask is {mask.shape} and the truth {truth.shape}; bring both onto one grid"
+                )
+            labels = [
+                volume.canonical(nifti.integer_labels(array), geometry) for array in (mask, truth)
+            ]
+        except InputError as error:
+            skipped.append((name, str(error)))
+            yield Skipped(name, str(error))
+            continue
+        if not np.allclose(geometry.affine, other.affine, atol=1e-3):
+            yield Notice(f"{name}: mask and truth have different affines; voxels are compared")
+        if regions is None:
+            found = [(array > 0)[None] for array in labels]
+        else:
+            found = [region_masks(array, regions) for array in labels]
+        rows = score_case(
+            name, *found, tuple(regions or {"foreground": ()}), geometry.spacing, geometry.unit
+        )
+        scores += rows
+        yield from (_told(row) for row in rows)
+        yield Advanced("evaluate", number, item=name)
+    if not scores:
+        raise InputError(f"no mask under {masks} could be measured against {truths}")
+    return (yield from _reported(scores, [], skipped, out))
+
+
+def _regions_of(store: Store, run: Run) -> Regions:
+    """The model's regions as the store defines them, or, failing that, by the model's labels."""
+    known = store.spec.regions
+    lacking = [name for name in run.manifest.regions if name not in known]
+    if lacking:
+        raise ConfigError(
+            f"the model marks {', '.join(run.manifest.regions)} and {store.location} has "
+            f"{', '.join(known)}; preprocess it with --regions {','.join(run.manifest.regions)}"
+        )
+    return {name: known[name] for name in run.manifest.regions}
+
+
+def _told(row: CaseScores) -> Measured:
+    numbers = {k: v for k, v in asdict(row).items() if isinstance(v, float)}
+    return Measured("case", 0, numbers, note=f"{row.case} {row.region}")
+
+
+def _reported(
+    scores: list[CaseScores],
+    seen: list[str],
+    skipped: list[tuple[str, str]],
+    out: Path | None,
+) -> Recipe[EvaluateReport]:
+    summary = summarise(scores, np.random.default_rng(_SEED))
+    report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped))
+    if out is not None:
+        data = report.to_json()
+        tables.write_csv(out / "cases.csv", data["cases"])
+        tables.write_csv(out / "summary.csv", data["summary"])
+        tables.write_json(out / "evaluation.json", data)
+        yield Wrote(out, "cases.csv, summary.csv and evaluation.json")
+    return report
+
+
+_TRUTH_ENDINGS = ("_seg", "-seg", "_mask", "_label", "_gt", "_pred")
+
+
+def _pairs(masks: Path, truths: Path) -> tuple[Mapping[str, tuple[Path, Path]], list[str]]:
+    found, wanted = _files(masks, "masks"), _files(truths, "truths")
+    pairs = {name: (path, wanted[name]) for name, path in found.items() if name in wanted}
+    if not pairs:
+        raise InputError(
+            f"no mask under {masks} ({', '.join(list(found)[:3])}, ...) has the name of a truth "
+            f"under {truths} ({', '.join(list(wanted)[:3])}, ...)"
+        )
+    return pairs, sorted(set(found) - set(pairs))
+
+
+def _files(folder: Path, kind: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder of {kind}")
+    found: dict[str, Path] = {}
+    for path in sorted(p for p in folder.rglob("*.nii*") if p.is_file() and nifti.is_nifti(p)):
+        if "_prob_" in path.name:
+            continue
+        name = nifti.stem(path)
+        for ending in _TRUTH_ENDINGS:
+            name = name.removesuffix(ending)
+        if name in found:
+            raise InputError(f"{folder} holds two {kind} named {name}: {found[name]} and {path}")
+        found[name] = path
+    if not found:
+        raise InputError(f"{folder} holds no NIfTI file")
+    return found

@@ -1,0 +1,257 @@
+"""Masks for scans: from files or a store, back onto each scan's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mriseg.backends.base import Backend
+from mriseg.core.postprocess import remove_small, threshold
+from mriseg.core.prepare import Prepared, prepare
+from mriseg.core.regions import label_map
+from mriseg.core.segnet import SegNet
+from mriseg.errors import CaseError, InputError
+from mriseg.io import nifti, pictures, readers
+from mriseg.io.readers import ReaderOptions
+from mriseg.io.runs import Manifest, Run
+from mriseg.io.store import open_store
+from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.recipes.inference import probabilities
+from mriseg.recipes.models import load_model
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How masks are made of probabilities, and what is written.
+
+    Attributes:
+        threshold: a voxel is marked above this probability.
+        flips: average over the four mirrorings of each slice.
+        minimum_volume: smaller components are removed; mL, or voxels where the scan states no
+            voxel size.
+        probabilities: write these too, a file a region.
+        overlays: write a picture beside each mask.
+        allow_missing: predict cases that lack a modality although training saw none.
+        batch_size: slices at a time.
+    """
+
+    threshold: float = 0.5
+    flips: bool = False
+    minimum_volume: float = 0.0
+    probabilities: bool = False
+    overlays: bool = True
+    allow_missing: bool = False
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One case's result.
+
+    Attributes:
+        case: its name.
+        mask: the file; labels as `mriseg.core.regions.label_map` numbers them, one region is 1.
+        volumes: region -> mL (or voxels where the scan states no voxel size).
+        unit: "mm" or "px".
+    """
+
+    case: str
+    mask: Path
+    volumes: dict[str, float]
+    unit: str
+
+
+@dataclass(frozen=True)
+class PredictReport:
+    """What `predict` did: the results, and (case, reason) of what was skipped."""
+
+    results: tuple[Predicted, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def predict(
+    source: Path,
+    out: Path,
+    run: Run,
+    backend: Backend,
+    options: PredictOptions | None = None,
+    *,
+    layout: str = "auto",
+    channels: Sequence[str] | None = None,
+    cases: Sequence[str] | None = None,
+) -> Recipe[PredictReport]:
+    """Predict every case under ``source``. One case is in memory at a time.
+
+    Args:
+        source: a case's folder, a folder of cases, or a store.
+        out: a folder, made if need be; or, for a single case, a file named .nii or .nii.gz.
+        run: the model.
+        backend: where to compute.
+        options: None: the defaults.
+        layout: of ``source``, as in `mriseg.recipes.preprocess.preprocess`.
+        channels: names of the channels, for layouts whose files do not name them.
+        cases: only these; None: all.
+
+    Returns:
+        The results. A case that cannot be used is skipped and told.
+
+    Raises:
+        InputError: there is no case, or none could be used.
+        OutputError: a result cannot be written.
+    """
+    options = options or PredictOptions()
+    found = dict(_sources(source, layout, channels))
+    if cases is not None:
+        lacking = [name for name in cases if name not in found]
+        if lacking:
+            raise InputError(
+                f"{source} holds no case {', '.join(lacking)}; it has {', '.join(found)}"
+            )
+        found = {name: found[name] for name in cases}
+    single = nifti.is_nifti(out)
+    if single and len(found) != 1:
+        raise InputError(
+            f"{source} holds {len(found)} cases, and {out} is one file; name a folder instead"
+        )
+    manifest = run.manifest
+    model = load_model(run, backend)
+    results: list[Predicted] = []
+    skipped: list[tuple[str, str]] = []
+    yield Notice(f"model {run.path}: {'+'.join(manifest.modalities)} -> {_names(manifest)}")
+    yield Began("predict", len(found), "case")
+    for number, (name, load) in enumerate(found.items(), start=1):
+        target = out if single else out / f"{name}.nii.gz"
+        try:
+            case, notices = load()
+            notices += _missing(name, case, manifest, options)
+        except CaseError as error:
+            skipped.append((name, error.reason))
+            yield Skipped(name, error.reason)
+            continue
+        for text in notices:
+            yield Notice(f"{name}: {text}")
+        result = _predict_case(name, case, target, model, backend, manifest, options)
+        results.append(result)
+        yield Wrote(target, "mask")
+        yield Advanced("predict", number, item=name)
+    if not results:
+        told = "; ".join(f"{name}: {reason}" for name, reason in skipped)
+        raise InputError(f"none of the {len(found)} cases under {source} could be used: {told}")
+    return PredictReport(tuple(results), tuple(skipped))
+
+
+def segment(
+    case: Prepared,
+    model: SegNet,
+    backend: Backend,
+    manifest: Manifest,
+    options: PredictOptions,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Masks and probabilities [r, z, y, x] on the case's cropped grid."""
+    found = probabilities(
+        model,
+        backend,
+        case,
+        modalities=manifest.modalities,
+        frame=manifest.frame,
+        batch_size=options.batch_size,
+        flips=options.flips,
+    )
+    marked = threshold(found, options.threshold)
+    return remove_small(marked, options.minimum_volume, voxel_volume(case)), found
+
+
+def voxel_volume(case: Prepared) -> float:
+    """Of one voxel: in mL, or 1 where the scan states no voxel size."""
+    return case.geometry.voxel_volume / 1000 if case.geometry.unit == "mm" else 1.0
+
+
+def _predict_case(
+    name: str,
+    case: Prepared,
+    target: Path,
+    model: SegNet,
+    backend: Backend,
+    manifest: Manifest,
+    options: PredictOptions,
+) -> Predicted:
+    masks, found = segment(case, model, backend, manifest, options)
+    stem = target.name.removesuffix(".gz").removesuffix(".nii")
+    nifti.write(target, label_map(case.to_source(masks), manifest.regions), case.geometry)
+    if options.probabilities:
+        for region, values in zip(manifest.regions, case.to_source(found), strict=True):
+            path = target.with_name(f"{stem}_prob_{region}.nii.gz")
+            nifti.write(path, values.astype(np.float32), case.geometry)
+    volumes = {
+        region: float(masks[r].sum()) * voxel_volume(case)
+        for r, region in enumerate(manifest.regions)
+    }
+    if options.overlays:
+        shown = "FLAIR" if "FLAIR" in case.modalities else case.modalities[0]
+        pictures.overlay(
+            target.with_name(f"{stem}.png"),
+            case.channels((shown,))[0],
+            masks,
+            case.geometry.spacing,
+            name,
+            tuple(manifest.regions),
+            unit=case.geometry.unit,
+        )
+    return Predicted(name, target, volumes, case.geometry.unit)
+
+
+Loader = Callable[[], tuple[Prepared, list[str]]]
+
+
+def _sources(
+    source: Path, layout: str, channels: Sequence[str] | None
+) -> Iterator[tuple[str, Loader]]:
+    if (source / "zarr.json").exists():
+        store = open_store(source)
+        for name in store.cases():
+            yield name, lambda name=name: (store.read_case(name), [])  # type: ignore[misc]
+        return
+    _, found = readers.find(source, layout, ReaderOptions(tuple(channels) if channels else None))
+    for case in found.cases:
+        yield case.name, lambda case=case: _load(case)  # type: ignore[misc]
+    for name, reason in found.skipped:
+        yield name, lambda name=name, reason=reason: _fail(name, reason)  # type: ignore[misc]
+
+
+def _load(case: readers.Case) -> tuple[Prepared, list[str]]:
+    # The segmentation, if there is one, must not shape what a prediction sees.
+    loaded = case.load()
+    try:
+        return prepare(loaded.images, None, loaded.geometry), list(loaded.notices)
+    except InputError as error:
+        raise CaseError(case.name, str(error)) from None
+
+
+def _fail(name: str, reason: str) -> tuple[Prepared, list[str]]:
+    raise CaseError(name, reason)
+
+
+def _missing(name: str, case: Prepared, manifest: Manifest, options: PredictOptions) -> list[str]:
+    lacking = [m for m in manifest.modalities if m not in case.modalities]
+    if not lacking:
+        return []
+    has = ", ".join(case.modalities)
+    if len(lacking) == len(manifest.modalities):
+        raise CaseError(
+            name, f"it has {has} and the model reads {', '.join(manifest.modalities)}: none fits"
+        )
+    if not (manifest.incomplete or options.allow_missing):
+        raise CaseError(
+            name,
+            f"it lacks {', '.join(lacking)} (it has {has}), and the model never saw a case "
+            f"without; --allow-missing predicts all the same",
+        )
+    return [f"lacks {', '.join(lacking)}: the channel reads 0, the brain's mean"]
+
+
+def _names(manifest: Manifest) -> str:
+    return ", ".join(manifest.regions)
