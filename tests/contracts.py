@@ -98,7 +98,9 @@ class ReaderContract:
             images, labels = truth[case.name]
             assert set(loaded.images) == set(images)
             for name, image in images.items():
-                np.testing.assert_allclose(canonical(loaded.images[name], loaded.geometry), image)
+                shown = canonical(loaded.images[name], loaded.geometry)
+                # Integers that a file scales come back to this.
+                np.testing.assert_allclose(shown, image, rtol=1e-4, atol=1e-2)
             assert loaded.labels is not None
             np.testing.assert_array_equal(canonical(loaded.labels, loaded.geometry), labels)
 

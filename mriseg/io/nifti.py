@@ -37,6 +37,8 @@ MAX_VOXELS = 2**31
 _HEADER_BYTES = 540
 # No deflate stream unpacks to more than this times its size (zlib's technical details).
 _MAX_DEFLATE_RATIO = 1032
+# Voxel sizes beyond these, in mm, are damage: microscopes and telescopes lie between them.
+_LEAST_SIZE, _GREATEST_SIZE = 1e-6, 1e6
 # A label further than this from a whole number was not rounded: it was interpolated.
 _LABEL_TOLERANCE = 0.05
 
@@ -319,9 +321,11 @@ def _header(path: Path, block: bytes) -> _Header:
             raise InputError(f"{name} has no voxels: its header states {_times(shape)}")
         dtype = header.get_data_dtype()
         if dtype.kind not in "iuf":
-            raise InputError(f"{name} holds {dtype} voxels; expected integers or real numbers")
+            held = "complex numbers" if dtype.kind == "c" else "colours or raw bytes"
+            raise InputError(f"{name} holds {held}; expected integers or real numbers")
         slope, inter = header.get_slope_inter()
-        affine = np.array(header.get_best_affine(), dtype=np.float64)
+        with np.errstate(all="ignore"):
+            affine = np.array(header.get_best_affine(), dtype=np.float64)
         offset = float(header["vox_offset"])
     except (HeaderDataError, KeyError, ValueError) as error:
         raise InputError(f"{name} has a damaged NIfTI header ({error})") from error
@@ -349,8 +353,9 @@ def _affine_fault(affine: NDArray[np.float64]) -> str:
     """What makes an affine unusable, or nothing."""
     if not np.isfinite(affine).all():
         return "is not finite"
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(sizes).all() or not sizes.min() > 1e-6:
+    with np.errstate(over="ignore"):
+        sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    if not _LEAST_SIZE < sizes.min() <= sizes.max() < _GREATEST_SIZE:
         return f"gives voxels a size of {' x '.join(f'{size:g}' for size in sizes)}"
     if abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-6:
         return "is singular (two of its axes are parallel)"

@@ -231,15 +231,12 @@ class TestRefuses:
             ([0, 0, 0, 0], "a size of 0"),
             ([np.nan, 0, 0, 0], "not finite"),
             ([np.inf, 0, 0, 0], "not finite"),
-            ([1e30, 0, 0, 0], ""),
+            ([1e30, 0, 0, 0], r"a size of 1e\+30"),
         ],
     )
     def test_an_unusable_affine(self, tmp_path: Path, row: list[float], why: str) -> None:
         path = save(tmp_path / "x.nii", noise(2, 2, 2), sform_code=1, srow_x=row)
-        if why:
-            self.refused(path, why)
-        else:
-            nifti.read(path)
+        self.refused(path, why)
 
     def test_a_singular_affine(self, tmp_path: Path) -> None:
         rows = {"srow_x": [1, 1, 0, 0], "srow_y": [1, 1, 0, 0]}

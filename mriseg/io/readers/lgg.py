@@ -9,6 +9,7 @@ such a copy teaches a network that T1 looks like FLAIR, so here it counts as mis
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -157,19 +158,27 @@ def _stack(name: str, paths: tuple[Path, ...], mode: str) -> NDArray[np.uint8]:
     """Slices as one array, [z, y, x] or with a last axis of 3 colours."""
     planes: list[NDArray[np.uint8]] = []
     for path in paths:
-        try:
-            with Image.open(path, formats=("TIFF",)) as image:
-                if max(image.size) > _MAX_SIDE:
-                    raise CaseError(name, f"{path.name} claims {image.size} pixels, beyond reason")
-                if image.mode != mode:
-                    expected = "3 colours of 8 bits" if mode == "RGB" else "8 bits of grey"
-                    raise CaseError(name, f"{path.name} is {image.mode}; expected {expected}")
-                planes.append(np.asarray(image))
-        # Pillow raises all of these, and struct.error, for one damaged file or another.
-        except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError) as error:
-            raise CaseError(name, f"{path.name} cannot be read as TIFF ({error})") from error
-        except Image.DecompressionBombError as error:
-            raise CaseError(name, f"{path.name} claims too many pixels ({error})") from error
-        if planes[-1].shape != planes[0].shape:
+        plane = _plane(name, path, mode)
+        if planes and plane.shape != planes[0].shape:
             raise CaseError(name, f"{path.name} has another size than {paths[0].name}")
+        planes.append(plane)
     return np.stack(planes)
+
+
+def _plane(name: str, path: Path, mode: str) -> NDArray[np.uint8]:
+    try:
+        # Pillow warns of what is odd in a file's tags; the pixels are what matters here.
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("TIFF",)) as image:
+            if max(image.size) > _MAX_SIDE:
+                raise CaseError(
+                    name, f"{path.name} claims {image.size[0]} x {image.size[1]} pixels"
+                )
+            if image.mode != mode:
+                expected = "3 colours of 8 bits" if mode == "RGB" else "8 bits of grey"
+                raise CaseError(name, f"{path.name} is {image.mode}; expected {expected}")
+            return np.asarray(image)
+    except CaseError:
+        raise
+    # Every error of its decoders comes through Pillow as it is, struct.error and KeyError too.
+    except Exception as error:
+        raise CaseError(name, f"{path.name} cannot be read as TIFF ({error})") from error
