@@ -44,6 +44,7 @@ def test_canonical_names_stay(name: str) -> None:
         ("VSD.Brain.XX.O.MR_Flair.54512", ("FLAIR", "VSD.Brain.XX.O")),
         ("VSD.Brain_3more.XX.O.OT.54517", ("seg", "VSD.Brain_3more.XX.O")),
         ("sub-01_T1w", ("T1", "sub-01")),
+        ("T1_registered_to_FLAIR", ("FLAIR", "T1_registered_to")),
         ("sub-01_t1_brain", (None, "")),
         ("brats_2013_pat0002_1_brainmask", (None, "brats_2013_pat0002_1")),
         ("sub_brain_mask", (None, "sub")),

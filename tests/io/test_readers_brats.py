@@ -106,7 +106,9 @@ class TestFolders:
             content = path.read_bytes()
             path.unlink()
             path.mkdir()
-            (path / "00000057_brain.nii").write_bytes(content)
+            # Most are named alike inside and out, some have a number for a name.
+            inner = "00000057_brain.nii" if "t2" in path.name else path.name
+            (path / inner).write_bytes(content)
         found = only(tmp_path)
         assert found.name == "BraTS2021_00495"
         assert found.modalities == ("T1", "T1CE", "T2", "FLAIR")
@@ -194,6 +196,25 @@ class TestFolders:
         assert "T1" in only(tmp_path).modalities
         (tmp_path / "outside").mkdir()
         assert "T1" not in only(case).modalities
+
+    def test_an_unpacked_folder_that_is_a_link_is_not_followed(self, tmp_path: Path) -> None:
+        case = write(tmp_path / "scans" / "a", gz=False)
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (case / "a_t1.nii").rename(outside / "a_t1.nii")
+        (case / "a_t1.nii").symlink_to(outside)
+        assert "T1" not in only(case).modalities
+
+    def test_lesions_are_recognised_by_the_name_of_their_mask(self, tmp_path: Path) -> None:
+        for name in ("anna", "ben"):
+            case = write(tmp_path / name, [0, 1])
+            (case / f"{name}_seg.nii.gz").rename(case / f"GOLD_STANDARD_{name}.nii.gz")
+        (tmp_path / "ben" / "GOLD_STANDARD_ben.nii.gz").unlink()
+        found = find(tmp_path)
+        assert found.regions == {"lesion": (1,)}
+        assert found.labels == {1: "lesion"}
+        write(tmp_path / "BraTS20_Training_001")
+        assert next(iter(find(tmp_path).regions)) == "WT"
 
     def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
         case = write(tmp_path / "a")

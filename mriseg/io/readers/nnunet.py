@@ -132,13 +132,13 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def _by_channel(images: list[Path], labels: Mapping[str, Path]) -> bool:
-    """Whether there is a file a channel: all names end in four digits that no label's has.
+    """Whether there is a file a channel: all names end in four digits, which labels lack.
 
     ``case_2019.nii.gz`` with a label of that name is a case, not a channel.
     """
     stems = [folders.text(nifti.stem(path)) for path in images]
     matches = [match for stem in stems if (match := _CHANNEL.fullmatch(stem))]
-    if len(matches) < len(stems) or any(stem in labels for stem in stems):
+    if len(matches) < len(stems):
         return False
     if labels:
         return any(match["case"] in labels for match in matches)
