@@ -36,8 +36,9 @@ def train_step(
         scaler: for float16, whose small gradients would vanish.
 
     Returns:
-        The loss, a scalar on the device (reading it would wait for the device). Where it is not
-        finite the gradient is not either, and the caller must stop.
+        The loss, a scalar on the device (reading it would wait for the device). It is NaN or
+        infinite where it or the gradient is not finite, and then the caller must stop: the model
+        is spoilt. With a scaler such a gradient is its daily work, and the step is left out.
     """
     optimizer.zero_grad(set_to_none=True)
     with autocast():
@@ -46,8 +47,9 @@ def train_step(
     trained = [p for p in model.parameters() if p.requires_grad]
     if scaler is None:
         value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(trained, clip)
+        norm = nn.utils.clip_grad_norm_(trained, clip)
         optimizer.step()
+        value = torch.where(norm.isfinite(), value, norm.to(value.dtype))
     else:
         scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)

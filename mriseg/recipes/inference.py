@@ -54,10 +54,11 @@ def probabilities(
     image = case.channels(modalities)
     target = frame_of(case, frame)
     pad = Pad.to(case.image.shape[-2:], target)
-    pieces = [
-        pad.inverse().apply(piece)
-        for piece in _batches(model, backend, pad.apply(image), batch_size, flips)
-    ]
+    with backend.running():
+        pieces = [
+            pad.inverse().apply(piece)
+            for piece in _batches(model, backend, pad.apply(image), batch_size, flips)
+        ]
     return np.ascontiguousarray(np.concatenate(pieces).transpose(1, 0, 2, 3))
 
 

@@ -1,0 +1,379 @@
+"""The loop of a training: steps, validations, checkpoints, and when to stop.
+
+`fit` is the outline; `_Fit` holds what its parts share. The position is all that a checkpoint needs
+besides tensors: plans and augmentations are functions of seed, epoch and step, so a training that
+goes on from a checkpoint does what it would have done.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from mriseg.backends.base import Backend
+from mriseg.core import augment, rng
+from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
+from mriseg.core.losses import build_loss, parse_loss
+from mriseg.core.sampling import BatchPlan, plan_epoch
+from mriseg.core.segnet import SegNet, freeze
+from mriseg.core.steps import learning_rate, train_step
+from mriseg.errors import DivergedError
+from mriseg.io import pictures, runs
+from mriseg.io.loader import prefetch
+from mriseg.io.runs import Checkpoint, Run
+from mriseg.io.store import Batch, Store
+from mriseg.recipes.events import Advanced, Began, Measured, Recipe, Wrote
+from mriseg.recipes.setup import Setup, positive_weight
+from mriseg.recipes.validate import Validation, validate
+
+# Steps between two looks at the loss: each look waits for the device.
+_LOOK_EVERY = 10
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training gave.
+
+    Attributes:
+        run: its folder.
+        best: the best validation score (mean 3-D Dice over patients and regions).
+        best_epoch: when, counted from 1.
+        epochs: how many were finished.
+        seconds: spent training and validating.
+        reason: why it stopped.
+        dice: case -> region -> Dice of the best validation.
+    """
+
+    run: Path
+    best: float
+    best_epoch: int
+    epochs: int
+    seconds: float
+    reason: str
+    dice: dict[str, dict[str, float]]
+
+
+@dataclass
+class Position:
+    """How far a training is; what a checkpoint holds besides tensors.
+
+    Attributes:
+        epoch: how many are finished.
+        batch: steps done of the epoch under way.
+        step: steps done in all.
+        seconds: spent, over all the times it was resumed.
+        loss_sum: of the epoch under way.
+        best: the best validation score so far; -1 before the first.
+        best_epoch: when that was, counted from 1.
+        stale: validations since.
+        dice: case -> region -> Dice of the best validation.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    best: float = -1.0
+    best_epoch: int = 0
+    stale: int = 0
+    dice: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def fit(
+    run: Run,
+    store: Store,
+    config: TrainConfig,
+    backend: Backend,
+    setup: Setup,
+    model: SegNet,
+    *,
+    frozen: Sequence[str] = (),
+    position: Position | None = None,
+    optimiser: Mapping[str, Tensor] | None = None,
+) -> Recipe[TrainReport]:
+    """Train ``model`` from ``position`` until the epochs, the budget or the patience are spent.
+
+    Args:
+        run: where to write.
+        store: where to read.
+        config: of the training.
+        backend: where to compute.
+        setup: what was settled before.
+        model: on the CPU, with the weights to go on from.
+        frozen: stages that stay as they are.
+        position: how far the training is; None: at its beginning.
+        optimiser: the optimiser's tensors at that position.
+
+    Raises:
+        DivergedError: the loss or a gradient became NaN or infinite.
+        StoreError: a slice cannot be read.
+    """
+    with backend.running(), closing(_board(run, position)) as board:
+        loop = _Fit(run, store, config, backend, setup, model, frozen, position, optimiser)
+        yield Began("train", loop.total, "step" if loop.epochs else "second")
+        reason = ""
+        while not reason:
+            yield from loop.epoch()
+            row, best = loop.close_epoch()
+            reason = loop.reason()
+            _log(run, board, loop.rows)
+            loop.save(ended=reason)
+            numbers = {key: value for key, value in row.items() if key != "epoch"}
+            yield Measured("epoch", row["epoch"], numbers, note="best so far" if best else "")
+    yield Wrote(run.path, "run")
+    at = loop.position
+    return TrainReport(run.path, at.best, at.best_epoch, at.epoch, at.seconds, reason, at.dice)
+
+
+class _Fit:
+    """A training under way."""
+
+    def __init__(
+        self,
+        run: Run,
+        store: Store,
+        config: TrainConfig,
+        backend: Backend,
+        setup: Setup,
+        model: SegNet,
+        frozen: Sequence[str],
+        position: Position | None,
+        optimiser: Mapping[str, Tensor] | None,
+    ) -> None:
+        self.run, self.store, self.config = run, store, config
+        self.backend, self.setup = backend, setup
+        self.position = position or Position()
+        self.epochs = config.epochs or (None if config.budget else DEFAULT_EPOCHS)
+        self.model = backend.place_model(freeze(model, frozen))
+        self.optimiser = torch.optim.AdamW(
+            _groups(self.model, config.weight_decay), lr=config.learning_rate
+        )
+        runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
+        weight = backend.place(positive_weight(config, setup.positive_share))
+        self.loss = build_loss(parse_loss(config.loss), weight)
+        half = backend.dtype == torch.float16
+        self.scaler = torch.amp.GradScaler(backend.device.type) if half else None
+        self.rows = [row for row in run.read_log() if row["epoch"] <= self.position.epoch]
+        self.plans = self._plans()
+        self._began = time.monotonic() - self.position.seconds
+        self._saved = self.seconds
+        self._seen, self._waited, self._epoch_began = 0, 0.0, self.seconds
+        if self.position.step == 0:
+            self.save()  # from the first moment there is something to go on from
+
+    @property
+    def seconds(self) -> float:
+        """Spent on this training, over all the times it was resumed."""
+        return time.monotonic() - self._began
+
+    @property
+    def total(self) -> int:
+        """Steps, or seconds where the budget is of time."""
+        return self.epochs * len(self.plans) if self.epochs else int(self.config.budget or 0)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the budget is spent."""
+        return not self.epochs and self.seconds >= (self.config.budget or math.inf)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the epoch just closed was the last."""
+        return self.out_of_time or self.position.epoch == self.epochs
+
+    def reason(self) -> str:
+        """Why training stops now; empty if it goes on."""
+        if self.is_last:
+            return f"all {self.epochs} epochs are done" if self.epochs else "the budget is spent"
+        if self.position.stale >= self.config.patience:
+            return f"no better Dice in {self.position.stale} validations"
+        return ""
+
+    def epoch(self) -> Recipe[None]:
+        """The steps that are left of this epoch."""
+        at = self.position
+        self.plans = self._plans()
+        self._seen, self._waited, self._epoch_began = 0, 0.0, self.seconds
+        losses: list[Tensor] = []
+        self.model.train()
+        for image, target in self._timed(self._batches()):
+            self._set_learning_rate()
+            losses.append(
+                train_step(
+                    self.model,
+                    self.optimiser,
+                    self.loss,
+                    image,
+                    target,
+                    autocast=self.backend.autocast,
+                    clip=self.config.clip,
+                    scaler=self.scaler,
+                )
+            )
+            at.batch += 1
+            at.step += 1
+            self._seen += len(image)
+            if at.step % _LOOK_EVERY == 0 or at.batch == len(self.plans) or self.out_of_time:
+                at.loss_sum += self._finite_sum(losses)
+                losses.clear()
+                yield self._advanced()
+                if self.seconds - self._saved > self.config.checkpoint_every:
+                    self.save()
+            if self.out_of_time:
+                return
+
+    def close_epoch(self) -> tuple[dict[str, Any], bool]:
+        """Validate if it is time to, keep the best, and give the epoch's numbers."""
+        at = self.position
+        at.epoch += 1
+        spent = max(self.seconds - self._epoch_began, 1e-9)
+        row: dict[str, Any] = {
+            "epoch": at.epoch,
+            "step": at.step,
+            "loss": at.loss_sum / max(at.batch, 1),
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "images_per_second": self._seen / spent,
+            "waiting_share": self._waited / spent,
+        }
+        at.batch, at.loss_sum = 0, 0.0
+        better = False
+        if self.is_last or at.epoch % self.config.validate_every == 0:
+            found = self._validate()
+            row |= {f"dice_{name}": found.mean(name) for name in self.setup.regions}
+            row["dice"] = found.score
+            better = found.score > at.best
+            at.stale = 0 if better else at.stale + 1
+            if better:
+                at.best, at.best_epoch, at.dice = found.score, at.epoch, found.dice
+                state = {"epoch": at.epoch, "step": at.step, "dice": found.dice}
+                self.run.save("best", Checkpoint(self._weights(), {}, state))
+        row["seconds"] = self.seconds
+        self.rows.append(row)
+        return row, better
+
+    def save(self, ended: str = "") -> None:
+        """Write "last": weights, optimiser and position in one atomic step."""
+        self.position.seconds = self.seconds
+        optimiser = runs.optimiser_tensors(self.model, self.optimiser)
+        state = {"position": dict(self.position.__dict__), "ended": ended}
+        self.run.save("last", Checkpoint(self._weights(), optimiser, state))
+        self._saved = self.seconds
+
+    def _plans(self) -> list[BatchPlan]:
+        return plan_epoch(
+            self.setup.index.only(self.setup.split.train),
+            regions=tuple(self.setup.regions),
+            batch_size=self.config.batch_size,
+            tumour_fraction=self.config.tumour_fraction,
+            slices=self.config.slices_per_epoch,
+            seed=self.config.seed,
+            epoch=self.position.epoch,
+        )
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches on the device, read ahead, each augmented by the draw that its step has."""
+        setup, backend, first = self.setup, self.backend, self.position.step
+
+        def read(plan: BatchPlan) -> Batch:
+            return self.store.read(
+                plan.refs, modalities=setup.modalities, regions=setup.regions, frame=setup.frame
+            )
+
+        for step, batch in enumerate(prefetch(self.plans[self.position.batch :], read), first):
+            image = backend.place(torch.from_numpy(batch.image))
+            target = backend.place(torch.from_numpy(batch.target))
+            generator = rng.generator(self.config.seed, "augment", step)
+            drawn = augment.draw(generator, self.config.augment, len(image), image.shape[1])
+            image, target = augment.apply(drawn, image, target)
+            yield image.contiguous(memory_format=backend.memory_format), target
+
+    def _timed(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches, counting the time spent on getting them."""
+        while True:
+            asked = time.monotonic()
+            pair = next(batches, None)
+            self._waited += time.monotonic() - asked
+            if pair is None:
+                return
+            yield pair
+
+    def _set_learning_rate(self) -> None:
+        if self.epochs:
+            progress = self.position.step / (self.epochs * len(self.plans))
+        else:
+            progress = self.seconds / (self.config.budget or math.inf)
+        rate = learning_rate(progress, self.config.learning_rate, self.config.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    def _finite_sum(self, losses: Sequence[Tensor]) -> float:
+        total = float(torch.stack(list(losses)).sum())
+        if not math.isfinite(total):
+            raise DivergedError(
+                f"the loss or its gradient became {total} at or before step "
+                f"{self.position.step} (epoch {self.position.epoch + 1}); the last good "
+                f"checkpoint is kept in {self.run.path}. Try a lower --learning-rate, or "
+                f"--precision fp32"
+            )
+        return total
+
+    def _advanced(self) -> Advanced:
+        at = self.position
+        speed = self._seen / max(self.seconds - self._epoch_began, 1e-9)
+        numbers = {"loss": at.loss_sum / at.batch, "images/s": speed}
+        if at.best >= 0:
+            numbers["Dice"] = at.best
+        done = at.step if self.epochs else int(self.seconds)
+        return Advanced("train", min(done, self.total), numbers)
+
+    def _validate(self) -> Validation:
+        found = validate(
+            self.model,
+            self.backend,
+            self.store,
+            self.setup.split.validation,
+            modalities=self.setup.modalities,
+            regions=self.setup.regions,
+            frame=self.setup.frame,
+        )
+        at = self.position
+        path = self.run.path / "images" / f"image_{at.epoch:04d}_{at.step:06d}.png"
+        pictures.grid(path, found.rows, self.setup.modalities, tuple(self.setup.regions))
+        return found
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {k: v.detach().to("cpu") for k, v in self.model.state_dict().items()}
+
+
+def _groups(model: SegNet, decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters; biases and BatchNorm's are not decayed."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _board(run: Run, position: Position | None) -> SummaryWriter:
+    # What an earlier process wrote beyond the checkpoint did not happen.
+    step = position.step if position else 0
+    return SummaryWriter(str(run.path / "tensorboard"), purge_step=step)
+
+
+def _log(run: Run, board: SummaryWriter, rows: list[dict[str, Any]]) -> None:
+    run.write_log(rows)
+    row = rows[-1]
+    for key, value in row.items():
+        if key not in ("epoch", "step"):
+            board.add_scalar(key, value, row["step"])
+    board.flush()
