@@ -7,8 +7,9 @@ given and what was expected.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,7 +19,7 @@ from mriseg.errors import ConfigError
 class Config(BaseModel):
     """The base of every configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -37,9 +38,8 @@ class AugmentConfig(Config):
     shift: Annotated[float, Field(ge=0, lt=1)] = 0.06  # of the slice's size, uniform in +-
     shear: Annotated[float, Field(ge=0, lt=1)] = 0.05  # uniform in +-
     elastic: Fraction = 0.2
-    elastic_strength: Annotated[float, Field(ge=0, lt=0.5)] = (
-        0.015  # of the slice's size, deviation
-    )
+    # Standard deviation, of the slice's size.
+    elastic_strength: Annotated[float, Field(ge=0, lt=0.5)] = 0.015
     gamma: Fraction = 0.3
     contrast: Fraction = 0.4
     noise: Fraction = 0.2
@@ -74,11 +74,13 @@ class TrainConfig(Config):
     budget: Positive | None = None  # seconds
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    warmup: Fraction = 0.03  # of the whole training
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03  # of the whole training
     clip: Positive = 12.0  # largest norm of the gradient
     # Largest height and width of a training slice; larger ones lose their rim. None: no limit.
     size: tuple[Side, Side] | None = None
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the patients
+    validation_cases: tuple[str, ...] | None = None  # by name, instead of a share
+    exclude: tuple[str, ...] = ()  # cases left out, to be measured later
     validate_every: Count = 1  # epochs
     patience: Count = 20  # validations without a better Dice before training stops
     seed: Annotated[int, Field(ge=0)] = 0
@@ -120,14 +122,33 @@ def parse(kind: type[C], values: Mapping[str, Any]) -> C:
 def _problem(kind: type[Config], item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        known = list(kind.model_fields)
-        close = difflib.get_close_matches(key, known, n=1)
+        known = _settings(kind, item["loc"][:-1])
+        close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"there is no setting {key!r}; {hint}known: {', '.join(known)}"
     message = item["msg"].removeprefix("Value error, ")
     if not key:
         return str(message)
     return f"{key} = {item['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _settings(kind: type[Config], inside: Sequence[str | int]) -> list[str]:
+    """The settings of ``kind``, or of the table ``inside`` it."""
+    for part in inside:
+        field = kind.model_fields.get(str(part))
+        options = (field.annotation, *get_args(field.annotation)) if field else ()
+        nested = [o for o in options if isinstance(o, type) and issubclass(o, Config)]
+        kind = nested[0] if nested else kind
+    return list(kind.model_fields)
+
+
+def _holder(kind: type[Config], path: Sequence[str | int]) -> type[Config]:
+    """The configuration that holds the keys at ``path``, which may be a table within another."""
+    for part in path:
+        annotation = kind.model_fields[str(part)].annotation
+        within = (annotation, *get_args(annotation))
+        kind = next(a for a in within if isinstance(a, type) and issubclass(a, Config))
+    return kind
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -140,11 +161,11 @@ def parse_duration(text: str) -> float:
         ConfigError: it is none of these.
     """
     rest, total = text.strip().lower(), 0.0
-    if rest.replace(".", "", 1).isdigit():
+    if rest.replace(".", "", 1).isdecimal():
         rest += "m"
     while rest:
         digits = 0
-        while digits < len(rest) and (rest[digits].isdigit() or rest[digits] == "."):
+        while digits < len(rest) and (rest[digits].isdecimal() or rest[digits] == "."):
             digits += 1
         unit = _UNITS.get(rest[digits : digits + 1])
         try:
@@ -152,7 +173,7 @@ def parse_duration(text: str) -> float:
         except ValueError:
             total = float("nan")
         rest = rest[digits + 1 :] if unit else ""
-    if not total > 0:
+    if not 0 < total < math.inf:
         raise ConfigError(f"{text!r} is no duration; write it as 90s, 30m, 1.5h or 1h30m")
     return total
 
@@ -166,7 +187,7 @@ def parse_freeze(text: str) -> tuple[str, int]:
         ConfigError: it is none of these.
     """
     kind, _, count = text.partition(":")
-    if kind == "encoder" and (not count or (count.isdigit() and 1 <= int(count) <= 5)):
+    if kind == "encoder" and (not count or (count.isdecimal() and 1 <= int(count) <= 5)):
         return "encoder", int(count or 5)
     if kind in ("none", "all-but-head") and not count:
         return kind, 0

@@ -7,8 +7,12 @@ so a resumed training, another worker or another rank draws what it would have d
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, *path: str | int) -> int:
@@ -22,4 +26,14 @@ def generator(seed: int, *path: str | int) -> torch.Generator:
 
     On the CPU whatever the device, so that a GPU draws the same augmentations as a laptop.
     """
+    # Here, so that the sampler, and with it preprocessing's processes, start without torch.
+    import torch
+
     return torch.Generator(device="cpu").manual_seed(derive(seed, *path))
+
+
+def permutation(count: int, seed: int, *path: str | int) -> list[int]:
+    """The numbers below ``count`` in the random order that ``path`` names under ``seed``."""
+    # PCG64 by name: numpy may change its default, and with it the order of a resumed training.
+    order = np.random.Generator(np.random.PCG64(derive(seed, *path))).permutation(count)
+    return [int(i) for i in order]

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mriseg.core import rng
@@ -115,6 +114,32 @@ def split(cases: Sequence[CaseEntry], fraction: float, seed: int) -> Split:
     return Split(tuple(train), tuple(validation))
 
 
+def split_by_name(cases: Sequence[CaseEntry], validation: Sequence[str]) -> Split:
+    """Put the named cases aside for validation.
+
+    Raises:
+        ConfigError: a name is unknown, a patient would be on both sides, or one side is empty.
+    """
+    known = {case.name for case in cases}
+    lacking = [name for name in validation if name not in known]
+    if lacking:
+        raise ConfigError(
+            f"there is no usable labelled case {', '.join(lacking)}; "
+            f"there are {', '.join(sorted(known))}"
+        )
+    for group in patients(cases):
+        sides = {case.name in validation for case in group}
+        if len(sides) > 1:
+            raise ConfigError(
+                f"{', '.join(case.name for case in group)} are of one patient (or one scan), so "
+                f"they train or validate together; name all of them or none"
+            )
+    train = sorted(known - set(validation))
+    if not train or not validation:
+        raise ConfigError(f"{len(train)} cases would train and {len(set(validation))} validate")
+    return Split(tuple(train), tuple(sorted(set(validation))))
+
+
 @dataclass(frozen=True)
 class BatchPlan:
     """The slices of one batch, ordered by case and slice so that a chunk is opened once."""
@@ -177,7 +202,7 @@ def plan_epoch(
     wanted = round(count * share)
     drawn = _draw(positive, wanted, seed, "positive", epoch)
     drawn += _draw(negative, count - wanted, seed, "negative", epoch)
-    order = torch.randperm(count, generator=rng.generator(seed, "order", epoch)).tolist()
+    order = rng.permutation(count, seed, "order", epoch)
     mine = [drawn[i] for i in order][rank::world]
     return [
         BatchPlan(tuple(sorted(mine[i : i + batch_size]))) for i in range(0, len(mine), batch_size)
@@ -190,8 +215,8 @@ def _draw(refs: list[SliceRef], count: int, seed: int, kind: str, epoch: int) ->
     position = epoch * count
     while len(drawn) < count:
         turn, offset = divmod(position, len(refs))
-        order = torch.randperm(len(refs), generator=rng.generator(seed, kind, turn))
-        taken = order[offset : offset + count - len(drawn)].tolist()
+        order = rng.permutation(len(refs), seed, kind, turn)
+        taken = order[offset : offset + count - len(drawn)]
         drawn += [refs[i] for i in taken]
         position += len(taken)
     return drawn

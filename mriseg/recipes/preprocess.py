@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -119,6 +120,8 @@ def preprocess(
         f"{len(found.cases)} case{'s' * (len(found.cases) != 1)} in layout {chosen}; "
         f"regions: {', '.join(f'{n} ({_labels(v)})' for n, v in wanted.items())}"
     )
+    for text in found.notices:
+        yield Notice(text)
     store = stores.create(out, StoreSpec(wanted, found.labels, chosen))
     before = store.cases()
 
@@ -154,7 +157,11 @@ def preprocess(
         write_json(Path(out) / "report.json", result.to_json())
         yield Wrote(Path(out), "store")
     if len(result.skipped) == len(result.cases):
-        raise InputError(f"none of the {len(result.cases)} cases under {source} could be used")
+        first = result.skipped[0]
+        raise InputError(
+            f"none of the {len(result.cases)} cases under {source} could be used; "
+            f"{first.case}: {first.reason}"
+        )
     return result
 
 
@@ -171,15 +178,14 @@ def check_complete(report: PreprocessReport) -> None:
 def write_case(store: Store, case: Case) -> CaseReport:
     """Read, prepare and append one case; a problem with it becomes its report."""
     try:
-        loaded = case.load()
         try:
+            loaded = case.load()
             prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
-        except InputError as error:
+            sources = [_identity(path) | {"sha256": sha256(path)} for path in case.files]
+        except CaseError:
+            raise
+        except (InputError, OSError) as error:
             raise CaseError(case.name, str(error)) from None
-        sources = [
-            {"name": path.name, "size": path.stat().st_size, "sha256": sha256(path)}
-            for path in case.files
-        ]
         notices = list(loaded.notices)
         if loaded.labels is not None and not loaded.labels.any():
             notices.append("the segmentation is empty")
@@ -212,7 +218,7 @@ def _each(cases: Sequence[Case], store: Store, workers: int) -> Iterator[CaseRep
     # Spawned, since forking a process that runs threads (torch's, zarr's) can deadlock.
     context = multiprocessing.get_context("spawn")
     workers = min(workers, len(cases))
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         try:
             yield from _spread(pool, cases, store, workers)
         except BrokenProcessPool:
@@ -222,6 +228,18 @@ def _each(cases: Sequence[Case], store: Store, workers: int) -> Iterator[CaseRep
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _spread(
@@ -238,8 +256,29 @@ def _spread(
 
 
 def _same_files(attributes: dict[str, Any], case: Case) -> bool:
-    stored = sorted((source["name"], source["size"]) for source in attributes["sources"])
-    return stored == sorted((path.name, path.stat().st_size) for path in case.files)
+    """Whether a stored case was read from these files, as they are now, under these names."""
+    stored = attributes["sources"]
+    if [source["name"] for source in stored] != [path.name for path in case.files]:
+        return False
+    if not set(attributes["modalities"]) <= set(case.modalities):
+        return False
+    return all(_unchanged(*pair) for pair in zip(stored, case.files, strict=True))
+
+
+def _unchanged(source: Mapping[str, Any], path: Path) -> bool:
+    """By size and time of change; where only the time differs (a copy), by the content."""
+    try:
+        now = _identity(path)
+        if now["size"] != source["size"]:
+            return False
+        return bool(now["modified"] == source["modified"] or sha256(path) == source["sha256"])
+    except (InputError, OSError):
+        return False
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    found = path.stat()
+    return {"name": path.name, "size": found.st_size, "modified": found.st_mtime_ns}
 
 
 def _kept(attributes: dict[str, Any]) -> CaseReport:

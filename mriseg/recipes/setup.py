@@ -16,7 +16,14 @@ from mriseg import __version__
 from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
 from mriseg.core.losses import parse_loss
 from mriseg.core.regions import Regions
-from mriseg.core.sampling import CaseEntry, Split, VolumeIndex, split
+from mriseg.core.sampling import (
+    CaseEntry,
+    Split,
+    VolumeIndex,
+    patients,
+    split,
+    split_by_name,
+)
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.store import Store, frame_for
 
@@ -70,6 +77,8 @@ def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Se
     labelled = [case for case in index.cases if case.labelled]
     if len(labelled) < len(index.cases):
         notices.append(f"{len(index.cases) - len(labelled)} cases have no segmentation: not used")
+    labelled, left_out = _without(labelled, config.exclude, index)
+    notices += left_out
     usable, more = _usable(labelled, modalities, config)
     notices += more
     if not usable:
@@ -78,7 +87,7 @@ def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Se
             f"choose others with --modalities: it has {', '.join(index.modalities)}"
         )
     kept = index.only(case.name for case in usable)
-    parts = chosen or split(usable, config.validation, config.seed)
+    parts = chosen or _split(usable, config)
     missing = {*parts.train, *parts.validation} - {case.name for case in usable}
     if missing:
         raise InputError(
@@ -122,6 +131,31 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+
+
+def _split(cases: Sequence[CaseEntry], config: TrainConfig) -> Split:
+    if config.validation_cases is not None:
+        return split_by_name(cases, config.validation_cases)
+    return split(cases, config.validation, config.seed)
+
+
+def _without(
+    cases: list[CaseEntry], names: Sequence[str], index: VolumeIndex
+) -> tuple[list[CaseEntry], list[str]]:
+    """``cases`` without the named ones and others of the same patients."""
+    lacking = set(names) - {case.name for case in index.cases}
+    if lacking:
+        raise ConfigError(
+            f"cannot exclude {', '.join(sorted(lacking))}: the store has no such case"
+        )
+    gone = {
+        case.name
+        for group in patients(index.cases)
+        if any(case.name in names for case in group)
+        for case in group
+    }
+    told = [f"excluded, with all of their patients' cases: {', '.join(sorted(gone))}"]
+    return [case for case in cases if case.name not in gone], told if gone else []
 
 
 def _modalities(index: VolumeIndex, config: TrainConfig) -> tuple[tuple[str, ...], list[str]]:
@@ -178,4 +212,6 @@ def _sampled_share(
         )
     # Slices without any region may be absent (a store of tumour slices alone).
     share = fraction if len(positive) < len(counts) else 1.0
-    return tuple(float(v) for v in positive.mean(axis=0) * share / (frame[0] * frame[1]))
+    shares = positive.mean(axis=0) * share / (frame[0] * frame[1])
+    # A region as large as a frame that cuts slices off still leaves something to tell apart.
+    return tuple(float(v) for v in shares.clip(0, 0.99))
