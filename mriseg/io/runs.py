@@ -168,6 +168,22 @@ class Run:
             state=state,
         )
 
+    @property
+    def ended(self) -> str:
+        """Why its training ended; empty while there is something to go on with.
+
+        Raises:
+            RunError: its latest checkpoint is damaged.
+        """
+        path = self.path / "last.safetensors"
+        try:
+            # The header alone: weights and optimiser may be large.
+            with safe_open(path, framework="pt") as file:
+                state = json.loads((file.metadata() or {}).get("state", "{}"))
+        except (SafetensorError, OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
+        return str(state.get("ended", ""))
+
     def has(self, which: str) -> bool:
         """Whether "best" or "last" was written."""
         return (self.path / f"{which}.safetensors").exists()
@@ -251,16 +267,39 @@ def newest_run(root: Path) -> Path:
     Raises:
         InputError: there is none.
     """
-    found = [path.parent for path in root.glob("*/run.json")]
-    found = [
-        p for p in found if (p / "best.safetensors").exists() or (p / "last.safetensors").exists()
-    ]
+    found = _newest_first(root)
     if not found:
         raise InputError(
             f"no run was named and there is none under {root.resolve()}; "
             f"train one with: mriseg train STORE"
         )
-    return max(found, key=lambda p: ((p / "run.json").stat().st_mtime, p.name))
+    return found[0]
+
+
+def newest_unfinished_run(root: Path) -> Path:
+    """The newest run under ``root`` whose training was stopped before its end.
+
+    Raises:
+        InputError: there is none.
+        RunError: a run that would have to be looked at is damaged.
+    """
+    for path in _newest_first(root):
+        run = open_run(path)
+        if run.has("last") and not run.ended:
+            return path
+    raise InputError(
+        f"no run was named and there is none under {root.resolve()} that was stopped before its "
+        f"end; train one with: mriseg train STORE"
+    )
+
+
+def _newest_first(root: Path) -> list[Path]:
+    """Runs under ``root`` that have weights."""
+    found = [path.parent for path in root.glob("*/run.json")]
+    found = [
+        p for p in found if (p / "best.safetensors").exists() or (p / "last.safetensors").exists()
+    ]
+    return sorted(found, key=lambda p: ((p / "run.json").stat().st_mtime, p.name), reverse=True)
 
 
 def optimiser_tensors(

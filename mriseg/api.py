@@ -1,0 +1,323 @@
+"""mriseg from Python: each stage as a plain function; `import mriseg` offers these names.
+
+A store or a run is given by its path or open, a backend by its name or as
+`mriseg.select` gave it. Every function runs to its end and returns the recipe's report;
+``on_event`` is handed each `mriseg.recipes.events.Event` on the way, from progress to notices. The
+command line is made of these functions and a drawing of the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mriseg.backends import AUTO, Backend, select
+from mriseg.core.config import TrainConfig
+from mriseg.core.regions import Regions, parse_regions
+from mriseg.core.transfer import TransferPlan
+from mriseg.errors import ConfigError
+from mriseg.io.runs import Run, open_run
+from mriseg.io.store import Store, open_store
+from mriseg.recipes import evaluate as evaluations
+from mriseg.recipes import export as exports
+from mriseg.recipes import predict as predictions
+from mriseg.recipes import preprocess as preprocessing
+from mriseg.recipes import train as training
+from mriseg.recipes import transfer as transfers
+from mriseg.recipes.demo import DemoReport
+from mriseg.recipes.demo import demo as demo_recipe
+from mriseg.recipes.evaluate import EvaluateReport
+from mriseg.recipes.events import Event, finish
+from mriseg.recipes.export import ExportReport
+from mriseg.recipes.predict import PredictOptions, PredictReport
+from mriseg.recipes.preprocess import PreprocessReport
+from mriseg.recipes.settings import names, training_config
+from mriseg.recipes.train import TrainReport
+
+__all__ = [
+    "Backend",
+    "PredictOptions",
+    "Run",
+    "Store",
+    "TrainConfig",
+    "demo",
+    "evaluate",
+    "evaluate_masks",
+    "export",
+    "finish",
+    "open_run",
+    "open_store",
+    "predict",
+    "preprocess",
+    "resume",
+    "select",
+    "train",
+    "transfer",
+]
+
+OnEvent = Callable[[Event], None]
+
+
+def preprocess(
+    source: str | Path,
+    out: str | Path,
+    *,
+    layout: str = "auto",
+    regions: str | None = None,
+    channels: str | Sequence[str] | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    on_event: OnEvent | None = None,
+) -> PreprocessReport:
+    """Make, or go on with, a store from a folder of scans.
+
+    With more than one process, call it under ``if __name__ == "__main__":`` in a script, since
+    the others import the script.
+
+    See `mriseg.recipes.preprocess.preprocess` for the arguments and what is raised. A case that
+    cannot be used is in the report, not raised, unless ``strict``.
+    """
+    recipe = preprocessing.preprocess(
+        Path(source),
+        Path(out),
+        layout=layout,
+        regions=regions,
+        channels=_names(channels),
+        workers=workers,
+        strict=strict,
+    )
+    return finish(recipe, on_event)
+
+
+def train(
+    store: str | Path | Store,
+    config: TrainConfig | None = None,
+    *,
+    backend: str | Backend = AUTO,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Any,
+) -> TrainReport:
+    """Train a SegNet on a store.
+
+    Args:
+        store: what `preprocess` made.
+        config: all that decides the training; None: the defaults.
+        backend: where to compute.
+        out: the run folder; None: a new one under ``runs/``.
+        on_event: is handed each event.
+        settings: go over ``config``, as `mriseg.recipes.settings.training_config` reads them:
+            ``train(store, modalities="FLAIR", budget="30m")``.
+
+    Raises:
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.train.train`.
+    """
+    chosen = training_config(_given(config), settings)
+    if chosen.transfer is not None:
+        raise ConfigError(
+            "transfer is a setting of transfers alone: take it out, or use mriseg transfer"
+        )
+    where = _backend(backend)
+    recipe = training.train(_store(store), chosen, where, out=_path(out))
+    return finish(recipe, on_event)
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    store: str | Path | Store | None = None,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> TrainReport:
+    """Go on with a training that was stopped, as if it had not been.
+
+    Args:
+        run: its folder.
+        store: where the store is now; None: where it was.
+        backend: where to compute.
+        on_event: is handed each event.
+
+    Raises:
+        RunError, InputError: see `mriseg.recipes.train.resume`.
+    """
+    where = _backend(backend)
+    opened = None if store is None else _store(store)
+    return finish(training.resume(_run(run), where, opened), on_event)
+
+
+def transfer(
+    store: str | Path | Store,
+    source: str | Path | Run,
+    config: TrainConfig | None = None,
+    *,
+    freeze: str | None = None,
+    new_head: bool = False,
+    backend: str | Backend = AUTO,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Any,
+) -> tuple[TrainReport, TransferPlan]:
+    """Re-train the network of the run ``source`` for the task of ``store``.
+
+    Args:
+        store: of the new task.
+        source: the run to start from.
+        config: of the training; its width, unless set, is the source's.
+        freeze: none, encoder, encoder:K or all-but-head; None: what ``config.transfer`` says, or
+            else encoder.
+        new_head: make the head anew even where regions have the same name.
+        backend: where to compute.
+        out: the run folder; None: a new one under ``runs/``.
+        on_event: is handed each event.
+        settings: go over ``config``, as in `train`.
+
+    Raises:
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.transfer.transfer`.
+    """
+    run = _run(source)
+    inherited = {"width": run.manifest.model["width"]}
+    policy = {"transfer": {} if freeze is None else {"freeze": freeze}}
+    chosen = training_config(inherited, _given(config), settings, policy)
+    assert chosen.transfer is not None, "the last layer gave it"
+    where = _backend(backend)
+    recipe = transfers.transfer(
+        _store(store),
+        run,
+        chosen,
+        where,
+        freeze=chosen.transfer.freeze,
+        new_head=new_head,
+        out=_path(out),
+    )
+    return finish(recipe, on_event)
+
+
+def predict(
+    source: str | Path,
+    out: str | Path,
+    run: str | Path | Run,
+    options: PredictOptions | None = None,
+    *,
+    layout: str = "auto",
+    channels: str | Sequence[str] | None = None,
+    cases: str | Sequence[str] | None = None,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> PredictReport:
+    """Write masks for scans, each on its scan's own grid.
+
+    See `mriseg.recipes.predict.predict` for the arguments and what is raised. A case that cannot
+    be used is in the report's ``skipped``, not raised.
+    """
+    where = _backend(backend)
+    recipe = predictions.predict(
+        Path(source),
+        Path(out),
+        _run(run),
+        where,
+        options,
+        layout=layout,
+        channels=_names(channels),
+        cases=_names(cases),
+    )
+    return finish(recipe, on_event)
+
+
+def evaluate(
+    store: str | Path | Store,
+    run: str | Path | Run,
+    options: PredictOptions | None = None,
+    *,
+    include_seen: bool = False,
+    cases: str | Sequence[str] | None = None,
+    out: str | Path | None = None,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> EvaluateReport:
+    """Measure a model on the labelled cases of a store that it was not trained on.
+
+    See `mriseg.recipes.evaluate.evaluate` for the arguments and what is raised.
+    """
+    where = _backend(backend)
+    recipe = evaluations.evaluate(
+        _store(store),
+        _run(run),
+        where,
+        options=options,
+        include_seen=include_seen,
+        cases=_names(cases),
+        out=_path(out),
+    )
+    return finish(recipe, on_event)
+
+
+def evaluate_masks(
+    masks: str | Path,
+    truths: str | Path,
+    *,
+    regions: str | Regions | None = None,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> EvaluateReport:
+    """Measure mask files, whoever made them, against truth files of the same names.
+
+    ``regions`` are as in "WT=1+2+4,ET=4"; see `mriseg.recipes.evaluate.evaluate_masks` for the
+    rest and what is raised.
+    """
+    wanted = parse_regions(regions, {}) if isinstance(regions, str) else regions
+    recipe = evaluations.evaluate_masks(Path(masks), Path(truths), regions=wanted, out=_path(out))
+    return finish(recipe, on_event)
+
+
+def export(
+    run: str | Path | Run,
+    format: str = "torchscript",
+    out: str | Path | None = None,
+    *,
+    on_event: OnEvent | None = None,
+) -> ExportReport:
+    """Write a run's model as a file that other programs load, checked against the model.
+
+    See `mriseg.recipes.export.export` for the arguments and what is raised.
+    """
+    return finish(exports.export(_run(run), format, _path(out)), on_event)
+
+
+def demo(
+    out: str | Path = "demo",
+    *,
+    minutes: float = 2.5,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> DemoReport:
+    """The whole chain on the sample in the package; see `mriseg.recipes.demo.demo`."""
+    where = _backend(backend)
+    return finish(demo_recipe(where, Path(out), minutes=minutes), on_event)
+
+
+def _backend(given: str | Backend) -> Backend:
+    return given if isinstance(given, Backend) else select(given)
+
+
+def _store(given: str | Path | Store) -> Store:
+    return given if isinstance(given, Store) else open_store(given)
+
+
+def _run(given: str | Path | Run) -> Run:
+    return given if isinstance(given, Run) else open_run(given)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    return names(given) if isinstance(given, str) else tuple(given)
+
+
+def _given(config: TrainConfig | None) -> dict[str, Any]:
+    """What a configuration says beyond its defaults, which would hide what is inherited."""
+    return {} if config is None else config.model_dump(exclude_unset=True)

@@ -1,0 +1,233 @@
+"""Events on the terminal, or as plain lines where there is none.
+
+Results go to stdout; progress, notices and errors to stderr, so that a pipe gets the results alone.
+What comes from files (names, reasons) is shown as it is: never as rich's markup, and without the
+control characters that a file's name may hold.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from mriseg.recipes.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote
+
+# Seconds between two lines of progress where there is no bar.
+_LINE_EVERY = 10.0
+# Where lines are not cut at a terminal's edge, tables need not be either.
+_PLAIN_WIDTH = 200
+
+
+def results() -> Console:
+    """Where results go."""
+    return _console(stderr=False)
+
+
+def messages() -> Console:
+    """Where everything else goes."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    return (
+        console
+        if console.is_terminal
+        else Console(stderr=stderr, highlight=False, width=_PLAIN_WIDTH)
+    )
+
+
+def plain(text: str) -> str:
+    """``text`` with its control characters, but for line ends, written out."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """A line, neither interpreted nor cut."""
+    console.print(Text(plain(text), style=style), soft_wrap=True)
+
+
+def fail(text: str) -> None:
+    """The one message of an error."""
+    console = messages()
+    console.print(Text.assemble(("error: ", "bold red"), plain(text)), soft_wrap=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 2:03 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def drawing(console: Console | None = None) -> Iterator[Callable[[Event], None]]:
+    """What draws the events of a recipe: hand it each one."""
+    console = console or messages()
+    drawn = _Bars(console) if console.is_terminal else _Lines(console)
+    try:
+        yield drawn
+    finally:
+        drawn.close()
+
+
+class _Lines:
+    """One line an event, and of progress one now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.stage = _Stage()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Notice(text):
+                say(self.console, text)
+            case Skipped(case, reason):
+                say(self.console, f"skipped {case}: {reason}", "yellow")
+            case Wrote(path, what):
+                say(self.console, f"wrote {path} ({what})")
+            case Measured(stage="epoch"):
+                say(self.console, _epoch(event), "bold" if event.note else "")
+            case Began():
+                self.stage = _Stage(event.stage, event.total, event.unit)
+                self.began()
+            case Advanced():
+                self.stage.reach(event.done)
+                self.advanced(event)
+            # Measured cases are in the table at the end.
+
+    def began(self) -> None:
+        """A stage began."""
+
+    def advanced(self, event: Advanced) -> None:
+        """The stage went on."""
+        if self.stage.due(time.monotonic()):
+            say(self.console, self.stage.line(event.numbers))
+
+    def close(self) -> None:
+        """No event will come any more."""
+
+
+class _Bars(_Lines):
+    """As lines, but for a bar below them."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[count]}", markup=False),
+            TextColumn("{task.fields[numbers]}", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            transient=True,
+        )
+        self.task: TaskID | None = None
+
+    def began(self) -> None:
+        self._end()
+        self.progress.start()
+        total = self.stage.total or None
+        self.task = self.progress.add_task(self.stage.name, total=total, count="", numbers="")
+
+    def advanced(self, event: Advanced) -> None:
+        if self.task is not None:
+            self.progress.update(
+                self.task,
+                completed=event.done,
+                count=self.stage.count(),
+                numbers=plain(_numbers(event.numbers) or event.item),
+            )
+
+    def close(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+            self.task = None
+        self.progress.stop()
+
+
+@dataclass
+class _Stage:
+    """How far a stage is, and when a line about it is due."""
+
+    name: str = ""
+    total: int = 0
+    unit: str = ""
+    started: float = field(default_factory=time.monotonic)
+    done: int = 0
+    # Work that was done before, as in a training that goes on, says nothing of the speed.
+    first: tuple[float, int] | None = None
+    told: float = field(default_factory=time.monotonic)
+
+    def reach(self, done: int) -> None:
+        self.done = done
+        if self.first is None:
+            self.first = (time.monotonic(), done)
+
+    def due(self, now: float) -> bool:
+        ended = 0 < self.total <= self.done
+        if not ended and now - self.told < _LINE_EVERY:
+            return False
+        self.told = now
+        return True
+
+    def count(self) -> str:
+        if self.unit == "second":
+            return f"{clock(self.done)} of {clock(self.total)}"
+        return f"{self.done}/{self.total} {self.unit}s" if self.total else f"{self.done}"
+
+    def line(self, numbers: Mapping[str, float]) -> str:
+        parts = [f"{self.name} {self.count()}", _numbers(numbers)]
+        left = self.left(time.monotonic())
+        if left is not None:
+            parts.append(f"{clock(left)} left")
+        return ", ".join(filter(None, parts))
+
+    def left(self, now: float) -> float | None:
+        if self.unit == "second":
+            return max(self.total - self.done, 0)
+        if self.first is None or self.done >= self.total:
+            return None
+        since, before = self.first
+        if self.done == before:
+            return None
+        return (now - since) / (self.done - before) * (self.total - self.done)
+
+
+def _epoch(event: Measured) -> str:
+    """One line of the table that grows with the epochs."""
+    numbers = event.numbers
+    parts = [f"epoch {event.step:>4}", f"loss {numbers['loss']:.4f}"]
+    regions = {k: v for k, v in numbers.items() if k.startswith("dice_")}
+    if "dice" in numbers:
+        parts.append(f"Dice {numbers['dice']:.4f}")
+    if len(regions) > 1:
+        shown = (f"{name.removeprefix('dice_')} {value:.3f}" for name, value in regions.items())
+        parts.append(f"({', '.join(shown)})")
+    if "images_per_second" in numbers:
+        parts.append(f"{numbers['images_per_second']:.1f} images/s")
+    if "seconds" in numbers:
+        parts.append(clock(numbers["seconds"]))
+    return "  ".join([*parts, event.note]).rstrip()
+
+
+def _numbers(numbers: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())

@@ -1,0 +1,119 @@
+"""The whole chain on the sample in the package, in a few minutes.
+
+Three patients show that everything works, and what it looks like; they do not show how well.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mriseg.backends.base import Backend
+from mriseg.core.config import TrainConfig
+from mriseg.errors import ConfigError
+from mriseg.io.runs import fresh_path, open_run
+from mriseg.io.sample import sample_dir
+from mriseg.io.store import open_store
+from mriseg.recipes.evaluate import EvaluateReport, evaluate
+from mriseg.recipes.events import Notice, Recipe, Wrote
+from mriseg.recipes.export import ExportReport, export
+from mriseg.recipes.predict import predict
+from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.train import TrainReport, train
+from mriseg.recipes.transfer import transfer
+
+# Of the time for training; the rest is the transfer's, which trains the decoder alone.
+_TRAIN_SHARE = 0.85
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demo made.
+
+    Attributes:
+        train: of three modalities, on two patients.
+        transfer: of FLAIR alone, from that, with its encoder frozen.
+        scores: of the first model on the third patient.
+        mask: of that patient.
+        picture: of that patient, the mask over its slices.
+        export: the exported model.
+        seconds: in all.
+    """
+
+    train: TrainReport
+    transfer: TrainReport
+    scores: EvaluateReport
+    mask: Path
+    picture: Path
+    export: ExportReport
+    seconds: float
+
+
+def demo(backend: Backend, out: Path, *, minutes: float = 2.5) -> Recipe[DemoReport]:
+    """Preprocess, train, predict, evaluate, transfer and export.
+
+    Args:
+        backend: where to compute.
+        out: the folder for all of it. A demo that was there before is left: its store is used
+            again and this one gets a folder of its own beside it.
+        minutes: for both trainings together; the rest takes about half a minute.
+
+    Raises:
+        ConfigError: ``minutes`` is not above 0.
+        InputError: the package was installed without its sample.
+        OutputError: ``out`` cannot be written, or holds another store of the name.
+    """
+    if not minutes > 0:
+        raise ConfigError(f"minutes = {minutes:g}: expected a number above 0")
+    started = time.monotonic()
+    folder = fresh_path(out, "demo", datetime.now())
+    yield Notice("three patients of the LGG data set (Buda et al. 2019), one held out")
+
+    yield Notice("1 of 6: preprocess")
+    # One process: three small cases are done before others have started.
+    yield from preprocess(sample_dir(), out / "sample.zarr", workers=1)
+    store = open_store(out / "sample.zarr")
+
+    yield Notice("2 of 6: train a narrow SegNet on two patients")
+    config = TrainConfig(
+        width=16,
+        batch_size=8,
+        slices_per_epoch=80,
+        budget=minutes * 60 * _TRAIN_SHARE,
+        # The time decides when to stop.
+        patience=10_000,
+    )
+    trained = yield from train(store, config, backend, out=folder / "run")
+    run = open_run(trained.run)
+
+    yield Notice("3 of 6: predict the patient held out, from its own files")
+    held = run.manifest.validation
+    predicted = yield from predict(sample_dir(), folder / "masks", run, backend, cases=held)
+    [result, *_] = predicted.results
+
+    yield Notice("4 of 6: evaluate on that patient")
+    scores = yield from evaluate(store, run, backend, cases=held, out=folder / "evaluation")
+
+    yield Notice("5 of 6: transfer to FLAIR alone, the encoder frozen")
+    narrower = config.model_copy(
+        update={"modalities": ("FLAIR",), "budget": minutes * 60 * (1 - _TRAIN_SHARE)}
+    )
+    carried, _ = yield from transfer(
+        store, run, narrower, backend, freeze="encoder", out=folder / "transferred"
+    )
+
+    yield Notice("6 of 6: export")
+    exported = yield from export(run, "torchscript", folder / "model.pt")
+
+    yield Wrote(folder, "all of this demo")
+    return DemoReport(
+        train=trained,
+        transfer=carried,
+        scores=scores,
+        mask=result.mask,
+        picture=result.mask.with_name(f"{result.case}.png"),
+        export=exported,
+        seconds=time.monotonic() - started,
+    )

@@ -1,0 +1,206 @@
+"""What this machine has, and what a store or a run holds.
+
+These answer at once, so they are plain functions and yield no events.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mriseg import __version__
+from mriseg.backends import Backend, available, describe
+from mriseg.core.regions import Regions
+from mriseg.errors import InputError
+from mriseg.io.runs import Run, open_run
+from mriseg.io.store import Store, open_store
+
+_LIBRARIES = ("torch", "numpy", "scipy", "zarr", "nibabel", "safetensors")
+
+
+@dataclass(frozen=True)
+class MachineInfo:
+    """This machine as mriseg sees it.
+
+    Attributes:
+        versions: of mriseg, Python and the libraries that its numbers depend on.
+        system: operating system and processor architecture.
+        cores: that this process may use.
+        memory: physical, in bytes; None where the system does not tell.
+        backends: (name, whether it is here, and if not, why).
+        chosen: the backend that would be used, as `mriseg.backends.describe` gives it.
+    """
+
+    versions: dict[str, str]
+    system: str
+    cores: int
+    memory: int | None
+    backends: tuple[tuple[str, bool, str], ...]
+    chosen: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store holds.
+
+    Attributes:
+        location: where it is.
+        layout: the reader that found its cases.
+        regions: name -> label values.
+        labels: label value -> name, where known.
+        cases: how many are whole in it.
+        patients: how many they are of.
+        labelled: how many cases have a segmentation.
+        slices: of all cases together.
+        modalities: name -> how many cases have it.
+        foreground: region -> how many slices hold a voxel of it.
+    """
+
+    location: str
+    layout: str
+    regions: Regions
+    labels: dict[int, str]
+    cases: int
+    patients: int
+    labelled: int
+    slices: int
+    modalities: dict[str, int]
+    foreground: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a run holds.
+
+    Attributes:
+        path: its folder.
+        created: when it was started, ISO 8601.
+        modalities: the network's input channels.
+        regions: the network's output channels.
+        width: of the network.
+        store: what it was trained on.
+        train: how many cases trained.
+        validation: how many validated.
+        parent: the run it was transferred from, if it was.
+        weights: "best", "last" (before the first validation) or "" where there are none.
+        epochs: how many were finished.
+        dice: the best validation Dice; None before the first.
+        ended: why it ended; empty where it was stopped and can be resumed.
+        versions: that it was made with.
+    """
+
+    path: Path
+    created: str
+    modalities: tuple[str, ...]
+    regions: Regions
+    width: int
+    store: str
+    train: int
+    validation: int
+    parent: str | None
+    weights: str
+    epochs: int
+    dice: float | None
+    ended: str
+    versions: dict[str, str]
+
+
+def machine(chosen: Backend) -> MachineInfo:
+    """What this machine has; ``chosen`` is the backend that would be used."""
+    return MachineInfo(
+        versions={
+            "mriseg": __version__,
+            "python": platform.python_version(),
+            **{name: _version(name) for name in _LIBRARIES},
+        },
+        system=f"{platform.system()} {platform.release()}, {platform.machine()}",
+        cores=_cores(),
+        memory=_memory(),
+        backends=tuple((entry.name, entry.ok, entry.why) for entry in available()),
+        chosen=describe(chosen),
+    )
+
+
+def holds(location: str | Path) -> StoreInfo | RunInfo:
+    """What the store or run at ``location`` holds.
+
+    Raises:
+        InputError: it is neither, or of a format that this version cannot read.
+    """
+    path = Path(location)
+    if (path / "run.json").exists():
+        return _run(open_run(path))
+    if "://" in str(location) or (path / "zarr.json").exists():
+        return _store(open_store(location))
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a store or a run, or nothing")
+    raise InputError(f"{path} is neither a store (zarr.json) nor a run (run.json)")
+
+
+def _store(store: Store) -> StoreInfo:
+    index = store.index()
+    marked = {
+        region: sum(int((case.foreground[:, column] > 0).sum()) for case in index.cases)
+        for column, region in enumerate(index.regions)
+    }
+    return StoreInfo(
+        location=store.location,
+        layout=store.spec.layout,
+        regions=dict(store.spec.regions),
+        labels=dict(store.spec.labels),
+        cases=len(index.cases),
+        patients=len({case.patient for case in index.cases}),
+        labelled=sum(case.labelled for case in index.cases),
+        slices=sum(case.shape[0] for case in index.cases),
+        modalities={
+            name: sum(name in case.modalities for case in index.cases) for name in index.modalities
+        },
+        foreground=marked,
+    )
+
+
+def _run(run: Run) -> RunInfo:
+    manifest = run.manifest
+    log = run.read_log()
+    scores = [row["dice"] for row in log if row.get("dice") is not None]
+    return RunInfo(
+        path=run.path,
+        created=manifest.created,
+        modalities=manifest.modalities,
+        regions=dict(manifest.regions),
+        width=int(manifest.model["width"]),
+        store=manifest.store,
+        train=len(manifest.train),
+        validation=len(manifest.validation),
+        parent=(manifest.parent or {}).get("run"),
+        weights=next((which for which in ("best", "last") if run.has(which)), ""),
+        epochs=len(log),
+        dice=max(scores, default=None),
+        ended=run.ended if run.has("last") else "",
+        versions=manifest.versions,
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _cores() -> int:
+    # A container or a batch system may have given this process fewer than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
