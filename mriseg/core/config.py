@@ -142,15 +142,6 @@ def _settings(kind: type[Config], inside: Sequence[str | int]) -> list[str]:
     return list(kind.model_fields)
 
 
-def _holder(kind: type[Config], path: Sequence[str | int]) -> type[Config]:
-    """The configuration that holds the keys at ``path``, which may be a table within another."""
-    for part in path:
-        annotation = kind.model_fields[str(part)].annotation
-        within = (annotation, *get_args(annotation))
-        kind = next(a for a in within if isinstance(a, type) and issubclass(a, Config))
-    return kind
-
-
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
