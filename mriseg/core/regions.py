@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ from mriseg.errors import ConfigError
 
 Regions = dict[str, tuple[int, ...]]
 
+# Names become parts of file names and of columns.
+_NAME = re.compile(r"\w[\w .-]*")
+
 
 def parse_regions(text: str, known: Mapping[str, tuple[int, ...]]) -> Regions:
     """Regions from "WT,TC", "lesion=1", "left=1+2,right=3", in the order given.
@@ -21,7 +25,7 @@ def parse_regions(text: str, known: Mapping[str, tuple[int, ...]]) -> Regions:
         known: what the data layout names already.
 
     Raises:
-        ConfigError: a name is neither known nor defined, or is given twice.
+        ConfigError: a name is neither known nor defined, is given twice or cannot be one.
     """
     found: Regions = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
@@ -36,8 +40,12 @@ def parse_regions(text: str, known: Mapping[str, tuple[int, ...]]) -> Regions:
                 )
             found[name] = tuple(known[name])
             continue
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{part!r}: a region's name is made of letters, digits, spaces and any of _ . -"
+            )
         labels = values.split("+")
-        if not all(value.strip().isdigit() and 0 < int(value) < 256 for value in labels):
+        if not all(value.strip().isdecimal() and 0 < int(value) < 256 for value in labels):
             raise ConfigError(f"{part!r}: labels are whole numbers from 1 to 255, as in {name}=1+2")
         found[name] = tuple(sorted({int(value) for value in labels}))
     if not found:
@@ -59,24 +67,25 @@ def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -
 
 
 def label_map(masks: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> NDArray[np.uint8]:
-    """One label per voxel from masks [r, ...] of regions, such that `region_masks` finds them again.
+    """One label per voxel from masks [r, ...] of regions.
 
     A single region is 1. Of several, the widest are painted first and narrower ones over them,
-    each with the lowest of its labels that no narrower one holds: WT, TC and ET of BraTS become
-    2, 1 and 4 as in its segmentations. Where two regions that do not contain one another overlap,
-    the later in ``regions`` wins.
+    each with the lowest of its labels that is in no region but those around it: WT, TC and ET of
+    BraTS become 2, 1 and 4 as in its segmentations, and `region_masks` finds nested regions again.
+    Where two regions that do not contain one another overlap, that of fewer labels wins, or else
+    the later one.
     """
     painted = np.zeros(masks.shape[1:], dtype=np.uint8)
     if len(regions) == 1:
         return np.asarray(masks[0], dtype=np.uint8)
     names = list(regions)
     for name in sorted(names, key=lambda n: -len(regions[n])):
-        narrower = {
+        others = {
             label
             for other in names
-            if set(regions[other]) < set(regions[name])
+            if not set(regions[other]) >= set(regions[name])
             for label in regions[other]
         }
-        own = [label for label in regions[name] if label not in narrower] or list(regions[name])
+        own = [label for label in regions[name] if label not in others] or list(regions[name])
         painted[masks[names.index(name)] > 0] = min(own)
     return painted

@@ -1,0 +1,115 @@
+"""Regions: how they are named, and that masks and label maps tell the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mriseg.core.regions import Regions, label_map, parse_regions, region_masks
+from mriseg.errors import ConfigError
+from tests.strategies import label_maps
+
+BRATS: Regions = {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "regions"),
+    [
+        ("WT", {"WT": (1, 2, 3, 4)}),
+        (" TC , WT ", {"TC": (1, 3, 4), "WT": (1, 2, 3, 4)}),
+        ("lesion=1", {"lesion": (1,)}),
+        ("all = 3 + 1+3", {"all": (1, 3)}),
+        ("ET=1,WT,", {"ET": (1,), "WT": (1, 2, 3, 4)}),
+        ("left part=2", {"left part": (2,)}),
+    ],
+)
+def test_regions_are_named_or_defined(text: str, regions: Regions) -> None:
+    found = parse_regions(text, BRATS)
+    assert found == regions
+    assert list(found) == list(regions)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no region was named"),
+        (" , ", "no region was named"),
+        ("XY", "there is no region 'XY'; known here: WT, TC, ET"),
+        ("WT,WT", "named twice"),
+        ("WT,WT=1", "named twice"),
+        ("a=0", "whole numbers from 1 to 255"),
+        ("a=256", "whole numbers from 1 to 255"),
+        ("a=", "whole numbers from 1 to 255"),
+        ("a=1+", "whole numbers from 1 to 255"),
+        ("a=-1", "whole numbers from 1 to 255"),
+        ("a=1.5", "whole numbers from 1 to 255"),
+        ("a=²", "whole numbers from 1 to 255"),
+        ("a=b", "whole numbers from 1 to 255"),
+        ("=1", "name is made of"),
+        ("../x=1", "name is made of"),
+        ("a/b=1", "name is made of"),
+    ],
+)
+def test_what_is_no_region_is_told(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace("+", r"\+")):
+        parse_regions(text, BRATS)
+
+
+@given(st.text(max_size=12))
+def test_any_text_gives_regions_or_a_message(text: str) -> None:
+    try:
+        found = parse_regions(text, BRATS)
+    except ConfigError:
+        return
+    assert found and all(0 < v < 256 for values in found.values() for v in values)
+
+
+@given(label_maps(values=(0, 1, 2, 3, 4)))
+def test_brats_regions_go_to_labels_and_back(labels: NDArray[np.uint8]) -> None:
+    masks = region_masks(labels, BRATS)
+    painted = label_map(masks, BRATS)
+    # Non-enhancing tumour, 3, is part of WT and TC, as necrosis, 1, is.
+    assert np.array_equal(painted, np.where(labels == 3, 1, labels))
+    assert np.array_equal(region_masks(painted, BRATS), masks)
+
+
+@given(label_maps(values=(0, 1, 2, 3, 4)), st.permutations(list(BRATS)))
+def test_the_order_of_nested_regions_does_not_matter(
+    labels: NDArray[np.uint8], names: list[str]
+) -> None:
+    regions = {name: BRATS[name] for name in names}
+    painted = label_map(region_masks(labels, regions), regions)
+    assert np.array_equal(painted, label_map(region_masks(labels, BRATS), BRATS))
+
+
+@given(label_maps(values=(0, 1, 2)))
+def test_separate_regions_go_to_labels_and_back(labels: NDArray[np.uint8]) -> None:
+    regions: Regions = {"anterior": (1,), "posterior": (2,)}
+    assert np.array_equal(label_map(region_masks(labels, regions), regions), labels)
+
+
+def test_a_region_that_shares_labels_gets_one_of_its_own() -> None:
+    regions: Regions = {"a": (1, 2), "b": (2, 3)}
+    masks = np.array([[1, 0, 0], [0, 1, 0]])
+    assert label_map(masks, regions).tolist() == [1, 3, 0]
+    assert np.array_equal(region_masks(label_map(masks, regions), regions), masks)
+
+
+def test_the_narrower_of_two_overlapping_regions_wins() -> None:
+    masks = np.array([[0, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 1]])
+    assert label_map(masks, {"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)}).tolist() == [0, 2, 1, 4]
+
+
+@given(label_maps(values=(0, 1, 4)))
+def test_a_single_region_is_one(labels: NDArray[np.uint8]) -> None:
+    painted = label_map(region_masks(labels, {"ET": (4,)}), {"ET": (4,)})
+    assert painted.dtype == np.uint8
+    assert np.array_equal(painted, labels == 4)
+
+
+def test_masks_are_a_channel_a_region() -> None:
+    masks = region_masks(np.zeros((2, 3, 4, 5), dtype=np.uint8), BRATS)
+    assert masks.shape == (3, 2, 3, 4, 5) and masks.dtype == np.uint8
