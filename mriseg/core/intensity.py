@@ -19,6 +19,9 @@ _MASKED_SHARE = 0.55
 # A voxel belongs to the head if its mean over modalities, scaled so that the 1st and 99th
 # percentiles are 0 and 1, is above this.
 _HEAD_LEVEL = 0.12
+# A head fills at most two thirds of its volume (LGG); of a crop within one (hippocampus), four
+# fifths and more are brighter than air, and the rest is not air but liquor.
+_CROP_SHARE = 0.75
 
 
 def foreground(image: Array) -> Array:
@@ -32,7 +35,7 @@ def foreground(image: Array) -> Array:
         modality hold one value, and so does most of the volume) it is where any modality differs
         from it. Otherwise it is what is brighter than air: the mean over modalities against a
         fixed level, holes filled slice by slice, the largest component kept. A crop with no air
-        in it (more than nine tenths would be kept) is foreground as a whole. An image that is
+        in it (more than three quarters would be kept) is foreground as a whole. An image that is
         constant gives an empty mask.
     """
     corners = image[
@@ -61,7 +64,7 @@ def foreground(image: Array) -> Array:
         sizes[0] = 0
         components = components == sizes.argmax()
     filled = np.stack([ndimage.binary_fill_holes(piece) for piece in components > 0])
-    if filled.mean() > 0.9:
+    if filled.mean() > _CROP_SHARE:
         return np.ones(filled.shape, dtype=bool)
     return filled
 

@@ -1,0 +1,106 @@
+"""What is brain, what is air, and the z-score over it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mriseg.core.intensity import Normalisation, foreground, normalise, statistics
+from mriseg.errors import InputError
+from tests import phantoms
+
+
+def stacked(images: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.stack(list(images.values()))
+
+
+def test_a_stripped_brain_is_found_to_the_voxel(rng: np.random.Generator) -> None:
+    image = stacked(phantoms.head(rng)[0])
+    assert np.array_equal(foreground(image), (image != 0).any(axis=0))
+
+
+def test_a_background_that_is_not_nought_is_background_all_the_same(
+    rng: np.random.Generator,
+) -> None:
+    # BraTS 2013 as published on Kaggle: z-scored, so that the air is a negative constant.
+    image = stacked(phantoms.head(rng)[0])
+    brain = (image != 0).any(axis=0)
+    shifted = image / 300 - np.array([1.5, 2.0, 1.0, 0.5], dtype=np.float32).reshape(4, 1, 1, 1)
+    assert np.array_equal(foreground(shifted), brain)
+
+
+def test_a_head_is_found_in_noise(rng: np.random.Generator) -> None:
+    images, _ = phantoms.head(rng, (16, 64, 64), stripped=False)
+    skull_and_brain = phantoms._ellipsoid((16, 64, 64), (0.5,) * 3, (0.48, 0.47, 0.45))
+    mask = foreground(stacked(images))
+    both = (mask & skull_and_brain).sum()
+    assert 2 * both / (mask.sum() + skull_and_brain.sum()) > 0.95
+    # Dark ventricles inside are brain, too.
+    brain = phantoms._ellipsoid((16, 64, 64), (0.5,) * 3, (0.42, 0.4, 0.38))
+    assert mask[brain].mean() > 0.99
+
+
+def test_the_largest_piece_is_the_head(rng: np.random.Generator) -> None:
+    images, _ = phantoms.head(rng, (16, 64, 64), stripped=False)
+    image = stacked(images)
+    image[:, 8, :7, :7] = 800  # a marker beside the head
+    assert not foreground(image)[8, :4, :4].any()
+
+
+def test_a_crop_without_air_is_foreground_as_a_whole(rng: np.random.Generator) -> None:
+    image, _ = phantoms.head(rng, (32, 64, 64), modalities=("t1",))
+    crop = stacked(image)[:, 10:22, 20:44, 20:44]
+    assert crop.all()
+    crop[:, :, :9, :9] = 10  # liquor
+    assert foreground(crop).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 7.5, -3.0])
+def test_a_constant_image_has_no_brain(value: float) -> None:
+    assert not foreground(np.full((2, 4, 8, 8), value, dtype=np.float32)).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 48, 40), (2, 1, 1, 1), (1, 3, 1, 40)])
+def test_flat_volumes_are_no_trouble(shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    image = rng.uniform(0, 900, shape).astype(np.float32)
+    assert foreground(image).shape == shape[1:]
+
+
+def test_a_single_slice_of_a_stripped_brain(rng: np.random.Generator) -> None:
+    image = stacked(phantoms.head(rng)[0])[:, 12:13]
+    assert np.array_equal(foreground(image), (image != 0).any(axis=0))
+
+
+@given(st.integers(0, 100), st.floats(-1000, 1000), st.floats(0.1, 1000))
+def test_the_z_score_has_mean_0_and_deviation_1_over_the_brain(
+    seed: int, shift: float, scale: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    image = (rng.normal(size=(2, 4, 6, 6)) * scale + shift).astype(np.float32)
+    mask = rng.random((4, 6, 6)) < 0.6
+    norm = statistics(image, mask)
+    scaled = normalise(image, mask, norm)
+    assert scaled.dtype == np.float32
+    assert np.allclose(scaled[:, mask].mean(axis=1), 0, atol=2e-3)
+    assert np.allclose(scaled[:, mask].std(axis=1), 1, atol=2e-3)
+    assert not scaled[:, ~mask].any()
+    assert Normalisation.from_json(json.loads(json.dumps(norm.to_json()))) == norm
+
+
+def test_extreme_integers_do_not_overflow() -> None:
+    image = np.full((1, 2, 2, 2), 32767, dtype=np.int16)
+    image[0, 0] = -32768
+    norm = statistics(image, np.ones((2, 2, 2), dtype=bool))
+    assert norm == Normalisation((-0.5,), (32767.5,))
+
+
+def test_a_constant_channel_is_told() -> None:
+    image = np.ones((2, 2, 2, 2), dtype=np.float32)
+    image[0, 0] = 3
+    with pytest.raises(InputError, match=r"channel 1 is constant \(1\)"):
+        statistics(image, np.ones((2, 2, 2), dtype=bool))
