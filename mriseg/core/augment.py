@@ -7,8 +7,7 @@ drawn, and runs where the batch is. Images are z-scored with 0 outside the brain
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -51,8 +50,9 @@ class Drawn:
 
     def to(self, device: torch.device) -> Drawn:
         """The same on ``device``."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Drawn(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **moved)  # type: ignore[arg-type]
 
 
 def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int) -> Drawn:
@@ -108,7 +108,8 @@ def apply(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         The image and the mask, new tensors of the same shapes and types. Image and mask move
-        together: the image by bilinear, the mask by nearest interpolation.
+        together: the image by bilinear, the mask by nearest interpolation. Outside the brain, and
+        in a channel that is 0 all over, the image stays 0.
     """
     drawn = drawn.to(image.device)
     image, mask = _move(drawn, image, mask)
@@ -131,6 +132,8 @@ def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def _intensities(drawn: Drawn, image: Tensor) -> Tensor:
     per_channel = (slice(None), slice(None), None, None)
+    # A modality that a case lacks reads 0, here as in prediction.
+    keep = drawn.keep * (image != 0).any(dim=3).any(dim=2)
     # Gamma needs a range: that of each channel of each slice.
     low, high = image.amin((2, 3), keepdim=True), image.amax((2, 3), keepdim=True)
     span = (high - low).clamp_min(1e-6)
@@ -145,7 +148,7 @@ def _intensities(drawn: Drawn, image: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(drawn.noise_seed)
         noise = torch.randn(image.shape, generator=generator).to(image.device)
         image = image + noise * drawn.noise[:, None, None, None]
-    return image * drawn.keep[per_channel]
+    return image * keep[per_channel]
 
 
 def _blurred(image: Tensor) -> Tensor:

@@ -1,0 +1,165 @@
+"""Augmentation: image and mask move together, outside stays outside, and one draw is one result."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mriseg.core.augment import apply, draw
+from mriseg.core.config import AugmentConfig
+from mriseg.core.rng import generator
+
+OFF = AugmentConfig(
+    flip=0, affine=0, elastic=0, gamma=0, contrast=0, noise=0, blur=0, bias=0, drop_modality=0
+)
+ALL = AugmentConfig(
+    flip=0.5, affine=1, elastic=1, gamma=1, contrast=1, noise=1, blur=1, bias=1, drop_modality=0.5
+)
+SPATIAL = OFF.model_copy(update={"flip": 0.5, "affine": 1, "elastic": 1})
+
+
+def a_batch(channels: int = 3, shape: tuple[int, int] = (64, 96)) -> tuple[Tensor, Tensor]:
+    """Discs with texture, 0 around them, and a smaller disc in each as the mask."""
+    h, w = shape
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    distance = (y - h / 2) ** 2 + (x - w / 2) ** 2
+    image = torch.randn(4, channels, h, w, generator=generator(0, "image"))
+    brain = distance < 24**2
+    mask = ((y - h / 2 + 4) ** 2 + (x - w / 2 - 5) ** 2 < 10**2).expand(4, 2, h, w)
+    return image * brain, mask.to(torch.uint8)
+
+
+@given(st.integers(0, 1000), st.integers(1, 4))
+def test_shapes_types_and_masks_are_kept(seed: int, channels: int) -> None:
+    image, mask = a_batch(channels)
+    before = image.clone(), mask.clone()
+    found, moved = apply(draw(generator(seed), ALL, 4, channels), image, mask)
+    assert found.shape == image.shape and found.dtype == image.dtype
+    assert moved.shape == mask.shape and moved.dtype == mask.dtype
+    assert set(moved.unique().tolist()) <= {0, 1}
+    assert found.isfinite().all()
+    # A caller's tensors are not touched.
+    assert torch.equal(image, before[0]) and torch.equal(mask, before[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bool])
+def test_a_mask_keeps_its_type(dtype: torch.dtype) -> None:
+    image, mask = a_batch()
+    assert apply(draw(generator(1), ALL, 4, 3), image, mask.to(dtype))[1].dtype == dtype
+
+
+@given(st.integers(0, 1000))
+def test_image_and_mask_move_together(seed: int) -> None:
+    _, mask = a_batch()
+    image = mask[:, :1].float()
+    found, moved = apply(draw(generator(seed), SPATIAL, 4, 1), image, mask)
+    for one, other in zip(found[:, 0] > 0.5, moved[:, 0] > 0, strict=True):
+        assert (one & other).sum() / (one | other).sum() > 0.9
+    assert torch.equal(moved[:, 0], moved[:, 1])
+
+
+def test_something_moves() -> None:
+    _, mask = a_batch()
+    moved = apply(draw(generator(0), SPATIAL, 4, 1), mask[:, :1].float(), mask)[1]
+    assert all(not torch.equal(one, other) for one, other in zip(moved, mask, strict=True))
+
+
+@given(st.integers(0, 1000))
+def test_switched_off_it_is_the_identity(seed: int) -> None:
+    image, mask = a_batch()
+    found, moved = apply(draw(generator(seed), OFF, 4, 3), image, mask)
+    torch.testing.assert_close(found, image, atol=1e-4, rtol=1e-4)
+    assert torch.equal(moved, mask)
+
+
+@given(st.integers(0, 1000))
+def test_outside_the_brain_stays_nought(seed: int) -> None:
+    image, mask = a_batch()
+    config = ALL.model_copy(update={"affine": 0, "elastic": 0, "flip": 0})
+    found, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
+    # But for the rim of a pixel, where interpolation may mix.
+    brain = torch.nn.functional.max_pool2d((image != 0).any(1, keepdim=True).float(), 3, 1, 1) > 0
+    assert not (found * ~brain).any()
+    assert found.any()
+
+
+@given(st.integers(0, 1000))
+def test_a_modality_that_a_case_lacks_stays_nought(seed: int) -> None:
+    image, mask = a_batch()
+    image[1, 2] = 0
+    found, _ = apply(draw(generator(seed), ALL, 4, 3), image, mask)
+    assert not found[1, 2].any()
+    assert found[1].any()
+
+
+def test_modalities_are_dropped_but_never_all() -> None:
+    config = OFF.model_copy(update={"drop_modality": 1.0})
+    image, mask = a_batch()
+    found, _ = apply(draw(generator(0), config, 4, 3), image, mask)
+    assert found.flatten(2).any(2).sum(1).tolist() == [2, 2, 2, 2]
+    alone, mask = a_batch(1)
+    found, _ = apply(draw(generator(0), config, 4, 1), alone, mask)
+    assert found.flatten(1).any(1).all()
+
+
+def test_a_draw_is_its_generators_alone() -> None:
+    image, mask = a_batch()
+    once = apply(draw(generator(3, "augment", 5), ALL, 4, 3), image, mask)
+    torch.rand(7)
+    again = apply(draw(generator(3, "augment", 5), ALL, 4, 3), image, mask)
+    other = apply(draw(generator(3, "augment", 6), ALL, 4, 3), image, mask)
+    assert torch.equal(once[0], again[0]) and torch.equal(once[1], again[1])
+    assert not torch.equal(once[0], other[0])
+
+
+@pytest.mark.parametrize(
+    ("part", "unchanged"),
+    [
+        ("gamma", "gamma"),
+        ("contrast", "contrast"),
+        ("noise", "noise"),
+        ("blur", "blur"),
+        ("bias", "bias"),
+        ("elastic", "elastic"),
+        ("affine", "matrix"),
+    ],
+)
+def test_each_part_can_be_switched_alone(part: str, unchanged: str) -> None:
+    image, mask = a_batch()
+    drawn = draw(generator(0), OFF.model_copy(update={part: 1.0}), 4, 3)
+    plain = draw(generator(0), OFF, 4, 3)
+    assert not torch.equal(getattr(drawn, unchanged), getattr(plain, unchanged))
+    found, _ = apply(drawn, image, mask)
+    assert (found - image).abs().max() > 0.01
+
+
+def test_rotations_keep_lengths_on_slices_that_are_not_square() -> None:
+    config = OFF.model_copy(
+        update={"affine": 1, "rotation": 90.0, "scale": 0.0, "shift": 0.0, "shear": 0.0}
+    )
+    _, mask = a_batch(shape=(64, 128))
+    area = mask[0, 0].sum().item()
+    for seed in range(8):
+        _, moved = apply(draw(generator(seed), config, 4, 1), mask[:, :1].float(), mask)
+        for piece in moved[:, 0]:
+            y, x = piece.nonzero(as_tuple=True)
+            height, width = (int(v.max() - v.min() + 1) for v in (y, x))
+            assert abs(height - width) <= 2
+            assert piece.sum().item() == pytest.approx(area, rel=0.05)
+
+
+def test_what_is_drawn_moves_to_a_device_whole() -> None:
+    drawn = draw(generator(0), ALL, 2, 3)
+    moved = drawn.to(torch.device("meta"))
+    for entry in fields(drawn):
+        value: Any = getattr(moved, entry.name)
+        if isinstance(value, Tensor):
+            assert value.device.type == "meta"
+        else:
+            assert value == getattr(drawn, entry.name)
