@@ -1,0 +1,209 @@
+"""A transfer's plan is what adapt does: what is kept is bit-equal, what is new is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mriseg.core.ops import PURE
+from mriseg.core.segnet import (
+    DECODER,
+    ENCODER,
+    FIRST_CONV,
+    STAGES,
+    SegNet,
+    SegNetConfig,
+    build,
+    init_weights,
+)
+from mriseg.core.transfer import Shape, TransferPlan, adapt, frozen_stages, plan
+from mriseg.errors import ConfigError
+
+THREE = ("T1", "FLAIR", "T1CE")
+HEAD = ("head.weight", "head.bias")
+
+
+def a_shape(
+    modalities: tuple[str, ...] = THREE, regions: tuple[str, ...] = ("WT",), width: int = 8
+) -> Shape:
+    return Shape(modalities, regions, width)
+
+
+def a_model(shape: Shape, state: dict[str, Tensor] | None = None) -> SegNet:
+    config = SegNetConfig(
+        in_channels=len(shape.modalities), classes=len(shape.regions), width=shape.width
+    )
+    model = init_weights(build(config, PURE), torch.Generator().manual_seed(7))
+    if state is not None:
+        model.load_state_dict(state)
+    return model.eval()
+
+
+def a_source(shape: Shape) -> dict[str, Tensor]:
+    """A state as training leaves it: nothing in it is what a fresh network has."""
+    generator = torch.Generator().manual_seed(1)
+    return {
+        name: torch.rand(tensor.shape, generator=generator).add(0.1)
+        if tensor.is_floating_point()
+        else tensor + 9
+        for name, tensor in a_model(shape).state_dict().items()
+    }
+
+
+def adapted(
+    made: TransferPlan, state: dict[str, Tensor], prior: float | None = 0.1
+) -> dict[str, Tensor]:
+    return adapt(made, state, torch.Generator().manual_seed(3), prior)
+
+
+def test_the_same_task_keeps_everything() -> None:
+    state = a_source(a_shape())
+    made = plan(a_shape(), a_shape(), "none")
+    found = adapted(made, state)
+    assert made.count("kept") == len(state) == len(found)
+    assert all(torch.equal(found[name], state[name]) for name in state)
+    # Copies: training the new network must not change the old one's.
+    assert all(found[name].data_ptr() != state[name].data_ptr() for name in state)
+
+
+def test_what_is_kept_is_bit_equal_and_the_rest_is_told() -> None:
+    source, target = a_shape(), a_shape(("T1", "PD"), ("lesion",))
+    state = a_source(source)
+    made = plan(source, target, "encoder")
+    found = adapted(made, state)
+    told = {tensor.name: tensor for tensor in made.tensors}
+    assert list(told) == list(found) == list(a_model(target).state_dict())
+    for name, tensor in found.items():
+        kept = told[name].action == "kept"
+        assert kept == (tensor.shape == state[name].shape and torch.equal(tensor, state[name]))
+        assert told[name].frozen == name.startswith("encoder.")
+    assert {n for n, t in told.items() if t.action == "adapted"} == {FIRST_CONV}
+    assert {n for n, t in told.items() if t.action == "new"} == set(HEAD)
+    assert (made.count("kept"), made.count("adapted"), made.count("new")) == (len(told) - 3, 1, 2)
+    assert "PD from T1+FLAIR+T1CE" in told[FIRST_CONV].how
+    a_model(target, found)
+
+
+def test_the_state_given_is_left_as_it_is() -> None:
+    state = a_source(a_shape())
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    adapted(plan(a_shape(), a_shape(("FLAIR", "T2"), ("a", "WT")), "none"), state)
+    assert all(torch.equal(state[name], before[name]) for name in state)
+
+
+@settings(max_examples=10)
+@given(st.permutations(THREE), st.permutations(("WT", "TC", "ET")))
+def test_permuted_modalities_and_regions_give_permuted_output(
+    modalities: list[str], regions: list[str]
+) -> None:
+    source = a_shape(THREE, ("WT", "TC", "ET"))
+    target = a_shape(tuple(modalities), tuple(regions))
+    state = a_model(source).state_dict()
+    found = adapted(plan(source, target, "none"), state)
+    image = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+    turned = image[:, [THREE.index(name) for name in modalities]]
+    with torch.no_grad():
+        expected = a_model(source, state)(image)
+        result = a_model(target, found)(turned)
+    rows = [source.regions.index(name) for name in regions]
+    torch.testing.assert_close(result, expected[:, rows], rtol=1e-4, atol=1e-4)
+
+
+def test_one_modality_of_three_is_taken_by_its_name() -> None:
+    state = a_source(a_shape())
+    found = adapted(plan(a_shape(), a_shape(("FLAIR",)), "none"), state)
+    assert torch.equal(found[FIRST_CONV], state[FIRST_CONV][:, 1:2])
+
+
+def test_a_new_modality_starts_from_the_nearest_contrast() -> None:
+    state = a_source(a_shape())
+    made = plan(a_shape(), a_shape(("T2",)), "none")
+    assert torch.equal(adapted(made, state)[FIRST_CONV], state[FIRST_CONV][:, 1:2])
+    assert made.inputs == (((1, 1.0),),)
+
+
+def test_the_nearest_is_not_taken_twice() -> None:
+    state = a_source(a_shape())
+    found = adapted(plan(a_shape(), a_shape(("FLAIR", "T2")), "none"), state)[FIRST_CONV]
+    assert torch.equal(found[:, 0], state[FIRST_CONV][:, 1])
+    torch.testing.assert_close(found[:, 1], state[FIRST_CONV].mean(dim=1))
+
+
+@pytest.mark.parametrize("target", [("CT",), ("CT", "PET"), ("a", "b", "c", "d")])
+def test_unknown_modalities_keep_the_sum_over_channels(target: tuple[str, ...]) -> None:
+    state = a_source(a_shape())
+    found = adapted(plan(a_shape(), a_shape(target), "none"), state)[FIRST_CONV]
+    assert found.shape[1] == len(target)
+    torch.testing.assert_close(found.sum(dim=1), state[FIRST_CONV].sum(dim=1))
+
+
+def test_a_region_of_the_same_name_keeps_its_channel() -> None:
+    source, target = a_shape(regions=("WT", "ET")), a_shape(regions=("lesion", "ET"))
+    state = a_source(source)
+    made = plan(source, target, "none")
+    found = adapted(made, state)
+    for name in HEAD:
+        assert torch.equal(found[name][1], state[name][1])
+        assert not torch.equal(found[name][0], state[name][0])
+    assert made.outputs == (None, 1)
+    (told,) = {tensor.how for tensor in made.tensors if tensor.name in HEAD}
+    assert "ET kept" in told and "new for lesion" in told
+
+
+def test_a_new_head_is_new_and_starts_at_the_prior() -> None:
+    state = a_source(a_shape())
+    made = plan(a_shape(), a_shape(), "none", new_head=True)
+    found = adapted(made, state, prior=0.01)
+    assert made.count("new") == 2
+    assert not torch.equal(found["head.weight"], state["head.weight"])
+    assert torch.sigmoid(found["head.bias"]).tolist() == pytest.approx([0.01])
+
+
+def test_the_generator_decides_what_is_new() -> None:
+    state = a_source(a_shape())
+    made = plan(a_shape(), a_shape(regions=("lesion",)), "none")
+    one, same = adapted(made, state), adapted(made, state)
+    other = adapt(made, state, torch.Generator().manual_seed(4), 0.1)
+    assert torch.equal(one["head.weight"], same["head.weight"])
+    assert not torch.equal(one["head.weight"], other["head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "stages"),
+    [
+        ("none", ()),
+        ("encoder", ENCODER),
+        ("encoder:2", ENCODER[:2]),
+        ("all-but-head", (*ENCODER, *DECODER)),
+    ],
+)
+def test_policies_name_stages(policy: str, stages: tuple[str, ...]) -> None:
+    assert frozen_stages(policy) == stages
+    assert set(stages) <= set(STAGES)
+    made = plan(a_shape(), a_shape(), policy)
+    assert made.frozen == stages
+    assert {t.name for t in made.tensors if t.frozen} == {
+        t.name for t in made.tensors if t.name.startswith(tuple(f"{s}." for s in stages))
+    }
+
+
+def test_another_width_is_told() -> None:
+    with pytest.raises(ConfigError, match="width 8 and the target 16"):
+        plan(a_shape(), a_shape(width=16), "none")
+    with pytest.raises(ConfigError, match="all-but-head"):
+        plan(a_shape(), a_shape(), "some")
+
+
+def test_the_report_is_json_and_counts_what_is_listed() -> None:
+    made = plan(a_shape(), a_shape(("T1",), ("lesion",)), "encoder:3")
+    report = json.loads(json.dumps(made.to_json()))
+    assert report["source"] == {"modalities": list(THREE), "regions": ["WT"], "width": 8}
+    assert report["frozen"] == list(ENCODER[:3])
+    for action, count in report["counts"].items():
+        assert count == sum(tensor["action"] == action for tensor in report["tensors"])
+    assert sum(report["counts"].values()) == len(report["tensors"])
