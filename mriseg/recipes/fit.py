@@ -115,7 +115,7 @@ def fit(
         optimiser: the optimiser's tensors at that position.
 
     Raises:
-        DivergedError: the loss or a gradient became NaN or infinite.
+        DivergedError: the loss or a weight became NaN or infinite.
         StoreError: a slice cannot be read.
     """
     with backend.running(), closing(_board(run, position)) as board:
@@ -168,6 +168,7 @@ class _Fit:
         self._began = time.monotonic() - self.position.seconds
         self._saved = self.seconds
         self._seen, self._waited, self._epoch_began = 0, 0.0, self.seconds
+        self._validated = False
         if self.position.step == 0:
             self.save()  # from the first moment there is something to go on from
 
@@ -193,7 +194,8 @@ class _Fit:
 
     def reason(self) -> str:
         """Why training stops now; empty if it goes on."""
-        if self.is_last:
+        # A budget that ran out only after it was asked whether to validate gets another step.
+        if self.is_last and self._validated:
             return f"all {self.epochs} epochs are done" if self.epochs else "the budget is spent"
         if self.position.stale >= self.config.patience:
             return f"no better Dice in {self.position.stale} validations"
@@ -223,13 +225,14 @@ class _Fit:
             at.batch += 1
             at.step += 1
             self._seen += len(image)
-            if at.step % _LOOK_EVERY == 0 or at.batch == len(self.plans) or self.out_of_time:
+            over = self.out_of_time
+            if at.step % _LOOK_EVERY == 0 or at.batch == len(self.plans) or over:
                 at.loss_sum += self._finite_sum(losses)
                 losses.clear()
                 yield self._advanced()
                 if self.seconds - self._saved > self.config.checkpoint_every:
                     self.save()
-            if self.out_of_time:
+            if over:
                 return
 
     def close_epoch(self) -> tuple[dict[str, Any], bool]:
@@ -246,8 +249,10 @@ class _Fit:
             "waiting_share": self._waited / spent,
         }
         at.batch, at.loss_sum = 0, 0.0
+        self._check_weights()
         better = False
-        if self.is_last or at.epoch % self.config.validate_every == 0:
+        self._validated = self.is_last or at.epoch % self.config.validate_every == 0
+        if self._validated:
             found = self._validate()
             row |= {f"dice_{name}": found.mean(name) for name in self.setup.regions}
             row["dice"] = found.score
@@ -263,6 +268,7 @@ class _Fit:
 
     def save(self, ended: str = "") -> None:
         """Write "last": weights, optimiser and position in one atomic step."""
+        self._check_weights()
         self.position.seconds = self.seconds
         optimiser = runs.optimiser_tensors(self.model, self.optimiser)
         state = {"position": dict(self.position.__dict__), "ended": ended}
@@ -319,13 +325,20 @@ class _Fit:
     def _finite_sum(self, losses: Sequence[Tensor]) -> float:
         total = float(torch.stack(list(losses)).sum())
         if not math.isfinite(total):
-            raise DivergedError(
-                f"the loss or its gradient became {total} at or before step "
-                f"{self.position.step} (epoch {self.position.epoch + 1}); the last good "
-                f"checkpoint is kept in {self.run.path}. Try a lower --learning-rate, or "
-                f"--precision fp32"
-            )
+            raise self._diverged(f"the loss became {total}")
         return total
+
+    def _check_weights(self) -> None:
+        """A step may spoil the weights although its own loss, taken before it, was finite."""
+        state = self.model.state_dict().values()
+        if not bool(torch.stack([tensor.isfinite().all() for tensor in state]).all()):
+            raise self._diverged("a weight became infinite or NaN")
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"{what} at or before step {self.position.step}; the last good checkpoint is kept in "
+            f"{self.run.path}. Try a lower --learning-rate, or --precision fp32"
+        )
 
     def _advanced(self) -> Advanced:
         at = self.position

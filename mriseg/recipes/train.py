@@ -94,7 +94,7 @@ def train(
         unit=setup.unit,
         frame=setup.frame,
         incomplete=setup.incomplete,
-        store=str(store.location),
+        store=_absolute(store.location),
         train=setup.split.train,
         validation=setup.split.validation,
         seen=(*_identities(setup), *(start.seen if start else ())),
@@ -125,11 +125,6 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
         RunError: the run ended already.
         InputError: the store is gone, or lacks a case that the run was started with.
     """
-    config = parse(TrainConfig, run.manifest.config)
-    opened = store or open_store(run.manifest.store)
-    setup = settle(opened, config, Split(run.manifest.train, run.manifest.validation))
-    setup = replace(setup, frame=run.manifest.frame)
-    model = build(parse(SegNetConfig, run.manifest.model), backend.ops)
     if not run.has("last"):
         raise RunError(f"{run.path} was stopped before its first checkpoint; start it anew")
     checkpoint = run.load("last")
@@ -138,7 +133,14 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
             f"{run.path} has ended ({checkpoint.state['ended']}); train a new run, or carry it "
             f"over with: mriseg transfer --from {run.path}"
         )
-    model = build(parse(SegNetConfig, run.manifest.model), backend.ops)
+    manifest = run.manifest
+    # What was chosen when the run began: cases that came since must not change it.
+    chosen = {"modalities": manifest.modalities, "regions": tuple(manifest.regions)}
+    config = parse(TrainConfig, {**manifest.config, **chosen})
+    opened = store or open_store(manifest.store)
+    setup = settle(opened, config, Split(manifest.train, manifest.validation))
+    setup = replace(setup, frame=manifest.frame)
+    model = build(parse(SegNetConfig, manifest.model), backend.ops)
     model.load_state_dict(checkpoint.weights)
     position = Position(**checkpoint.state["position"])
     yield Notice(f"going on with {run.path} at epoch {position.epoch + 1}, step {position.step}")
@@ -150,11 +152,16 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
             backend,
             setup,
             model,
-            frozen=tuple((run.manifest.parent or {}).get("frozen", ())),
+            frozen=tuple((manifest.parent or {}).get("frozen", ())),
             position=position,
             optimiser=checkpoint.optimiser,
         )
     )
+
+
+def _absolute(location: str) -> str:
+    """A store's location as it is found from any folder."""
+    return location if "://" in location else str(Path(location).absolute())
 
 
 def _identities(setup: Setup) -> tuple[tuple[str, str, str], ...]:
