@@ -122,9 +122,38 @@ class Store:
             case: its arrays and the way back.
             patient: whose scan it is.
             content: `mriseg.core.prepare.content_digest` of its raw images.
-            sources: name, size in bytes and SHA-256 of each file it was read from.
+            sources: name, size in bytes, time of change and SHA-256 of each file it was read from.
             notices: what was accepted although it is odd.
+
+        Raises:
+            OutputError: the store cannot be written; the case is not there then.
         """
+        counts = np.zeros((len(case.image[0]), len(self.spec.regions)), dtype=np.int64)
+        if case.labels is not None:
+            counts = region_masks(case.labels, self.spec.regions).sum(axis=(2, 3)).T
+        attributes = {
+            "name": name,
+            "patient": patient,
+            "content": content,
+            "modalities": list(case.modalities),
+            "labelled": case.labels is not None,
+            "geometry": case.geometry.to_json(),
+            "box": case.box.to_json(),
+            "normalisation": case.normalisation.to_json(),
+            "foreground": counts.tolist(),
+            "sources": [dict(source) for source in sources],
+            "notices": list(notices),
+        }
+        try:
+            self._write_case(name, case, attributes)
+        except OSError as error:
+            raise OutputError(
+                f"{self.location} cannot be written: {error.strerror or error}"
+            ) from error
+        self._arrays.clear()
+        self._attributes.pop(name, None)
+
+    def _write_case(self, name: str, case: Prepared, attributes: dict[str, Any]) -> None:
         group = zarr.open_group(self.location, mode="r+")
         path = f"{_CASES}/{_quoted(name)}"
         if path in group:
@@ -132,30 +161,9 @@ class Store:
         folder = group.create_group(path)
         image = case.image.astype(np.float16).transpose(1, 0, 2, 3)
         _write(folder, "image", np.ascontiguousarray(image), ("z", "modality", "y", "x"))
-        labelled = case.labels is not None
-        counts = np.zeros((len(image), len(self.spec.regions)), dtype=np.int64)
         if case.labels is not None:
             _write(folder, "label", case.labels.astype(np.uint8), ("z", "y", "x"))
-            counts = region_masks(case.labels, self.spec.regions).sum(axis=(2, 3)).T
-        folder.update_attributes(
-            {
-                _KEY: {
-                    "name": name,
-                    "patient": patient,
-                    "content": content,
-                    "modalities": list(case.modalities),
-                    "labelled": labelled,
-                    "geometry": case.geometry.to_json(),
-                    "box": case.box.to_json(),
-                    "normalisation": case.normalisation.to_json(),
-                    "foreground": counts.tolist(),
-                    "sources": [dict(source) for source in sources],
-                    "notices": list(notices),
-                }
-            }
-        )
-        self._arrays.clear()
-        self._attributes.pop(name, None)
+        folder.update_attributes({_KEY: attributes})
 
     # Reading
 
@@ -199,11 +207,15 @@ class Store:
         return Geometry.from_json(self._case(name)["geometry"])
 
     def read_case(self, name: str) -> Prepared:
-        """A whole case, as `mriseg.core.prepare.prepare` gave it."""
+        """A whole case, as `mriseg.core.prepare.prepare` gave it, its image in float16.
+
+        Raises:
+            StoreError: it is not in the store, or its chunks cannot be read.
+        """
         data = self._case(name)
-        labels = self._array(name, "label")[:] if data["labelled"] else None
+        image, labels = self._fetch(name, slice(None))
         return Prepared(
-            image=self._array(name, "image")[:].transpose(1, 0, 2, 3),
+            image=image.transpose(1, 0, 2, 3),
             modalities=tuple(data["modalities"]),
             labels=labels,
             geometry=Geometry.from_json(data["geometry"]),
@@ -228,14 +240,7 @@ class Store:
         target = np.zeros((len(refs), len(regions), *frame), dtype=np.uint8)
         for i, ref in enumerate(refs):
             data = self._case(ref.case)
-            try:
-                stored = self._array(ref.case, "image")[ref.slice]
-                label = self._array(ref.case, "label")[ref.slice] if data["labelled"] else None
-            except (OSError, ValueError, RuntimeError) as error:
-                raise StoreError(
-                    f"{self.location}: slice {ref.slice} of case {ref.case} cannot be read "
-                    f"({error}); preprocess that case again"
-                ) from error
+            stored, label = self._fetch(ref.case, ref.slice)
             pad = Pad.to(stored.shape[-2:], frame)
             for channel, name in enumerate(modalities):
                 if name in data["modalities"]:
@@ -250,6 +255,18 @@ class Store:
         if name not in self._attributes:
             raise StoreError(f"{self.location} holds no case {name!r}")
         return self._attributes[name]
+
+    def _fetch(self, name: str, which: int | slice) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Some slices of a case, and their labels if it has any."""
+        labelled = self._case(name)["labelled"]
+        try:
+            image = self._array(name, "image")[which]
+            return image, self._array(name, "label")[which] if labelled else None
+        except (OSError, ValueError, RuntimeError) as error:
+            raise StoreError(
+                f"{self.location}: case {name} cannot be read ({error}); "
+                f"preprocess it again into a new store"
+            ) from error
 
     def _array(self, name: str, kind: str) -> Any:
         path = f"{_CASES}/{_quoted(name)}/{kind}"
@@ -309,7 +326,10 @@ def open_store(location: str | Path) -> Store:
             f"{text} has store format {root.get('version')}, and this mriseg reads "
             f"{FORMAT_VERSION}; preprocess it again, or install a newer mriseg"
         )
-    return Store(text, StoreSpec.from_json(root))
+    try:
+        return Store(text, StoreSpec.from_json(root))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(f"{text}/zarr.json is damaged ({error!r}); preprocess again") from None
 
 
 def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tuple[int, int]:

@@ -159,7 +159,8 @@ def evaluate_masks(
             truth, other = nifti.read(truth_path)
             if mask.shape != truth.shape:
                 raise InputError(
-                    f"the mask is {mask.shape} and the truth {truth.shape}; bring both onto one grid"
+                    f"the mask is {mask.shape} and the truth {truth.shape}; "
+                    f"bring both onto one grid"
                 )
             labels = [
                 volume.canonical(nifti.integer_labels(array), geometry) for array in (mask, truth)
@@ -171,12 +172,11 @@ def evaluate_masks(
         if not np.allclose(geometry.affine, other.affine, atol=1e-3):
             yield Notice(f"{name}: mask and truth have different affines; voxels are compared")
         if regions is None:
-            found = [(array > 0)[None] for array in labels]
-        else:
-            found = [region_masks(array, regions) for array in labels]
-        rows = score_case(
-            name, *found, tuple(regions or {"foreground": ()}), geometry.spacing, geometry.unit
-        )
+            # One region of all labels, whatever they are.
+            labels = [(array > 0).astype(np.uint8) for array in labels]
+        wanted = regions or {"foreground": (1,)}
+        found, expected = (region_masks(array, wanted) for array in labels)
+        rows = score_case(name, found, expected, tuple(wanted), geometry.spacing, geometry.unit)
         scores += rows
         yield from (_told(row) for row in rows)
         yield Advanced("evaluate", number, item=name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,11 @@ from mriseg.core.postprocess import remove_small, threshold
 from mriseg.core.prepare import Prepared, prepare
 from mriseg.core.regions import label_map
 from mriseg.core.segnet import SegNet
-from mriseg.errors import CaseError, InputError
+from mriseg.errors import CaseError, InputError, StoreError
 from mriseg.io import nifti, pictures, readers
 from mriseg.io.readers import ReaderOptions
 from mriseg.io.runs import Manifest, Run
-from mriseg.io.store import open_store
+from mriseg.io.store import Store, open_store
 from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.recipes.inference import probabilities
 from mriseg.recipes.models import load_model
@@ -104,7 +106,7 @@ def predict(
         OutputError: a result cannot be written.
     """
     options = options or PredictOptions()
-    found = dict(_sources(source, layout, channels))
+    found, assumed = _sources(source, layout, channels)
     if cases is not None:
         lacking = [name for name in cases if name not in found]
         if lacking:
@@ -122,9 +124,11 @@ def predict(
     results: list[Predicted] = []
     skipped: list[tuple[str, str]] = []
     yield Notice(f"model {run.path}: {'+'.join(manifest.modalities)} -> {_names(manifest)}")
+    for text in assumed:
+        yield Notice(text)
     yield Began("predict", len(found), "case")
     for number, (name, load) in enumerate(found.items(), start=1):
-        target = out if single else out / f"{name}.nii.gz"
+        target = out if single else out / f"{_in_file(name)}.nii.gz"
         try:
             case, notices = load()
             notices += _missing(name, case, manifest, options)
@@ -180,11 +184,11 @@ def _predict_case(
     options: PredictOptions,
 ) -> Predicted:
     masks, found = segment(case, model, backend, manifest, options)
-    stem = target.name.removesuffix(".gz").removesuffix(".nii")
+    stem = nifti.stem(target)
     nifti.write(target, label_map(case.to_source(masks), manifest.regions), case.geometry)
     if options.probabilities:
         for region, values in zip(manifest.regions, case.to_source(found), strict=True):
-            path = target.with_name(f"{stem}_prob_{region}.nii.gz")
+            path = target.with_name(f"{stem}_prob_{_in_file(region)}.nii.gz")
             nifti.write(path, values.astype(np.float32), case.geometry)
     volumes = {
         region: float(masks[r].sum()) * voxel_volume(case)
@@ -209,17 +213,22 @@ Loader = Callable[[], tuple[Prepared, list[str]]]
 
 def _sources(
     source: Path, layout: str, channels: Sequence[str] | None
-) -> Iterator[tuple[str, Loader]]:
+) -> tuple[dict[str, Loader], tuple[str, ...]]:
+    """How to load each case by its name, and what was assumed about all of them."""
     if (source / "zarr.json").exists():
         store = open_store(source)
-        for name in store.cases():
-            yield name, lambda name=name: (store.read_case(name), [])  # type: ignore[misc]
-        return
+        return {name: partial(_stored, store, name) for name in store.cases()}, ()
     _, found = readers.find(source, layout, ReaderOptions(tuple(channels) if channels else None))
-    for case in found.cases:
-        yield case.name, lambda case=case: _load(case)  # type: ignore[misc]
-    for name, reason in found.skipped:
-        yield name, lambda name=name, reason=reason: _fail(name, reason)  # type: ignore[misc]
+    loaders: dict[str, Loader] = {name: partial(_fail, name, why) for name, why in found.skipped}
+    loaders |= {case.name: partial(_load, case) for case in found.cases}
+    return dict(sorted(loaders.items())), found.notices
+
+
+def _stored(store: Store, name: str) -> tuple[Prepared, list[str]]:
+    try:
+        return store.read_case(name), []
+    except StoreError as error:
+        raise CaseError(name, str(error)) from None
 
 
 def _load(case: readers.Case) -> tuple[Prepared, list[str]]:
@@ -242,7 +251,9 @@ def _missing(name: str, case: Prepared, manifest: Manifest, options: PredictOpti
     has = ", ".join(case.modalities)
     if len(lacking) == len(manifest.modalities):
         raise CaseError(
-            name, f"it has {has} and the model reads {', '.join(manifest.modalities)}: none fits"
+            name,
+            f"it has {has} and the model reads {', '.join(manifest.modalities)}: none fits; "
+            f"if the files do not name their channels, name them with --channels",
         )
     if not (manifest.incomplete or options.allow_missing):
         raise CaseError(
@@ -251,6 +262,11 @@ def _missing(name: str, case: Prepared, manifest: Manifest, options: PredictOpti
             f"without; --allow-missing predicts all the same",
         )
     return [f"lacks {', '.join(lacking)}: the channel reads 0, the brain's mean"]
+
+
+def _in_file(name: str) -> str:
+    """``name`` as a part of a file's name: never a path, and never hidden."""
+    return re.sub(r'[/\\:*?"<>|\x00-\x1f]|^\.', "_", name)
 
 
 def _names(manifest: Manifest) -> str:
