@@ -396,9 +396,9 @@ class TestFind:
             readers.find(tmp_path / "none")
 
     def test_a_file(self, tmp_path: Path) -> None:
-        (tmp_path / "x.nii").write_bytes(b"")
-        with pytest.raises(InputError, match="is a file; give the folder"):
-            readers.find(tmp_path / "x.nii")
+        (tmp_path / "x.txt").write_bytes(b"")
+        with pytest.raises(InputError, match="is no NIfTI file"):
+            readers.find(tmp_path / "x.txt")
 
     def test_no_layout_lists_them_all(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no known layout") as caught:
@@ -407,7 +407,9 @@ class TestFind:
             assert f"{name}: {reader.summary}" in str(caught.value)
 
     def test_an_unknown_layout(self, tmp_path: Path) -> None:
-        with pytest.raises(Exception, match="there is no layout 'bids'; known: brats, lgg, nnunet"):
+        with pytest.raises(
+            Exception, match="there is no layout 'bids'; known: brats, flat, lgg, nnunet"
+        ):
             readers.find(tmp_path, "bids")
 
     def test_a_layout_that_does_not_fit(self, tmp_path: Path) -> None:

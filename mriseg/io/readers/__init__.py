@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mriseg.errors import InputError
+from mriseg.io.nifti import is_nifti
 from mriseg.io.readers.base import SEGMENTATION, Case, Found, Loaded, Reader, ReaderOptions
 from mriseg.registry import Registry
 
@@ -17,6 +18,7 @@ READERS: Registry[Reader] = Registry(
         "lgg": "mriseg.io.readers.lgg:READER",
         "nnunet": "mriseg.io.readers.nnunet:READER",
         "brats": "mriseg.io.readers.brats:READER",
+        "flat": "mriseg.io.readers.flat:READER",
     },
     group="mriseg.readers",
 )
@@ -28,7 +30,7 @@ def find(
     """The cases under a folder, and the layout they are in.
 
     Args:
-        root: the folder.
+        root: the folder, or a single NIfTI file.
         layout: a name in ``READERS``, or "auto" for the first that the folder looks like.
         options: what the files do not tell.
 
@@ -38,9 +40,13 @@ def find(
     """
     if not root.exists():
         raise InputError(f"there is no folder {root}")
-    if not root.is_dir():
-        raise InputError(f"{root} is a file; give the folder that holds the scans")
-    if layout == "auto":
+    if root.is_file():
+        if not is_nifti(root):
+            raise InputError(
+                f"{root} is no NIfTI file; give one, or the folder that holds the scans"
+            )
+        layout = "flat"
+    elif layout == "auto":
         layout = _recognise(root)
     return layout, READERS[layout].find(root, options or ReaderOptions())
 

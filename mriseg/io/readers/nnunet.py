@@ -60,32 +60,15 @@ class NnunetReader:
         images = [path for path in folders.files(base / images_folder) if nifti.is_nifti(path)]
         if not images:
             raise InputError(f"no NIfTI file in {base / images_folder}: expected {self.summary}")
-        labels = _labels(base / labels_folder)
-        described = _read_description(base / "dataset.json")
-
-        by_channel = _by_channel(images, labels)
-        files = _grouped(images, by_channel)
-        count = _count(files, by_channel)
-        channels, notices = _channels(options, described, count)
-        cases = [
-            _case(name, paths, labels.get(name), channels, by_channel)
-            for name, paths in sorted(files.items())
-        ]
-        skipped = tuple(
-            (name, "it has a label and no image") for name in sorted({*labels} - {*files})
-        )
-        if described.labels is None:
-            regions, names = _regions_from_files([*labels.values()])
-        else:
-            regions, names = _regions(described.labels)
-        return Found(tuple(cases), regions, names, skipped, notices)
+        described = read_description(base / "dataset.json")
+        return build(images, _labels(base / labels_folder), described, options)
 
 
 READER = NnunetReader()
 
 
 @dataclass(frozen=True)
-class _Description:
+class Description:
     """What ``dataset.json`` says, as far as it does.
 
     Attributes:
@@ -95,6 +78,29 @@ class _Description:
 
     channels: tuple[str, ...] | None = None
     labels: Mapping[str, tuple[int, ...]] | None = None
+
+
+def build(
+    images: list[Path],
+    labels: Mapping[str, Path],
+    described: Description,
+    options: ReaderOptions,
+) -> Found:
+    """The cases made of image files and the labels of their names; see `NnunetReader.find`."""
+    by_channel = _by_channel(images, labels)
+    files = _grouped(images, by_channel)
+    count = _count(files, by_channel)
+    channels, notices = _channels(options, described, count)
+    cases = [
+        _case(name, paths, labels.get(name), channels, by_channel)
+        for name, paths in sorted(files.items())
+    ]
+    skipped = tuple((name, "it has a label and no image") for name in sorted({*labels} - {*files}))
+    if described.labels is None:
+        regions, names = _regions_from_files([*labels.values()])
+    else:
+        regions, names = _regions(described.labels)
+    return Found(tuple(cases), regions, names, skipped, notices)
 
 
 def _locate(root: Path) -> tuple[Path, str, str] | None:
@@ -171,7 +177,7 @@ def _count(files: Mapping[str, Mapping[int, Path]], by_channel: bool) -> int:
 
 
 def _channels(
-    options: ReaderOptions, described: _Description, count: int
+    options: ReaderOptions, described: Description, count: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The channels' names, and a notice if they are made up."""
     if options.channels is not None:
@@ -284,9 +290,14 @@ def _regions_from_files(
     return regions, names
 
 
-def _read_description(path: Path) -> _Description:
+def read_description(path: Path) -> Description:
+    """What the ``dataset.json`` at ``path`` says; nothing if there is none.
+
+    Raises:
+        InputError: it is not what it should be.
+    """
     if not path.is_file() or path.is_symlink():
-        return _Description()
+        return Description()
     try:
         if path.stat().st_size > _MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than any dataset.json")
@@ -298,7 +309,7 @@ def _read_description(path: Path) -> _Description:
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no JSON object")
     try:
-        return _Description(
+        return Description(
             channels=_described_channels(data.get("channel_names", data.get("modality"))),
             labels=_described_labels(data.get("labels")),
         )

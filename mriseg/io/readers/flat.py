@@ -1,0 +1,42 @@
+"""A folder of NIfTI files and nothing else, or one such file: what people predict.
+
+The names are read as nnU-Net's are, a file a channel or a file a case; there are no labels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mriseg.errors import InputError
+from mriseg.io import nifti
+from mriseg.io.readers import folders
+from mriseg.io.readers.base import Found, ReaderOptions
+from mriseg.io.readers.nnunet import build, read_description
+
+
+class FlatReader:
+    """Image files side by side (``imagesTs``), or a single one."""
+
+    name = "flat"
+    summary = "NIfTI images side by side, without labels (imagesTs/), or a single one"
+
+    def matches(self, root: Path) -> bool:
+        """Whether ``root`` is a NIfTI file or directly holds one."""
+        return bool(_images(root))
+
+    def find(self, root: Path, options: ReaderOptions) -> Found:
+        """The cases of ``root``; a ``dataset.json`` beside the folder names the channels."""
+        images = _images(root)
+        if not images:
+            raise InputError(f"no NIfTI file in {root}: expected {self.summary}")
+        beside = root.parent if root.is_dir() else root.parent.parent
+        return build(images, {}, read_description(beside / "dataset.json"), options)
+
+
+READER = FlatReader()
+
+
+def _images(root: Path) -> list[Path]:
+    if root.is_file():
+        return [root] if nifti.is_nifti(root) else []
+    return [path for path in folders.files(root) if nifti.is_nifti(path)]

@@ -1,0 +1,59 @@
+"""A folder of images alone, or a single one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mriseg.errors import InputError
+from mriseg.io import readers
+from mriseg.io.readers import ReaderOptions
+from tests.phantoms import write_nifti
+
+
+@pytest.fixture
+def volume(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 999, (5, 7, 6)).astype(np.int16)
+
+
+def test_a_folder_of_images(tmp_path: Path, volume: np.ndarray) -> None:
+    for name in ("b", "a"):
+        write_nifti(tmp_path / f"{name}.nii.gz", volume)
+    layout, found = readers.find(tmp_path)
+    assert layout == "flat"
+    assert [case.name for case in found.cases] == ["a", "b"]
+    assert not any(case.labelled for case in found.cases)
+    loaded = found.cases[0].load()
+    assert list(loaded.images) == ["image"]
+    np.testing.assert_array_equal(loaded.images["image"].T, volume)
+
+
+def test_a_file_a_channel_named_by_the_set_around_it(tmp_path: Path, volume: np.ndarray) -> None:
+    described = {"channel_names": {"0": "T1", "1": "T2-FLAIR"}, "labels": {"background": 0}}
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    for channel in range(2):
+        write_nifti(tmp_path / "imagesTs" / f"case_{channel:04d}.nii.gz", volume + channel)
+    layout, found = readers.find(tmp_path / "imagesTs")
+    assert layout == "flat"
+    assert [case.name for case in found.cases] == ["case"]
+    assert found.cases[0].modalities == ("T1", "FLAIR")
+
+
+def test_a_single_file(tmp_path: Path, volume: np.ndarray) -> None:
+    path = write_nifti(tmp_path / "scan.nii", volume)
+    layout, found = readers.find(path, "auto", ReaderOptions(("t1",)))
+    assert (layout, found.cases[0].name, found.cases[0].modalities) == ("flat", "scan", ("T1",))
+
+
+def test_a_case_folder_is_not_taken_for_it(tmp_path: Path, volume: np.ndarray) -> None:
+    for name in ("t1", "flair"):
+        write_nifti(tmp_path / "case" / f"case_{name}.nii.gz", volume)
+    assert readers.find(tmp_path / "case")[0] == "brats"
+
+
+def test_no_image(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no NIfTI file in"):
+        readers.find(tmp_path, "flat")
