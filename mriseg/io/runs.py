@@ -138,12 +138,19 @@ class Run:
         return self.path / "log.jsonl"
 
     def save(self, which: str, checkpoint: Checkpoint) -> Path:
-        """Write "best" or "last" in one atomic step and return its path."""
+        """Write "best" or "last" in one atomic step and return its path.
+
+        Raises:
+            OutputError: it cannot be written; what was there is untouched.
+        """
         path = self.path / f"{which}.safetensors"
         tensors = {name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}
         tensors |= {_OPTIMISER + k: v.contiguous() for k, v in checkpoint.optimiser.items()}
         with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={"state": json.dumps(checkpoint.state)})
+            try:
+                save_file(tensors, temporary, metadata={"state": json.dumps(checkpoint.state)})
+            except SafetensorError as error:  # how it tells of a full disk
+                raise OutputError(f"{path} cannot be written: {error}") from error
         return path
 
     def load(self, which: str = "best") -> Checkpoint:

@@ -11,7 +11,7 @@ The format is described in ``docs/formats.md``; ``FORMAT_VERSION`` changes when 
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,8 @@ FORMAT = "mriseg-store"
 FORMAT_VERSION = 1
 _CASES = "cases"
 _KEY = "mriseg"
+# File systems take names of 255 bytes.
+_LONGEST_KEY = 200
 
 
 @dataclass(frozen=True)
@@ -315,7 +317,7 @@ def open_store(location: str | Path) -> Store:
         raise StoreError(f"{text} does not exist; make a store with: mriseg preprocess SRC {text}")
     try:
         root = dict(zarr.open_group(text, mode="r").attrs).get(_KEY)
-    except (NodeNotFoundError, OSError, ValueError, KeyError, json.JSONDecodeError):
+    except (NodeNotFoundError, OSError, ValueError, TypeError, AttributeError, KeyError):
         root = None
     if not isinstance(root, dict) or root.get("format") != FORMAT:
         raise StoreError(
@@ -355,7 +357,12 @@ def _write(folder: Any, name: str, array: NDArray[Any], dimensions: tuple[str, .
 
 def _quoted(name: str) -> str:
     # A case's name may hold anything that a folder's may; a key in a store may not.
-    return quote(name, safe=" ,+=()[]@")
+    key = quote(name, safe=" ,+=()[]@")
+    if key.startswith("."):
+        key = f"%2E{key[1:]}"  # neither hidden nor the folder above
+    if len(key) > _LONGEST_KEY:
+        key = f"{key[:_LONGEST_KEY]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return key
 
 
 def _told(spec: StoreSpec) -> str:
