@@ -25,7 +25,29 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Public name -> where it lives.
-_API: dict[str, str] = {}
+_API: dict[str, str] = {
+    name: f"mriseg.api:{name}"
+    for name in (
+        "Backend",
+        "PredictOptions",
+        "Run",
+        "Store",
+        "TrainConfig",
+        "demo",
+        "evaluate",
+        "evaluate_masks",
+        "export",
+        "finish",
+        "open_run",
+        "open_store",
+        "predict",
+        "preprocess",
+        "resume",
+        "select",
+        "train",
+        "transfer",
+    )
+}
 
 
 def __getattr__(name: str) -> Any:

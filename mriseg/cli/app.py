@@ -365,7 +365,7 @@ def export(
     format: Annotated[str, typer.Argument(metavar="FORMAT", help="torchscript.")],
     model: options.Model = None,
     out: Annotated[
-        Path | None, typer.Option(help="The file; without, one in the run.", metavar="FILE")
+        Path | None, typer.Option(help="The file; without, one in the run's folder.", metavar="FILE")
     ] = None,
 ) -> None:
     """Write a model as a file that other programs load, checked against the model."""

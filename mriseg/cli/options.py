@@ -153,7 +153,7 @@ RunFolder = Annotated[
     typer.Option("--out", help="The run's folder; without, a new one under runs/.", metavar="DIR"),
 ]
 Layout = Annotated[
-    str, typer.Option("--layout", help="auto, brats, lgg or nnunet.", metavar="LAYOUT")
+    str, typer.Option("--layout", help="auto, brats, flat, lgg or nnunet.", metavar="LAYOUT")
 ]
 Channels = Annotated[
     str | None,

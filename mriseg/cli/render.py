@@ -152,6 +152,7 @@ class _Bars(_Lines):
                 completed=event.done,
                 count=self.stage.count(),
                 numbers=plain(_numbers(event.numbers) or event.item),
+                refresh=True,
             )
 
     def close(self) -> None:
@@ -192,7 +193,8 @@ class _Stage:
     def count(self) -> str:
         if self.unit == "second":
             return f"{clock(self.done)} of {clock(self.total)}"
-        return f"{self.done}/{self.total} {self.unit}s" if self.total else f"{self.done}"
+        plural = "es" if self.unit.endswith(("ch", "s")) else "s"
+        return f"{self.done}/{self.total} {self.unit}{plural}" if self.total else f"{self.done}"
 
     def line(self, numbers: Mapping[str, float]) -> str:
         parts = [f"{self.name} {self.count()}", _numbers(numbers)]

@@ -80,7 +80,7 @@ def demo(backend: Backend, out: Path, *, minutes: float = 2.5) -> Recipe[DemoRep
     config = TrainConfig(
         width=16,
         batch_size=8,
-        slices_per_epoch=80,
+        slices_per_epoch=48,
         budget=minutes * 60 * _TRAIN_SHARE,
         # The time decides when to stop.
         patience=10_000,

@@ -1,0 +1,161 @@
+"""What is drawn: plain where there is no terminal, faithful to names, and cleaned up after."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from mriseg.cli import render, tables
+from mriseg.cli.render import clock, drawing, plain
+from mriseg.recipes.events import Advanced, Began, Measured, Notice, Skipped, Wrote
+from mriseg.recipes.predict import Predicted, PredictReport
+from mriseg.recipes.preprocess import CaseReport, PreprocessReport
+
+
+def _plain_console(width: int = 200) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, force_terminal=False, width=width, highlight=False), file
+
+
+EVENTS = (
+    Notice("a notice"),
+    Began("train", 20, "step"),
+    Advanced("train", 10, {"loss": 0.5, "images/s": 12.0}),
+    Skipped("case [1]", "it is [bold]broken[/bold]"),
+    Advanced("train", 20, {"loss": 0.25}),
+    Measured(
+        "epoch", 1, {"loss": 0.25, "dice": 0.5, "dice_WT": 0.5, "seconds": 61.0}, "best so far"
+    ),
+    Began("evaluate", 2, "case"),
+    Measured("case", 0, {"dice": 0.5}, "case WT"),
+    Advanced("evaluate", 2, item="case"),
+    Wrote(Path("a [b].txt"), "file"),
+)
+
+
+def test_lines_where_there_is_no_terminal() -> None:
+    console, file = _plain_console()
+    with drawing(console) as draw:
+        for event in EVENTS:
+            draw(event)
+    assert file.getvalue().splitlines() == [
+        "a notice",
+        "skipped case [1]: it is [bold]broken[/bold]",
+        "train 20/20 steps, loss 0.25",
+        "epoch    1  loss 0.2500  Dice 0.5000  1:01  best so far",
+        "evaluate 2/2 cases",
+        "wrote a [b].txt (file)",
+    ]
+
+
+def test_a_bar_in_a_terminal_and_lines_above_it() -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=120, highlight=False)
+    with drawing(console) as draw:
+        for event in EVENTS:
+            draw(event)
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", file.getvalue())
+    for part in ("a notice", "skipped case [1]: it is [bold]broken", "epoch    1", "20/20 steps"):
+        assert part in text
+    assert "left" in text
+    # The cursor was hidden for the bar, and is back.
+    assert file.getvalue().rfind("\x1b[?25h") > file.getvalue().rfind("\x1b[?25l") >= 0
+
+
+def test_the_bar_is_taken_away_when_the_work_fails() -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=120)
+    with pytest.raises(KeyboardInterrupt), drawing(console) as draw:
+        draw(Began("train", 20, "step"))
+        raise KeyboardInterrupt
+    assert file.getvalue().rfind("\x1b[?25h") > file.getvalue().rfind("\x1b[?25l") >= 0
+
+
+@given(st.text())
+def test_no_control_character_is_written(text: str) -> None:
+    console, file = _plain_console()
+    render.say(console, text)
+    assert all(c.isprintable() or c == "\n" for c in file.getvalue())
+    if text.isprintable():
+        assert file.getvalue() == text + "\n"
+
+
+@given(st.text(), st.text())
+def test_every_event_can_be_drawn(name: str, reason: str) -> None:
+    for terminal in (False, True):
+        file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        with drawing(Console(file=file, force_terminal=terminal, width=100)) as draw:
+            draw(Began(name, 3, name))
+            draw(Advanced(name, 1, {name: 1.0}, name))
+            draw(Skipped(name, reason))
+            draw(Wrote(Path(name.replace("\0", "")), reason))
+
+
+def test_names_that_are_not_utf8_are_written_out() -> None:
+    assert plain("caf\udce9\x1b[2J\t") == r"caf\udce9\x1b[2J\t"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (9.6, "0:10"), (123, "2:03"), (3600, "1:00:00")]
+)
+def test_a_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def test_a_line_of_progress_is_due_every_ten_seconds_and_at_the_end() -> None:
+    stage = render._Stage("train", 100, "step")
+    start = stage.told
+    stage.reach(10)
+    assert not stage.due(start + 9)
+    assert stage.due(start + 10.5)
+    assert not stage.due(start + 12)
+    stage.reach(100)
+    assert stage.due(start + 12)
+
+
+def test_time_left_counts_from_where_a_training_went_on() -> None:
+    stage = render._Stage("train", 100, "step")
+    stage.reach(50)
+    assert stage.left(0) is None
+    assert stage.first is not None
+    since, before = stage.first
+    assert before == 50
+    stage.reach(60)
+    # Ten steps took 5 s, and forty are left.
+    assert stage.left(since + 5) == pytest.approx(20)
+    assert render._Stage("train", 90, "second", done=30).left(0) == 60
+
+
+def test_tables_show_names_as_they_are() -> None:
+    console, file = _plain_console()
+    report = PreprocessReport(
+        "s.zarr",
+        "brats",
+        {"WT": (1,)},
+        (
+            CaseReport("[t1]", "skipped", "bad \x1b[31mfile"),
+            CaseReport("fine", "written", labelled=True),
+        ),
+    )
+    tables.preprocessed(console, report)
+    text = file.getvalue()
+    assert "[t1]" in text and r"bad \x1b[31mfile" in text
+    assert "fine" not in text
+    assert text.endswith("s.zarr: 2 cases (1 written, 1 skipped), 1 labelled\n")
+
+
+def test_volumes_have_their_unit() -> None:
+    console, file = _plain_console()
+    results = (
+        Predicted("a", Path("a.nii.gz"), {"WT": 1.234}, "mm"),
+        Predicted("b", Path("b.nii.gz"), {"WT": 1234.0}, "px"),
+    )
+    tables.predicted(console, PredictReport(results, ()))
+    text = file.getvalue()
+    assert "WT (mL or voxels)" in text and " 1.23 " in text and " 1234 " in text

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mriseg import api
+from mriseg.backends import BACKENDS, select
+from mriseg.errors import InputError
+from mriseg.recipes.info import RunInfo, StoreInfo, holds, machine
+from tests import phantoms
+
+
+def test_the_machine_lists_every_backend_and_why_not() -> None:
+    found = machine(select("cpu"))
+    assert [name for name, _, _ in found.backends] == list(BACKENDS)
+    assert all(ok or why for _, ok, why in found.backends)
+    assert ("cpu", True, "") in found.backends
+    assert found.chosen["name"] == "cpu" and found.cores >= 1
+    assert "unknown" not in found.versions.values()
+
+
+def test_a_store_and_a_run(tmp_path: Path) -> None:
+    phantoms.write_brats(tmp_path / "brats", 2, shape=(8, 40, 36))
+    phantoms.write_brats(tmp_path / "brats" / "more", 1, shape=(8, 40, 36), names="2023")
+    # One case without a segmentation, and one that lacks a modality.
+    next((tmp_path / "brats").glob("*_001/*seg*")).unlink()
+    next((tmp_path / "brats").glob("*_002/*t1ce*")).unlink()
+    store = tmp_path / "out.zarr"
+    api.preprocess(tmp_path / "brats", store, workers=1)
+    found = holds(store)
+    assert isinstance(found, StoreInfo)
+    assert (found.cases, found.patients, found.labelled) == (3, 3, 2)
+    assert found.modalities == {"T1": 3, "T1CE": 2, "T2": 3, "FLAIR": 3}
+    assert 0 < found.foreground["WT"] <= found.slices
+
+    report = api.train(store, epochs=1, width=8, backend="cpu", out=tmp_path / "run")
+    run = holds(report.run)
+    assert isinstance(run, RunInfo)
+    assert (run.width, run.train, run.validation, run.epochs) == (8, 1, 1, 1)
+    assert run.dice == pytest.approx(report.best)
+    assert run.weights == "best" and run.ended == report.reason and run.parent is None
+
+
+def test_what_is_neither(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="neither a store"):
+        holds(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        holds(tmp_path / "nothing")
