@@ -1,0 +1,14 @@
+"""Export formats: one module each, listed in ``EXPORTERS``."""
+
+from __future__ import annotations
+
+from mriseg.io.exporters.base import Exported, Exporter
+from mriseg.registry import Registry
+
+__all__ = ["EXPORTERS", "Exported", "Exporter"]
+
+EXPORTERS: Registry[Exporter] = Registry(
+    "export format",
+    {"torchscript": "mriseg.io.exporters.torchscript:EXPORTER"},
+    group="mriseg.exporters",
+)

@@ -1,0 +1,138 @@
+"""A network with its pre- and post-processing, as one module that other programs can run.
+
+Exporters write `Deployed`; it repeats, in what ``torch.jit.script`` compiles, what
+`mriseg.core.intensity.normalise`, the padding of prediction and `mriseg.core.steps.predict_step`
+do. An export is compared with those before it is called done.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mriseg.core.segnet import MIN_SIZE, SegNet
+
+
+class Deployed(nn.Module):
+    """Raw slices in, probabilities out.
+
+    Takes ``network`` over: it is put into evaluation mode and needs no gradients any more.
+
+    Attributes:
+        modalities: names of the input channels, in order.
+        regions: names of the output channels, in order.
+        frame: height and width that a slice is padded to if it fits, as in training.
+    """
+
+    # Compiled by torch.jit.script, which takes a subset of Python and has attributes' types from
+    # their values.
+
+    def __init__(
+        self,
+        network: SegNet,
+        modalities: list[str],
+        regions: list[str],
+        frame: tuple[int, int],
+        metadata: str,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.modalities = modalities
+        self.regions = regions
+        self.frame = frame
+        self._multiple = MIN_SIZE
+        self._metadata = metadata
+        self.requires_grad_(False).eval()
+
+    def forward(
+        self, image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None = None
+    ) -> Tensor:
+        """Probabilities float32 [b, r, h, w] of slices of any number and size.
+
+        Args:
+            image: [b, m, h, w], raw intensities of any type.
+            mean: [m], or [b, m] for slices of several scans: over the scan's foreground.
+            std: likewise, above 0.
+            foreground: [b, h, w] or [b, 1, h, w], not 0 in the brain; None: all is foreground.
+
+        Raises:
+            ValueError: the shapes do not fit, or what should be finite or above 0 is not. From a
+                loaded file it is a ``torch.jit.Error`` with the same message.
+        """
+        self._check(image, mean, std, foreground)
+        x = self.normalise(image, mean, std, foreground)
+        # A network gives NaN for NaN, and NaN is above no threshold: the mask would be empty.
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError(
+                "normalised, the slices hold NaN or infinity inside the foreground; give finite "
+                "intensities, and the mean and std of these very scans"
+            )
+        return self.segment(x)
+
+    @torch.jit.export
+    def metadata(self) -> str:
+        """What a user of the file must know, as JSON."""
+        return self._metadata
+
+    def normalise(
+        self, image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None
+    ) -> Tensor:
+        """The z-scores [b, m, h, w] of ``image``, 0 outside the foreground."""
+        # [m] and [b, m] alike become [1 or b, m, 1, 1].
+        m = len(self.modalities)
+        mean = mean.to(image.device).float().view(-1, m, 1, 1)
+        std = std.to(image.device).float().view(-1, m, 1, 1)
+        x = (image.float() - mean) / std
+        if foreground is not None:
+            inside = (foreground.to(image.device) != 0).view(x.shape[0], 1, x.shape[2], x.shape[3])
+            # where, not a product: NaN outside the brain is no one's business.
+            x = torch.where(inside, x, torch.zeros_like(x))
+        return x
+
+    def segment(self, x: Tensor) -> Tensor:
+        """Probabilities [b, r, h, w] of z-scores [b, m, h, w]."""
+        h, w = x.shape[2], x.shape[3]
+        height, width = self.frame
+        if h > height or w > width:
+            height, width = self._round_up(h), self._round_up(w)
+        top, left = (height - h) // 2, (width - w) // 2
+        x = F.pad(x, [left, width - w - left, top, height - h - top])
+        # The weights may have been halved by whoever loaded them.
+        logits = self.network(x.to(self.network.head.weight.dtype)).float()
+        return torch.sigmoid(logits[:, :, top : top + h, left : left + w])
+
+    def _round_up(self, size: int) -> int:
+        return max(1, (size + self._multiple - 1) // self._multiple) * self._multiple
+
+    def _check(self, image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None) -> None:
+        m = len(self.modalities)
+        names = ", ".join(self.modalities)
+        if image.dim() != 4 or image.shape[1] != m or image.numel() == 0:
+            raise ValueError(
+                f"image has shape {list(image.shape)}; expected [batch, {m}, height, width] with "
+                f"the channels {names}"
+            )
+        b, h, w = image.shape[0], image.shape[2], image.shape[3]
+        if list(mean.shape) != [m] and list(mean.shape) != [b, m]:
+            raise ValueError(
+                f"mean has shape {list(mean.shape)}; expected [{m}] or [{b}, {m}], a number for "
+                f"each of {names}"
+            )
+        if list(std.shape) != [m] and list(std.shape) != [b, m]:
+            raise ValueError(
+                f"std has shape {list(std.shape)}; expected [{m}] or [{b}, {m}], a number for "
+                f"each of {names}"
+            )
+        if not bool((std > 0).all()):
+            raise ValueError(
+                "std must be above 0; for a modality that is missing give an image of 0, mean 0 "
+                "and std 1"
+            )
+        if foreground is not None:
+            shape = list(foreground.shape)
+            if shape != [b, h, w] and shape != [b, 1, h, w]:
+                raise ValueError(
+                    f"foreground has shape {shape}; expected [{b}, {h}, {w}] or "
+                    f"[{b}, 1, {h}, {w}], as the image has"
+                )

@@ -1,0 +1,90 @@
+"""TorchScript: one file that ``torch.jit.load`` runs in Python or C++, without mriseg.
+
+The metadata is in it twice: as ``model.metadata()``, and as ``extra/mriseg.json`` in the archive
+(a zip file), which needs no torch to be read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mriseg.core.deploy import Deployed
+from mriseg.errors import ExportError
+from mriseg.io.exporters.base import Exported
+
+METADATA = "mriseg.json"
+
+
+class TorchScript:
+    """Writes and loads TorchScript; see `mriseg.io.exporters.base.Exporter`."""
+
+    name = "torchscript"
+    suffix = ".torchscript.pt"
+    summary = "one file for torch.jit.load, in Python or C++, on any device, without mriseg"
+
+    def export(self, network: Deployed, metadata: dict[str, Any], path: Path) -> None:
+        """See `Exporter.export`.
+
+        Scripted, not traced: a trace keeps the sizes it has seen. Not ``torch.jit.freeze``-d: that
+        makes constants of the weights, which then stay on the device they were made on.
+        """
+        archive = io.BytesIO()
+        with _quiet():
+            script = torch.jit.script(network)
+            # Into memory: onto a path, PyTorch reports a full disk as a RuntimeError and names the
+            # archive after the temporary file.
+            torch.jit.save(script, archive, {METADATA: json.dumps(metadata, indent=1)})
+        with path.open("wb") as file:
+            _strip(archive, file)
+
+    def load(self, path: Path) -> Exported:
+        """See `Exporter.load`. For files just written: TorchScript is a program, not data."""
+        extra = {METADATA: ""}
+        try:
+            with _quiet():
+                script = torch.jit.load(path, "cpu", extra)  # type: ignore[no-untyped-call]
+            metadata = json.loads(extra[METADATA])
+        except (RuntimeError, ValueError) as error:
+            raise ExportError(f"{path} cannot be loaded by torch.jit.load: {error}") from None
+
+        def predict(image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None) -> Tensor:
+            with torch.inference_mode():
+                result: Tensor = script(image, mean, std, foreground)
+            return result
+
+        return Exported(predict, metadata)
+
+
+def _strip(archive: io.BytesIO, file: io.BufferedWriter) -> None:
+    """Copy a TorchScript archive without its debug records.
+
+    They hold the paths of the sources on this machine, which are nobody else's business; without
+    them, errors quote the archive's own code instead.
+    """
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(file, "w") as target:
+        for record in source.infolist():
+            if not record.filename.endswith(".debug_pkl"):
+                # Made anew, for the old one's extra field aligns its data to where it was.
+                kept = zipfile.ZipInfo(record.filename)
+                target.writestr(kept, source.read(record))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the news that TorchScript is no longer developed; it is what was asked for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`?torch\.jit\.", DeprecationWarning)
+        yield
+
+
+EXPORTER = TorchScript()

@@ -1,0 +1,128 @@
+"""A network with its pre- and post-processing does what the functions of prediction do."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mriseg.core.deploy import Deployed
+from mriseg.core.intensity import Normalisation, normalise
+from mriseg.core.steps import predict_step
+from mriseg.core.volume import Pad, round_up
+from tests.contracts import a_deployed, slices
+
+DEPLOYED = a_deployed(frame=(40, 64))
+
+
+def by_parts(
+    network: Deployed, image: Tensor, mean: Tensor, std: Tensor, mask: Tensor | None
+) -> Tensor:
+    """Each slice as a scan of its own: normalise, pad, predict_step, and the pad's inverse."""
+    h, w = image.shape[2:]
+    frame = network.frame
+    if h > frame[0] or w > frame[1]:
+        frame = (round_up(h, 32), round_up(w, 32))
+    pad = Pad.to((h, w), frame)
+    found = []
+    for i in range(len(image)):
+        statistics = (values.expand(len(image), 2)[i].tolist() for values in (mean, std))
+        norm = Normalisation(*map(tuple, statistics))
+        inside = np.ones((h, w), dtype=bool) if mask is None else mask[i].numpy()
+        x = torch.from_numpy(pad.apply(normalise(image[i].numpy(), inside, norm)))[None]
+        out = predict_step(network.network, x, autocast=nullcontext, flips=False)
+        found.append(torch.from_numpy(pad.inverse().apply(out.numpy())))
+    return torch.cat(found)
+
+
+@settings(max_examples=15)
+@given(
+    batch=st.integers(1, 3),
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    by_slice=st.booleans(),
+    masked=st.booleans(),
+)
+def test_it_is_the_parts_of_prediction(
+    batch: int, height: int, width: int, by_slice: bool, masked: bool
+) -> None:
+    batch_of = slices(batch, height, width, by_slice=by_slice, masked=masked)
+    found = DEPLOYED(*batch_of)
+    assert found.shape == (batch, 3, height, width)
+    torch.testing.assert_close(found, by_parts(DEPLOYED, *batch_of), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.uint8, torch.float64, torch.float16])
+def test_intensities_are_of_any_type(dtype: torch.dtype) -> None:
+    image, mean, std, mask = slices(2, 30, 34)
+    image = image.clamp(0, 250).round()
+    assert torch.equal(DEPLOYED(image.to(dtype), mean, std, mask), DEPLOYED(image, mean, std, mask))
+
+
+def test_a_foreground_may_have_a_channel_and_any_type() -> None:
+    image, mean, std, mask = slices(2, 30, 34)
+    assert mask is not None
+    expected = DEPLOYED(image, mean, std, mask)
+    for other in (mask[:, None], mask.float() * 3, mask.to(torch.uint8)):
+        assert torch.equal(DEPLOYED(image, mean, std, other), expected)
+
+
+def test_outside_the_foreground_nothing_counts() -> None:
+    image, mean, std, mask = slices(2, 30, 34)
+    assert mask is not None
+    expected = DEPLOYED(image, mean, std, mask)
+    for value in (1e6, torch.nan, torch.inf):
+        image = torch.where(mask[:, None], image, torch.full_like(image, value))
+        assert torch.equal(DEPLOYED(image, mean, std, mask), expected)
+
+
+def test_a_missing_modality_reads_0() -> None:
+    image, mean, std, _ = slices(1, 30, 34)
+    image[:, 1], mean[1], std[1] = 0, 0, 1
+    assert not DEPLOYED.normalise(image, mean, std, None)[:, 1].any()
+
+
+def test_it_is_for_inference_alone() -> None:
+    assert not DEPLOYED.training
+    assert not any(module.training for module in DEPLOYED.modules())
+    assert not DEPLOYED(*slices(1, 30, 34)).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({0: torch.rand(2, 1, 30, 34)}, r"image has shape \[2, 1, 30, 34\]; .*channels T1, FLAIR"),
+        ({0: torch.rand(2, 30, 34)}, r"image has shape .*expected \[batch, 2, height, width\]"),
+        ({0: torch.rand(0, 2, 30, 34)}, "image has shape"),
+        ({1: torch.ones(3)}, r"mean has shape \[3\]; expected \[2\] or \[2, 2\]"),
+        ({1: torch.ones(3, 2)}, r"mean has shape \[3, 2\]"),
+        ({2: torch.ones(2, 1)}, r"std has shape \[2, 1\]"),
+        ({2: torch.tensor([1.0, -1.0])}, "std must be above 0; for a modality that is missing"),
+        ({2: torch.tensor([1.0, torch.nan])}, "std must be above 0"),
+        ({1: torch.tensor([torch.nan, 0.0])}, "NaN or infinity inside the foreground"),
+        ({3: torch.ones(2, 34, 30)}, r"foreground has shape .*expected \[2, 30, 34\]"),
+        ({3: torch.ones(2, 2, 30, 34)}, r"or \[2, 1, 30, 34\]"),
+        ({3: torch.ones(1, 30, 34)}, "foreground has shape"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(change: dict[int, Tensor], message: str) -> None:
+    batch = list(slices(2, 30, 34))
+    for place, value in change.items():
+        batch[place] = value
+    with pytest.raises(ValueError, match=message):
+        DEPLOYED(*batch)
+
+
+def test_intensities_that_are_not_finite_are_refused() -> None:
+    image, mean, std, mask = slices(2, 30, 34)
+    assert mask is not None
+    mask[1, 4, 5] = True
+    for value in (torch.nan, -torch.inf):
+        image[1, 0, 4, 5] = value
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            DEPLOYED(image, mean, std, mask)
