@@ -72,7 +72,7 @@ class TrainConfig(Config):
     batch_size: Count = 10
     epochs: Count | None = None
     budget: Positive | None = None  # seconds
-    learning_rate: Positive = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03  # of the whole training
     clip: Positive = 12.0  # largest norm of the gradient

@@ -114,14 +114,16 @@ def evaluate(
     skipped: list[tuple[str, str]] = []
     yield Began("evaluate", len(chosen), "case")
     for number, name in enumerate(chosen, start=1):
-        case = store.read_case(name)
-        if not set(case.modalities) & set(run.manifest.modalities):
-            reason = f"it has {', '.join(case.modalities)}: none that the model reads"
-            skipped.append((name, reason))
-            yield Skipped(name, reason)
+        try:
+            case = store.read_case(name)
+            if not set(case.modalities) & set(run.manifest.modalities):
+                raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
+            masks, _ = segment(case, model, backend, run.manifest, options)
+        except InputError as error:
+            skipped.append((name, str(error)))
+            yield Skipped(name, str(error))
             continue
         assert case.labels is not None, "only labelled cases were chosen"
-        masks, _ = segment(case, model, backend, run.manifest, options)
         truth = region_masks(case.labels, regions)
         rows = score_case(
             name, masks, truth, tuple(regions), case.geometry.spacing, case.geometry.unit
@@ -129,6 +131,9 @@ def evaluate(
         scores += rows
         yield from (_told(row) for row in rows)
         yield Advanced("evaluate", number, item=name)
+    if not scores:
+        told = "; ".join(f"{name}: {reason}" for name, reason in skipped)
+        raise InputError(f"no case of {store.location} could be measured: {told}")
     return (yield from _reported(scores, seen, skipped, out))
 
 

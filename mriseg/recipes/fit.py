@@ -72,6 +72,7 @@ class Position:
         step: steps done in all.
         seconds: spent, over all the times it was resumed.
         loss_sum: of the epoch under way.
+        rate: the learning rate of the last step.
         best: the best validation score so far; -1 before the first.
         best_epoch: when that was, counted from 1.
         stale: validations since.
@@ -83,6 +84,7 @@ class Position:
     step: int = 0
     seconds: float = 0.0
     loss_sum: float = 0.0
+    rate: float = 0.0
     best: float = -1.0
     best_epoch: int = 0
     stale: int = 0
@@ -244,7 +246,7 @@ class _Fit:
             "epoch": at.epoch,
             "step": at.step,
             "loss": at.loss_sum / max(at.batch, 1),
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": at.rate,
             "images_per_second": self._seen / spent,
             "waiting_share": self._waited / spent,
         }
@@ -319,6 +321,7 @@ class _Fit:
         else:
             progress = self.seconds / (self.config.budget or math.inf)
         rate = learning_rate(progress, self.config.learning_rate, self.config.warmup)
+        self.position.rate = rate
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
@@ -359,6 +362,8 @@ class _Fit:
             regions=self.setup.regions,
             frame=self.setup.frame,
         )
+        if not found.finite:
+            raise self._diverged("the network's output became infinite or NaN")
         at = self.position
         path = self.run.path / "images" / f"image_{at.epoch:04d}_{at.step:06d}.png"
         pictures.grid(path, found.rows, self.setup.modalities, tuple(self.setup.regions))

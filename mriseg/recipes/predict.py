@@ -132,13 +132,14 @@ def predict(
         try:
             case, notices = load()
             notices += _missing(name, case, manifest, options)
-        except CaseError as error:
-            skipped.append((name, error.reason))
-            yield Skipped(name, error.reason)
+            for text in notices:
+                yield Notice(f"{name}: {text}")
+            result = _predict_case(name, case, target, model, backend, manifest, options)
+        except InputError as error:
+            reason = error.reason if isinstance(error, CaseError) else str(error)
+            skipped.append((name, reason))
+            yield Skipped(name, reason)
             continue
-        for text in notices:
-            yield Notice(f"{name}: {text}")
-        result = _predict_case(name, case, target, model, backend, manifest, options)
         results.append(result)
         yield Wrote(target, "mask")
         yield Advanced("predict", number, item=name)
@@ -155,7 +156,11 @@ def segment(
     manifest: Manifest,
     options: PredictOptions,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Masks and probabilities [r, z, y, x] on the case's cropped grid."""
+    """Masks and probabilities [r, z, y, x] on the case's cropped grid.
+
+    Raises:
+        InputError: the output is not a number, which would look like an empty mask.
+    """
     found = probabilities(
         model,
         backend,
@@ -165,6 +170,8 @@ def segment(
         batch_size=options.batch_size,
         flips=options.flips,
     )
+    if not np.isfinite(found).all():
+        raise InputError("the network's output is not a number; try --precision fp32")
     marked = threshold(found, options.threshold)
     return remove_small(marked, options.minimum_volume, voxel_volume(case)), found
 

@@ -26,10 +26,12 @@ class Validation:
     Attributes:
         dice: case -> region -> 3-D Dice.
         rows: for a picture grid.
+        finite: whether all that the network gave are numbers.
     """
 
     dice: dict[str, dict[str, float]]
     rows: tuple[GridRow, ...]
+    finite: bool
 
     def mean(self, region: str) -> float:
         """Over the cases."""
@@ -56,12 +58,14 @@ def validate(
     model.eval()
     found: dict[str, dict[str, float]] = {}
     rows: list[GridRow] = []
+    finite = True
     # Pictures of cases spread over the list, so that the same patients are seen every time.
     shown = set(np.linspace(0, len(cases) - 1, min(pictures, len(cases))).round().astype(int))
     for number, name in enumerate(cases):
         case = store.read_case(name)
         assert case.labels is not None, "settle() keeps labelled cases alone"
         output = probabilities(model, backend, case, modalities=modalities, frame=frame)
+        finite = finite and bool(np.isfinite(output).all())
         truth = region_masks(case.labels, regions)
         marked = threshold(output)
         found[name] = {
@@ -70,7 +74,7 @@ def validate(
         }
         if number in shown:
             rows.append(_row(name, case.channels(modalities), truth, output, found[name]))
-    return Validation(found, tuple(rows))
+    return Validation(found, tuple(rows), finite)
 
 
 def _row(

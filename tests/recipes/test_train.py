@@ -1,0 +1,527 @@
+"""Training: what it writes, when it ends, and that a stopped one goes on to the bit."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mriseg.backends import Backend, select
+from mriseg.core.config import TrainConfig
+from mriseg.errors import ConfigError, DivergedError, InputError, OutputError, RunError
+from mriseg.io.runs import Run, open_run
+from mriseg.io.store import Store, open_store
+from mriseg.recipes.events import Advanced, Began, Event, Measured, Notice, Wrote, finish
+from mriseg.recipes.fit import TrainReport
+from mriseg.recipes.models import load_model
+from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.setup import positive_weight, settle
+from mriseg.recipes.train import resume, train
+from tests import phantoms, vgg
+
+OnEvent = Callable[[Event], None]
+
+
+def changed(config: TrainConfig, **values: Any) -> TrainConfig:
+    return TrainConfig.model_validate({**config.model_dump(), **values})
+
+
+def run_training(
+    store: Store, config: TrainConfig, cpu: Backend, out: Path, on_event: OnEvent | None = None
+) -> TrainReport:
+    return finish(train(store, config, cpu, out=out), on_event)
+
+
+@pytest.fixture(scope="session")
+def short(tiny: TrainConfig) -> TrainConfig:
+    """Two epochs of twelve steps."""
+    return changed(tiny, epochs=2, slices_per_epoch=48, modalities=["FLAIR", "T1"])
+
+
+@pytest.fixture(scope="session")
+def whole(
+    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """A training of ``short`` that was never stopped."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    run_training(brats_store, short, cpu, path)
+    return open_run(path)
+
+
+# What it writes
+
+
+def test_a_training_writes_its_run(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    told: list[Event] = []
+    config = changed(tiny, epochs=3, regions=["WT"])
+    report = run_training(brats_store, config, cpu, tmp_path / "run", told.append)
+    assert report.run == tmp_path / "run" and report.epochs == 3
+    assert report.reason == "all 3 epochs are done" and report.seconds > 0
+
+    run = open_run(tmp_path / "run")
+    manifest = run.manifest
+    assert TrainConfig.model_validate(manifest.config) == config
+    assert manifest.modalities == ("T1", "T2", "FLAIR") and list(manifest.regions) == ["WT"]
+    assert Path(manifest.store).is_absolute() and manifest.unit == "mm"
+    assert {"mriseg", "torch", "python"} <= set(manifest.versions)
+    # No patient on both sides, and all of those that trained are remembered.
+    assert set(manifest.train).isdisjoint(manifest.validation)
+    assert len(manifest.train) == 3 and len(manifest.validation) == 1
+    assert sorted(name for name, _, _ in manifest.seen) == sorted(manifest.train)
+
+    rows = run.read_log()
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
+    assert rows[-1]["dice"] == rows[-1]["dice_WT"]
+    assert report.best == max(row["dice"] for row in rows)
+    assert rows[report.best_epoch - 1]["dice"] == report.best
+    assert report.dice == {manifest.validation[0]: {"WT": pytest.approx(report.best)}}
+
+    best, last = run.load("best"), run.load("last")
+    assert best.state["epoch"] == report.best_epoch and not best.optimiser
+    assert last.state["ended"] == report.reason and last.optimiser
+    assert last.state["position"]["step"] == rows[-1]["step"]
+    assert set(load_model(run, cpu).state_dict()) == set(best.weights)
+
+    images = sorted((run.path / "images").iterdir())
+    assert [p.name for p in images] == [
+        f"image_{row['epoch']:04d}_{row['step']:06d}.png" for row in rows
+    ]
+    with Image.open(images[-1]) as picture:
+        assert picture.width > 100 and picture.height > 30
+    board = EventAccumulator(str(run.path / "tensorboard")).Reload()
+    assert [e.step for e in board.Scalars("loss")] == [row["step"] for row in rows]
+    assert [e.value for e in board.Scalars("dice")] == pytest.approx([r["dice"] for r in rows])
+    assert {p.name for p in run.path.iterdir()} == {
+        "run.json", "best.safetensors", "last.safetensors", "log.jsonl", "tensorboard", "images",
+    }  # fmt: skip
+
+    (began,) = (e for e in told if isinstance(e, Began))
+    assert (began.total, began.unit) == (rows[-1]["step"], "step")
+    assert [e.done for e in told if isinstance(e, Advanced)][-1] == began.total
+    assert [e.step for e in told if isinstance(e, Measured)] == [1, 2, 3]
+    assert Wrote(run.path, "run") in told
+    # The validation case is not among the slices that were trained on.
+    assert any("3 cases train, 1 validate" in e.text for e in told if isinstance(e, Notice))
+
+
+def test_it_learns_to_find_the_tumour(trained: Run) -> None:
+    rows = trained.read_log()
+    assert max(row["dice_WT"] for row in rows) > 0.5
+    assert set(trained.load("best").state["dice"]) == set(trained.manifest.validation)
+
+
+def test_a_training_is_a_function_of_its_seed(
+    brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
+) -> None:
+    run_training(brats_store, short, cpu, tmp_path / "again")
+    assert weights_equal(open_run(tmp_path / "again"), whole)
+    run_training(brats_store, changed(short, seed=1), cpu, tmp_path / "other")
+    assert not weights_equal(open_run(tmp_path / "other"), whole)
+
+
+def test_a_relative_store_is_found_from_elsewhere(
+    brats_store: Store,
+    short: TrainConfig,
+    cpu: Backend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(brats_store.location, tmp_path / "s.zarr")
+    monkeypatch.chdir(tmp_path)
+    stop(train(open_store("s.zarr"), short, cpu, out=Path("run")), after=3)
+    monkeypatch.chdir(tmp_path.parent)
+    assert finish(resume(open_run(tmp_path / "run"), cpu)).epochs == 2
+
+
+# When it ends
+
+
+def test_without_epochs_or_budget_there_is_a_default(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    config = changed(tiny, epochs=None, slices_per_epoch=4)
+    began = []
+    recipe = train(brats_store, config, cpu, out=tmp_path / "run")
+    for event in recipe:
+        if isinstance(event, Began):
+            began.append(event)
+            recipe.close()
+    assert began == [Began("train", 50, "step")]
+
+
+def test_a_budget_ends_with_a_validation(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    config = changed(tiny, epochs=None, budget=1.0, validate_every=50, slices_per_epoch=400)
+    told: list[Event] = []
+    report = run_training(brats_store, config, cpu, tmp_path / "run", told.append)
+    assert report.reason == "the budget is spent"
+    assert 1.0 <= report.seconds < 20
+    assert [e for e in told if isinstance(e, Began)] == [Began("train", 1, "second")]
+    row = open_run(tmp_path / "run").read_log()[-1]
+    assert row["step"] < 100 and row["dice"] == report.best
+    assert np.isfinite(row["loss"]) and row["loss"] > 0
+
+
+def test_training_ends_early_when_it_no_longer_gets_better(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    # At this rate nothing is learnt: the Dice stays what it was at first.
+    config = changed(
+        tiny, epochs=40, patience=2, learning_rate=1e-12, slices_per_epoch=4, loss="bce"
+    )
+    report = run_training(brats_store, config, cpu, tmp_path / "run")
+    assert report.epochs == 3 and report.best_epoch == 1
+    assert report.reason == "no better Dice in 2 validations"
+
+
+def test_validation_may_be_rare(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    config = changed(tiny, epochs=3, validate_every=2, slices_per_epoch=8)
+    run_training(brats_store, config, cpu, tmp_path / "run")
+    rows = open_run(tmp_path / "run").read_log()
+    # The last epoch is always validated.
+    assert ["dice" in row for row in rows] == [False, True, True]
+
+
+# What cannot work is refused before the first step
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "said"),
+    [
+        ({"modalities": ["T1", "PD"]}, ConfigError, "no modality PD; it has T1, T1CE, T2, FLAIR"),
+        ({"regions": ["WT", "lesion"]}, ConfigError, "no region lesion; it has WT, TC, ET"),
+        ({"loss": "bce+dcie"}, ConfigError, "dcie"),
+        ({"encoder_weights": "/nowhere.pth"}, InputError, "nowhere"),
+    ],
+)
+def test_what_the_store_lacks_is_refused_at_once(
+    brats_store: Store,
+    tiny: TrainConfig,
+    cpu: Backend,
+    tmp_path: Path,
+    values: dict[str, Any],
+    error: type[Exception],
+    said: str,
+) -> None:
+    with pytest.raises(error, match=said):
+        run_training(brats_store, changed(tiny, **values), cpu, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_without_segmentations_is_refused(
+    tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    phantoms.write_brats(tmp_path / "src", 2, labelled=False)
+    finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
+    with pytest.raises(InputError, match="no labelled case"):
+        run_training(open_store(tmp_path / "out.zarr"), tiny, cpu, tmp_path / "run")
+
+
+def test_healthy_cases_alone_are_refused(tiny: TrainConfig, cpu: Backend, tmp_path: Path) -> None:
+    phantoms.write_brats(tmp_path / "src", 2, tumour=False)
+    finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
+    with pytest.raises(InputError, match="no training case has a voxel of WT"):
+        run_training(open_store(tmp_path / "out.zarr"), tiny, cpu, tmp_path / "run")
+
+
+def test_one_patient_is_too_few(tiny: TrainConfig, cpu: Backend, tmp_path: Path) -> None:
+    phantoms.write_brats(tmp_path / "src", 1)
+    finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
+    with pytest.raises(ConfigError, match="two labelled patients"):
+        run_training(open_store(tmp_path / "out.zarr"), tiny, cpu, tmp_path / "run")
+
+
+def test_a_taken_folder_is_refused(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, whole: Run
+) -> None:
+    with pytest.raises(OutputError, match="choose another folder"):
+        run_training(brats_store, tiny, cpu, whole.path)
+
+
+# Choices
+
+
+def test_missing_modalities_are_read_as_nought_or_skipped(
+    tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    phantoms.write_brats(tmp_path / "src" / "a", 3)
+    phantoms.write_brats(tmp_path / "src" / "b", 1, seed=9, modalities=("flair",))
+    finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
+    store = open_store(tmp_path / "out.zarr")
+    zero = settle(store, changed(tiny, missing="zero"))
+    assert len(zero.index.cases) == 4
+    assert zero.incomplete == any("b__" in name for name in zero.split.train)
+    assert "1 lack T1, 1 lack T2" in " ".join(zero.notices)
+    skip = settle(store, changed(tiny, missing="skip"))
+    assert len(skip.index.cases) == 3 and not skip.incomplete
+    assert settle(store, changed(tiny, modalities=["FLAIR"])).notices == ()
+    config = changed(tiny, epochs=1, slices_per_epoch=8)
+    run_training(store, config, cpu, tmp_path / "run")
+    assert open_run(tmp_path / "run").manifest.incomplete == zero.incomplete
+
+
+def test_cases_are_excluded_or_validate_by_name(brats_store: Store, tiny: TrainConfig) -> None:
+    names = [case.name for case in brats_store.index().cases]
+    setup = settle(brats_store, changed(tiny, exclude=[names[0]], validation_cases=[names[2]]))
+    assert setup.split.validation == (names[2],)
+    assert set(setup.split.train) == {names[1], names[3]}
+    for key in ("exclude", "validation_cases"):
+        with pytest.raises(ConfigError, match="nobody"):
+            settle(brats_store, changed(tiny, **{key: ["nobody"]}))
+    with pytest.raises(ConfigError):
+        settle(brats_store, changed(tiny, validation_cases=names))
+
+
+def test_the_frame_can_be_limited(brats_store: Store, tiny: TrainConfig) -> None:
+    assert settle(brats_store, tiny).frame == (64, 32)
+    assert settle(brats_store, changed(tiny, size=(32, 256))).frame == (32, 32)
+
+
+def test_a_region_weighs_by_how_rare_it_is(brats_store: Store, tiny: TrainConfig) -> None:
+    setup = settle(brats_store, tiny)
+    shares = dict(zip(setup.regions, setup.positive_share, strict=True))
+    assert 0 < shares["ET"] < shares["TC"] < shares["WT"] < 0.5
+    weights = positive_weight(tiny, setup.positive_share)
+    assert weights.shape == (3, 1, 1)
+    assert 1 < weights[0] < weights[1] < weights[2]
+    assert positive_weight(changed(tiny, pos_weight=4.0), setup.positive_share).eq(4).all()
+
+
+def test_encoder_weights_are_the_start(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    state = vgg.vgg16_bn_state()
+    save_file(state, tmp_path / "vgg.safetensors")
+    config = changed(tiny, encoder_weights=str(tmp_path / "vgg.safetensors"), width=64)
+    for event in (recipe := train(brats_store, config, cpu, out=tmp_path / "run")):
+        if isinstance(event, Began):
+            recipe.close()
+    found = open_run(tmp_path / "run").load("last").weights
+    assert torch.equal(found["encoder.3.1.conv.weight"], state["features.17.weight"])
+    assert torch.equal(found["encoder.5.2.norm.running_var"], state["features.41.running_var"])
+    with pytest.raises(ConfigError, match="width 64"):
+        run_training(brats_store, changed(config, width=8), cpu, tmp_path / "narrow")
+
+
+# A loss that is not a number
+
+
+@pytest.mark.parametrize("decay", [1e4, 1e42])
+def test_divergence_keeps_the_last_good_checkpoint(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path, decay: float
+) -> None:
+    # At some step a finite loss is followed by weights that are not.
+    config = changed(tiny, weight_decay=decay, warmup=0, slices_per_epoch=4, epochs=30)
+    with pytest.raises(DivergedError, match=r"lower --learning-rate") as caught:
+        run_training(brats_store, config, cpu, tmp_path / "run")
+    assert str(tmp_path / "run") in str(caught.value)
+    run = open_run(tmp_path / "run")
+    for which in ("last", "best"):
+        if run.has(which):
+            state = run.load(which).weights
+            assert all(tensor.isfinite().all() for tensor in state.values()), which
+    assert run.load("last").state["ended"] == ""
+
+
+# Going on
+
+
+def weights_equal(one: Run, other: Run, which: str = "last") -> bool:
+    a, b = one.load(which), other.load(which)
+    return (
+        list(a.weights) == list(b.weights)
+        and all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
+        and all(torch.equal(a.optimiser[name], b.optimiser[name]) for name in a.optimiser)
+    )
+
+
+def numbers(run: Run) -> list[dict[str, Any]]:
+    """The log without what a clock measured."""
+    timed = ("images_per_second", "waiting_share", "seconds")
+    return [{k: v for k, v in row.items() if k not in timed} for row in run.read_log()]
+
+
+def stop(recipe: Any, after: int) -> None:
+    """Run a recipe up to an event and abandon it there."""
+    for count, _ in enumerate(recipe, start=1):
+        if count == after:
+            recipe.close()
+            return
+
+
+def test_a_stopped_training_goes_on_to_the_bit(
+    brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
+) -> None:
+    often = changed(short, checkpoint_every=1e-9)
+    events = len(list(train(brats_store, often, cpu, out=tmp_path / "count")))
+    assert weights_equal(open_run(tmp_path / "count"), whole)
+    for after in range(2, events, 2):
+        path = tmp_path / f"stopped-{after}"
+        stop(train(brats_store, often, cpu, out=path), after)
+        if open_run(path).ended:
+            continue
+        # And once more on the way.
+        stop(resume(open_run(path), cpu), 4)
+        if not open_run(path).ended:
+            finish(resume(open_run(path), cpu))
+        run = open_run(path)
+        for which in ("last", "best"):
+            assert weights_equal(run, whole, which), (after, which)
+        assert numbers(run) == numbers(whole)
+        best = run.load("last").state["position"], whole.load("last").state["position"]
+        assert best[0] | {"seconds": 0} == best[1] | {"seconds": 0}
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from mriseg.backends import select
+from mriseg.core.config import TrainConfig
+from mriseg.io.runs import open_run
+from mriseg.io.store import open_store
+from mriseg.recipes.train import resume, train
+store, path, config = sys.argv[1:]
+cpu = select("cpu", precision="fp32")
+if (Path(path) / "last.safetensors").exists():
+    recipe = resume(open_run(path), cpu)
+else:
+    config = TrainConfig.model_validate_json(config)
+    recipe = train(open_store(store), config, cpu, out=Path(path))
+for event in recipe:
+    print(type(event).__name__, flush=True)
+"""
+
+
+def kill_until_done(
+    store: Store, config: TrainConfig, path: Path, script: Path, kills: int, seed: int
+) -> int:
+    """Start, kill and start again; the number of kills that met a training under way."""
+    script.write_text(SCRIPT)
+    chance = random.Random(seed)
+    command = [sys.executable, script, store.location, path, config.model_dump_json()]
+    met = 0
+    for attempt in range(kills + 1):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        if attempt < kills:
+            for _ in range(chance.randint(2, 4)):
+                process.stdout.readline()
+            try:
+                process.wait(chance.uniform(0, 0.3))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                met += 1
+        process.communicate()
+        # Whatever the moment, what is there is whole.
+        run = open_run(path)
+        for which in ("last", "best"):
+            if run.has(which):
+                run.load(which)
+        if run.has("last") and run.ended:
+            break
+    return met
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+@pytest.mark.parametrize(
+    ("kills", "seed"), [(1, 5), pytest.param(12, 7, marks=pytest.mark.slow)], ids=["once", "often"]
+)
+def test_a_killed_training_goes_on_to_the_bit(
+    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path, kills: int, seed: int
+) -> None:
+    config = changed(short, checkpoint_every=1e-9, epochs=2 if kills == 1 else 8)
+    met = kill_until_done(brats_store, config, tmp_path / "run", tmp_path / "main.py", kills, seed)
+    assert met >= min(kills, 2)
+    run_training(brats_store, config, cpu, tmp_path / "whole")
+    run, expected = open_run(tmp_path / "run"), open_run(tmp_path / "whole")
+    assert run.ended == expected.ended == f"all {config.epochs} epochs are done"
+    assert weights_equal(run, expected) and weights_equal(run, expected, "best")
+    assert numbers(run) == numbers(expected)
+
+
+def test_an_ended_run_is_not_gone_on_with(whole: Run, cpu: Backend) -> None:
+    with pytest.raises(RunError, match=r"has ended \(all 2 epochs are done\).*--from"):
+        finish(resume(whole, cpu))
+
+
+def test_a_run_without_a_checkpoint_is_told(whole: Run, cpu: Backend, tmp_path: Path) -> None:
+    shutil.copy(whole.path / "run.json", tmp_path)
+    with pytest.raises(RunError, match="before its first checkpoint"):
+        finish(resume(open_run(tmp_path), cpu))
+
+
+def test_cases_that_came_since_change_nothing(
+    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    phantoms.write_brats(tmp_path / "src", 3, modalities=("t1", "flair"))
+    out = tmp_path / "out.zarr"
+    finish(preprocess(tmp_path / "src", out, workers=1))
+    config = changed(short, modalities=None)
+    run_training(open_store(out), config, cpu, tmp_path / "whole")
+    stop(train(open_store(out), config, cpu, out=tmp_path / "run"), 4)
+    # Now there is T2, which is among the channels that are taken when none are named.
+    phantoms.write_brats(tmp_path / "src", 6)
+    finish(preprocess(tmp_path / "src", out, workers=1))
+    finish(resume(open_run(tmp_path / "run"), cpu))
+    run, expected = open_run(tmp_path / "run"), open_run(tmp_path / "whole")
+    assert run.manifest.modalities == ("T1", "FLAIR")
+    assert (
+        run.load("last").state["position"]["step"]
+        == expected.load("last").state["position"]["step"]
+    )
+
+
+def test_a_store_that_lost_a_case_is_told(
+    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(brats_store.location, copy)
+    stop(train(open_store(copy), short, cpu, out=tmp_path / "run"), 4)
+    gone = open_run(tmp_path / "run").manifest.train[0]
+    shutil.rmtree(copy / "cases" / gone)
+    with pytest.raises(InputError, match=gone):
+        finish(resume(open_run(tmp_path / "run"), cpu))
+    # Where the store moved to can be said.
+    finish(resume(open_run(tmp_path / "run"), cpu, store=brats_store))
+
+
+def test_weights_of_another_network_are_told(whole: Run, cpu: Backend, tmp_path: Path) -> None:
+    shutil.copytree(whole.path, tmp_path / "run")
+    data = json.loads((tmp_path / "run" / "run.json").read_text())
+    data["model"]["width"] = 16
+    (tmp_path / "run" / "run.json").write_text(json.dumps(data))
+    with pytest.raises(RunError, match="do not fit its network"):
+        load_model(open_run(tmp_path / "run"), cpu)
+
+
+def test_determinism_is_held_while_training_and_not_after(
+    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    strict = select("cpu", precision="fp32", deterministic=True)
+    held = []
+    config = changed(short, epochs=1, slices_per_epoch=4)
+    finish(
+        train(brats_store, config, strict, out=tmp_path / "run"),
+        lambda event: held.append((type(event), torch.are_deterministic_algorithms_enabled())),
+    )
+    assert (Advanced, True) in held and (Advanced, False) not in held
+    assert not torch.are_deterministic_algorithms_enabled()
