@@ -1,0 +1,30 @@
+"""The mathematics: pure functions and frozen data. No files, devices, printing or hidden chance.
+
+In the order in which to read it, which is that of one slice's way through a training:
+
+`volume`
+    canonical axes, crop, pad, and the way back of each: a mask must return voxel for voxel.
+`intensity`, `prepare`
+    brain or head against air, the z-score over it, and all of it together for one case.
+`regions`
+    named unions of labels, the masks made of them, and one label a voxel again.
+`sampling`, `rng`
+    the split by patient and the plan of an epoch; where every draw comes from.
+`augment`
+    first draw, then apply.
+`ops`, `segnet`
+    pooling that remembers in three forms, and the network built on any of them.
+`losses`, `steps`
+    what is minimised, and the only lines that change a model.
+`postprocess`, `metrics`
+    from probabilities to masks, and how good they are.
+`pretrained`, `transfer`
+    weights from VGG16, and from another task.
+`deploy`
+    the network with its pre- and post-processing, as exporters write it.
+`config`
+    what a user can set, checked when it is made.
+
+Import from the modules: this package itself imports nothing, so that ``mriseg.core.config`` is
+there before PyTorch is.
+"""

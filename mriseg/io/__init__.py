@@ -1,0 +1,22 @@
+"""The only code that opens files. It knows formats and paths, and no devices.
+
+``readers``
+    data layouts: from a folder to cases, each with a way to load its arrays.
+`nifti`
+    volumes and masks in and out, with their geometry.
+`modalities`
+    what files call a sequence, and what it is called here.
+`store`, `loader`
+    the zarr store of prepared cases, and batches read from it ahead of their use.
+`runs`, `weights`
+    a training's folder and checkpoints; encoder weights from elsewhere.
+``exporters``
+    trained models as files that other programs load.
+`pictures`, `drawing`, `tables`
+    what people look at: PNG, CSV and JSON.
+`files`, `checksums`, `sample`
+    whole files or none, how a file is recognised again, and the scans that ship with the package.
+
+What is read may be damaged or come from a stranger: it raises an InputError that names the file,
+and none of it can run code. What is written is there whole or not at all.
+"""

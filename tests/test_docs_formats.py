@@ -1,0 +1,271 @@
+"""What docs/formats.md and docs/data.md state, against what is really written and read.
+
+A comment before a table names it: ``<!-- keys: case -->``. The names in its first column are the
+keys that there must be, no more and no fewer.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import zarr
+from safetensors import safe_open
+
+from mriseg.backends import select
+from mriseg.core.config import TrainConfig
+from mriseg.core.regions import label_map
+from mriseg.io import modalities
+from mriseg.io.readers import READERS
+from mriseg.io.readers.brats import TUMOUR_REGIONS, canonical_labels
+from mriseg.io.runs import Run, open_run
+from mriseg.io.store import Store, open_store
+from mriseg.recipes.evaluate import evaluate
+from mriseg.recipes.events import finish
+from mriseg.recipes.predict import PredictOptions, predict
+from mriseg.recipes.preprocess import CaseReport, preprocess
+from mriseg.recipes.train import train
+from mriseg.recipes.transfer import transfer
+from tests import phantoms
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FORMATS = (DOCS / "formats.md").read_text(encoding="utf-8")
+DATA = (DOCS / "data.md").read_text(encoding="utf-8")
+
+_MARK = re.compile(r"<!-- ([\w ]+: [\w ]+) -->\n((?:\|.*\n)+)")
+
+
+def _rows(table: str) -> list[list[str]]:
+    """The cells of a table's rows, but for its heading."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n")[2:]]
+
+
+def _tables(text: str) -> dict[str, list[list[str]]]:
+    return {mark: _rows(table.rstrip("\n")) for mark, table in _MARK.findall(text)}
+
+
+TABLES = _tables(FORMATS) | _tables(DATA)
+
+
+def documented(table: str) -> list[str]:
+    """The names in backquotes in a table's first column."""
+    return [name for row in TABLES[table] for name in re.findall(r"`([^`]+)`", row[0])]
+
+
+@dataclass(frozen=True)
+class Made:
+    """One of everything that mriseg writes."""
+
+    folder: Path
+    store: Store
+    run: Run
+    transferred: Run
+
+    def attributes(self, path: str) -> dict[str, Any]:
+        return dict(zarr.open_group(self.store.location, path=path, mode="r").attrs)["mriseg"]  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("made")
+    phantoms.write_brats(folder / "brats", 3, shape=(10, 40, 36))
+    recipe = preprocess(folder / "brats", folder / "out.zarr", workers=1, regions="WT,TC,ET")
+    finish(recipe)
+    store, backend = open_store(folder / "out.zarr"), select("cpu")
+    config = TrainConfig(width=8, batch_size=2, epochs=1, slices_per_epoch=2)
+    finish(train(store, config, backend, out=folder / "run"))
+    run = open_run(folder / "run")
+    one = config.model_copy(update={"modalities": ("FLAIR",)})
+    finish(transfer(store, run, one, backend, out=folder / "transferred"))
+    options = PredictOptions(probabilities=True)
+    finish(predict(folder / "brats", folder / "masks", run, backend, options))
+    finish(evaluate(store, run, backend, out=folder / "evaluation"))
+    return Made(folder, store, run, open_run(folder / "transferred"))
+
+
+def same(table: str, found: Mapping[str, Any]) -> None:
+    assert sorted(documented(table)) == sorted(found)
+
+
+def loaded(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_store(made: Made) -> None:
+    same("keys: store", made.attributes("/"))
+    (name, *_) = made.store.cases()
+    case = made.attributes(f"cases/{name}")
+    same("keys: case", case)
+    same("keys: geometry", case["geometry"])
+    for source in case["sources"]:
+        same("keys: source", source)
+    assert set(case["box"]) == {"start", "stop"}
+    assert set(case["normalisation"]) == {"mean", "std"}
+
+
+def test_the_arrays_of_a_case(made: Made) -> None:
+    (name, *_) = made.store.cases()
+    group: Any = zarr.open_group(made.store.location, path=f"cases/{name}", mode="r")
+    assert sorted(documented("arrays: case")) == sorted(group.array_keys())
+    for kind, axes, dtype, *_ in TABLES["arrays: case"]:
+        array = group[kind.strip("`")]
+        assert list(array.metadata.dimension_names) == axes.split(", ")
+        assert str(array.dtype) == dtype
+        assert array.chunks == (1, *array.shape[1:])
+        assert array.shards == array.shape
+        (blosc,) = array.compressors
+        told = (blosc.cname.value, blosc.clevel, blosc.shuffle.value)
+        assert told == ("lz4", 5, "bitshuffle")
+        assert f"Blosc ({told[0]}, level {told[1]}, {told[2]})" in FORMATS
+
+
+def test_the_report_of_a_store(made: Made) -> None:
+    report = loaded(Path(made.store.location) / "report.json")
+    same("keys: report", report)
+    for case in report["cases"]:
+        same("keys: report case", case)
+    assert documented("keys: report case") == [field.name for field in fields(CaseReport)]
+
+
+def test_the_files_of_a_run(made: Made) -> None:
+    found = {
+        f"{path.name}/" if path.is_dir() else path.name for path in made.transferred.path.iterdir()
+    }
+    assert sorted(documented("files: run")) == sorted(found)
+    assert {path.name for path in made.run.path.iterdir()} == {
+        path.name for path in made.transferred.path.iterdir()
+    } - {"transfer.json"}
+    (image,) = (made.run.path / "images").iterdir()
+    assert re.fullmatch(r"image_\d{4}_\d{6}\.png", image.name)
+
+
+def test_run_json(made: Made) -> None:
+    data = loaded(made.run.path / "run.json")
+    same("keys: run", data)
+    same("keys: model", data["model"])
+    assert data["parent"] is None
+    parent = loaded(made.transferred.path / "run.json")["parent"]
+    assert set(parent) == {"run", "freeze", "frozen"}
+    assert set(data["versions"]) == {"mriseg", "torch", "numpy", "python"}
+
+
+_TENSOR = re.compile(
+    r"(en|de)coder\.[1-5]\.\d\.(conv\.(weight|bias)"
+    r"|norm\.(weight|bias|running_mean|running_var|num_batches_tracked))|head\.(weight|bias)"
+)
+
+
+def test_checkpoints(made: Made) -> None:
+    names, states = {}, {}
+    for which in ("best", "last"):
+        with safe_open(made.run.path / f"{which}.safetensors", framework="pt") as file:
+            names[which] = set(file.keys())
+            states[which] = json.loads(file.metadata()["state"])
+    same("keys: best state", states["best"])
+    assert set(states["last"]) == {"position", "ended"}
+    same("keys: position", states["last"]["position"])
+    assert all(_TENSOR.fullmatch(name) for name in names["best"])
+    optimiser = names["last"] - names["best"]
+    assert optimiser
+    for name in optimiser:
+        parameter, _, key = name.removeprefix("optimiser/").rpartition("/")
+        assert parameter in names["best"] and key in {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_the_log(made: Made) -> None:
+    (line,) = (made.run.path / "log.jsonl").read_text().splitlines()
+    regions = [f"dice_{region}" for region in made.run.manifest.regions]
+    expected = [name for name in documented("keys: log") if name != "dice_REGION"]
+    assert sorted(expected + regions) == sorted(json.loads(line))
+
+
+def test_transfer_json(made: Made) -> None:
+    data = loaded(made.transferred.path / "transfer.json")
+    same("keys: transfer", data)
+    assert set(data["source"]) == set(data["target"]) == {"modalities", "regions", "width"}
+    assert set(data["counts"]) == {"kept", "adapted", "new"}
+    assert set(data["tensors"][0]) == {"name", "action", "how", "frozen"}
+
+
+def test_what_lies_beside_a_mask(made: Made) -> None:
+    (name, *_) = made.store.cases()
+    regions = made.run.manifest.regions
+    expected = {f"{name}.nii.gz", f"{name}.png", *(f"{name}_prob_{r}.nii.gz" for r in regions)}
+    assert {path.name for path in (made.folder / "masks").glob(f"{name}*")} == expected
+    scan: Any = nib.load(made.folder / "brats" / name / f"{name}_t1.nii.gz")
+    mask: Any = nib.load(made.folder / "masks" / f"{name}.nii.gz")
+    assert mask.get_data_dtype() == np.uint8 and mask.shape == scan.shape
+    np.testing.assert_allclose(mask.affine, scan.affine)
+    assert not bytes(mask.header["descrip"]).strip(b"\0")
+    probability: Any = nib.load(made.folder / "masks" / f"{name}_prob_WT.nii.gz")
+    assert probability.get_data_dtype() == np.float32
+
+
+def test_the_label_of_a_region() -> None:
+    assert TUMOUR_REGIONS == {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
+    masks = np.array([[[[0, 1, 1, 1]]], [[[0, 0, 1, 1]]], [[[0, 0, 0, 1]]]])
+    assert label_map(masks, TUMOUR_REGIONS).ravel().tolist() == [0, 2, 1, 4]
+    assert label_map(masks[:1], {"ET": (4,)}).ravel().tolist() == [0, 1, 1, 1]
+
+
+def test_evaluations(made: Made) -> None:
+    folder = made.folder / "evaluation"
+    assert {path.name for path in folder.iterdir()} == {
+        "cases.csv",
+        "summary.csv",
+        "evaluation.json",
+    }
+    data = loaded(folder / "evaluation.json")
+    assert set(data) == {"cases", "summary", "skipped"}
+    for table, rows, name in (
+        ("keys: scores", data["cases"], "cases.csv"),
+        ("keys: summary", data["summary"], "summary.csv"),
+    ):
+        same(table, rows[0])
+        with (folder / name).open(newline="") as file:
+            assert next(csv.reader(file)) == documented(table)
+
+
+def test_every_marked_table_is_compared() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    for mark in TABLES:
+        assert f'"{mark}"' in source, mark
+
+
+# docs/data.md
+
+
+def test_the_names_of_modalities() -> None:
+    found = {}
+    for row in TABLES["table: modalities"]:
+        name, aliases = row[0].strip("`"), row[1].split(", ")
+        for alias in aliases:
+            found[alias] = name
+            assert modalities.role(f"case_{alias}") == name, alias
+    assert found == {alias: name for alias, name in modalities._CANONICAL.items() if name}
+
+
+def test_the_layouts_in_their_order() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", DATA.split("## Modalities")[0], re.MULTILINE)
+    assert listed == list(READERS._targets)
+
+
+def test_the_labels_of_brats() -> None:
+    """Each year's column of the table gives the column of canonical ones."""
+    _, _, after = DATA.partition("| tissue | canonical |")
+    table = "| tissue | canonical |" + after.partition("\n\n")[0]
+    years = [cell.strip() for cell in table.split("\n")[0].strip("|").split("|")]
+    names = {"2015": "brats_2013_pat0001_1", "2017 to 2021": "BraTS20_Training_001"}
+    for column, year in list(enumerate(years))[2:]:
+        pairs = {int(row[column]): int(row[1]) for row in _rows(table) if row[column].isdecimal()}
+        labels = np.array([[[0, *pairs]]], dtype=np.uint8)
+        found, _ = canonical_labels(labels, names.get(year, "BraTS-GLI-00000-000"))
+        assert found.ravel().tolist() == [0, *pairs.values()], year
