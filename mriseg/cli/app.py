@@ -230,7 +230,10 @@ def transfer(
 @app.command()
 def predict(
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="A case's folder, a folder of cases, a store.")
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="A case's folder, a folder of cases, a NIfTI file, or a store."
+        ),
     ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="A folder; or, for one case, a .nii.gz file.")
@@ -365,7 +368,8 @@ def export(
     format: Annotated[str, typer.Argument(metavar="FORMAT", help="torchscript.")],
     model: options.Model = None,
     out: Annotated[
-        Path | None, typer.Option(help="The file; without, one in the run's folder.", metavar="FILE")
+        Path | None,
+        typer.Option(help="The file; without, one in the run's folder.", metavar="FILE"),
     ] = None,
 ) -> None:
     """Write a model as a file that other programs load, checked against the model."""
