@@ -148,7 +148,8 @@ def deployed(model: SegNet, run: Run) -> Deployed:
 def describe(run: Run) -> dict[str, Any]:
     """The metadata of an exported file: no paths of this machine and no names of patients."""
     manifest = run.manifest
-    config = dict(manifest.config)
+    # Names of cases are often names of patients.
+    config = {k: v for k, v in manifest.config.items() if k not in ("exclude", "validation_cases")}
     if config.get("encoder_weights"):
         config["encoder_weights"] = re.split(r"[\\/]", config["encoder_weights"])[-1]
     pixels = manifest.unit == "px"

@@ -44,7 +44,7 @@ def a_run(
     if change is not None:
         change(weights)
     manifest = Manifest(
-        config={"width": 8, "encoder_weights": SECRETS[0]},
+        config={"width": 8, "encoder_weights": SECRETS[0], "exclude": [SECRETS[2]]},
         model=SegNetConfig(in_channels=2, classes=3, width=8).model_dump(),
         modalities=("T1", "FLAIR"),
         regions={"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)},
