@@ -17,6 +17,7 @@ from mriseg.core.sampling import Split
 from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.errors import RunError
 from mriseg.io import runs
+from mriseg.io.files import write_json
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store, open_store
 from mriseg.io.weights import load_encoder_weights
@@ -35,13 +36,15 @@ class Start:
         weights: the model's initial state.
         frozen: stages that keep their weights and BatchNorm statistics.
         seen: identities of the cases that these weights were trained on.
-        parent: the run it comes from and what was kept, for the manifest.
+        parent: the run it comes from and what is frozen, for the manifest.
+        report: what was kept, adapted and made anew, for the run's ``transfer.json``.
     """
 
     weights: Mapping[str, Tensor]
     frozen: tuple[str, ...]
     seen: tuple[tuple[str, str, str], ...]
     parent: dict[str, Any]
+    report: dict[str, Any]
 
 
 def train(
@@ -104,6 +107,8 @@ def train(
     )
     path = out or runs.fresh_path(Path("runs"), store.name, datetime.now())
     run = runs.create_run(path, manifest)
+    if start is not None:
+        write_json(path / "transfer.json", start.report)
     frozen = start.frozen if start else ()
     sides = f"{len(setup.split.train)} cases train, {len(setup.split.validation)} validate"
     yield Notice(

@@ -9,7 +9,6 @@ from mriseg.core import rng
 from mriseg.core.config import TrainConfig
 from mriseg.core.transfer import Shape, TransferPlan, adapt, plan
 from mriseg.errors import ConfigError
-from mriseg.io.files import write_json
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.events import Notice, Recipe, Wrote
@@ -60,16 +59,25 @@ def transfer(
     for tensor in made.tensors:
         if tensor.action != "kept":
             yield Notice(f"{tensor.name} {tensor.action}: {tensor.how}")
+    known = [
+        case.name
+        for case in setup.index.only(setup.split.validation).cases
+        if source.manifest.trained_on(case)
+    ]
+    if known:
+        yield Notice(
+            f"{source.path} was trained on {', '.join(known)}, which validate here: "
+            f"their Dice says nothing of other patients"
+        )
     start = Start(
         weights=weights,
         frozen=made.frozen,
         seen=source.manifest.seen,
         parent={"run": str(source.path), "freeze": freeze, "frozen": list(made.frozen)},
+        report=made.to_json(),
     )
     report = yield from train(store, config, backend, out=out, start=start)
-    path = report.run / "transfer.json"
-    write_json(path, made.to_json())
-    yield Wrote(path, "report of what was kept, adapted and new")
+    yield Wrote(report.run / "transfer.json", "report of what was kept, adapted and new")
     return report, made
 
 
