@@ -36,7 +36,7 @@ class Commands(TyperGroup):
         except MrisegError as error:
             render.fail(str(error))
             raise typer.Exit(error.exit_code) from None
-        except SystemError:
+        except KeyboardInterrupt:
             after = _AFTER.get(ctx.invoked_subcommand or "", "nothing half-written is left")
             render.fail(f"stopped: {after}")
             raise typer.Exit(INTERRUPTED) from None
