@@ -1,0 +1,367 @@
+"""Predicted masks lie on each scan's own grid, and are what the network's output says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+
+from mriseg.backends import Backend
+from mriseg.core.config import TrainConfig
+from mriseg.core.prepare import prepare
+from mriseg.core.regions import label_map
+from mriseg.errors import InputError, OutputError
+from mriseg.io import readers
+from mriseg.io.runs import Checkpoint, Run, create_run, open_run
+from mriseg.io.store import Store, open_store
+from mriseg.recipes.events import Advanced, Event, Notice, Skipped, Wrote, finish
+from mriseg.recipes.inference import frame_of, probabilities
+from mriseg.recipes.models import load_model
+from mriseg.recipes.predict import PredictOptions, PredictReport, predict
+from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.train import train
+from tests import phantoms
+
+PLAIN = PredictOptions(overlays=False)
+
+
+def run_prediction(
+    source: Path,
+    out: Path,
+    run: Run,
+    cpu: Backend,
+    options: PredictOptions = PLAIN,
+    on_event: Callable[[Event], None] | None = None,
+    **rest: Any,
+) -> PredictReport:
+    return finish(predict(source, out, run, cpu, options, **rest), on_event)
+
+
+def canonical(path: Path) -> np.ndarray[Any, Any]:
+    """A file's voxels [x, y, z] to the left, the back and the top, by nibabel alone."""
+    image = nib.load(path)
+    turn = nib.orientations.ornt_transform(
+        nib.orientations.io_orientation(image.affine), nib.orientations.axcodes2ornt("LPS")
+    )
+    return np.asarray(image.as_reoriented(turn).dataobj)
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "SLA", "PIR", "IPL"])
+def test_a_mask_lies_on_the_scans_own_grid(
+    trained: Run, cpu: Backend, tmp_path: Path, orientation: str
+) -> None:
+    where = {"orientation": orientation, "origin": (11, -7, 3), "spacing": (2, 1.5, 0.9)}
+    (folder,) = phantoms.write_brats(tmp_path / "src", 1, seed=77, **where)
+    report = run_prediction(folder, tmp_path / "out", trained, cpu)
+    (result,) = report.results
+    scan, mask = nib.load(next(folder.glob("*flair*"))), nib.load(result.mask)
+    assert mask.shape == scan.shape
+    np.testing.assert_allclose(mask.affine, scan.affine, atol=1e-5)
+    assert mask.get_data_dtype() == np.uint8
+    assert nib.aff2axcodes(mask.affine) == tuple(orientation)
+
+    # The tumour is found where it is, and whatever the axes the same voxels are marked.
+    marked = canonical(result.mask)
+    truth = canonical(next(folder.glob("*seg*")))
+    both = ((marked > 0) & (truth > 0)).sum()
+    assert 2 * both / ((marked > 0).sum() + (truth > 0).sum()) > 0.5
+    plain = phantoms.write_brats(tmp_path / "plain", 1, seed=77, **{**where, "orientation": "LPS"})
+    reference = run_prediction(plain[0], tmp_path / "reference", trained, cpu)
+    assert np.array_equal(canonical(reference.results[0].mask), marked)
+
+
+def test_the_mask_is_what_the_networks_output_says(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    options = replace(PLAIN, probabilities=True, flips=True, threshold=0.4)
+    report = run_prediction(brats_source, tmp_path, trained, cpu, options)
+    manifest = trained.manifest
+    model = load_model(trained, cpu)
+    assert not model.training
+    _, found = readers.find(brats_source)
+    assert [result.case for result in report.results] == [case.name for case in found.cases]
+    for case, result in zip(found.cases, report.results, strict=True):
+        loaded = case.load()
+        # The segmentation must not shape what the network sees.
+        prepared = prepare(loaded.images, None, loaded.geometry)
+        output = probabilities(
+            model,
+            cpu,
+            prepared,
+            modalities=manifest.modalities,
+            frame=manifest.frame,
+            flips=True,
+        )
+        labels = label_map(prepared.to_source(output > 0.4), manifest.regions)
+        assert np.array_equal(np.asarray(nib.load(result.mask).dataobj), labels)
+        assert set(np.unique(labels)) <= {0, 1, 2, 4}
+        for region, expected in zip(manifest.regions, prepared.to_source(output), strict=True):
+            path = tmp_path / f"{case.name}_prob_{region}.nii.gz"
+            image = nib.load(path)
+            assert image.get_data_dtype() == np.float32
+            np.testing.assert_allclose(np.asarray(image.dataobj), expected, atol=1e-6)
+        marked = (output > 0.4).sum(axis=(1, 2, 3)) / 1000
+        assert list(result.volumes.values()) == pytest.approx(marked.tolist())
+    assert len(list(tmp_path.iterdir())) == 4 * (1 + len(manifest.regions))
+
+
+def test_batches_change_nothing(trained: Run, cpu: Backend, brats_store: Store) -> None:
+    model = load_model(trained, cpu)
+    case = brats_store.read_case(trained.manifest.validation[0])
+    options: dict[str, Any] = {
+        "modalities": trained.manifest.modalities,
+        "frame": trained.manifest.frame,
+    }
+    one = probabilities(model, cpu, case, batch_size=1, **options)
+    many = probabilities(model, cpu, case, batch_size=64, **options)
+    assert one.shape == (3, *case.box.shape)
+    np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_a_case_larger_than_the_training_frame_gets_its_own(
+    trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    (folder,) = phantoms.write_brats(tmp_path / "src", 1, shape=(6, 130, 70))
+    loaded = readers.find(folder)[1].cases[0].load()
+    case = prepare(loaded.images, None, loaded.geometry)
+    height, width = frame_of(case, trained.manifest.frame)
+    assert height % 32 == width % 32 == 0
+    assert height >= case.box.shape[1] > trained.manifest.frame[0] and width >= case.box.shape[2]
+    report = run_prediction(folder, tmp_path / "out", trained, cpu)
+    assert nib.load(report.results[0].mask).shape == (70, 130, 6)
+
+
+def test_a_single_case_may_go_to_a_single_file(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    folder = sorted(brats_source.iterdir())[0]
+    out = tmp_path / "new" / "my.mask.nii"
+    options = PredictOptions(probabilities=True)
+    told: list[Event] = []
+    report = run_prediction(folder, out, trained, cpu, options, told.append)
+    assert [result.mask for result in report.results] == [out]
+    assert sorted(p.name for p in out.parent.iterdir()) == [
+        "my.mask.nii",
+        "my.mask.png",
+        *(f"my.mask_prob_{region}.nii.gz" for region in ("ET", "TC", "WT")),
+    ]
+    assert Wrote(out, "mask") in told
+    assert any(isinstance(e, Advanced) and e.done == 1 for e in told)
+    with Image.open(out.with_suffix(".png")) as picture:
+        assert picture.width > 100
+    with pytest.raises(InputError, match="holds 4 cases"):
+        run_prediction(brats_source, tmp_path / "x.nii.gz", trained, cpu)
+
+
+def test_cases_can_be_chosen(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    name = sorted(p.name for p in brats_source.iterdir())[2]
+    report = run_prediction(brats_source, tmp_path, trained, cpu, cases=[name])
+    assert [p.name for p in tmp_path.iterdir()] == [f"{name}.nii.gz"]
+    assert report.results[0].case == name and report.results[0].unit == "mm"
+    with pytest.raises(InputError, match=rf"holds no case nobody; it has .*{name}"):
+        run_prediction(brats_source, tmp_path, trained, cpu, cases=["nobody"])
+
+
+def test_from_a_store_masks_are_those_of_the_scans(
+    trained: Run, cpu: Backend, brats_source: Path, brats_store: Store, tmp_path: Path
+) -> None:
+    direct = run_prediction(brats_source, tmp_path / "direct", trained, cpu)
+    stored = run_prediction(Path(brats_store.location), tmp_path / "stored", trained, cpu)
+    for one, other in zip(direct.results, stored.results, strict=True):
+        a, b = nib.load(one.mask), nib.load(other.mask)
+        np.testing.assert_allclose(a.affine, b.affine)
+        # The store holds half precision, which moves a voxel here and there over the threshold.
+        assert (np.asarray(a.dataobj) != np.asarray(b.dataobj)).mean() < 1e-3
+
+
+def test_small_components_are_removed(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    folder = sorted(brats_source.iterdir())[0]
+    # A low threshold marks many bits and pieces.
+    loose = replace(PLAIN, threshold=0.05)
+    plain = run_prediction(folder, tmp_path / "a", trained, cpu, loose).results[0]
+    clean = run_prediction(
+        folder, tmp_path / "b", trained, cpu, replace(loose, minimum_volume=0.05)
+    ).results[0]
+    assert clean.volumes["WT"] <= plain.volumes["WT"]
+    for label in (canonical(clean.mask) > 0,):
+        pieces, count = ndimage.label(label)
+        assert count and np.bincount(pieces.ravel())[1:].min() >= 50
+    nothing = replace(PLAIN, minimum_volume=1e6)
+    empty = run_prediction(folder, tmp_path / "c", trained, cpu, nothing).results[0]
+    assert not canonical(empty.mask).any() and set(empty.volumes.values()) == {0.0}
+
+
+def test_a_case_that_lacks_a_modality(trained: Run, cpu: Backend, tmp_path: Path) -> None:
+    phantoms.write_brats(tmp_path / "src" / "a", 1, seed=5)
+    phantoms.write_brats(tmp_path / "src" / "b", 1, seed=6, modalities=("t1", "flair"))
+    phantoms.write_brats(tmp_path / "src" / "c", 1, seed=7, modalities=("t1ce",))
+    assert not trained.manifest.incomplete
+    told: list[Event] = []
+    report = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu, PLAIN, told.append)
+    reasons = dict(report.skipped)
+    assert len(report.results) == 1 and len(reasons) == 2
+    assert "lacks T2" in reasons["b__BraTS20_Training_001"]
+    assert "--allow-missing" in reasons["b__BraTS20_Training_001"]
+    assert "none fits" in reasons["c__BraTS20_Training_001"]
+    assert {(e.case, e.reason) for e in told if isinstance(e, Skipped)} == set(report.skipped)
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a__BraTS20_Training_001.nii.gz"}
+
+    told.clear()
+    allowed = replace(PLAIN, allow_missing=True)
+    report = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu, allowed, told.append)
+    assert len(report.results) == 2
+    assert any("lacks T2: the channel reads 0" in e.text for e in told if isinstance(e, Notice))
+
+
+def test_a_model_that_saw_incomplete_cases_takes_them(
+    trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    phantoms.write_brats(tmp_path / "src", 1, modalities=("t1", "flair"))
+    tolerant = Run(trained.path, replace(trained.manifest, incomplete=True))
+    assert len(run_prediction(tmp_path / "src", tmp_path / "out", tolerant, cpu).results) == 1
+
+
+def test_a_bad_case_is_told_and_harms_no_other(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(brats_source, tmp_path / "src")
+    folders = sorted((tmp_path / "src").iterdir())
+    next(folders[1].glob("*flair*")).write_bytes(b"<html>")
+    told: list[Event] = []
+    report = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu, PLAIN, told.append)
+    assert [name for name, _ in report.skipped] == [folders[1].name]
+    assert len(report.results) == 3
+    assert not (tmp_path / "out" / f"{folders[1].name}.nii.gz").exists()
+    with pytest.raises(InputError, match=rf"none of the 1 cases.*{folders[1].name}"):
+        run_prediction(folders[1], tmp_path / "none", trained, cpu)
+
+
+def test_an_output_that_is_not_a_number_is_no_empty_mask(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    weights = {name: tensor.clone() for name, tensor in trained.load("best").weights.items()}
+    weights["head.bias"][:] = torch.nan
+    broken = create_run(tmp_path / "run", trained.manifest)
+    broken.save("best", Checkpoint(weights, {}, {}))
+    with pytest.raises(InputError, match="not a number"):
+        run_prediction(brats_source, tmp_path / "out", broken, cpu)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_in_a_store_lead_nowhere(
+    trained: Run, cpu: Backend, brats_store: Store, tmp_path: Path
+) -> None:
+    store = open_store(shutil.copytree(brats_store.location, tmp_path / "in" / "s.zarr"))
+    case = store.read_case(trained.manifest.validation[0])
+    for number, name in enumerate(("../../up", "/etc/x", "..", "a/b")):
+        store.append(name, case, patient=str(number), content="")
+    out = tmp_path / "deep" / "out"
+    report = run_prediction(tmp_path / "in" / "s.zarr", out, trained, cpu)
+    assert len(report.results) == 8
+    assert all(result.mask.parent == out for result in report.results)
+    assert len(list(out.iterdir())) == 8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "in"]
+
+
+def test_a_single_slice_gives_a_single_slice(
+    trained: Run, cpu: Backend, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    images, _ = phantoms.head(rng)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    for name, image in images.items():
+        folder = tmp_path / "src" / "flat"
+        folder.mkdir(parents=True, exist_ok=True)
+        plane = np.rint(image[12].T).astype(np.int16)
+        nib.save(nib.Nifti1Image(plane, affine), folder / f"flat_{name}.nii.gz")
+    (result,) = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu).results
+    mask = nib.load(result.mask)
+    assert mask.shape == (40, 48)
+    np.testing.assert_allclose(mask.affine, affine)
+    assert np.asarray(mask.dataobj).any()
+
+
+def test_lgg_patients_get_masks_by_slice(tiny: TrainConfig, cpu: Backend, tmp_path: Path) -> None:
+    phantoms.write_lgg(tmp_path / "kaggle_3m", 3, missing={1: ["t1"]})
+    finish(preprocess(tmp_path / "kaggle_3m", tmp_path / "out.zarr", workers=1))
+    config = TrainConfig.model_validate({**tiny.model_dump(), "epochs": 1})
+    finish(train(open_store(tmp_path / "out.zarr"), config, cpu, out=tmp_path / "run"))
+    run = open_run(tmp_path / "run")
+    assert run.manifest.unit == "px"
+    options = PredictOptions(allow_missing=True)
+    report = run_prediction(tmp_path / "kaggle_3m", tmp_path / "masks", run, cpu, options)
+    assert len(report.results) == 3
+    for result in report.results:
+        mask = nib.load(result.mask)
+        # Slices, rows and columns as the TIFFs have them.
+        assert mask.shape == (12, 64, 64) and result.unit == "px"
+        assert result.volumes["WT"] == np.asarray(mask.dataobj).sum()
+        assert result.mask.with_name(f"{result.case}.png").exists()
+
+
+def test_what_is_assumed_about_channels_is_told(
+    tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    phantoms.write_nnunet(tmp_path / "src", 2, style="plain")
+    finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
+    config = TrainConfig.model_validate({**tiny.model_dump(), "epochs": 1, "slices_per_epoch": 4})
+    finish(train(open_store(tmp_path / "out.zarr"), config, cpu, out=tmp_path / "run"))
+    run = open_run(tmp_path / "run")
+    told: list[Event] = []
+    run_prediction(tmp_path / "src", tmp_path / "a", run, cpu, PLAIN, told.append)
+    assert any("nothing names the channels" in e.text for e in told if isinstance(e, Notice))
+    with pytest.raises(InputError, match="none fits"):
+        run_prediction(tmp_path / "src", tmp_path / "b", run, cpu, channels=["T1"])
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        run_prediction(brats_source, tmp_path / "file", trained, cpu)
+
+
+# Real scans
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["Brats17_TCIA_105_1", "BraTS-GLI-00000-000"])
+def test_a_mask_of_a_real_case_lies_on_its_grid(
+    trained: Run, cpu: Backend, brats_dir: Path, tmp_path: Path, name: str
+) -> None:
+    (folder,) = (p for p in brats_dir.rglob(name) if p.is_dir())
+    report = run_prediction(folder, tmp_path, trained, cpu)
+    mask = nib.load(report.results[0].mask)
+    scan = nib.load(next(p for p in sorted(folder.rglob("*.nii*")) if "seg" not in p.name))
+    assert mask.shape == scan.shape
+    np.testing.assert_allclose(mask.affine, scan.affine, atol=1e-4)
+
+
+@pytest.mark.realdata
+def test_masks_of_real_slices_and_lesions_lie_on_their_grids(
+    trained: Run, cpu: Backend, oddities_dir: Path, ms_dir: Path, tmp_path: Path
+) -> None:
+    report = run_prediction(oddities_dir / "scaled-labels", tmp_path / "a", trained, cpu)
+    assert report.results
+    sources = readers.find(oddities_dir / "scaled-labels")[1].cases
+    (lesions, *_) = readers.find(ms_dir)[1].cases
+    folder = lesions.files[0].parent
+    more = run_prediction(folder, tmp_path / "b", trained, cpu)
+    for result, case in zip((*report.results, *more.results), (*sources, lesions), strict=True):
+        mask, scan = nib.load(result.mask), nib.load(case.files[0])
+        assert mask.shape == tuple(n for n in scan.shape if n > 1 or len(mask.shape) > 2)
+        np.testing.assert_allclose(mask.affine[:3, 3], scan.affine[:3, 3], atol=1e-3)
+        np.testing.assert_allclose(mask.affine[:, :2], scan.affine[:, :2], atol=1e-4)
