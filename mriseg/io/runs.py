@@ -269,7 +269,7 @@ def fresh_path(root: Path, label: str, now: datetime) -> Path:
 
 
 def newest_run(root: Path) -> Path:
-    """The newest run under ``root`` that has weights.
+    """The newest run under ``root`` that has been validated, or else the newest with weights.
 
     Raises:
         InputError: there is none.
@@ -280,7 +280,8 @@ def newest_run(root: Path) -> Path:
             f"no run was named and there is none under {root.resolve()}; "
             f"train one with: mriseg train STORE"
         )
-    return found[0]
+    # A training that has just begun has weights too, but random ones.
+    return next((path for path in found if (path / "best.safetensors").exists()), found[0])
 
 
 def newest_unfinished_run(root: Path) -> Path:

@@ -108,7 +108,10 @@ def evaluate(
         )
     held = [name for name in chosen if name in run.manifest.validation]
     if held:
-        yield Notice(f"{len(held)} of {len(chosen)} cases chose the best epoch of this run")
+        yield Notice(
+            f"among the {len(chosen)} measured are the run's {len(held)} validation cases, which "
+            f"chose its best epoch and so are slightly flattered"
+        )
     model = load_model(run, backend)
     scores: list[CaseScores] = []
     skipped: list[tuple[str, str]] = []
