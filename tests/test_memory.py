@@ -1,0 +1,78 @@
+"""Memory holds to a bound that does not grow with the number of cases."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import phantoms
+
+SHAPE = (24, 96, 96)
+MODALITIES = 4
+# One case's raw images in memory, as float32.
+CASE_BYTES = int(np.prod(SHAPE)) * MODALITIES * 4
+
+PREPROCESS = """
+import resource, sys
+from pathlib import Path
+from mriseg.recipes.events import finish
+from mriseg.recipes.preprocess import preprocess
+finish(preprocess(Path(sys.argv[1]), Path(sys.argv[2]), workers=1))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+# Every slice of every case, in batches drawn at random, three times over.
+READ = """
+import resource, sys
+from mriseg.core.sampling import plan_epoch
+from mriseg.io.loader import prefetch
+from mriseg.io.store import open_store
+store = open_store(sys.argv[2])
+index = store.index()
+def read(plan):
+    return store.read(
+        plan.refs, modalities=index.modalities, regions=index.regions, frame=(96, 96)
+    )
+for epoch in range(3):
+    plans = plan_epoch(
+        index, regions=tuple(index.regions), batch_size=8, tumour_fraction=0.5,
+        slices=24 * len(index.cases), seed=0, epoch=epoch,
+    )
+    for batch in prefetch(plans, read):
+        pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def peak(script: str, *arguments: Path) -> int:
+    """The peak resident memory of a Python process that runs ``script``, in bytes."""
+    # One arena, or glibc gives each thread its own and the peak is a matter of chance.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in other units here")
+def test_it_does_not_grow_with_the_cases(tmp_path: Path, rng: np.random.Generator) -> None:
+    few, many = 3, 24
+    peaks: dict[str, list[int]] = {"preprocess": [], "read": []}
+    for count in (few, many):
+        source, store = tmp_path / f"scans{count}", tmp_path / f"{count}.zarr"
+        phantoms.write_brats(source, count, shape=SHAPE)
+        peaks["preprocess"].append(peak(PREPROCESS, source, store))
+        peaks["read"].append(peak(READ, source, store))
+    for stage, (small, large) in peaks.items():
+        # 21 more cases, and not two cases' worth more of memory.
+        assert large - small < 2 * CASE_BYTES, (stage, small, large)
