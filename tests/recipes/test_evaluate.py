@@ -1,0 +1,246 @@
+"""Scores of patients: right on masks that are known, and of patients that training never saw."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mriseg.backends import Backend
+from mriseg.core.metrics import METRICS
+from mriseg.errors import ConfigError, InputError
+from mriseg.io.runs import Run
+from mriseg.io.store import Store, open_store
+from mriseg.recipes.evaluate import EvaluateReport, evaluate, evaluate_masks
+from mriseg.recipes.events import Event, Measured, Notice, Skipped, finish
+from mriseg.recipes.predict import PredictOptions
+from mriseg.recipes.preprocess import preprocess
+from tests import phantoms
+
+
+def measure(
+    store: Store,
+    run: Run,
+    cpu: Backend,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Any,
+) -> EvaluateReport:
+    return finish(evaluate(store, run, cpu, **options), on_event)
+
+
+def write(folder: Path, name: str, labels: np.ndarray[Any, Any], **where: Any) -> None:
+    phantoms.write_nifti(folder / name, labels.astype(np.uint8), **where)
+
+
+def cube(shape: tuple[int, int, int] = (12, 14, 16), shift: int = 0) -> np.ndarray[Any, Any]:
+    labels = np.zeros(shape, dtype=np.uint8)
+    labels[3:8, 4 + shift : 9 + shift, 5:10] = 1
+    return labels
+
+
+# Mask files
+
+
+def test_perfect_masks_are_perfect(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "masks", f"{name}.nii.gz", cube(), spacing=(3, 1, 1))
+        write(tmp_path / "truths" / name, f"{name}_seg.nii.gz", cube(), spacing=(3, 1, 1))
+    report = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths"))
+    assert [(s.case, s.region) for s in report.scores] == [("a", "foreground"), ("b", "foreground")]
+    for score in report.scores:
+        assert score.dice == score.iou == score.sensitivity == score.precision == 1
+        assert score.hd95 == score.assd == 0
+        assert score.volume_pred == score.volume_truth == pytest.approx(125 * 3 / 1000)
+    assert report.mean("foreground") == 1 and report.mean("foreground", "hd95") == 0
+    with pytest.raises(KeyError):
+        report.mean("WT")
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "SAL"])
+def test_distances_are_in_the_scans_millimetres(tmp_path: Path, orientation: str) -> None:
+    where = {"spacing": (5, 2, 1), "orientation": orientation}
+    write(tmp_path / "masks", "a.nii.gz", cube(shift=1), **where)
+    write(tmp_path / "truths", "a.nii.gz", cube(), **where)
+    (score,) = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths")).scores
+    # Moved by one voxel of 2 mm along y.
+    assert score.dice == pytest.approx(0.8) and score.hd95 == pytest.approx(2)
+    assert score.unit == "mm"
+
+
+def test_regions_are_read_from_labels_on_both_sides(tmp_path: Path) -> None:
+    truth = cube()
+    truth[4:6, 5:7, 6:8] = 4
+    mask = np.where(truth == 4, 1, truth)
+    write(tmp_path / "masks", "a.nii", mask)
+    write(tmp_path / "truths", "a.nii.gz", truth)
+    regions = {"WT": (1, 4), "ET": (4,)}
+    report = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths", regions=regions))
+    assert {score.region: score.dice for score in report.scores} == {"WT": 1.0, "ET": 0.0}
+
+
+def test_empty_masks_have_the_documented_values_and_files_have_gaps(tmp_path: Path) -> None:
+    empty = np.zeros((12, 14, 16))
+    for name, mask, truth in (
+        ("both", empty, empty),
+        ("miss", empty, cube()),
+        ("hit", *[cube()] * 2),
+    ):
+        write(tmp_path / "masks", f"{name}.nii.gz", mask)
+        write(tmp_path / "truths", f"{name}.nii.gz", truth)
+    out = tmp_path / "out"
+    report = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths", out=out))
+    scores = {score.case: score for score in report.scores}
+    assert scores["both"].dice == 1 and np.isnan(scores["both"].sensitivity)
+    assert scores["miss"].dice == 0 and np.isnan(scores["miss"].hd95)
+
+    with (out / "cases.csv").open(newline="") as file:
+        rows = {row["case"]: row for row in csv.DictReader(file)}
+    assert rows["both"]["sensitivity"] == "" and rows["miss"]["hd95"] == ""
+    assert float(rows["hit"]["dice"]) == 1 and rows["hit"]["seen"] == "False"
+    text = (out / "evaluation.json").read_text()
+    assert "NaN" not in text
+    data = json.loads(text)
+    assert {c["case"]: c["hd95"] for c in data["cases"]} == {"both": 0.0, "hit": 0.0, "miss": None}
+    with (out / "summary.csv").open(newline="") as file:
+        summary = {row["metric"]: row for row in csv.DictReader(file)}
+    assert set(summary) == set(METRICS)
+    assert summary["hd95"]["undefined"] == "1" and summary["hd95"]["cases"] == "2"
+    assert float(summary["dice"]["mean"]) == pytest.approx(2 / 3)
+    assert float(summary["dice"]["low"]) <= 2 / 3 <= float(summary["dice"]["high"])
+
+
+def test_an_evaluation_repeated_gives_the_same_interval(tmp_path: Path) -> None:
+    for shift in range(4):
+        write(tmp_path / "masks", f"{shift}.nii", cube(shift=shift))
+        write(tmp_path / "truths", f"{shift}.nii", cube())
+    one, other = (finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths")) for _ in range(2))
+    assert one.summary == other.summary
+
+
+def test_pairs_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    write(tmp_path / "masks", "good.nii.gz", cube())
+    write(tmp_path / "truths", "good.nii.gz", cube(), origin=(9, 9, 9))
+    write(tmp_path / "masks", "other.nii.gz", cube())
+    write(tmp_path / "truths", "other.nii.gz", cube((12, 14, 17)))
+    write(tmp_path / "masks", "alone.nii.gz", cube())
+    (tmp_path / "masks" / "broken.nii.gz").write_bytes(b"<html>")
+    write(tmp_path / "truths", "broken.nii.gz", cube())
+    write(tmp_path / "masks", "good_prob_WT.nii.gz", cube())
+    told: list[Event] = []
+    report = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths"), told.append)
+    assert [score.case for score in report.scores] == ["good"]
+    assert any("good: mask and truth" in e.text for e in told if isinstance(e, Notice))
+    skipped = dict(report.skipped)
+    assert set(skipped) == {"alone", "other", "broken"}
+    assert {e.case for e in told if isinstance(e, Skipped)} == set(skipped)
+    assert "one grid" in skipped["other"]
+
+
+def test_folders_that_cannot_be_compared_are_told(tmp_path: Path) -> None:
+    write(tmp_path / "a", "x.nii", cube())
+    write(tmp_path / "b", "y.nii", cube())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="has the name of a truth"):
+        finish(evaluate_masks(tmp_path / "a", tmp_path / "b"))
+    with pytest.raises(InputError, match="holds no NIfTI file"):
+        finish(evaluate_masks(tmp_path / "a", tmp_path / "empty"))
+    with pytest.raises(InputError, match="not a folder of masks"):
+        finish(evaluate_masks(tmp_path / "nowhere", tmp_path / "b"))
+    write(tmp_path / "b", "y_seg.nii.gz", cube())
+    with pytest.raises(InputError, match="two truths named y"):
+        finish(evaluate_masks(tmp_path / "a", tmp_path / "b"))
+
+
+# A model on a store
+
+
+def test_training_cases_are_left_out_unless_asked_for(
+    brats_store: Store, trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    manifest = trained.manifest
+    told: list[Event] = []
+    report = measure(brats_store, trained, cpu, told.append, out=tmp_path)
+    assert {score.case for score in report.scores} == set(manifest.validation)
+    assert [score.region for score in report.scores] == ["WT", "TC", "ET"]
+    assert set(report.seen) == set(manifest.train)
+    texts = [event.text for event in told if isinstance(event, Notice)]
+    assert any("3 cases that the model was trained on are left out" in text for text in texts)
+    assert any("validation cases, which chose its best epoch" in text for text in texts)
+    assert sum(isinstance(event, Measured) for event in told) == 3
+    # The same as the training's own validation found.
+    dice = trained.load("best").state["dice"][manifest.validation[0]]
+    assert {s.region: s.dice for s in report.scores} == pytest.approx(dice)
+    assert report.mean("WT") > 0.5
+
+    everyone = measure(brats_store, trained, cpu, told.append, include_seen=True, out=tmp_path)
+    assert len({score.case for score in everyone.scores}) == 4
+    data = json.loads((tmp_path / "evaluation.json").read_text())
+    assert {c["case"] for c in data["cases"] if c["seen"]} == set(manifest.train)
+
+
+def test_a_training_scan_is_known_under_another_name(
+    brats_source: Path, trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    source = tmp_path / "src"
+    for number, name in enumerate((trained.manifest.train[0], trained.manifest.validation[0])):
+        copy = source / f"Somebody_{number}"
+        shutil.copytree(brats_source / name, copy)
+        for path in copy.iterdir():
+            path.rename(path.with_name(path.name.replace(name, copy.name)))
+    finish(preprocess(source, tmp_path / "out.zarr", regions="WT,TC,ET", workers=1))
+    report = measure(open_store(tmp_path / "out.zarr"), trained, cpu)
+    assert report.seen == ("Somebody_0",)
+    assert {score.case for score in report.scores} == {"Somebody_1"}
+
+
+def test_only_labelled_and_named_cases_are_measured(
+    brats_store: Store, trained: Run, cpu: Backend
+) -> None:
+    name = trained.manifest.validation[0]
+    report = measure(brats_store, trained, cpu, cases=[name])
+    assert {score.case for score in report.scores} == {name}
+    with pytest.raises(InputError, match="no labelled case nobody"):
+        measure(brats_store, trained, cpu, cases=["nobody"])
+    with pytest.raises(InputError, match="--include-seen"):
+        measure(brats_store, trained, cpu, cases=list(trained.manifest.train))
+
+
+def test_a_store_without_the_models_regions_is_told(
+    brats_source: Path, trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    finish(preprocess(brats_source, tmp_path / "out.zarr", workers=1))
+    with pytest.raises(ConfigError, match="--regions WT,TC,ET"):
+        measure(open_store(tmp_path / "out.zarr"), trained, cpu)
+
+
+def test_a_case_that_cannot_be_read_harms_no_other(
+    brats_source: Path, trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    phantoms.write_brats(tmp_path / "src", 3, seed=31, names="2023")
+    phantoms.write_brats(tmp_path / "src" / "more", 1, seed=40, modalities=("t1ce",))
+    finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", regions="WT,TC,ET", workers=1))
+    store = open_store(tmp_path / "out.zarr")
+    names = list(store.cases())
+    chunks = (Path(store.location) / "cases" / names[0] / "image" / "c").rglob("*")
+    (shard,) = (path for path in chunks if path.is_file())
+    shard.write_bytes(shard.read_bytes()[:100])
+    report = measure(open_store(store.location), trained, cpu)
+    reasons = dict(report.skipped)
+    assert len(reasons) == 2 and len({score.case for score in report.scores}) == 2
+    assert "cannot be read" in reasons[names[0]]
+    assert any("none that the model reads" in reason for reason in reasons.values())
+    with pytest.raises(InputError, match="no case of .* could be measured"):
+        measure(open_store(store.location), trained, cpu, cases=[names[0]])
+
+
+def test_how_masks_are_made_matters(brats_store: Store, trained: Run, cpu: Backend) -> None:
+    nothing = measure(brats_store, trained, cpu, options=PredictOptions(minimum_volume=1e6))
+    assert nothing.mean("WT") == 0
+    flipped = measure(brats_store, trained, cpu, options=PredictOptions(flips=True))
+    assert flipped.mean("WT") > 0.3
