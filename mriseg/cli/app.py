@@ -374,7 +374,9 @@ def export(
 ) -> None:
     """Write a model as a file that other programs load, checked against the model."""
     from mriseg import api
+    from mriseg.io.exporters import EXPORTERS
 
+    EXPORTERS[format]  # a format that is not there is said before a run is looked for
     with render.drawing() as draw:
         report = api.export(_run(draw, model), format, out, on_event=draw)
     render.say(
