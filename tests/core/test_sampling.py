@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from mriseg.core.sampling import (
     BatchPlan,
     CaseEntry,
+    Split,
     VolumeIndex,
     patients,
     plan_epoch,
     split,
+    split_by_name,
 )
 from mriseg.core.volume import SliceRef
 from mriseg.errors import ConfigError
@@ -85,6 +87,21 @@ def test_the_fraction_is_of_patients() -> None:
     cases = [case(f"case{i}") for i in range(10)]
     assert len(split(cases, 0.2, 0).validation) == 2
     assert split(cases, 0.2, 0) != split(cases, 0.2, 1)
+
+
+def test_validation_cases_may_be_named() -> None:
+    cases = [case("a", "p"), case("b", "p"), case("c", content="x"), case("d", content="x")]
+    parts = split_by_name(cases, ["b", "a", "b"])
+    assert parts == Split(("c", "d"), ("a", "b"))
+    for names, said in (
+        (["a"], "a, b are of one patient"),
+        (["a", "b", "c"], "c, d are of one patient"),
+        (["z"], "no usable labelled case z; there are a, b, c, d"),
+        (["a", "b", "c", "d"], "0 cases would train"),
+        ([], "0 validate"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            split_by_name(cases, names)
 
 
 @st.composite

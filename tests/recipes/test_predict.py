@@ -114,6 +114,23 @@ def test_the_mask_is_what_the_networks_output_says(
     assert len(list(tmp_path.iterdir())) == 4 * (1 + len(manifest.regions))
 
 
+def test_a_segmentation_beside_the_scan_changes_nothing(
+    trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(4)
+    images, labels = phantoms.head(rng)
+    # Far from the brain, so that a crop that held it would be another.
+    labels[0, :3, :3] = 1
+    found = []
+    for name, truth in (("with", labels), ("without", None)):
+        folder = phantoms.write_brats_case(tmp_path / name / "somebody", images, truth)
+        options = replace(PLAIN, probabilities=True)
+        run_prediction(folder, tmp_path / f"{name}-out", trained, cpu, options)
+        files = sorted((tmp_path / f"{name}-out").iterdir())
+        found.append([path.read_bytes() for path in files])
+    assert len(found[0]) == 4 and found[0] == found[1]
+
+
 def test_batches_change_nothing(trained: Run, cpu: Backend, brats_store: Store) -> None:
     model = load_model(trained, cpu)
     case = brats_store.read_case(trained.manifest.validation[0])

@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mriseg.backends import Backend, select
 from mriseg.core.config import TrainConfig
+from mriseg.core.prepare import Prepared
 from mriseg.errors import ConfigError, DivergedError, InputError, OutputError, RunError
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
@@ -325,12 +326,14 @@ def test_encoder_weights_are_the_start(
 # A loss that is not a number
 
 
-@pytest.mark.parametrize("decay", [1e4, 1e42])
+@pytest.mark.parametrize(("decay", "every"), [(1e4, 1), (1e42, 1), (1e42, 50)])
 def test_divergence_keeps_the_last_good_checkpoint(
-    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path, decay: float
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path, decay: float, every: int
 ) -> None:
     # At some step a finite loss is followed by weights that are not.
-    config = changed(tiny, weight_decay=decay, warmup=0, slices_per_epoch=4, epochs=30)
+    config = changed(
+        tiny, weight_decay=decay, validate_every=every, warmup=0, slices_per_epoch=4, epochs=30
+    )
     with pytest.raises(DivergedError, match=r"lower --learning-rate") as caught:
         run_training(brats_store, config, cpu, tmp_path / "run")
     assert str(tmp_path / "run") in str(caught.value)
@@ -389,6 +392,28 @@ def test_a_stopped_training_goes_on_to_the_bit(
         assert numbers(run) == numbers(whole)
         best = run.load("last").state["position"], whole.load("last").state["position"]
         assert best[0] | {"seconds": 0} == best[1] | {"seconds": 0}
+
+
+class _Interrupted(Store):
+    """A store at whose first validation somebody presses Ctrl-C."""
+
+    def read_case(self, name: str) -> Prepared:
+        raise KeyboardInterrupt
+
+
+def test_a_training_stopped_while_it_validates_goes_on_to_the_bit(
+    brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
+) -> None:
+    often = changed(short, checkpoint_every=1e-9)
+    store = _Interrupted(brats_store.location, brats_store.spec)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(store, often, cpu, tmp_path / "run")
+    # All of the epoch's steps are done, none is to be done again.
+    assert open_run(tmp_path / "run").load("last").state["position"]["batch"] == 12
+    finish(resume(open_run(tmp_path / "run"), cpu))
+    run = open_run(tmp_path / "run")
+    assert weights_equal(run, whole) and weights_equal(run, whole, "best")
+    assert numbers(run) == numbers(whole)
 
 
 SCRIPT = """
