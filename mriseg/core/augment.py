@@ -133,7 +133,10 @@ def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def _intensities(drawn: Drawn, image: Tensor) -> Tensor:
     per_channel = (slice(None), slice(None), None, None)
     # A modality that a case lacks reads 0, here as in prediction.
-    keep = drawn.keep * (image != 0).any(dim=3).any(dim=2)
+    there = (image != 0).any(dim=3).any(dim=2)
+    keep = drawn.keep * there
+    # Nor is the only one that a case has dropped.
+    keep = torch.where(keep.any(dim=1, keepdim=True), keep, there.to(keep.dtype))
     # Gamma needs a range: that of each channel of each slice.
     low, high = image.amin((2, 3), keepdim=True), image.amax((2, 3), keepdim=True)
     span = (high - low).clamp_min(1e-6)

@@ -16,7 +16,7 @@ Array = NDArray[Any]
 # Below this share of voxels that equal the corner's value exactly, a volume is taken to have a
 # measured (noisy) background rather than one that skull-stripping or masking has set.
 _MASKED_SHARE = 0.55
-# A voxel belongs to the head if its mean over modalities, scaled so that the 1st and 99th
+# A voxel belongs to the head if its median over modalities, scaled so that the 1st and 99th
 # percentiles are 0 and 1, is above this.
 _HEAD_LEVEL = 0.12
 # A head fills at most two thirds of its volume (LGG); of a crop within one (hippocampus), four
@@ -33,7 +33,7 @@ def foreground(image: Array) -> Array:
     Returns:
         A boolean mask [z, y, x]. For a volume with a set background (all eight corners of every
         modality hold one value, and so does most of the volume) it is where any modality differs
-        from it. Otherwise it is what is brighter than air: the mean over modalities against a
+        from it. Otherwise it is what is brighter than air: the median over modalities against a
         fixed level, holes filled slice by slice, the largest component kept. A crop with no air
         in it (more than three quarters would be kept) is foreground as a whole. An image that is
         constant gives an empty mask.
@@ -48,13 +48,15 @@ def foreground(image: Array) -> Array:
     ).all() and same.mean() >= _MASKED_SHARE:
         return np.asarray(~same.all(axis=0))
 
-    scaled = np.zeros(image.shape[1:], dtype=np.float32)
+    layers = []
     for channel in image:
         low, high = np.percentile(channel, (1, 99))
         if high > low:
-            scaled += np.clip((channel.astype(np.float32) - low) / (high - low), 0, 1)
-    scaled /= len(image)
-    mask = scaled > _HEAD_LEVEL
+            layers.append(np.clip((channel.astype(np.float32) - low) / (high - low), 0, 1))
+    if not layers:
+        return np.zeros(image.shape[1:], dtype=bool)
+    # The median, since some scanners leave grey air in one modality of several.
+    mask: Array = np.asarray(np.median(np.stack(layers), axis=0) > _HEAD_LEVEL)
     if not mask.any():
         return mask
     opened = ndimage.binary_opening(mask, np.ones((1, 3, 3)), iterations=2)

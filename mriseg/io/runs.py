@@ -95,12 +95,15 @@ class Manifest:
         return cls(**values)
 
     def trained_on(self, case: CaseEntry) -> bool:
-        """Whether training saw this patient: the same voxels, or patient and case of that name.
+        """Whether training saw this patient: the same voxels, or the same name.
 
-        A patient's name alone is not enough, since data sets number theirs alike.
+        A patient's name counts alone where the layout has taken it out of the case's, as BraTS's
+        and LGG's allow (another time point). Elsewhere it is the case's own, and data sets number
+        theirs alike.
         """
         return any(
-            (content and content == case.content) or (name, patient) == (case.name, case.patient)
+            (content and content == case.content)
+            or (patient == case.patient and (name == case.name or case.name != patient != name))
             for name, patient, content in self.seen
         )
 

@@ -149,7 +149,9 @@ def evaluate_masks(
         masks: a folder of NIfTI masks, searched with its subfolders.
         truths: a folder of NIfTI truths. A pair shares its name up to ``.nii`` or ``.nii.gz``; of
             a truth, an ending such as ``_seg`` may come on top.
-        regions: name -> label values, on both sides; None: all that is not 0, as "foreground".
+        regions: name -> label values, on both sides, but that for a single region a mask of 0
+            and 1, such as `predict` writes, is taken as it is; None: all that is not 0, as
+            "foreground".
         out: as in `evaluate`.
 
     Raises:
@@ -183,6 +185,9 @@ def evaluate_masks(
             # One region of all labels, whatever they are.
             labels = [(array > 0).astype(np.uint8) for array in labels]
         wanted = regions or {"foreground": (1,)}
+        if len(wanted) == 1 and labels[0].max() <= 1:
+            # A mask of one region is 1 there (`label_map`), whatever its labels are in the truth.
+            labels[0] = labels[0] * next(iter(wanted.values()))[0]
         found, expected = (region_masks(array, wanted) for array in labels)
         rows = score_case(name, found, expected, tuple(wanted), geometry.spacing, geometry.unit)
         scores += rows

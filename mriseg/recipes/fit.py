@@ -77,6 +77,7 @@ class Position:
         best_epoch: when that was, counted from 1.
         stale: validations since.
         dice: case -> region -> Dice of the best validation.
+        scaler: of the gradient, in float16; else empty.
     """
 
     epoch: int = 0
@@ -89,6 +90,7 @@ class Position:
     best_epoch: int = 0
     stale: int = 0
     dice: dict[str, dict[str, float]] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def fit(
@@ -165,6 +167,8 @@ class _Fit:
         self.loss = build_loss(parse_loss(config.loss), weight)
         half = backend.dtype == torch.float16
         self.scaler = torch.amp.GradScaler(backend.device.type) if half else None
+        if self.scaler is not None and self.position.scaler:
+            self.scaler.load_state_dict(self.position.scaler)
         self.rows = [row for row in run.read_log() if row["epoch"] <= self.position.epoch]
         self.plans = self._plans()
         self._began = time.monotonic() - self.position.seconds
@@ -273,6 +277,8 @@ class _Fit:
         self._check_weights()
         self.position.seconds = self.seconds
         optimiser = runs.optimiser_tensors(self.model, self.optimiser)
+        if self.scaler is not None:
+            self.position.scaler = self.scaler.state_dict()
         state = {"position": dict(self.position.__dict__), "ended": ended}
         self.run.save("last", Checkpoint(self._weights(), optimiser, state))
         self._saved = self.seconds

@@ -106,6 +106,10 @@ def test_modalities_are_dropped_but_never_all() -> None:
     alone, mask = a_batch(1)
     found, _ = apply(draw(generator(0), config, 4, 1), alone, mask)
     assert found.flatten(1).any(1).all()
+    # Nor the only one that a case has.
+    image[:, 1:] = 0
+    found, _ = apply(draw(generator(0), config, 4, 3), image, mask)
+    assert found.flatten(1).any(1).all()
 
 
 def test_a_draw_is_its_generators_alone() -> None:

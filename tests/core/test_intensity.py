@@ -45,6 +45,17 @@ def test_a_head_is_found_in_noise(rng: np.random.Generator) -> None:
     assert mask[brain].mean() > 0.99
 
 
+def test_grey_air_in_one_modality_is_still_air(rng: np.random.Generator) -> None:
+    # As TCGA_FG_5962 of the LGG set has it in T1.
+    images, _ = phantoms.head(rng, (16, 64, 64), stripped=False)
+    image = stacked(images)
+    mask = foreground(image)
+    grey = image.copy()
+    grey[0][~mask] += 0.8 * np.percentile(image[0], 99)
+    found = foreground(grey)
+    assert (found & mask).sum() / (found | mask).sum() > 0.85
+
+
 def test_the_largest_piece_is_the_head(rng: np.random.Generator) -> None:
     images, _ = phantoms.head(rng, (16, 64, 64), stripped=False)
     image = stacked(images)

@@ -84,6 +84,18 @@ def test_regions_are_read_from_labels_on_both_sides(tmp_path: Path) -> None:
     assert {score.region: score.dice for score in report.scores} == {"WT": 1.0, "ET": 0.0}
 
 
+def test_a_mask_of_one_region_is_1_whatever_its_label(tmp_path: Path) -> None:
+    truth = cube()
+    truth[4:6, 5:7, 6:8] = 4
+    write(tmp_path / "masks", "a.nii", (truth == 4).astype(np.uint8))
+    write(tmp_path / "truths", "a.nii", truth)
+    regions = {"ET": (4,)}
+    (score,) = finish(
+        evaluate_masks(tmp_path / "masks", tmp_path / "truths", regions=regions)
+    ).scores
+    assert (score.region, score.dice) == ("ET", 1.0)
+
+
 def test_empty_masks_have_the_documented_values_and_files_have_gaps(tmp_path: Path) -> None:
     empty = np.zeros((12, 14, 16))
     for name, mask, truth in (
