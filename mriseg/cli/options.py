@@ -109,6 +109,10 @@ Exclude = Annotated[
     str | None,
     _setting("exclude", "Cases to leave out, so that they can be measured later.", "A,B", "none"),
 ]
+ValidateEvery = Annotated[
+    int | None,
+    _setting("validate_every", "Validate after every so many epochs, and after the last.", "N"),
+]
 Patience = Annotated[
     int | None,
     _setting("patience", "Stop after this many validations without a better Dice.", "N"),
