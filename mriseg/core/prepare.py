@@ -26,7 +26,7 @@ class Prepared:
     """A case ready for a network: canonical, normalised and cropped, with the way back.
 
     Attributes:
-        image: [m, z, y, x] float, z-scored; 0 outside the foreground.
+        image: [m, z, y, x] float16, z-scored; 0 outside the foreground.
         modalities: names of the channels.
         labels: [z, y, x] uint8 label values, or None.
         geometry: of the source.
@@ -82,7 +82,8 @@ def prepare(images: Mapping[str, Array], labels: Array | None, geometry: Geometr
     turned = None if labels is None else volume.canonical(labels, geometry)
     box = volume.bounding_box(mask if turned is None else mask | (turned > 0))
     cropped_mask = volume.crop(mask, box)
-    image = intensity.normalise(volume.crop(stack, box), cropped_mask, norm)
+    # As a store keeps it, so that a scan's mask is the same from its files and from a store.
+    image = intensity.normalise(volume.crop(stack, box), cropped_mask, norm).astype(np.float16)
     cropped = None if turned is None else np.ascontiguousarray(volume.crop(turned, box))
     return Prepared(image, names, cropped, geometry, box, norm)
 
