@@ -31,7 +31,8 @@ from mriseg.io import pictures, runs
 from mriseg.io.loader import prefetch
 from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Batch, Store
-from mriseg.recipes.events import Advanced, Began, Measured, Recipe, Wrote
+from mriseg.recipes.augmentation import augmented, why_not_there
+from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Wrote
 from mriseg.recipes.setup import Setup, positive_weight
 from mriseg.recipes.validate import Validation, validate
 
@@ -124,6 +125,10 @@ def fit(
     """
     with backend.running(), closing(_board(run, position)) as board:
         loop = _Fit(run, store, config, backend, setup, model, frozen, position, optimiser)
+        if loop.augments_on_cpu:
+            yield Notice(
+                f"{backend.name} cannot augment ({loop.augments_on_cpu}): that is done on the CPU"
+            )
         yield Began("train", loop.total, "step" if loop.epochs else "second")
         reason = ""
         while not reason:
@@ -169,6 +174,7 @@ class _Fit:
         self.scaler = torch.amp.GradScaler(backend.device.type) if half else None
         if self.scaler is not None and self.position.scaler:
             self.scaler.load_state_dict(self.position.scaler)
+        self.augments_on_cpu = why_not_there(backend)
         self.rows = [row for row in run.read_log() if row["epoch"] <= self.position.epoch]
         self.plans = self._plans()
         self._began = time.monotonic() - self.position.seconds
@@ -304,12 +310,10 @@ class _Fit:
             )
 
         for step, batch in enumerate(prefetch(self.plans[self.position.batch :], read), first):
-            image = backend.place(torch.from_numpy(batch.image))
-            target = backend.place(torch.from_numpy(batch.target))
+            image, target = torch.from_numpy(batch.image), torch.from_numpy(batch.target)
             generator = rng.generator(self.config.seed, "augment", step)
             drawn = augment.draw(generator, self.config.augment, len(image), image.shape[1])
-            image, target = augment.apply(drawn, image, target)
-            yield image.contiguous(memory_format=backend.memory_format), target
+            yield augmented(backend, drawn, image, target, on_cpu=bool(self.augments_on_cpu))
 
     def _timed(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches, counting the time spent on getting them."""

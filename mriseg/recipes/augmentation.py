@@ -1,0 +1,58 @@
+"""Where augmentation runs: on the device if it can do all of it, or else on the CPU.
+
+As with pooling (`mriseg.backends.fallback`), which operations a device has is found by trying.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mriseg.backends.base import Backend
+from mriseg.core import augment, rng
+from mriseg.core.config import AugmentConfig
+
+# Every part at once: a part that is off by chance would not be tried.
+_PROBABILITIES = ("flip", "affine", "elastic", "gamma", "contrast", "noise", "blur", "bias")
+_ALL = AugmentConfig(**dict.fromkeys(_PROBABILITIES, 1.0))
+# Devices round differently; a wrong kernel is off by far more.
+_TOLERANCE = 1e-3
+
+
+def why_not_there(backend: Backend) -> str:
+    """Why the device cannot augment; empty if it gives the CPU's answer on a small batch."""
+    generator = rng.generator(0, "augmentation")
+    image = torch.randn((2, 2, 16, 24), generator=generator)
+    mask = (torch.rand((2, 1, 16, 24), generator=generator) > 0.5).to(torch.uint8)
+    drawn = augment.draw(generator, _ALL, 2, 2)
+    expected = augment.apply(drawn, image, mask)
+    try:
+        found = augment.apply(drawn, backend.place(image), backend.place(mask))
+        error = max(
+            float((backend.collect(there).float() - here.float()).abs().mean())
+            for there, here in zip(found, expected, strict=True)
+        )
+    # Whatever a kernel throws, the answer is the same: not there.
+    except Exception as failure:
+        return (str(failure).strip().splitlines() or [type(failure).__name__])[0]
+    # Not-a-number compares as false, hence the negation.
+    return "" if error <= _TOLERANCE else f"its answer is off by {error:.2g} on average"
+
+
+def augmented(
+    backend: Backend, drawn: augment.Drawn, image: Tensor, target: Tensor, *, on_cpu: bool
+) -> tuple[Tensor, Tensor]:
+    """A batch from the CPU on the device, augmented on either.
+
+    Args:
+        backend: of the training.
+        drawn: what to do.
+        image: [b, c, h, w], on the CPU.
+        target: [b, r, h, w], on the CPU.
+        on_cpu: where `why_not_there` gave a reason.
+    """
+    if on_cpu:
+        image, target = augment.apply(drawn, image, target)
+        return backend.place(image), backend.place(target)
+    image, target = augment.apply(drawn, backend.place(image), backend.place(target))
+    return image.contiguous(memory_format=backend.memory_format), target
