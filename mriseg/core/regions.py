@@ -63,7 +63,15 @@ def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -
     Returns:
         uint8 0/1 masks [r, ..., z, y, x].
     """
-    return np.stack([np.isin(labels, values) for values in regions.values()]).astype(np.uint8)
+    if labels.dtype != np.uint8:
+        return np.stack([np.isin(labels, values) for values in regions.values()]).astype(np.uint8)
+    # bytes.translate looks a label up in less time than any of numpy's ways.
+    content = labels.tobytes()
+    masks = [
+        np.frombuffer(content.translate(bytes(v in values for v in range(256))), dtype=np.uint8)
+        for values in regions.values()
+    ]
+    return np.stack(masks).reshape(len(masks), *labels.shape)
 
 
 def label_map(masks: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> NDArray[np.uint8]:

@@ -8,7 +8,6 @@ what its inverse needs, so that a mask goes back onto the scan voxel for voxel.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from mriseg.errors import InputError
 
 Array = NDArray[Any]
 Affine = tuple[tuple[float, ...], ...]
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,15 @@ class Box:
 
 def bounding_box(mask: Array) -> Box:
     """The smallest box that holds every true voxel of a 3-D mask. Raises InputError if none is."""
+    # Two passes over the volume, and the rest on the plane that the first leaves.
+    plane = np.asarray(mask.any(axis=0))
     start, stop = [], []
-    for axis in range(3):
-        other = tuple(a for a in range(3) if a != axis)
-        found = np.flatnonzero(mask.any(axis=other))
-        if not found.size:
+    for found in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)):
+        places = np.flatnonzero(found)
+        if not places.size:
             raise InputError("the mask is empty, so it has no bounding box")
-        start.append(int(found[0]))
-        stop.append(int(found[-1]) + 1)
+        start.append(int(places[0]))
+        stop.append(int(places[-1]) + 1)
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
@@ -189,23 +190,34 @@ class Pad:
         return Pad(-self.top, -self.bottom, -self.left, -self.right)
 
     def apply(self, array: Array, fill: float = 0) -> Array:
-        """Pad or crop the last two axes of ``array``."""
+        """Pad or crop the last two axes of ``array``; a view of it where nothing is padded."""
         h, w = array.shape[-2:]
-        cut = array[
-            ...,
-            max(0, -self.top) : h - max(0, -self.bottom),
-            max(0, -self.left) : w - max(0, -self.right),
-        ]
-        widths = [(0, 0)] * (array.ndim - 2)
-        widths += [(max(0, self.top), max(0, self.bottom)), (max(0, self.left), max(0, self.right))]
-        if not any(sum(pair) for pair in widths):
+        source, place = self.windows((h, w))
+        cut = array[(..., *source)]
+        if max(self.top, self.bottom, self.left, self.right) <= 0:
             return cut
-        return np.pad(cut, widths, constant_values=fill)
+        frame = (h + self.top + self.bottom, w + self.left + self.right)
+        whole = np.full((*array.shape[:-2], *frame), fill, dtype=array.dtype)
+        whole[(..., *place)] = cut
+        return whole
+
+    def windows(self, shape: tuple[int, int]) -> tuple[Window, Window]:
+        """Which part of a slice of ``shape`` (h, w) is kept, and where in the frame it lies."""
+        (kept_rows, rows), (kept_columns, columns) = (
+            (
+                slice(max(0, -before), length - max(0, -after)),
+                slice(max(0, before), length + before + min(0, after)),
+            )
+            for length, before, after in zip(
+                shape, (self.top, self.left), (self.bottom, self.right), strict=True
+            )
+        )
+        return (kept_rows, kept_columns), (rows, columns)
 
 
 def round_up(size: int, multiple: int) -> int:
     """``size`` rounded up to a multiple of ``multiple``."""
-    return math.ceil(size / multiple) * multiple
+    return -(-size // multiple) * multiple
 
 
 @dataclass(frozen=True, order=True)

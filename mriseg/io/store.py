@@ -12,10 +12,12 @@ The format is described in ``docs/formats.md``; ``FORMAT_VERSION`` changes when 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -28,8 +30,9 @@ from mriseg.core.intensity import Normalisation
 from mriseg.core.prepare import Prepared
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.sampling import CaseEntry, VolumeIndex
-from mriseg.core.volume import Box, Geometry, Pad, SliceRef
+from mriseg.core.volume import Box, Geometry, Pad, SliceRef, round_up
 from mriseg.errors import OutputError, StoreError
+from mriseg.io.arrays import Reading, is_local, open_array
 
 FORMAT = "mriseg-store"
 FORMAT_VERSION = 1
@@ -37,6 +40,9 @@ _CASES = "cases"
 _KEY = "mriseg"
 # File systems take names of 255 bytes.
 _LONGEST_KEY = 200
+_LONG = frozenset({"foreground", "sources"})
+# Arrays that are kept open, two a case. To open one again costs less than to read a slice of it.
+_OPEN_ARRAYS = 256
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,11 @@ class Batch:
     """Slices as a network takes them.
 
     Attributes:
-        image: [b, m, h, w] float32.
+        image: [b, m, h, w] float32, or float16 where it was asked for.
         target: [b, r, h, w] uint8 of 0 and 1.
     """
 
-    image: NDArray[np.float32]
+    image: NDArray[np.float32 | np.float16]
     target: NDArray[np.uint8]
 
 
@@ -91,12 +97,12 @@ class Store:
     def __init__(self, location: str, spec: StoreSpec) -> None:
         self.location = location
         self.spec = spec
-        self._arrays: dict[str, Any] = {}
         self._attributes: dict[str, dict[str, Any]] = {}
+        self._array = lru_cache(_OPEN_ARRAYS)(partial(open_array, location))
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Open arrays belong to the process that opened them.
-        return {**self.__dict__, "_arrays": {}, "_attributes": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is open belongs to the process that opened it.
+        return Store, (self.location, self.spec)
 
     @property
     def name(self) -> str:
@@ -130,9 +136,6 @@ class Store:
         Raises:
             OutputError: the store cannot be written; the case is not there then.
         """
-        counts = np.zeros((len(case.image[0]), len(self.spec.regions)), dtype=np.int64)
-        if case.labels is not None:
-            counts = region_masks(case.labels, self.spec.regions).sum(axis=(2, 3)).T
         attributes = {
             "name": name,
             "patient": patient,
@@ -142,7 +145,7 @@ class Store:
             "geometry": case.geometry.to_json(),
             "box": case.box.to_json(),
             "normalisation": case.normalisation.to_json(),
-            "foreground": counts.tolist(),
+            "foreground": _counts(case, self.spec.regions).tolist(),
             "sources": [dict(source) for source in sources],
             "notices": list(notices),
         }
@@ -152,7 +155,7 @@ class Store:
             raise OutputError(
                 f"{self.location} cannot be written: {error.strerror or error}"
             ) from error
-        self._arrays.clear()
+        self._array.cache_clear()
         self._attributes.pop(name, None)
 
     def _write_case(self, name: str, case: Prepared, attributes: dict[str, Any]) -> None:
@@ -161,10 +164,11 @@ class Store:
         if path in group:
             del group[path]
         folder = group.create_group(path)
-        image = case.image.astype(np.float16).transpose(1, 0, 2, 3)
-        _write(folder, "image", np.ascontiguousarray(image), ("z", "modality", "y", "x"))
+        image = np.ascontiguousarray(case.image.transpose(1, 0, 2, 3), dtype=np.float16)
+        _write(folder, "image", image, ("z", "modality", "y", "x"), "shuffle")
         if case.labels is not None:
-            _write(folder, "label", case.labels.astype(np.uint8), ("z", "y", "x"))
+            labels = np.ascontiguousarray(case.labels, dtype=np.uint8)
+            _write(folder, "label", labels, ("z", "y", "x"), "bitshuffle")
         folder.update_attributes({_KEY: attributes})
 
     # Reading
@@ -178,8 +182,13 @@ class Store:
                 attributes = dict(folder.attrs).get(_KEY)
                 if isinstance(attributes, dict):
                     found[str(attributes["name"])] = attributes
-        self._attributes = dict(sorted(found.items()))
-        return self._attributes
+        found = dict(sorted(found.items()))
+        # The long lists are not needed to read; of thousands of cases they would fill memory.
+        self._attributes = {
+            name: {key: value for key, value in data.items() if key not in _LONG}
+            for name, data in found.items()
+        }
+        return found
 
     def index(self) -> VolumeIndex:
         """What the sampler needs: cases, modalities and per-slice foreground counts."""
@@ -215,7 +224,7 @@ class Store:
             StoreError: it is not in the store, or its chunks cannot be read.
         """
         data = self._case(name)
-        image, labels = self._fetch(name, slice(None))
+        image, labels = self._wait(name, self._ask(name, slice(None)))
         return Prepared(
             image=image.transpose(1, 0, 2, 3),
             modalities=tuple(data["modalities"]),
@@ -232,23 +241,34 @@ class Store:
         modalities: Sequence[str],
         regions: Regions,
         frame: tuple[int, int],
+        dtype: type[np.float16 | np.float32] = np.float32,
     ) -> Batch:
         """Slices by reference, each centred in ``frame`` (h, w); a missing modality reads 0.
+
+        Args:
+            refs: which slices.
+            modalities: the channels, in order.
+            regions: what to mark, in order.
+            frame: height and width.
+            dtype: of the image. It is float16 in the store, and is copied as such in a third of
+                the time that float32 takes: for callers that convert it on their device.
 
         Raises:
             StoreError: a case is not in the store, or its chunks cannot be read.
         """
-        image = np.zeros((len(refs), len(modalities), *frame), dtype=np.float32)
+        image = np.zeros((len(refs), len(modalities), *frame), dtype=dtype)
         target = np.zeros((len(refs), len(regions), *frame), dtype=np.uint8)
-        for i, ref in enumerate(refs):
-            data = self._case(ref.case)
-            stored, label = self._fetch(ref.case, ref.slice)
-            pad = Pad.to(stored.shape[-2:], frame)
+        # All is asked for before anything is waited for, so that reads run side by side.
+        asked = [self._ask(ref.case, ref.slice) for ref in refs]
+        for i, (ref, waiting) in enumerate(zip(refs, asked, strict=True)):
+            stored, label = self._wait(ref.case, waiting)
+            there = self._case(ref.case)["modalities"]
+            source, place = Pad.to(stored.shape[-2:], frame).windows(stored.shape[-2:])
             for channel, name in enumerate(modalities):
-                if name in data["modalities"]:
-                    image[i, channel] = pad.apply(stored[data["modalities"].index(name)])
+                if name in there:
+                    image[i, channel][place] = stored[there.index(name)][source]
             if label is not None:
-                target[i] = pad.apply(region_masks(label, regions))
+                target[(i, ..., *place)] = region_masks(label[source], regions)
         return Batch(image, target)
 
     def _case(self, name: str) -> dict[str, Any]:
@@ -258,23 +278,29 @@ class Store:
             raise StoreError(f"{self.location} holds no case {name!r}")
         return self._attributes[name]
 
-    def _fetch(self, name: str, which: int | slice) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Some slices of a case, and their labels if it has any."""
-        labelled = self._case(name)["labelled"]
+    def _ask(self, name: str, which: int | slice) -> tuple[Reading, ...]:
+        """Begin to read some slices of a case, and their labels if it has any."""
+        kinds = ("image", "label") if self._case(name)["labelled"] else ("image",)
+        with self._errors_of(name):
+            return tuple(self._array(f"{_CASES}/{_quoted(name)}/{k}")(which) for k in kinds)
+
+    def _wait(
+        self, name: str, asked: tuple[Reading, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """What `_ask` asked for."""
+        with self._errors_of(name):
+            image, *labels = [reading() for reading in asked]
+        return image, labels[0] if labels else None
+
+    @contextmanager
+    def _errors_of(self, name: str) -> Iterator[None]:
         try:
-            image = self._array(name, "image")[which]
-            return image, self._array(name, "label")[which] if labelled else None
+            yield
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(
                 f"{self.location}: case {name} cannot be read ({error}); "
                 f"preprocess it again into a new store"
             ) from error
-
-    def _array(self, name: str, kind: str) -> Any:
-        path = f"{_CASES}/{_quoted(name)}/{kind}"
-        if path not in self._arrays:
-            self._arrays[path] = zarr.open_array(self.location, path=path, mode="r")
-        return self._arrays[path]
 
 
 def create(location: str | Path, spec: StoreSpec) -> Store:
@@ -285,7 +311,7 @@ def create(location: str | Path, spec: StoreSpec) -> Store:
     """
     text = str(location)
     path = Path(text)
-    if "://" not in text and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if is_local(text) and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         try:
             store = open_store(text)
         except StoreError as error:
@@ -313,7 +339,7 @@ def open_store(location: str | Path) -> Store:
         StoreError: there is none, or its format is newer than this version reads.
     """
     text = str(location)
-    if "://" not in text and not Path(text).exists():
+    if is_local(text) and not Path(text).exists():
         raise StoreError(f"{text} does not exist; make a store with: mriseg preprocess SRC {text}")
     try:
         root = dict(zarr.open_group(text, mode="r").attrs).get(_KEY)
@@ -339,19 +365,36 @@ def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tup
     height, width = multiple, multiple
     for _, h, w in shapes:
         height, width = max(height, h), max(width, w)
-    return (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+    return round_up(height, multiple), round_up(width, multiple)
 
 
-def _write(folder: Any, name: str, array: NDArray[Any], dimensions: tuple[str, ...]) -> None:
+def _counts(case: Prepared, regions: Regions) -> NDArray[np.int64]:
+    """Voxels of each region in each slice, [z, r]; zeros without a segmentation."""
+    if case.labels is None:
+        return np.zeros((case.image.shape[1], len(regions)), dtype=np.int64)
+    # Each label is counted once, and regions are sums of labels.
+    by_label = np.stack([np.bincount(piece.ravel(), minlength=256) for piece in case.labels])
+    return np.stack([by_label[:, values].sum(axis=1) for values in regions.values()], axis=1)
+
+
+def _write(
+    folder: Any,
+    name: str,
+    array: NDArray[Any],
+    dimensions: tuple[str, ...],
+    shuffle: Literal["shuffle", "bitshuffle"],
+) -> None:
     folder.create_array(
         name,
         data=array,
         chunks=(1, *array.shape[1:]),
         shards=array.shape,
-        # Bitshuffle puts the bits that neighbours share side by side, which suits float16 images
-        # and makes label maps nearly vanish; lz4 costs a read next to nothing.
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
+        # lz4 costs a read next to nothing. Images shrink most, and are read fastest, with like
+        # bytes side by side; label maps, which nearly vanish, with like bits.
+        compressors=BloscCodec(cname="lz4", clevel=5, shuffle=shuffle),
         dimension_names=dimensions,
+        # To look for slices of nothing but noughts costs more than to write the few there are.
+        config={"write_empty_chunks": True},
     )
 
 

@@ -22,6 +22,7 @@ from mriseg.core.regions import Regions, parse_regions
 from mriseg.errors import CaseError, IncompleteError, InputError, MrisegError
 from mriseg.io import readers
 from mriseg.io import store as stores
+from mriseg.io.arrays import is_local
 from mriseg.io.checksums import sha256
 from mriseg.io.files import write_json
 from mriseg.io.readers import Case, ReaderOptions
@@ -153,7 +154,7 @@ def preprocess(
     result = PreprocessReport(
         str(out), chosen, wanted, tuple(sorted(reports, key=lambda r: r.case))
     )
-    if "://" not in str(out):
+    if is_local(str(out)):
         write_json(Path(out) / "report.json", result.to_json())
         yield Wrote(Path(out), "store")
     if len(result.skipped) == len(result.cases):
