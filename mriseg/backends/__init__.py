@@ -1,17 +1,19 @@
 """The only code that asks what the machine has.
 
-Reading order: `base` (what a backend is), `fallback` (how its operations are found), then ``cpu``,
-``cuda`` and ``mps``, a page each. A new device is a module with a `base.Spec` in it and a line in
+Reading order: `base` (what a backend is), `fallback` (how its operations are found), `assemble`
+(both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``settings``, ``machine`` and
+``allocator`` serve these. A new device is a module with a `base.Spec` in it and a line in
 `BACKENDS`, or an entry point of the group ``mriseg.backends`` in another package.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
-from mriseg.backends.base import DTYPES, Backend, Spec
+from mriseg.backends.base import COMPILE, DTYPES, Backend, Decision, Spec
 from mriseg.errors import BackendError, ConfigError
 from mriseg.registry import Registry
 
@@ -45,21 +47,35 @@ def available() -> list[Availability]:
     return [Availability(name, *BACKENDS[name].probe()) for name in BACKENDS]
 
 
-def select(name: str = AUTO, *, precision: str = AUTO, deterministic: bool = False) -> Backend:
+def select(
+    name: str = AUTO,
+    *,
+    precision: str = AUTO,
+    deterministic: bool = False,
+    compile: str = AUTO,
+) -> Backend:
     """The backend to compute on.
 
     Args:
         name: of a backend, or "auto" for the first of `AUTO_ORDER` that is here.
-        precision: "fp32", "bf16", "fp16", or "auto" for the backend's choice.
+        precision: "fp32", "tf32", "bf16", "fp16", or "auto" for the backend's choice.
         deterministic: same input, same bits, at the price of speed; holds inside
             `Backend.running`.
+        compile: "always", "never", or "auto" for the backend's choice, which for a device that
+            compiles well is to try it in long trainings.
 
     Raises:
-        ConfigError: there is no such backend or precision.
+        ConfigError: there is no such backend, precision or way to compile.
         BackendError: this machine has no such device, or it cannot do what was asked.
     """
     if precision != AUTO and precision not in DTYPES:
         raise ConfigError(f"precision = {precision!r}: expected auto, {', '.join(DTYPES)}")
+    if compile not in COMPILE:
+        raise ConfigError(f"compile = {compile!r}: expected {', '.join(COMPILE)}")
+    return _compiling(_chosen(name, precision, deterministic), compile)
+
+
+def _chosen(name: str, precision: str, deterministic: bool) -> Backend:
     if name == AUTO:
         return _first_available(precision, deterministic)
     spec = BACKENDS[name]
@@ -84,6 +100,20 @@ def _first_available(precision: str, deterministic: bool) -> Backend:
     raise BackendError(f"there is no device to compute on: {', '.join(passed_over)}")
 
 
+def _compiling(backend: Backend, wanted: str) -> Backend:
+    if wanted == "always" and backend.compile == "never":
+        why = "--deterministic" if backend.deterministic else f"{backend.name} as it is"
+        raise BackendError(f"--compile always does not go with {why}; use auto or never")
+    how = backend.compile if wanted == AUTO else wanted
+    reason = {
+        "auto": "a training that is long enough tries it and keeps what is faster",
+        "always": "asked for",
+        "never": "asked for" if wanted == "never" else "it may change bits, or does not work there",
+    }[how]
+    told = Decision("torch.compile", how, reason)
+    return replace(backend, compile=how, decisions=(*backend.decisions, told))
+
+
 def describe(backend: Backend) -> dict[str, Any]:
     """``backend`` as JSON types, for ``mriseg info`` and for the record of a run."""
     return {
@@ -94,8 +124,8 @@ def describe(backend: Backend) -> dict[str, Any]:
         "memory format": str(backend.memory_format).removeprefix("torch."),
         "un-pooling": backend.ops.name,
         "deterministic": backend.deterministic,
-        "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "reason": backend.reason,
+        "decisions": [decision._asdict() for decision in backend.decisions],
         "notes": list(backend.notes),
     }

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from mriseg.backends.settings import deterministic_algorithms
 from mriseg.core.ops import Ops
 from mriseg.errors import BackendError
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""What users call each precision; "auto" leaves the choice to the backend."""
+DTYPES = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""What users call each precision; "auto" leaves the choice to the backend.
+
+"tf32" is float32 in memory, multiplied with 10 bits of mantissa, which NVIDIA's GPUs can.
+"""
+
+COMPILE = ("auto", "always", "never")
+"""What users may say of ``torch.compile``."""
 
 M = TypeVar("M", bound=nn.Module)
+
+Setting = Callable[[], AbstractContextManager[None]]
+"""Something that holds while a backend runs, and is as it was before afterwards."""
+
+
+class Decision(NamedTuple):
+    """One thing that a backend decided: what, how, and why; the last two for people."""
+
+    what: str
+    how: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,14 @@ class Backend:
         notes: what a user should know (which op fell back, and why), one sentence each.
         device_name: the hardware, for people.
         deterministic: whether `running` holds PyTorch to deterministic algorithms.
+        settings: what `running` sets, and sets back: threads, the allocator, cuDNN's ways.
+        decisions: each thing that was decided here, and why; `mriseg info` prints them.
+        compile: whether a training compiles its network: "never", "always", or "auto", which
+            tries it in a training that is long enough and keeps what is faster.
+        fixed_shapes: whether every new shape of a batch costs time or memory for good, so that
+            batches are filled up rather than cut short.
+        pinned: whether batches are put into page-locked memory, from which copies to the device
+            need not be waited for.
     """
 
     name: str
@@ -45,12 +76,25 @@ class Backend:
     notes: tuple[str, ...] = ()
     device_name: str = ""
     deterministic: bool = False
+    settings: tuple[Setting, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    compile: str = "never"
+    fixed_shapes: bool = False
+    pinned: bool = False
+
+    def stage(self, tensor: Tensor) -> Tensor:
+        """What a loader's thread does to a batch, so that `place` need not wait for the copy."""
+        return tensor.pin_memory() if self.pinned else tensor
 
     def place(self, tensor: Tensor) -> Tensor:
         """The only crossing in: a CPU tensor to this device (4-D ones in its memory format)."""
+        # Only from pinned memory is a copy that nobody waits for safe: PyTorch keeps the source
+        # until it is done.
+        unwaited = self.pinned and tensor.is_pinned()
         if tensor.ndim == 4:
-            return tensor.to(self.device, memory_format=self.memory_format)
-        return tensor.to(self.device)
+            there = tensor.to(self.device, non_blocking=unwaited)
+            return there.contiguous(memory_format=self.memory_format)
+        return tensor.to(self.device, non_blocking=unwaited)
 
     def collect(self, tensor: Tensor) -> Tensor:
         """The only crossing out: to the CPU, in float32 if it is of a floating type."""
@@ -68,9 +112,15 @@ class Backend:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def running(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def running(self) -> Iterator[None]:
         """The context of a whole training or prediction; what it sets, it sets back."""
-        return deterministic_algorithms() if self.deterministic else nullcontext()
+        with ExitStack() as stack:
+            for setting in self.settings:
+                stack.enter_context(setting())
+            if self.deterministic:
+                stack.enter_context(deterministic_algorithms())
+            yield
 
     def synchronize(self) -> None:
         """Wait until the device has done all it was given."""
@@ -97,18 +147,6 @@ class Spec(Protocol):
         Raises:
             BackendError: the device cannot do what was asked.
         """
-
-
-@contextmanager
-def deterministic_algorithms() -> Iterator[None]:
-    """Hold PyTorch to deterministic algorithms; an operation that has none raises RuntimeError."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 def dtype_of(

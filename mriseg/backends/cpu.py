@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import platform
+import os
+import time
+from contextlib import nullcontext
+from functools import cache
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from mriseg.backends.base import Backend, dtype_of
-from mriseg.backends.fallback import Manner, choose_ops
+from mriseg.backends.allocator import can_keep_memory, keeping_memory
+from mriseg.backends.assemble import assemble
+from mriseg.backends.base import Backend, Decision, Setting, dtype_of
+from mriseg.backends.fallback import Manner
+from mriseg.backends.machine import cores, processor
+from mriseg.backends.settings import threads
 
-# Instructions that multiply bfloat16 in hardware, and PyTorch's private names for asking.
-# Elsewhere oneDNN converts to float32 and back, which is slower than staying there.
+# Instructions that multiply bfloat16 in hardware, and PyTorch's private names for asking. Only
+# named to the user: what is chosen is measured.
 _BF16_INSTRUCTIONS = {
     "AMX": "_is_amx_tile_supported",
     "AVX512-BF16": "_is_avx512_bf16_supported",
 }
+# bfloat16 must be this much faster to be chosen: it rounds, and a tie is no reason to.
+_WORTH = 1.1
 
 
 class Cpu:
@@ -25,33 +36,69 @@ class Cpu:
         return True, ""
 
     def make(self, precision: str, deterministic: bool, reason: str) -> Backend:
-        """See `mriseg.backends.base.Spec.make`.
-
-        One training step of a SegNet of width 32, 4 slices of 3 x 96 x 96, two cores with
-        AVX512-BF16, torch 2.13: float32 0.29 s, channels_last 0.21 s, with bfloat16 0.12 s. There
-        scattering is as fast as the native un-pooling and the pure form takes 1.3 times as long
-        (1.7 times at 240 x 240 and width 64).
-        """
-        instructions = _bf16_instructions()
-        auto = torch.bfloat16 if instructions else torch.float32
+        """See `mriseg.backends.base.Spec.make`; "auto" is what measures faster here."""
+        auto, why = torch.float32, "asked for"
+        if precision == "auto":
+            auto, why = _precision(deterministic)
         dtype = dtype_of(precision, auto, ("fp32", "bf16"), "the CPU backend")
-        manner = Manner(torch.device("cpu"), dtype, torch.channels_last, deterministic)
-        ops, notes = choose_ops(manner)
-        if dtype == torch.bfloat16 and instructions:
-            notes += (f"bfloat16, which this processor multiplies in hardware ({instructions})",)
-        elif dtype == torch.bfloat16:
-            notes += ("bfloat16 was asked for; this processor is likely faster in fp32",)
-        return Backend(
-            name="cpu",
-            device=manner.device,
-            dtype=dtype,
-            memory_format=manner.memory_format,
-            ops=ops,
+        settings, decisions = _settings()
+        return assemble(
+            "cpu",
+            Manner(torch.device("cpu"), dtype, torch.channels_last, deterministic),
             reason=reason,
-            notes=notes,
             device_name=_device_name(),
-            deterministic=deterministic,
+            settings=settings,
+            decisions=(
+                Decision("precision", str(dtype).removeprefix("torch."), why),
+                Decision("memory format", "channels_last", "oneDNN's convolutions work in it"),
+                *decisions,
+            ),
+            compile="never" if deterministic else "auto",
         )
+
+
+def _precision(deterministic: bool) -> tuple[torch.dtype, str]:
+    """What "auto" computes in, and why.
+
+    Measured, since a processor may have the instructions and be slower all the same; but what must
+    be the same from run to run cannot hang on a measurement.
+    """
+    instructions = _bf16_instructions()
+    if deterministic:
+        dtype = torch.bfloat16 if instructions else torch.float32
+        return dtype, f"this processor has {instructions or 'no instructions for bfloat16'}"
+    ratio = _bf16_speed()
+    by = f" ({instructions})" if instructions else ""
+    if ratio >= _WORTH:
+        return torch.bfloat16, f"{ratio:.1f} times as fast as float32 in a convolution{by}"
+    return torch.float32, f"bfloat16 is {ratio:.1f} times as fast in a convolution{by}"
+
+
+@cache
+def _bf16_speed() -> float:
+    """Times that a convolution, forwards and backwards, is faster in bfloat16 than in float32."""
+    candidates = (torch.float32, torch.bfloat16)
+    # In one thread, by turns and each at its best: whatever else the machine does at the time
+    # must not decide. The first also lets oneDNN make its code.
+    with keeping_memory(), threads(1):
+        tries = [[_convolution_seconds(dtype) for dtype in candidates] for _ in range(8)]
+    full, half = (min(seconds) for seconds in zip(*tries, strict=True))
+    return float(full / half)
+
+
+def _convolution_seconds(dtype: torch.dtype) -> float:
+    def placed(*shape: int) -> Tensor:
+        tensor = torch.full(shape, 0.5).contiguous(memory_format=torch.channels_last)
+        return tensor.requires_grad_()
+
+    image, weight = placed(1, 64, 48, 48), placed(64, 64, 3, 3)
+    began = time.perf_counter()
+    context = nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype=dtype)
+    with torch.enable_grad():
+        with context:
+            out = F.conv2d(image, weight, padding=1)
+        torch.autograd.grad(out, [image, weight], torch.ones_like(out))
+    return time.perf_counter() - began
 
 
 def _bf16_instructions() -> str:
@@ -63,9 +110,30 @@ def _bf16_instructions() -> str:
     return ""
 
 
+def _settings() -> tuple[tuple[Setting, ...], tuple[Decision, ...]]:
+    """What holds while this backend runs, and why."""
+    settings: list[Setting] = []
+    before, wanted = torch.get_num_threads(), cores()
+    if os.environ.get("OMP_NUM_THREADS"):
+        told = Decision("threads", str(before), "OMP_NUM_THREADS says so")
+    elif before > wanted:
+        # PyTorch counts the machine's cores; threads that share one wait for one another.
+        settings.append(lambda: threads(wanted))
+        told = Decision("threads", str(wanted), f"this process may use {wanted} cores")
+    else:
+        told = Decision("threads", str(before), "one a core")
+    if can_keep_memory():
+        settings.append(keeping_memory)
+        memory = Decision(
+            "freed memory", "kept for the next step", "the kernel would clear it again each time"
+        )
+    else:
+        memory = Decision("freed memory", "as the system does", "its allocator takes no advice")
+    return tuple(settings), (told, memory)
+
+
 def _device_name() -> str:
-    processor = platform.processor() or platform.machine()
-    return f"{processor}, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{processor()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 BACKEND = Cpu()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from mriseg.backends.base import Backend, dtype_of
-from mriseg.backends.fallback import Manner, choose_ops
+from mriseg.backends.assemble import assemble
+from mriseg.backends.base import Backend, Decision, dtype_of
+from mriseg.backends.fallback import Manner
+from mriseg.backends.settings import restoring
 
 
 class Cuda:
@@ -22,11 +26,11 @@ class Cuda:
         return True, ""
 
     def make(self, precision: str, deterministic: bool, reason: str) -> Backend:
-        """See `mriseg.backends.base.Spec.make`."""
+        """See `mriseg.backends.base.Spec.make`; "auto" is what the GPU multiplies in hardware."""
         # Emulated bfloat16 is slower than float16, which older GPUs have in hardware.
         native_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         auto = torch.bfloat16 if native_bf16 else torch.float16
-        dtype = dtype_of(precision, auto, ("fp32", "bf16", "fp16"), "the CUDA backend")
+        dtype = dtype_of(precision, auto, ("fp32", "tf32", "bf16", "fp16"), "the CUDA backend")
         device = torch.device("cuda", torch.cuda.current_device())
         notes: tuple[str, ...] = ()
         if deterministic and "CUBLAS_WORKSPACE_CONFIG" not in os.environ:
@@ -34,24 +38,58 @@ class Cuda:
             # refuses to multiply matrices without it.
             os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
             notes += ("CUBLAS_WORKSPACE_CONFIG was set to :4096:8, for deterministic products",)
-        manner = Manner(device, dtype, torch.channels_last, deterministic)
-        ops, passed_over = choose_ops(manner)
-        notes += passed_over
         if dtype == torch.float16:
             notes += ("float16 holds no small gradients, so training scales its loss",)
         elif dtype == torch.bfloat16 and not native_bf16:
             notes += ("bfloat16 was asked for; this GPU emulates it, and is faster in fp16",)
-        return Backend(
-            name="cuda",
-            device=device,
-            dtype=dtype,
-            memory_format=manner.memory_format,
-            ops=ops,
+        # Next to half precision TF32 serves what autocast leaves in float32. "fp32" is taken at
+        # its word, and so is determinism: both are asked for by who compares numbers.
+        tf32 = precision != "fp32" and not deterministic
+        return assemble(
+            "cuda",
+            Manner(device, dtype, torch.channels_last, deterministic),
             reason=reason,
             notes=notes,
             device_name=torch.cuda.get_device_name(device),
-            deterministic=deterministic,
+            decisions=(
+                Decision("precision", _spelt(dtype), _why(precision, native_bf16)),
+                Decision(
+                    "float32 products",
+                    "TF32" if tf32 else "IEEE",
+                    "10 bits of mantissa suffice beside half precision" if tf32 else "asked for",
+                ),
+                Decision("memory format", "channels_last", "tensor cores read it"),
+                Decision(
+                    "cuDNN",
+                    "deterministic" if deterministic else "measures its kernels",
+                    "asked for" if deterministic else "all batches have one shape",
+                ),
+                Decision("copies", "pinned, not waited for", "they overlap with computing"),
+            ),
+            settings=(lambda: _products(tf32=tf32, measure=not deterministic),),
+            compile="never" if deterministic else "auto",
+            pinned=True,
         )
+
+
+def _spelt(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _why(precision: str, native_bf16: bool) -> str:
+    if precision != "auto":
+        return "asked for"
+    return "this GPU multiplies it" if native_bf16 else "this GPU has no bfloat16"
+
+
+@contextmanager
+def _products(*, tf32: bool, measure: bool) -> Iterator[None]:
+    """How float32 is multiplied, and whether cuDNN tries its kernels on each new shape."""
+    with (
+        restoring(torch.backends.cuda.matmul, allow_tf32=tf32),
+        restoring(torch.backends.cudnn, allow_tf32=tf32, benchmark=measure),
+    ):
+        yield
 
 
 BACKEND = Cuda()

@@ -8,7 +8,8 @@ What PyTorch gets wrong there, and how this backend stays clear of it:
 - loading weights into a model that is there already may go wrong (pytorch#85230): load on the
   CPU, then `Backend.place_model`.
 - there is no float64: metrics are computed on the CPU, after `Backend.collect`.
-- every new shape is compiled and kept (pytorch#181485): feed slices of one size.
+- every new shape is compiled and kept (pytorch#181485): batches are filled up to one size.
+- ``torch.compile`` for it is a prototype: never.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import platform
 
 import torch
 
-from mriseg.backends.base import Backend, dtype_of
-from mriseg.backends.fallback import Manner, choose_ops
+from mriseg.backends.assemble import assemble
+from mriseg.backends.base import Backend, Decision, dtype_of
+from mriseg.backends.fallback import Manner
 
 
 class Mps:
@@ -38,20 +40,24 @@ class Mps:
     def make(self, precision: str, deterministic: bool, reason: str) -> Backend:
         """See `mriseg.backends.base.Spec.make`; "auto" is float32."""
         dtype = dtype_of(precision, torch.float32, ("fp32", "bf16", "fp16"), "the MPS backend")
-        manner = Manner(torch.device("mps"), dtype, torch.contiguous_format, deterministic)
-        ops, notes = choose_ops(manner)
-        if dtype == torch.float16:
-            notes += ("float16 holds no small gradients, so training scales its loss",)
-        return Backend(
-            name="mps",
-            device=manner.device,
-            dtype=dtype,
-            memory_format=manner.memory_format,
-            ops=ops,
+        scaled = "float16 holds no small gradients, so training scales its loss"
+        return assemble(
+            "mps",
+            Manner(torch.device("mps"), dtype, torch.contiguous_format, deterministic),
             reason=reason,
-            notes=notes,
+            notes=(scaled,) if dtype == torch.float16 else (),
             device_name=f"Apple GPU, macOS {platform.mac_ver()[0]}",
-            deterministic=deterministic,
+            decisions=(
+                Decision(
+                    "precision",
+                    str(dtype).removeprefix("torch."),
+                    "asked for" if precision != "auto" else "autocast is young there: by choice",
+                ),
+                Decision("memory format", "contiguous", "channels_last gives wrong gradients"),
+                Decision("copies", "waited for", "others may be read before they are written"),
+                Decision("batches", "of one shape", "every new shape is compiled and kept"),
+            ),
+            fixed_shapes=True,
         )
 
 

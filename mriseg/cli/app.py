@@ -104,6 +104,7 @@ def train(
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
+    compiling: options.Compile = "auto",
     modalities: options.Modalities = None,
     regions: options.TrainRegions = None,
     epochs: options.Epochs = None,
@@ -147,11 +148,11 @@ def train(
             if run is None and store is not None and (Path(store) / "run.json").is_file():
                 run, store = Path(store), None
             found = run or _unfinished_run(draw)
-            chosen = _backend(draw, backend, precision, deterministic)
+            chosen = _backend(draw, backend, precision, deterministic, compiling)
             report = api.resume(found, store=store, backend=chosen, on_event=draw)
         else:
             settings = _settings(context, config)
-            chosen = _backend(draw, backend, precision, deterministic)
+            chosen = _backend(draw, backend, precision, deterministic, compiling)
             report = api.train(
                 _store(draw, store), settings, backend=chosen, out=out, on_event=draw
             )
@@ -185,6 +186,7 @@ def transfer(
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
+    compiling: options.Compile = "auto",
     modalities: options.Modalities = None,
     regions: options.TrainRegions = None,
     epochs: options.Epochs = None,
@@ -212,7 +214,7 @@ def transfer(
     with render.drawing() as draw:
         settings = _settings(context, config)
         found = _run(draw, source)
-        chosen = _backend(draw, backend, precision, deterministic)
+        chosen = _backend(draw, backend, precision, deterministic, compiling)
         report, plan = api.transfer(
             _store(draw, store),
             found,
@@ -262,6 +264,7 @@ def predict(
     channels: options.Channels = None,
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
+    deterministic: options.Deterministic = False,
 ) -> None:
     """Write a mask for each scan, on the scan's own grid."""
     from mriseg import api
@@ -282,7 +285,7 @@ def predict(
             layout=layout,
             channels=channels,
             cases=cases,
-            backend=_backend(draw, backend, precision),
+            backend=_backend(draw, backend, precision, deterministic),
             on_event=draw,
         )
     tables.predicted(render.results(), report)
@@ -331,6 +334,7 @@ def evaluate(
     cases: options.Cases = None,
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
+    deterministic: options.Deterministic = False,
 ) -> None:
     """Measure masks patient by patient: a model's on a store, or files against files."""
     from mriseg import api
@@ -353,7 +357,7 @@ def evaluate(
                 include_seen=include_seen,
                 cases=cases,
                 out=out,
-                backend=_backend(draw, backend, precision),
+                backend=_backend(draw, backend, precision, deterministic),
                 on_event=draw,
             )
     data = report.to_json()
@@ -395,6 +399,8 @@ def info(
     ] = None,
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
+    deterministic: options.Deterministic = False,
+    compiling: options.Compile = "auto",
 ) -> None:
     """Say what this machine has, which backend would be chosen and why; or what a path holds."""
     from mriseg.backends import select
@@ -402,7 +408,10 @@ def info(
 
     console = render.results()
     if path is None:
-        tables.machine(console, machine(select(backend, precision=precision)))
+        chosen = select(
+            backend, precision=precision, deterministic=deterministic, compile=compiling
+        )
+        tables.machine(console, machine(chosen))
         return
     found = holds(path)
     if isinstance(found, RunInfo):
@@ -429,10 +438,16 @@ def demo(
     tables.shown(render.results(), report)
 
 
-def _backend(draw: Draw, name: str, precision: str, deterministic: bool = False) -> Backend:
+def _backend(
+    draw: Draw,
+    name: str,
+    precision: str,
+    deterministic: bool = False,
+    compiling: str = "auto",
+) -> Backend:
     from mriseg.backends import describe, select
 
-    found = select(name, precision=precision, deterministic=deterministic)
+    found = select(name, precision=precision, deterministic=deterministic, compile=compiling)
     told = describe(found)
     draw(
         Notice(f"backend {found.name} ({told['device name']}), {told['precision']}: {found.reason}")

@@ -133,13 +133,22 @@ BackendName = Annotated[
 ]
 Precision = Annotated[
     str,
-    typer.Option("--precision", help="auto, fp32, bf16 or fp16.", rich_help_panel=_COMPUTING),
+    typer.Option("--precision", help="auto, fp32, tf32, bf16 or fp16.", rich_help_panel=_COMPUTING),
 ]
 Deterministic = Annotated[
     bool,
     typer.Option(
         "--deterministic",
         help="Same input, same bits, at the price of speed.",
+        rich_help_panel=_COMPUTING,
+    ),
+]
+
+Compile = Annotated[
+    str,
+    typer.Option(
+        "--compile",
+        help="torch.compile: auto (tried in long trainings, kept where faster), always or never.",
         rich_help_panel=_COMPUTING,
     ),
 ]

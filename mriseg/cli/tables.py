@@ -146,8 +146,15 @@ def machine(console: Console, info: MachineInfo) -> None:
         text=3,
     )
     say(console, f"chosen: {info.chosen['name']}, since {info.chosen['reason']}")
-    shown = {k: v for k, v in info.chosen.items() if k not in ("name", "reason", "notes")}
-    _pairs(console, {key: str(value) for key, value in shown.items()})
+    told = ("name", "reason", "notes", "decisions", "torch", "precision", "memory format")
+    shown = {key: str(value) for key, value in info.chosen.items() if key not in told}
+    _pairs(console, shown)
+    _table(
+        console,
+        ("decided", "how", "why"),
+        [(d["what"], d["how"], d["why"]) for d in info.chosen["decisions"]],
+        text=3,
+    )
     for note in info.chosen["notes"]:
         say(console, f"note: {note}")
 

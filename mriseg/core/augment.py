@@ -111,10 +111,12 @@ def apply(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         together: the image by bilinear, the mask by nearest interpolation. Outside the brain, and
         in a channel that is 0 all over, the image stays 0.
     """
+    # Asked here, on the CPU: the answer of a device would have to be waited for.
+    blurs, noisy = bool(drawn.blur.any()), bool(drawn.noise.any())
     drawn = drawn.to(image.device)
     image, mask = _move(drawn, image, mask)
     brain = (image != 0).any(dim=1, keepdim=True)
-    image = _intensities(drawn, image)
+    image = _intensities(drawn, image, blurs=blurs, noisy=noisy)
     return image * brain, mask
 
 
@@ -130,7 +132,7 @@ def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return moved, masks.to(mask.dtype)
 
 
-def _intensities(drawn: Drawn, image: Tensor) -> Tensor:
+def _intensities(drawn: Drawn, image: Tensor, *, blurs: bool, noisy: bool) -> Tensor:
     per_channel = (slice(None), slice(None), None, None)
     # A modality that a case lacks reads 0, here as in prediction.
     there = (image != 0).any(dim=3).any(dim=2)
@@ -144,9 +146,9 @@ def _intensities(drawn: Drawn, image: Tensor) -> Tensor:
     image = image * drawn.contrast[per_channel] + drawn.brightness[per_channel]
     field = F.interpolate(drawn.bias, image.shape[-2:], mode="bilinear", align_corners=False)
     image = image * torch.exp(field)
-    if bool(drawn.blur.any()):
+    if blurs:
         image = image + drawn.blur[:, None, None, None] * (_blurred(image) - image)
-    if bool(drawn.noise.any()):
+    if noisy:
         # Drawn on the CPU from its own seed, so that every device adds the same noise.
         generator = torch.Generator().manual_seed(drawn.noise_seed)
         noise = torch.randn(image.shape, generator=generator).to(image.device)

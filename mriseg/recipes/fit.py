@@ -30,14 +30,18 @@ from mriseg.errors import DivergedError
 from mriseg.io import pictures, runs
 from mriseg.io.loader import prefetch
 from mriseg.io.runs import Checkpoint, Run
-from mriseg.io.store import Batch, Store
+from mriseg.io.store import Store
 from mriseg.recipes.augmentation import augmented, why_not_there
+from mriseg.recipes.compiling import Compiling
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Wrote
 from mriseg.recipes.setup import Setup, positive_weight
 from mriseg.recipes.validate import Validation, validate
 
 # Steps between two looks at the loss: each look waits for the device.
 _LOOK_EVERY = 10
+
+Pair = tuple[Tensor, Tensor]
+"""Slices [b, c, h, w] and their masks [b, r, h, w]."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ class _Fit:
         self.scaler = torch.amp.GradScaler(backend.device.type) if half else None
         if self.scaler is not None and self.position.scaler:
             self.scaler.load_state_dict(self.position.scaler)
+        self.compiling = Compiling(self.model, backend)
         self.augments_on_cpu = why_not_there(backend)
         self.rows = [row for row in run.read_log() if row["epoch"] <= self.position.epoch]
         self.plans = self._plans()
@@ -193,6 +198,14 @@ class _Fit:
     def total(self) -> int:
         """Steps, or seconds where the budget is of time."""
         return self.epochs * len(self.plans) if self.epochs else int(self.config.budget or 0)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end, at the speed of this epoch."""
+        if not self.epochs:
+            return (self.config.budget or math.inf) - self.seconds
+        done = self.position.batch / max(self.seconds - self._epoch_began, 1e-9)
+        return (self.total - self.position.step) / max(done, 1e-9)
 
     @property
     def out_of_time(self) -> bool:
@@ -220,32 +233,45 @@ class _Fit:
         self._seen, self._waited, self._epoch_began = 0, 0.0, self.seconds
         losses: list[Tensor] = []
         self.model.train()
-        for image, target in self._timed(self._batches()):
+        self.compiling.begin()
+        for image, target in self._batches():
             self._set_learning_rate()
-            losses.append(
-                train_step(
-                    self.model,
-                    self.optimiser,
-                    self.loss,
-                    image,
-                    target,
-                    autocast=self.backend.autocast,
-                    clip=self.config.clip,
-                    scaler=self.scaler,
-                )
-            )
+            try:
+                losses.append(self._step(image, target))
+            except Exception as error:
+                notice = self.compiling.failed(error)
+                if notice is None:
+                    raise
+                yield notice
+                losses.append(self._step(image, target))
             at.batch += 1
             at.step += 1
             self._seen += len(image)
             over = self.out_of_time
             if at.step % _LOOK_EVERY == 0 or at.batch == len(self.plans) or over:
+                steps = len(losses)
                 at.loss_sum += self._finite_sum(losses)
                 losses.clear()
+                if notice := self.compiling.end(steps, self.left):
+                    yield notice
                 yield self._advanced()
                 if self.seconds - self._saved > self.config.checkpoint_every:
                     self.save()
+                self.compiling.begin()
             if over:
                 return
+
+    def _step(self, image: Tensor, target: Tensor) -> Tensor:
+        return train_step(
+            self.compiling.network,
+            self.optimiser,
+            self.loss,
+            image,
+            target,
+            autocast=self.backend.autocast,
+            clip=self.config.clip,
+            scaler=self.scaler,
+        )
 
     def close_epoch(self) -> tuple[dict[str, Any], bool]:
         """Validate if it is time to, keep the best, and give the epoch's numbers."""
@@ -300,30 +326,34 @@ class _Fit:
             epoch=self.position.epoch,
         )
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self) -> Iterator[Pair]:
         """Batches on the device, read ahead, each augmented by the draw that its step has."""
         setup, backend, first = self.setup, self.backend, self.position.step
 
-        def read(plan: BatchPlan) -> Batch:
-            return self.store.read(
+        def read(plan: BatchPlan) -> Pair:
+            batch = self.store.read(
                 plan.refs, modalities=setup.modalities, regions=setup.regions, frame=setup.frame
             )
+            return (
+                backend.stage(torch.from_numpy(batch.image)),
+                backend.stage(torch.from_numpy(batch.target)),
+            )
 
-        for step, batch in enumerate(prefetch(self.plans[self.position.batch :], read), first):
-            image, target = torch.from_numpy(batch.image), torch.from_numpy(batch.target)
+        plans = self.plans[self.position.batch :]
+        for step, (image, target) in enumerate(self._waiting(prefetch(plans, read)), first):
             generator = rng.generator(self.config.seed, "augment", step)
             drawn = augment.draw(generator, self.config.augment, len(image), image.shape[1])
             yield augmented(backend, drawn, image, target, on_cpu=bool(self.augments_on_cpu))
 
-    def _timed(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches, counting the time spent on getting them."""
+    def _waiting(self, batches: Iterator[Pair]) -> Iterator[Pair]:
+        """The batches, counting the time that none was ready."""
         while True:
             asked = time.monotonic()
-            pair = next(batches, None)
+            batch = next(batches, None)
             self._waited += time.monotonic() - asked
-            if pair is None:
+            if batch is None:
                 return
-            yield pair
+            yield batch
 
     def _set_learning_rate(self) -> None:
         if self.epochs:

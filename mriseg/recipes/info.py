@@ -5,7 +5,6 @@ These answer at once, so they are plain functions and yield no events.
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +13,7 @@ from typing import Any
 
 from mriseg import __version__
 from mriseg.backends import Backend, available, describe
+from mriseg.backends.machine import cores, memory
 from mriseg.core.regions import Regions
 from mriseg.errors import InputError
 from mriseg.io.runs import Run, open_run
@@ -118,8 +118,8 @@ def machine(chosen: Backend) -> MachineInfo:
             **{name: _version(name) for name in _LIBRARIES},
         },
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
-        cores=_cores(),
-        memory=_memory(),
+        cores=cores(),
+        memory=memory(),
         backends=tuple((entry.name, entry.ok, entry.why) for entry in available()),
         chosen=describe(chosen),
     )
@@ -190,17 +190,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _cores() -> int:
-    # A container or a batch system may have given this process fewer than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
