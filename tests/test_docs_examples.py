@@ -18,7 +18,7 @@ import torch
 from typer.testing import CliRunner
 
 from mriseg.backends import BACKENDS
-from mriseg.backends.fallback import Manner, first_working, probe
+from mriseg.backends.fallback import Manner, choose, probe
 from mriseg.core import losses, ops
 from mriseg.core.config import TrainConfig
 from mriseg.io import nifti
@@ -175,8 +175,7 @@ def test_the_form_of_unpooling_is_right_and_chosen() -> None:
     for dtype in (torch.float32, torch.bfloat16):
         manner = Manner(torch.device("cpu"), dtype, deterministic=True)
         assert probe(repeat, manner).reason == ""
-        chosen, notes = first_working([ops.NATIVE, repeat], manner)
-        assert chosen is repeat and "native" in notes[0]
+        assert choose(manner, (repeat,)).ops is repeat
 
 
 # An export format

@@ -1,4 +1,4 @@
-"""Each backend under the contract, the choice among them, and the fallback of their operations."""
+"""Each backend under the contract, and the choice among them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ import sys
 
 import pytest
 import torch
-from torch import Tensor
 
 from mriseg.backends import BACKENDS, available, describe, select
-from mriseg.backends.fallback import Manner, Probe, choose_ops, first_working, probe, round_trip
-from mriseg.core.ops import FORMS, NATIVE, PURE, SCATTER, Ops, native_pool, native_unpool
+from mriseg.core.ops import NATIVE, SCATTER
 from mriseg.errors import BackendError, ConfigError, UnknownNameError
 from tests.backends.contract import BackendContract
-
-CPU = Manner(torch.device("cpu"))
 
 
 class TestCpu(BackendContract):
@@ -114,111 +110,3 @@ assert "PYTORCH_ENABLE_MPS_FALLBACK" not in os.environ
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-# The fallback.
-
-
-def lacking(*_: object) -> Tensor:
-    raise NotImplementedError("The operator 'aten::max_unpool2d' is not implemented\nfor this")
-
-
-def doubled(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
-    return 2 * native_unpool(values, code, size)
-
-
-class _HalvedGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:
-        return gradient / 2
-
-
-def halved(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
-    return native_unpool(_HalvedGradient.apply(values), code, size)
-
-
-def shared_ties(x: Tensor) -> tuple[Tensor, Tensor]:
-    # Right values, right codes, and a gradient that equals share: another network after a ReLU.
-    return x.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5)), native_pool(x)[1]
-
-
-LACKING = Ops("lacking", native_pool, lacking)
-DOUBLED = Ops("doubled", native_pool, doubled)
-HALVED = Ops("halved", native_pool, halved)
-SHARED = Ops("shared", shared_ties, native_unpool)
-BROKEN = {
-    LACKING: "NotImplementedError: The operator 'aten::max_unpool2d' is not implemented",
-    DOUBLED: "its un-pooled values differ from the CPU's",
-    HALVED: "its gradients differ from the CPU's",
-    SHARED: "its gradients differ from the CPU's",
-}
-
-every_broken = pytest.mark.parametrize("ops", BROKEN, ids=lambda ops: ops.name)
-everywhere = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-
-
-@everywhere
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
-@pytest.mark.parametrize("ops", [*FORMS, *map(round_trip, FORMS)], ids=lambda ops: ops.name)
-def test_every_form_works_on_the_cpu(
-    ops: Ops, dtype: torch.dtype, memory_format: torch.memory_format
-) -> None:
-    assert probe(ops, Manner(CPU.device, dtype, memory_format)) == Probe(True)
-
-
-@every_broken
-def test_a_broken_form_is_found_out(ops: Ops) -> None:
-    assert probe(ops, CPU) == Probe(False, BROKEN[ops])
-
-
-def test_broken_forms_are_passed_over_and_told_of() -> None:
-    ops, notes = first_working([*BROKEN, PURE, NATIVE], CPU)
-    assert ops is PURE
-    assert len(notes) == len(BROKEN)
-    for note, (broken, reason) in zip(notes, BROKEN.items(), strict=True):
-        assert note == (
-            f"{broken.name} un-pooling does not work on cpu ({reason}); pure is used instead"
-        )
-
-
-def test_a_form_that_works_leaves_nothing_to_tell() -> None:
-    assert first_working([NATIVE, PURE], CPU) == (NATIVE, ())
-
-
-def test_a_deterministic_manner_finds_the_native_form_out() -> None:
-    manner = Manner(CPU.device, deterministic=True)
-    assert "deterministic" in probe(NATIVE, manner).reason
-    assert choose_ops(manner) == (SCATTER, ())
-    assert not torch.are_deterministic_algorithms_enabled()
-
-
-def test_where_nothing_works_the_error_gives_each_reason() -> None:
-    # The meta device computes shapes and no values: nothing comes back from it.
-    with pytest.raises(BackendError) as caught:
-        choose_ops(Manner(torch.device("meta")))
-    message = str(caught.value)
-    for name in ("native", "scatter", "pure", "native on the CPU"):
-        assert f"{name} un-pooling does not work on meta (" in message
-    assert "Use --backend cpu" in message
-
-
-def test_a_probe_works_without_gradients_around_it() -> None:
-    with torch.no_grad():
-        assert probe(PURE, CPU).ok
-
-
-@pytest.mark.parametrize("ops", FORMS, ids=lambda ops: ops.name)
-def test_a_round_trip_is_differentiable(ops: Ops) -> None:
-    image = torch.randperm(2 * 3 * 5 * 4, generator=torch.Generator().manual_seed(0)).double()
-    image = image.view(2, 3, 5, 4).requires_grad_()
-    there = round_trip(ops)
-
-    def function(x: Tensor) -> Tensor:
-        values, code = there.pool(x)
-        return there.unpool(values**2, code, (5, 4))
-
-    assert torch.autograd.gradcheck(function, (image,))
