@@ -100,7 +100,9 @@ class Deployed(nn.Module):
         x = F.pad(x, [left, width - w - left, top, height - h - top])
         # The weights may have been halved by whoever loaded them.
         logits = self.network(x.to(self.network.head.weight.dtype)).float()
-        return torch.sigmoid(logits[:, :, top : top + h, left : left + w])
+        # A slice with nothing in it holds no region, whatever the network makes of it.
+        holds = (x != 0).flatten(1).any(dim=1).view(-1, 1, 1, 1)
+        return torch.sigmoid(logits[:, :, top : top + h, left : left + w]) * holds
 
     def _round_up(self, size: int) -> int:
         return max(1, (size + self._multiple - 1) // self._multiple) * self._multiple

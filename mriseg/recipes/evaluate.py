@@ -18,6 +18,7 @@ from mriseg.io import nifti, tables
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
+from mriseg.recipes.inference import ready
 from mriseg.recipes.models import load_model
 from mriseg.recipes.predict import PredictOptions, segment
 
@@ -112,7 +113,7 @@ def evaluate(
             f"among the {len(chosen)} measured are the run's {len(held)} validation cases, which "
             f"chose its best epoch and so are slightly flattered"
         )
-    model = load_model(run, backend)
+    network = ready(load_model(run, backend), backend)
     scores: list[CaseScores] = []
     skipped: list[tuple[str, str]] = []
     yield Began("evaluate", len(chosen), "case")
@@ -121,7 +122,7 @@ def evaluate(
             case = store.read_case(name)
             if not set(case.modalities) & set(run.manifest.modalities):
                 raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-            masks, _ = segment(case, model, backend, run.manifest, options)
+            masks, _ = segment(case, network, backend, run.manifest, options)
         except InputError as error:
             skipped.append((name, str(error)))
             yield Skipped(name, str(error))

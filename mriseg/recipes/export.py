@@ -239,7 +239,12 @@ def _expected(model: SegNet, backend: Backend, manifest: Manifest, batch: _Batch
         normalisation=norm,
     )
     found = probabilities(
-        model, backend, case, modalities=manifest.modalities, frame=manifest.frame
+        model,
+        backend,
+        case,
+        modalities=manifest.modalities,
+        regions=len(manifest.regions),
+        frame=manifest.frame,
     )
     return torch.from_numpy(found).transpose(0, 1)
 

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from mriseg.backends.base import Backend
 from mriseg.core.postprocess import remove_small, threshold
 from mriseg.core.prepare import Prepared, prepare
 from mriseg.core.regions import label_map
-from mriseg.core.segnet import SegNet
 from mriseg.errors import CaseError, InputError, StoreError
 from mriseg.io import nifti, pictures, readers
 from mriseg.io.readers import ReaderOptions
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
-from mriseg.recipes.inference import probabilities
+from mriseg.recipes.inference import probabilities, ready
 from mriseg.recipes.models import load_model
 
 
@@ -120,7 +120,7 @@ def predict(
             f"{source} holds {len(found)} cases, and {out} is one file; name a folder instead"
         )
     manifest = run.manifest
-    model = load_model(run, backend)
+    network = ready(load_model(run, backend), backend)
     results: list[Predicted] = []
     skipped: list[tuple[str, str]] = []
     yield Notice(f"model {run.path}: {'+'.join(manifest.modalities)} -> {_names(manifest)}")
@@ -134,7 +134,7 @@ def predict(
             notices += _missing(name, case, manifest, options)
             for text in notices:
                 yield Notice(f"{name}: {text}")
-            result = _predict_case(name, case, target, model, backend, manifest, options)
+            result = _predict_case(name, case, target, network, backend, manifest, options)
         except InputError as error:
             reason = error.reason if isinstance(error, CaseError) else str(error)
             skipped.append((name, reason))
@@ -151,7 +151,7 @@ def predict(
 
 def segment(
     case: Prepared,
-    model: SegNet,
+    network: nn.Module,
     backend: Backend,
     manifest: Manifest,
     options: PredictOptions,
@@ -162,10 +162,11 @@ def segment(
         InputError: the output is not a number, which would look like an empty mask.
     """
     found = probabilities(
-        model,
+        network,
         backend,
         case,
         modalities=manifest.modalities,
+        regions=len(manifest.regions),
         frame=manifest.frame,
         batch_size=options.batch_size,
         flips=options.flips,
@@ -185,12 +186,12 @@ def _predict_case(
     name: str,
     case: Prepared,
     target: Path,
-    model: SegNet,
+    network: nn.Module,
     backend: Backend,
     manifest: Manifest,
     options: PredictOptions,
 ) -> Predicted:
-    masks, found = segment(case, model, backend, manifest, options)
+    masks, found = segment(case, network, backend, manifest, options)
     stem = nifti.stem(target)
     nifti.write(target, label_map(case.to_source(masks), manifest.regions), case.geometry)
     if options.probabilities:

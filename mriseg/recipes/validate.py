@@ -8,15 +8,15 @@ from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from mriseg.backends.base import Backend
 from mriseg.core import metrics
 from mriseg.core.postprocess import threshold
 from mriseg.core.regions import Regions, region_masks
+from mriseg.core.segnet import SegNet
 from mriseg.io.pictures import GridRow
 from mriseg.io.store import Store
-from mriseg.recipes.inference import probabilities
+from mriseg.recipes.inference import probabilities, ready
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Validation:
 
 
 def validate(
-    model: nn.Module,
+    model: SegNet,
     backend: Backend,
     store: Store,
     cases: Sequence[str],
@@ -54,8 +54,8 @@ def validate(
     frame: tuple[int, int],
     pictures: int = 4,
 ) -> Validation:
-    """Dice per case and region. One case is in memory at a time; the model is left evaluating."""
-    model.eval()
+    """Dice per case and region, by a copy of the model as prediction makes it. One case a time."""
+    network = ready(model, backend)
     found: dict[str, dict[str, float]] = {}
     rows: list[GridRow] = []
     finite = True
@@ -64,7 +64,9 @@ def validate(
     for number, name in enumerate(cases):
         case = store.read_case(name)
         assert case.labels is not None, "settle() keeps labelled cases alone"
-        output = probabilities(model, backend, case, modalities=modalities, frame=frame)
+        output = probabilities(
+            network, backend, case, modalities=modalities, regions=len(regions), frame=frame
+        )
         finite = finite and bool(np.isfinite(output).all())
         truth = region_masks(case.labels, regions)
         marked = threshold(output)

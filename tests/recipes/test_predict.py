@@ -24,7 +24,7 @@ from mriseg.io import readers
 from mriseg.io.runs import Checkpoint, Run, create_run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.events import Advanced, Event, Notice, Skipped, Wrote, finish
-from mriseg.recipes.inference import frame_of, probabilities
+from mriseg.recipes.inference import frame_of, probabilities, ready
 from mriseg.recipes.models import load_model
 from mriseg.recipes.predict import PredictOptions, PredictReport, predict
 from mriseg.recipes.preprocess import preprocess
@@ -87,6 +87,7 @@ def test_the_mask_is_what_the_networks_output_says(
     manifest = trained.manifest
     model = load_model(trained, cpu)
     assert not model.training
+    network = ready(model, cpu)
     _, found = readers.find(brats_source)
     assert [result.case for result in report.results] == [case.name for case in found.cases]
     for case, result in zip(found.cases, report.results, strict=True):
@@ -94,10 +95,11 @@ def test_the_mask_is_what_the_networks_output_says(
         # The segmentation must not shape what the network sees.
         prepared = prepare(loaded.images, None, loaded.geometry)
         output = probabilities(
-            model,
+            network,
             cpu,
             prepared,
             modalities=manifest.modalities,
+            regions=len(manifest.regions),
             frame=manifest.frame,
             flips=True,
         )
@@ -132,16 +134,58 @@ def test_a_segmentation_beside_the_scan_changes_nothing(
 
 
 def test_batches_change_nothing(trained: Run, cpu: Backend, brats_store: Store) -> None:
-    model = load_model(trained, cpu)
+    network = ready(load_model(trained, cpu), cpu)
     case = brats_store.read_case(trained.manifest.validation[0])
     options: dict[str, Any] = {
         "modalities": trained.manifest.modalities,
+        "regions": len(trained.manifest.regions),
         "frame": trained.manifest.frame,
     }
-    one = probabilities(model, cpu, case, batch_size=1, **options)
-    many = probabilities(model, cpu, case, batch_size=64, **options)
+    one = probabilities(network, cpu, case, batch_size=1, **options)
+    many = probabilities(network, cpu, case, batch_size=64, **options)
     assert one.shape == (3, *case.box.shape)
     np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_empty_slices_hold_nothing_and_change_nothing(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    network = ready(load_model(trained, cpu), cpu)
+    case = brats_store.read_case(trained.manifest.validation[0])
+    options: dict[str, Any] = {
+        "modalities": trained.manifest.modalities,
+        "regions": len(trained.manifest.regions),
+        "frame": trained.manifest.frame,
+        "batch_size": 3,
+    }
+    image = case.image.copy()
+    image[:, 1] = 0
+    found = probabilities(network, cpu, replace(case, image=image), **options)
+    expected = probabilities(network, cpu, case, **options)
+    assert (found[:, 1] == 0).all() and (expected[:, 1] > 0).all()
+    others = [z for z in range(image.shape[1]) if z != 1]
+    np.testing.assert_allclose(found[:, others], expected[:, others], atol=1e-5)
+
+
+def test_where_shapes_are_fixed_every_batch_has_the_same(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    network = ready(load_model(trained, cpu), cpu)
+    shapes: list[tuple[int, ...]] = []
+    network.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
+    case = brats_store.read_case(trained.manifest.validation[0])
+    options: dict[str, Any] = {
+        "modalities": trained.manifest.modalities,
+        "regions": len(trained.manifest.regions),
+        "frame": trained.manifest.frame,
+        "batch_size": case.image.shape[1] - 1,
+    }
+    free = probabilities(network, cpu, case, **options)
+    assert len(set(shapes)) == 2
+    shapes.clear()
+    fixed = probabilities(network, replace(cpu, fixed_shapes=True), case, **options)
+    assert len(shapes) == 2 and len(set(shapes)) == 1
+    np.testing.assert_allclose(fixed, free, atol=1e-5)
 
 
 def test_a_case_larger_than_the_training_frame_gets_its_own(

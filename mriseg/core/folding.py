@@ -1,0 +1,30 @@
+"""Batch normalisation taken into the convolutions before it, for prediction.
+
+In evaluation mode it is a fixed scale and shift for each channel, which the weights and the bias of
+the convolution can hold: one pass over the activations less (Jacob et al. 2018, arXiv 1712.05877,
+section 3.2).
+"""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mriseg.core.segnet import ConvNormReLU, SegNet
+
+
+def folded(model: SegNet) -> SegNet:
+    """A copy of ``model`` in evaluation mode, without batch normalisation and without gradients.
+
+    Its logits are those of ``model.eval()`` but for rounding. It cannot be trained or saved as a
+    run's weights: its parameters are others.
+    """
+    network = copy.deepcopy(model).requires_grad_(False).eval()
+    for module in network.modules():
+        if isinstance(module, ConvNormReLU):
+            conv, norm = module.conv, module.norm
+            assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            module.conv, module.norm = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return network

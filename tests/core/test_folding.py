@@ -1,0 +1,55 @@
+"""Batch normalisation in the convolutions: the same logits, and the model left as it was."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mriseg.core.folding import folded
+from mriseg.core.ops import FORMS, Ops
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+
+
+def trained_a_little(seed: int, ops: Ops, in_channels: int = 2, classes: int = 3) -> SegNet:
+    """A network whose statistics, scales and shifts are those of no fresh one."""
+    generator = torch.Generator().manual_seed(seed)
+    model = build(SegNetConfig(in_channels=in_channels, classes=classes, width=8), ops)
+    init_weights(model, generator)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.bias.data, module.running_mean):
+                tensor.add_(0.3 * torch.randn(tensor.shape, generator=generator))
+            module.running_var.mul_(0.5 + torch.rand(module.running_var.shape, generator=generator))
+    return model
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    ops=st.sampled_from(FORMS),
+    channels=st.integers(1, 3),
+    classes=st.integers(1, 3),
+    training=st.booleans(),
+)
+def test_the_logits_are_the_same(
+    seed: int, ops: Ops, channels: int, classes: int, training: bool
+) -> None:
+    # In float64, where rounding flips no near-tie between the maxima of a window.
+    model = trained_a_little(seed, ops, channels, classes).double().train(training)
+    image = torch.randn(2, channels, 33, 40, dtype=torch.float64)
+    before = copy.deepcopy(model.state_dict())
+    with torch.no_grad():
+        found = folded(model)(image)
+        assert model.training is training
+        assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+        torch.testing.assert_close(found, model.eval()(image))
+
+
+def test_nothing_is_left_of_it() -> None:
+    network = folded(trained_a_little(0, FORMS[0]))
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    assert not network.training and not any(p.requires_grad for p in network.parameters())
