@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -70,28 +69,8 @@ def _differs_from_background(images: Images) -> Array | None:
 
 
 def _head(images: Images) -> Array:
-    """What is brighter than air."""
-    # One type for all, as if they lay in one array.
-    common = np.result_type(*images)
-    ranges = [np.percentile(image.astype(common, copy=False), (1, 99)) for image in images]
-    used = [(image, *ends) for image, ends in zip(images, ranges, strict=True) if ends[1] > ends[0]]
-    mask = np.zeros(images[0].shape, dtype=bool)
-    if not used:
-        return mask
-    # Slice by slice, or the scaled modalities would take many times the scan's own memory.
-    for z, piece in enumerate(mask):
-        layers = [
-            np.clip((image[z].astype(np.float32) - low) / (high - low), 0, 1)
-            for image, low, high in used
-        ]
-        # The median, since some scanners leave grey air in one modality of several. More than half
-        # of the layers above the level, or less, decide; only a tie needs the median's value.
-        twice = 2 * np.sum([layer > _HEAD_LEVEL for layer in layers], axis=0)
-        np.greater(twice, len(layers), out=piece)
-        tied = twice == len(layers)
-        if tied.any():
-            middle = np.median([layer[tied] for layer in layers], axis=0)
-            piece[tied] = middle > _HEAD_LEVEL
+    """What is brighter than air, in one piece and without holes."""
+    mask = _bright(images)
     if not mask.any():
         return mask
     opened = ndimage.binary_opening(mask, np.ones((1, 3, 3)), iterations=2)
@@ -104,6 +83,33 @@ def _head(images: Images) -> Array:
     if filled.mean() > _CROP_SHARE:
         return np.ones(filled.shape, dtype=bool)
     return filled
+
+
+def _bright(images: Images) -> Array:
+    """Where the median over modalities, each scaled to its own range, is above air's level.
+
+    The median, since some scanners leave grey air in one modality of several. Slice by slice, or
+    the scaled modalities would take many times the scan's own memory.
+    """
+    # One type for all, as if they lay in one array.
+    common = np.result_type(*images)
+    ranges = [np.percentile(image.astype(common, copy=False), (1, 99)) for image in images]
+    used = [(image, *ends) for image, ends in zip(images, ranges, strict=True) if ends[1] > ends[0]]
+    mask = np.zeros(images[0].shape, dtype=bool)
+    if not used:
+        return mask
+    for z, piece in enumerate(mask):
+        layers = [
+            np.clip((image[z].astype(np.float32) - low) / (high - low), 0, 1)
+            for image, low, high in used
+        ]
+        # Whether more than half of them are above it, or less, decides. Only a tie needs the value.
+        twice = 2 * np.sum([layer > _HEAD_LEVEL for layer in layers], axis=0)
+        np.greater(twice, len(layers), out=piece)
+        tied = twice == len(layers)
+        if tied.any():
+            piece[tied] = np.median([layer[tied] for layer in layers], axis=0) > _HEAD_LEVEL
+    return mask
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,5 @@ def normalise(
             scaled -= np.float32(mean)
             scaled /= np.float32(std)
             scaled *= inside
-            # torch rounds with vector instructions, and so in a tenth of numpy's time.
-            half = dtype is np.float16
-            out[z, channel] = torch.from_numpy(scaled).half().numpy() if half else scaled
+            out[z, channel] = scaled
     return out.transpose(1, 0, 2, 3)

@@ -16,8 +16,12 @@ def prefetch(
 ) -> Iterator[B]:
     """``read(item)`` of each item, in order, while the caller works on earlier ones.
 
-    At most ``ahead`` results wait, so memory is bounded whatever the number of items. An error in
-    ``read`` is raised where its result would have come.
+    Memory is bounded whatever the number of items: ``ahead`` results wait or are being read, one
+    more is on its way to the caller, and the caller holds what it has not let go of. An error in
+    ``read`` is raised where its result would have come. A caller that stops (an error, Ctrl-C)
+    waits for no more than the reads under way.
+
+    Threads are enough where ``read`` releases Python's lock, as the store's does.
     """
     waiting: deque[Future[B]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="mriseg-read")
@@ -29,5 +33,5 @@ def prefetch(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # A caller that stops early (an error, Ctrl-C) must not wait for what it will not use.
+        # A caller that stops early must not wait for what it will not use.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mriseg.core.intensity import Normalisation, foreground, normalise, statistics
+from mriseg.core.intensity import (
+    _HEAD_LEVEL,
+    Normalisation,
+    _bright,
+    foreground,
+    normalise,
+    statistics,
+)
 from mriseg.errors import InputError
 from tests import phantoms
 
@@ -115,3 +122,39 @@ def test_a_constant_channel_is_told() -> None:
     image[0, 0] = 3
     with pytest.raises(InputError, match=r"channel 1 is constant \(1\)"):
         statistics(image, np.ones((2, 2, 2), dtype=bool))
+
+
+@given(st.integers(0, 100), st.integers(1, 5))
+def test_the_head_is_where_the_median_is_bright(seed: int, modalities: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.normal(size=(modalities, 3, 9, 9)).astype(np.float32)
+    scaled = [
+        np.clip((layer - low) / (high - low), 0, 1)
+        for layer in image
+        for low, high in [np.percentile(layer, (1, 99))]
+    ]
+    expected = np.median(scaled, axis=0) > _HEAD_LEVEL
+    assert np.array_equal(_bright(list(image)), expected)
+
+
+@given(st.integers(0, 100), st.sampled_from(["u1", "i2", "u2", "f4"]))
+def test_float16_is_float32_rounded(seed: int, dtype: str) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 250, (2, 4, 6, 6)).astype(dtype)
+    mask = rng.random((4, 6, 6)) < 0.6
+    norm = statistics(image, mask)
+    half = normalise(image, mask, norm, np.float16)
+    assert half.dtype == np.float16
+    assert np.array_equal(half, normalise(image, mask, norm).astype(np.float16))
+    assert np.array_equal(half, normalise(list(image), mask, norm, np.float16))
+
+
+@given(st.integers(0, 100), st.floats(-1e4, 1e4), st.floats(1, 1e4))
+def test_statistics_are_numpys_in_float64(seed: int, shift: float, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    image = (rng.normal(size=(1, 5, 9, 9)) * scale + shift).astype(np.float32)
+    mask = rng.random((5, 9, 9)) < 0.5
+    inside = image[0][mask].astype(np.float64)
+    norm = statistics(image, mask)
+    np.testing.assert_allclose(norm.mean, inside.mean(), rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(norm.std, inside.std(), rtol=1e-12)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -112,3 +114,34 @@ def test_equal_voxels_have_one_digest_whatever_their_type(rng: np.random.Generat
     assert digest == content_digest({"T1": np.asfortranarray(image + 1), "T2": image * 2})
     assert digest != content_digest({"T1": image})
     assert digest != content_digest({"T1": (image + 1).reshape(4, 3, 5)})
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("length", [1, 70])
+def test_the_digest_is_of_float32_in_c_order(order: str, length: int) -> None:
+    # Runs remember it: another way to compute it would forget every scan that was trained on.
+    image = np.arange(length * 20, dtype=np.int16).reshape(length, 4, 5)
+    told = image.astype(np.float32).tobytes() + str(image.shape).encode()
+    turned = np.asarray(image, order=order)  # type: ignore[call-overload]
+    assert content_digest({"T1": turned}) == hashlib.sha256(told).hexdigest()
+
+
+@pytest.mark.parametrize("dtypes", [("i2", "u1"), ("f4", "i2"), ("u2", "i4")])
+def test_types_may_differ_between_modalities(
+    dtypes: tuple[str, str], rng: np.random.Generator
+) -> None:
+    images, labels = phantoms.head(rng, modalities=("t1", "flair"))
+    whole = {name: np.clip(image / 8, 0, 255).round() for name, image in images.items()}
+    geometry = PLAIN.geometry(phantoms.SMALL)
+    mixed = {n: v.astype(d) for (n, v), d in zip(whole.items(), dtypes, strict=True)}
+    one, other = prepare(whole, labels, geometry), prepare(mixed, labels, geometry)
+    assert np.array_equal(one.image, other.image)
+    assert one.normalisation == other.normalisation and one.box == other.box
+
+
+def test_a_slice_of_the_image_lies_in_one_piece(rng: np.random.Generator) -> None:
+    # So that a store writes it without a copy.
+    images, labels = phantoms.head(rng)
+    case = prepare(images, labels, PLAIN.geometry(phantoms.SMALL))
+    assert case.image.dtype == np.float16
+    assert case.image.transpose(1, 0, 2, 3).flags.c_contiguous

@@ -113,3 +113,15 @@ def test_a_single_region_is_one(labels: NDArray[np.uint8]) -> None:
 def test_masks_are_a_channel_a_region() -> None:
     masks = region_masks(np.zeros((2, 3, 4, 5), dtype=np.uint8), BRATS)
     assert masks.shape == (3, 2, 3, 4, 5) and masks.dtype == np.uint8
+
+
+@given(st.integers(0, 1000), st.lists(st.integers(0, 255), min_size=1, max_size=9))
+def test_any_integer_type_and_layout_gives_the_same_masks(seed: int, values: list[int]) -> None:
+    labels = np.random.default_rng(seed).integers(0, 256, (3, 4, 5)).astype(np.uint8)
+    regions = {"some": tuple(values), "all": tuple(range(1, 256))}
+    expected = np.stack([np.isin(labels, united) for united in regions.values()])
+    for given_labels in (labels, np.asfortranarray(labels), labels.astype(np.int64), labels[::1]):
+        found = region_masks(given_labels, regions)
+        assert found.dtype == np.uint8 and np.array_equal(found, expected)
+    turned = region_masks(labels[:, ::-1], regions)
+    assert np.array_equal(turned, expected[:, :, ::-1])

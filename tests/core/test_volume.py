@@ -133,6 +133,19 @@ def test_a_pad_centres_and_its_inverse_undoes_it(
     assert kept[0].sum() == min(shape[0], target[0]) * min(shape[1], target[1])
 
 
+@given(sizes, sizes)
+def test_windows_say_what_a_pad_does(shape: tuple[int, int], target: tuple[int, int]) -> None:
+    array = np.arange(1, shape[0] * shape[1] + 1).reshape(shape)
+    source, place = Pad.to(shape, target).windows(shape)
+    framed = np.zeros(target, dtype=array.dtype)
+    framed[place] = array[source]
+    # Row by row and column by column, from where the frame's own corner lies in the slice.
+    top, left = (target[0] - shape[0]) // 2, (target[1] - shape[1]) // 2
+    for y, x in np.ndindex(target):
+        inside = 0 <= y - top < shape[0] and 0 <= x - left < shape[1]
+        assert framed[y, x] == (array[y - top, x - left] if inside else 0)
+
+
 @given(sizes)
 def test_a_pad_to_the_same_size_does_nothing(shape: Shape) -> None:
     array = np.ones(shape)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -58,3 +63,44 @@ def test_a_caller_that_stops_early_leaves_no_thread() -> None:
         if thread.name.startswith("mriseg-read"):
             thread.join(10)
             assert not thread.is_alive()
+
+
+class Result:
+    pass
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_results_in_memory_stay_bounded(ahead: int) -> None:
+    alive: weakref.WeakSet[Result] = weakref.WeakSet()
+
+    def read(number: int) -> Result:
+        made = Result()
+        alive.add(made)
+        return made
+
+    for batch in prefetch(range(50), read, threads=3, ahead=ahead):
+        # Those ahead, one on its way, and the one in hand.
+        assert len(alive) <= ahead + 2, len(alive)
+        del batch
+
+
+CTRL_C = """
+import sys, time
+from mriseg.io.loader import prefetch
+def read(number):
+    time.sleep(0.05)
+    return number
+for number in prefetch(range(10**9), read):
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
+def test_ctrl_c_ends_it() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "0\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGINT and told.rstrip().endswith("KeyboardInterrupt")

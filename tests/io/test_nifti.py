@@ -71,6 +71,12 @@ class TestRead:
         for name in ("big.nii", "two.nii.gz"):
             np.testing.assert_array_equal(nifti.read(tmp_path / name)[0], array)
 
+    @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+    @pytest.mark.parametrize("length", [2**18 - 192, 2**18, 2**19 + 64])
+    def test_files_of_more_than_one_piece(self, tmp_path: Path, suffix: str, length: int) -> None:
+        array = noise(length // 64, 8, 8, dtype=np.uint8)
+        np.testing.assert_array_equal(nifti.read(save(tmp_path / f"x{suffix}", array))[0], array)
+
     def test_header_extensions_are_skipped(self, tmp_path: Path) -> None:
         image = nib.Nifti1Image(noise(3, 4, 5), np.eye(4))
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 5000))

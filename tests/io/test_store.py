@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,15 @@ from mriseg.core.prepare import Prepared, content_digest, prepare
 from mriseg.core.regions import region_masks
 from mriseg.core.volume import Pad, SliceRef
 from mriseg.errors import OutputError, StoreError
-from mriseg.io.store import FORMAT_VERSION, Store, StoreSpec, create, frame_for, open_store
+from mriseg.io.store import (
+    _OPEN_ARRAYS,
+    FORMAT_VERSION,
+    Store,
+    StoreSpec,
+    create,
+    frame_for,
+    open_store,
+)
 from tests import phantoms
 from tests.strategies import ORIENTATIONS
 
@@ -325,3 +334,73 @@ def test_content_is_what_was_given(store: Store) -> None:
     digest = content_digest({"T1": image})
     store.append("one", a_case(), patient="p", content=digest)
     assert store.index()["one"].content == digest
+
+
+@pytest.mark.parametrize("frame", [(64, 64), (20, 48), (33, 17)])
+def test_float16_is_what_float32_is_made_of(store: Store, frame: tuple[int, int]) -> None:
+    append(store, "one", a_case())
+    append(store, "two", a_case(2, ("T2",), labelled=False))
+    refs = [SliceRef("one", 3), SliceRef("two", 1), SliceRef("one", 4)]
+    kwargs: Any = {"modalities": ["T1", "T2"], "regions": REGIONS, "frame": frame}
+    whole, half = store.read(refs, **kwargs), store.read(refs, dtype=np.float16, **kwargs)
+    assert whole.image.dtype == np.float32 and half.image.dtype == np.float16
+    assert np.array_equal(whole.image, half.image) and np.array_equal(whole.target, half.target)
+
+
+def test_a_store_by_url_is_read_alike(store: Store) -> None:
+    append(store, "one", a_case())
+    far = open_store(f"file://{store.location}")
+    near, other = store.read_case("one"), far.read_case("one")
+    assert np.array_equal(near.image, other.image) and near.labels is not None
+    assert other.labels is not None and np.array_equal(near.labels, other.labels)
+    kwargs: Any = {"modalities": ["FLAIR"], "regions": REGIONS, "frame": (32, 64)}
+    batches = [one.read([SliceRef("one", 2)], **kwargs) for one in (store, far)]
+    assert np.array_equal(batches[0].image, batches[1].image)
+    assert np.array_equal(batches[0].target, batches[1].target)
+
+
+def test_a_store_by_url_is_written_too() -> None:
+    store = create("memory://mriseg-test/out.zarr", SPEC)
+    append(store, "one", a_case())
+    append(store, "one", a_case(1))
+    assert np.array_equal(store.read_case("one").image, a_case(1).image)
+
+
+def test_what_zarr_alone_reads_is_what_the_store_reads(store: Store) -> None:
+    append(store, "one", a_case())
+    group: Any = zarr.open_group(store.location, mode="r")["cases/one"]
+    case = store.read_case("one")
+    assert np.array_equal(group["image"][:].transpose(1, 0, 2, 3), case.image)
+    assert np.array_equal(group["label"][:], case.labels)
+
+
+def test_of_many_cases_a_bounded_number_is_open(store: Store) -> None:
+    case, handles = (
+        a_case(),
+        psutil.Process().num_fds if hasattr(psutil.Process, "num_fds") else None,
+    )
+    names = [f"case{number:03}" for number in range(_OPEN_ARRAYS // 2 + 12)]
+    append(store, names[0], case)
+    first = Path(store.location) / "cases" / names[0]
+    for name in names[1:]:
+        shutil.copytree(first, first.with_name(name))
+        metadata = json.loads((first / "zarr.json").read_text())
+        metadata["attributes"]["mriseg"]["name"] = name
+        (first.with_name(name) / "zarr.json").write_text(json.dumps(metadata))
+    fresh = open_store(store.location)
+    kwargs: Any = {"modalities": ["T1"], "regions": REGIONS, "frame": (32, 32)}
+    expected = fresh.read([SliceRef(names[0], 2)], **kwargs)
+    before = handles() if handles else 0
+    for name in [*names, *names]:
+        assert np.array_equal(fresh.read([SliceRef(name, 2)], **kwargs).image, expected.image)
+    assert fresh._array.cache_info().currsize == _OPEN_ARRAYS
+    assert (handles() if handles else 0) <= before + 4
+
+
+def test_a_shard_that_is_cut_at_its_end_is_told_by_url_too(store: Store) -> None:
+    append(store, "one", a_case())
+    (shard,) = (p for p in (Path(store.location) / "cases/one/image/c").rglob("*") if p.is_file())
+    shard.write_bytes(shard.read_bytes()[:-3])
+    for location in (store.location, f"file://{store.location}"):
+        with pytest.raises(StoreError, match="case one cannot be read"):
+            open_store(location).read_case("one")

@@ -361,6 +361,12 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(tmp_path: Path, wo
     assert found == content(tmp_path / "whole.zarr")
 
 
+def test_torch_is_not_needed() -> None:
+    # It takes seconds to import and 200 MB a process, of which preprocessing starts many.
+    script = "import sys, mriseg.recipes.preprocess; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_a_scan_under_two_names_is_one_patient(tmp_path: Path) -> None:
     (folder, other) = phantoms.write_brats(tmp_path / "src", 2)
     copy = folder.with_name("BraTS19_X_1")
