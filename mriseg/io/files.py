@@ -50,6 +50,14 @@ def _umask() -> int:
     return mask
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for what nobody wants to keep; gone when the block ends."""
+    # Some systems refuse to remove a file that is still mapped; theirs is then to tidy up.
+    with tempfile.TemporaryDirectory(prefix="mriseg-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def write_json(path: Path, value: Any) -> None:
     """``value`` as JSON, whole or not at all."""
     with replacing(path) as temporary:

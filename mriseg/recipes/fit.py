@@ -168,9 +168,7 @@ class _Fit:
         self.position = position or Position()
         self.epochs = config.epochs or (None if config.budget else DEFAULT_EPOCHS)
         self.model = backend.place_model(freeze(model, frozen))
-        self.optimiser = torch.optim.AdamW(
-            _groups(self.model, config.weight_decay), lr=config.learning_rate
-        )
+        self.optimiser = optimiser_of(self.model, config)
         runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
         weight = backend.place(positive_weight(config, setup.positive_share))
         self.loss = build_loss(parse_loss(config.loss), weight)
@@ -413,13 +411,14 @@ class _Fit:
         return {k: v.detach().to("cpu") for k, v in self.model.state_dict().items()}
 
 
-def _groups(model: SegNet, decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters; biases and BatchNorm's are not decayed."""
+def optimiser_of(model: SegNet, config: TrainConfig) -> torch.optim.AdamW:
+    """The optimiser of a training: of what is not frozen; biases and BatchNorm's do not decay."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
 def _board(run: Run, position: Position | None) -> SummaryWriter:

@@ -59,7 +59,12 @@ def _budget(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-def _size(value: Any) -> Any:
+def height_width(value: Any) -> Any:
+    """The pair in "160x192"; what is no text stays as it is.
+
+    Raises:
+        ConfigError: the text is no such pair.
+    """
     if not isinstance(value, str):
         return value
     sides = value.lower().split("x")
@@ -87,6 +92,6 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "validation_cases": _listed,
     "exclude": _listed,
     "budget": _budget,
-    "size": _size,
+    "size": height_width,
     "pos_weight": _number_or_auto,
 }
