@@ -8,6 +8,7 @@ and keeps what was faster. What it tried is told either way.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -32,11 +33,17 @@ class Compiling:
     """
 
     def __init__(
-        self, model: nn.Module, backend: Backend, *, worth_trying: float = WORTH_TRYING
+        self,
+        model: nn.Module,
+        backend: Backend,
+        *,
+        worth_trying: float = WORTH_TRYING,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.network: nn.Module = model
         self._model = model
         self._worth_trying = worth_trying
+        self._clock = clock
         self._seconds: dict[str, list[float]] = {"eager": [], "compiled": []}
         self._state = {"auto": "eager", "always": "compiled", "never": "settled"}[backend.compile]
         self._began: float | None = None
@@ -46,7 +53,7 @@ class Compiling:
 
     def begin(self) -> None:
         """A window of steps begins; the device has nothing left to do."""
-        self._began = time.perf_counter()
+        self._began = self._clock()
 
     def end(self, steps: int, left: float) -> Notice | None:
         """A window ended, and the device with it.
@@ -61,7 +68,7 @@ class Compiling:
         if self._state == "settled" or self._began is None or not steps:
             return None
         times = self._seconds[self._state]
-        times.append((time.perf_counter() - self._began) / steps)
+        times.append((self._clock() - self._began) / steps)
         if len(times) <= _WINDOWS:
             return None
         if self._state == "eager":

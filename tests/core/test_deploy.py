@@ -34,7 +34,8 @@ def by_parts(
         statistics = (values.expand(len(image), 2)[i].tolist() for values in (mean, std))
         norm = Normalisation(*map(tuple, statistics))
         inside = np.ones((h, w), dtype=bool) if mask is None else mask[i].numpy()
-        x = torch.from_numpy(pad.apply(normalise(image[i].numpy(), inside, norm)))[None]
+        scaled = normalise(image[i].numpy()[:, None], inside[None], norm)[:, 0]
+        x = torch.from_numpy(pad.apply(scaled))[None]
         out = predict_step(network.network, x, autocast=nullcontext, flips=False)
         found.append(torch.from_numpy(pad.inverse().apply(out.numpy())))
     return torch.cat(found)
