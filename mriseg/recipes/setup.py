@@ -54,6 +54,11 @@ class Setup:
     positive_share: tuple[float, ...]
     notices: tuple[str, ...]
 
+    @property
+    def prior(self) -> float:
+        """The share of positive voxels that a head expects at first, over all regions."""
+        return sum(self.positive_share) / len(self.positive_share)
+
 
 def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Setup:
     """Settle a training of ``config`` on ``store``.

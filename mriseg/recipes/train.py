@@ -33,6 +33,7 @@ class Start:
     """Where a training begins other than at random; made by a transfer.
 
     Attributes:
+        setup: what was settled to make it.
         weights: the model's initial state.
         frozen: stages that keep their weights and BatchNorm statistics.
         seen: identities of the cases that these weights were trained on.
@@ -40,6 +41,7 @@ class Start:
         report: what was kept, adapted and made anew, for the run's ``transfer.json``.
     """
 
+    setup: Setup
     weights: Mapping[str, Tensor]
     frozen: tuple[str, ...]
     seen: tuple[tuple[str, str, str], ...]
@@ -72,15 +74,14 @@ def train(
         OutputError: the run folder is taken or cannot be written.
         DivergedError: the loss became NaN or infinite; the last good checkpoint is kept.
     """
-    setup = settle(store, config)
+    setup = start.setup if start else settle(store, config)
     for text in (*backend.notes, *setup.notices):
         yield Notice(text)
     model_config = SegNetConfig(
         in_channels=len(setup.modalities), classes=len(setup.regions), width=config.width
     )
     model = build(model_config, backend.ops)
-    prior = sum(setup.positive_share) / len(setup.positive_share)
-    init_weights(model, rng.generator(config.seed, "weights"), prior=prior)
+    init_weights(model, rng.generator(config.seed, "weights"), prior=setup.prior)
     if config.encoder_weights is not None:
         weights = load_encoder_weights(config.encoder_weights)
         model.load_state_dict(

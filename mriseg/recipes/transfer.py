@@ -50,8 +50,8 @@ def transfer(
     target = Shape(setup.modalities, tuple(setup.regions), config.width)
     made = plan(shape_of(source), target, freeze, new_head=new_head)
     checkpoint = source.load(source.chosen)
-    prior = sum(setup.positive_share) / len(setup.positive_share)
-    weights = adapt(made, checkpoint.weights, rng.generator(config.seed, "transfer"), prior)
+    generator = rng.generator(config.seed, "transfer")
+    weights = adapt(made, checkpoint.weights, generator, setup.prior)
     yield Notice(
         f"from {source.path}: {made.count('kept')} tensors kept, {made.count('adapted')} adapted, "
         f"{made.count('new')} new; frozen: {', '.join(made.frozen) or 'nothing'}"
@@ -70,6 +70,7 @@ def transfer(
             f"their Dice says nothing of other patients"
         )
     start = Start(
+        setup=setup,
         weights=weights,
         frozen=made.frozen,
         seen=source.manifest.seen,
