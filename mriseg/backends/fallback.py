@@ -163,6 +163,12 @@ def _name(ops: Ops, crossing: Sequence[str]) -> str:
     return f"{ops.name} {_ON_CPU}" if len(crossing) == 2 else f"{ops.name}, {crossing[0]} {_ON_CPU}"
 
 
+def in_a_line(error: Exception) -> str:
+    """What an error says, for a sentence: PyTorch's messages go on for pages."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 200, placeholder=' ...')}"
+
+
 class _Candidate(NamedTuple):
     """A form, and which of its operations are computed on the CPU."""
 
@@ -333,8 +339,7 @@ def _difference(
             there = [tensor.to("cpu", torch.float32) for tensor in found()]
     # Whatever a kernel throws, the answer is the same: not this one.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        return f"{type(error).__name__}: {textwrap.shorten(lines[0], 200, placeholder=' ...')}"
+        return in_a_line(error)
     for name, ours, theirs in zip(names, expected(), there, strict=True):
         if not torch.equal(ours.float(), theirs):
             return f"its {name} differ from the CPU's"

@@ -1,6 +1,8 @@
 """Where augmentation runs: on the device if it can do all of it, or else on the CPU.
 
-As with pooling (`mriseg.backends.fallback`), which operations a device has is found by trying.
+As with pooling (`mriseg.backends.fallback`), which operations a device has is found by trying. But
+it falls back as a whole, and before the batch crosses: its operations follow one another, and each
+on its own would cross there and back again.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mriseg.backends.base import Backend
+from mriseg.backends.fallback import in_a_line
 from mriseg.core import augment, rng
 from mriseg.core.config import AugmentConfig
 
@@ -16,7 +19,7 @@ from mriseg.core.config import AugmentConfig
 _PROBABILITIES = ("flip", "affine", "elastic", "gamma", "contrast", "noise", "blur", "bias")
 _ALL = AugmentConfig(**dict.fromkeys(_PROBABILITIES, 1.0))
 # Devices round differently; a wrong kernel is off by far more.
-_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
 
 
 def why_not_there(backend: Backend) -> str:
@@ -34,9 +37,9 @@ def why_not_there(backend: Backend) -> str:
         )
     # Whatever a kernel throws, the answer is the same: not there.
     except Exception as failure:
-        return (str(failure).strip().splitlines() or [type(failure).__name__])[0]
+        return in_a_line(failure)
     # Not-a-number compares as false, hence the negation.
-    return "" if error <= _TOLERANCE else f"its answer is off by {error:.2g} on average"
+    return "" if error <= TOLERANCE else f"its answer is off by {error:.2g} on average"
 
 
 def augmented(
