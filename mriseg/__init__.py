@@ -33,6 +33,7 @@ _API: dict[str, str] = {
         "Run",
         "Store",
         "TrainConfig",
+        "bench",
         "demo",
         "evaluate",
         "evaluate_masks",

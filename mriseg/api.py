@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.backends import AUTO, Backend, select
-from mriseg.core.config import TrainConfig
+from mriseg.core.config import TrainConfig, parse
 from mriseg.core.regions import Regions, parse_regions
 from mriseg.core.transfer import TransferPlan
 from mriseg.errors import ConfigError
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
+from mriseg.recipes import bench as benches
 from mriseg.recipes import evaluate as evaluations
 from mriseg.recipes import export as exports
 from mriseg.recipes import predict as predictions
 from mriseg.recipes import preprocess as preprocessing
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
+from mriseg.recipes.bench import BenchConfig, BenchReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.demo import demo as demo_recipe
 from mriseg.recipes.evaluate import EvaluateReport
@@ -32,7 +34,7 @@ from mriseg.recipes.events import Event, finish
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.predict import PredictOptions, PredictReport
 from mriseg.recipes.preprocess import PreprocessReport
-from mriseg.recipes.settings import names, training_config
+from mriseg.recipes.settings import height_width, names, training_config
 from mriseg.recipes.train import TrainReport
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Run",
     "Store",
     "TrainConfig",
+    "bench",
     "demo",
     "evaluate",
     "evaluate_masks",
@@ -282,6 +285,27 @@ def export(
     See `mriseg.recipes.export.export` for the arguments and what is raised.
     """
     return finish(exports.export(_run(run), format, _path(out)), on_event)
+
+
+def bench(
+    store: str | Path | Store | None = None,
+    *,
+    width: int = 64,
+    batch_size: int = 10,
+    size: str | tuple[int, int] = (240, 240),
+    quick: bool = False,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> BenchReport:
+    """Measure this machine: a training step, inference, reading and preprocessing.
+
+    See `mriseg.recipes.bench.bench` for the arguments and what is raised; ``size`` is height and
+    width, or a text such as "240x240".
+    """
+    settings = {"width": width, "batch_size": batch_size, "size": height_width(size)}
+    config = parse(BenchConfig, {**settings, "quick": quick})
+    opened = None if store is None else _store(store)
+    return finish(benches.bench(_backend(backend), config, opened), on_event)
 
 
 def demo(

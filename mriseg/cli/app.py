@@ -421,6 +421,42 @@ def info(
 
 
 @app.command()
+def bench(
+    store: Annotated[
+        str | None,
+        typer.Argument(metavar="STORE", help="The store to read (default: one of the sample)."),
+    ] = None,
+    backend: options.BackendName = "auto",
+    precision: options.Precision = "auto",
+    compiling: options.Compile = "auto",
+    width: Annotated[int, typer.Option(help="Of the network.", metavar="N")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Slices in a step.", metavar="N")] = 10,
+    size: Annotated[
+        str, typer.Option(help="Height and width of a slice.", metavar="HxW")
+    ] = "240x240",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Rougher numbers, in a part of the time.")
+    ] = False,
+    json: options.Json = None,
+) -> None:
+    """Measure how fast this machine trains, predicts, reads and preprocesses."""
+    from mriseg import api
+
+    with render.drawing() as draw:
+        report = api.bench(
+            store,
+            width=width,
+            batch_size=batch_size,
+            size=size,
+            quick=quick,
+            backend=_backend(draw, backend, precision, compiling=compiling),
+            on_event=draw,
+        )
+    if not render.as_json(json, report.to_json()):
+        tables.measured(render.results(), report)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="The folder for all of it.", metavar="DIR")] = Path(
         "demo"

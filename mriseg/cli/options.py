@@ -176,6 +176,10 @@ Channels = Annotated[
         metavar="T1,FLAIR",
     ),
 ]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", help="Write all of it as JSON; - is stdout.", metavar="FILE|-"),
+]
 Cases = Annotated[str | None, typer.Option("--cases", help="Only these, by name.", metavar="A,B")]
 Flips = Annotated[
     bool, typer.Option("--flips", help="Average over the four mirrorings of each slice.")

@@ -7,11 +7,15 @@ control characters that a file's name may hold.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -64,6 +68,17 @@ def fail(text: str) -> None:
     """The one message of an error."""
     console = messages()
     console.print(Text.assemble(("error: ", "bold red"), plain(text)), soft_wrap=True)
+
+
+def as_json(file: str | None, data: Mapping[str, Any]) -> bool:
+    """Write ``data`` to ``file``, if one is given; whether that was "-", stdout, and so is all."""
+    if file == "-":
+        typer.echo(json.dumps(data, indent=1))
+    elif file is not None:
+        from mriseg.io.tables import write_json
+
+        write_json(Path(file), data)
+    return file == "-"
 
 
 def clock(seconds: float) -> str:

@@ -15,11 +15,13 @@ from mriseg.cli.render import clock, plain, say
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
+    from mriseg.recipes.bench import BenchReport, Work
     from mriseg.recipes.demo import DemoReport
     from mriseg.recipes.evaluate import EvaluateReport
     from mriseg.recipes.info import MachineInfo, RunInfo, StoreInfo
     from mriseg.recipes.predict import PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
+    from mriseg.recipes.timing import Timing
     from mriseg.recipes.train import TrainReport
 
 
@@ -212,6 +214,89 @@ def shown(console: Console, report: DemoReport) -> None:
         f"Done in {clock(report.seconds)}. Three patients, one of whom both chose the best epoch "
         f"and was measured, show that it works and not how well.",
     )
+
+
+def measured(console: Console, report: BenchReport) -> None:
+    """What a batch costs, what the machine could, and how fast data comes."""
+    chosen, config, reading = report.machine.chosen, report.config, report.reading
+    h, w = config.size
+    _pairs(
+        console,
+        {
+            "machine": f"{chosen['device name']}, {report.machine.system}, "
+            f"{report.machine.cores} cores",
+            "backend": f"{chosen['name']}, {chosen['precision']}" + ", compiled" * report.compiled,
+            "network": f"width {config.width}, {report.parameters / 1e6:.1f} million parameters",
+            "batch": f"{config.batch_size} slices of {h}x{w}",
+            "versions": ", ".join(f"{k} {report.machine.versions[k]}" for k in ("mriseg", "torch")),
+            "date": report.date,
+        },
+    )
+    _table(
+        console,
+        ("a batch", "median", "range", "images/s", "memory", "of the rate of products"),
+        [
+            ("training step", *_work(report.training)),
+            ("inference", *_work(report.inference)),
+        ],
+        text=1,
+    )
+    _table(
+        console,
+        ("products of matrices", "best rate", "of side"),
+        [
+            (rate.dtype, f"{_si(rate.operations_per_second)}FLOP/s", str(rate.side))
+            for rate in report.products
+        ],
+        text=1,
+    )
+    m, n = reading.frame
+    _table(
+        console,
+        ("data", "median", "range", "slices/s"),
+        [
+            (
+                f"a batch of {reading.batch_size} slices of {len(reading.modalities)} x {m}x{n} "
+                f"from {reading.source} ({reading.cases} cases)",
+                *_timing(reading.seconds),
+                f"{reading.slices_per_second:.0f}",
+            ),
+            (
+                "preprocessing a case of the sample, one process",
+                *_timing(report.preprocessing.seconds),
+                "",
+            ),
+        ],
+        text=1,
+    )
+    say(console, f"memory: {report.training.memory_is}, at the peak")
+
+
+def _work(work: Work) -> Iterable[str]:
+    memory = "unknown" if work.memory is None else f"{work.memory / 2**30:.2f} GiB"
+    return (
+        *_timing(work.seconds),
+        f"{work.images_per_second:.3g}",
+        memory,
+        f"{work.share:.1%}",
+    )
+
+
+def _timing(timing: Timing) -> tuple[str, str]:
+    return _seconds(timing.median), f"{_seconds(timing.low)} to {_seconds(timing.high)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.3g} ms"
+
+
+_PREFIXES = ("", "k", "M", "G", "T", "P")
+
+
+def _si(value: float) -> str:
+    """With three digits and the prefix of thousands: 190 G."""
+    thousands = min(int(math.log10(value) // 3), len(_PREFIXES) - 1)
+    return f"{value / 1000**thousands:.3g} {_PREFIXES[thousands]}"
 
 
 def _table(

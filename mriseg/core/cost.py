@@ -41,6 +41,6 @@ def cost(config: SegNetConfig, batch: int, size: tuple[int, int]) -> Cost:
     with FlopCounterMode(display=False) as forward:
         logits = model(image)
     with FlopCounterMode(display=False) as backward:
-        logits.sum().backward()  # type: ignore[no-untyped-call]
+        logits.sum().backward()
     ahead = int(forward.get_total_flops())
     return Cost(ahead, ahead + int(backward.get_total_flops()))

@@ -27,6 +27,10 @@ class Timing:
         """The timing of these runs, at least one."""
         return cls(median(seconds), min(seconds), max(seconds), len(seconds))
 
+    def divided(self, by: int) -> Timing:
+        """Of one of ``by`` equal pieces."""
+        return Timing(self.median / by, self.low / by, self.high / by, self.runs)
+
 
 def timed(
     action: Callable[[], object],

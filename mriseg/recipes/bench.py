@@ -1,0 +1,406 @@
+"""How fast this machine is at what mriseg does, against its own rate of multiplying matrices.
+
+Each part is what the other recipes do, called as they call it; nothing is measured on a copy. The
+first three come in the order of the memory that they need, for systems where the peak of it cannot
+be set back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mriseg.backends.base import Backend
+from mriseg.backends.meter import PeakMemory
+from mriseg.core import rng
+from mriseg.core.config import DEFAULT_MODALITIES, Config, Count, TrainConfig
+from mriseg.core.cost import Cost, cost
+from mriseg.core.losses import build_loss, parse_loss
+from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.steps import predict_step, train_step
+from mriseg.core.volume import SliceRef
+from mriseg.errors import InputError
+from mriseg.io.files import temporary_folder
+from mriseg.io.loader import prefetch
+from mriseg.io.sample import sample_dir
+from mriseg.io.store import Batch, Store, frame_for, open_store
+from mriseg.io.tables import plain
+from mriseg.recipes.compiling import Compiling
+from mriseg.recipes.events import Advanced, Began, Recipe, finish
+from mriseg.recipes.fit import optimiser_of
+from mriseg.recipes.inference import ready
+from mriseg.recipes.info import MachineInfo, machine
+from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.setup import positive_weight
+from mriseg.recipes.timing import Timing, timed
+
+FORMAT = "mriseg-bench"
+FORMAT_VERSION = 1
+
+Action = Callable[[], object]
+
+_PARTS = ("matrix products", "inference", "training", "preprocessing", "reading")
+# Of a random mask, and so of the loss's weight for foreground; it changes no time.
+_FOREGROUND = 0.03
+# Squares whose product is timed. The largest is for devices to which the others are nothing.
+_SIDES = (1024, 2048, 4096, 8192)
+_NOTHING = 0.05
+
+
+class BenchConfig(Config):
+    """What is measured.
+
+    Attributes:
+        width: of the network.
+        batch_size: slices in a step.
+        size: their height and width; any, for the network keeps each level's size.
+        quick: fewer runs and smaller matrices: rougher numbers, sooner.
+    """
+
+    width: Annotated[int, Field(ge=8, multiple_of=8)] = 64
+    batch_size: Count = 10
+    size: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = (240, 240)
+    quick: bool = False
+
+    @property
+    def network(self) -> SegNetConfig:
+        """The network: three modalities, one region."""
+        return SegNetConfig(in_channels=len(DEFAULT_MODALITIES), classes=1, width=self.width)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A training step, or the inference of a batch.
+
+    Attributes:
+        seconds: for the batch.
+        images_per_second: at the median.
+        operations: floating-point ones, as `mriseg.core.cost` counts them.
+        share: of the machine's own rate of multiplying matrices in the backend's precision, at the
+            median; 1 would be all of it.
+        memory: bytes at the peak, network, optimiser and activations together; None where nobody
+            counts.
+        memory_is: what that counts.
+    """
+
+    seconds: Timing
+    images_per_second: float
+    operations: int
+    share: float
+    memory: int | None
+    memory_is: str
+
+
+@dataclass(frozen=True)
+class MatrixRate:
+    """The best rate of multiplying square matrices.
+
+    Attributes:
+        dtype: of their numbers; float32 may be TF32, as the backend says.
+        side: of the square that was best.
+        operations_per_second: floating-point ones.
+    """
+
+    dtype: str
+    side: int
+    operations_per_second: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Random batches from a store, as a training reads them, from files that the system caches.
+
+    Attributes:
+        source: the store.
+        cases: how many it holds.
+        slices: of all of them.
+        modalities: read of each slice.
+        frame: height and width of a slice as read.
+        batch_size: slices in a batch.
+        seconds: for a batch.
+        slices_per_second: at the median.
+    """
+
+    source: str
+    cases: int
+    slices: int
+    modalities: tuple[str, ...]
+    frame: tuple[int, int]
+    batch_size: int
+    seconds: Timing
+    slices_per_second: float
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The sample scans into a new store, in one process.
+
+    Attributes:
+        cases: how many they are.
+        seconds: for one of them.
+    """
+
+    cases: int
+    seconds: Timing
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What `bench` measured.
+
+    Attributes:
+        date: when, local time, ISO 8601.
+        machine: what it was measured on, the backend and all its choices among it.
+        config: what was measured.
+        compiled: whether training steps were compiled.
+        parameters: of the network.
+        products: rates of multiplying matrices, the first in the backend's precision.
+        training: a step.
+        inference: of a batch.
+        reading: from a store.
+        preprocessing: into a store.
+    """
+
+    date: str
+    machine: MachineInfo
+    config: BenchConfig
+    compiled: bool
+    parameters: int
+    products: tuple[MatrixRate, ...]
+    training: Work
+    inference: Work
+    reading: Reading
+    preprocessing: Preprocessing
+
+    def to_json(self) -> dict[str, Any]:
+        """This report as JSON types."""
+        values = {**self.__dict__, "config": self.config.model_dump(mode="json")}
+        found: dict[str, Any] = plain({"format": FORMAT, "version": FORMAT_VERSION, **values})
+        return found
+
+
+def bench(
+    backend: Backend, config: BenchConfig | None = None, store: Store | None = None
+) -> Recipe[BenchReport]:
+    """Measure this machine.
+
+    Args:
+        backend: where to compute.
+        config: what to measure; None: the defaults.
+        store: what to read; None: the sample in the package, preprocessed into a temporary one.
+
+    Raises:
+        InputError: the store is empty, or the package was installed without its sample.
+        OutputError: there is no room for a temporary store.
+    """
+    return _Bench(backend, config or BenchConfig()).run(store)
+
+
+class _Bench:
+    """A measurement under way."""
+
+    def __init__(self, backend: Backend, config: BenchConfig) -> None:
+        self.backend, self.config = backend, config
+        self.budget, self.least, self.most = (0.5, 1, 3) if config.quick else (10.0, 3, 30)
+
+    def run(self, store: Store | None) -> Recipe[BenchReport]:
+        """The whole of it."""
+        config = self.config
+        yield Began("bench", len(_PARTS), "part")
+        products = yield from self._products()
+        rate = products[0].operations_per_second
+        inference = yield from self._inference(rate)
+        training, compiled = yield from self._training(rate)
+        with temporary_folder() as folder:
+            preprocessing = yield from self._preprocessing(folder)
+            reading = yield from self._reading(store or open_store(folder / "0.zarr"))
+        yield Advanced("bench", len(_PARTS))
+        return BenchReport(
+            date=datetime.now().astimezone().isoformat(timespec="seconds"),
+            machine=machine(self.backend),
+            config=config,
+            compiled=compiled,
+            parameters=sum(p.numel() for p in build(config.network, self.backend.ops).parameters()),
+            products=products,
+            training=training,
+            inference=inference,
+            reading=reading if store else replace(reading, source="the sample in the package"),
+            preprocessing=preprocessing,
+        )
+
+    def _inference(self, rate: float) -> Recipe[Work]:
+        """As `mriseg.recipes.inference.probabilities` does it, for a batch that is there."""
+        backend = self.backend
+        with backend.running():
+            memory = PeakMemory(backend)
+            model = init_weights(build(self.config.network, backend.ops), _generator("weights"))
+            network = ready(model, backend)
+            del model
+            image, _ = self._batch()
+
+            def predict() -> None:
+                predict_step(network, image, autocast=backend.autocast, flips=False)
+
+            seconds = yield from self._timed("inference", predict)
+            return self._work(seconds, memory, self._cost.forward, rate)
+
+    def _training(self, rate: float) -> Recipe[tuple[Work, bool]]:
+        """As `mriseg.recipes.fit` does it, for a batch that is there; and whether compiled."""
+        backend, config = self.backend, TrainConfig()
+        with backend.running():
+            memory = PeakMemory(backend)
+            model = init_weights(build(self.config.network, backend.ops), _generator("weights"))
+            model = backend.place_model(model).train()
+            network = Compiling(model, backend).network
+            optimiser = optimiser_of(model, config)
+            weight = backend.place(positive_weight(config, (_FOREGROUND,)))
+            loss = build_loss(parse_loss(config.loss), weight)
+            half = backend.dtype == torch.float16
+            scaler = torch.amp.GradScaler(backend.device.type) if half else None
+            image, target = self._batch()
+
+            def step() -> None:
+                train_step(
+                    network,
+                    optimiser,
+                    loss,
+                    image,
+                    target,
+                    autocast=backend.autocast,
+                    clip=config.clip,
+                    scaler=scaler,
+                )
+
+            seconds = yield from self._timed("training", step)
+            work = self._work(seconds, memory, self._cost.training, rate)
+            return work, network is not model
+
+    def _products(self) -> Recipe[tuple[MatrixRate, ...]]:
+        """In the backend's precision, then in float32 if that is another."""
+        found = []
+        with self.backend.running(), torch.inference_mode():
+            for dtype in dict.fromkeys((self.backend.dtype, torch.float32)):
+                found.append((yield from self._best_product(dtype)))
+        return tuple(found)
+
+    def _best_product(self, dtype: torch.dtype) -> Recipe[MatrixRate]:
+        name = str(dtype).removeprefix("torch.")
+        best = MatrixRate(name, 0, 0.0)
+        seconds = 0.0
+        for side in _SIDES:
+            if seconds > _NOTHING and (self.config.quick or side == _SIDES[-1]):
+                break
+            # Random numbers: of noughts a GPU multiplies more, since they take less power.
+            one, other = (
+                self.backend.place(torch.randn((side, side), generator=_generator(which))).to(dtype)
+                for which in ("left", "right")
+            )
+            out = torch.empty_like(one)
+            action = _product(one, other, out)
+            seconds = (yield from self._timed("matrix products", action, budget=1.0)).low
+            rate = 2 * side**3 / seconds
+            if rate > best.operations_per_second:
+                best = MatrixRate(name, side, rate)
+        return best
+
+    def _preprocessing(self, folder: Path) -> Recipe[Preprocessing]:
+        """The sample; the first store stays, for `_reading`."""
+        stores = (folder / f"{number}.zarr" for number in count())
+        cases = 0
+
+        def sample() -> None:
+            nonlocal cases
+            cases = len(finish(preprocess(sample_dir(), next(stores), workers=1)).cases)
+
+        seconds = yield from self._timed("preprocessing", sample, budget=3.0)
+        return Preprocessing(cases, seconds.divided(cases))
+
+    def _reading(self, store: Store) -> Recipe[Reading]:
+        """As `mriseg.recipes.fit` does it: by threads, ahead of who asks."""
+        index = store.index()
+        if not index.cases:
+            raise InputError(f"{store.location} holds no case; preprocess some scans into it first")
+        all_there = set(DEFAULT_MODALITIES) <= set(index.modalities)
+        modalities = DEFAULT_MODALITIES if all_there else index.modalities
+        frame = frame_for(case.shape for case in index.cases)
+        slices = [SliceRef(case.name, z) for case in index.cases for z in range(case.shape[0])]
+
+        def read(refs: tuple[SliceRef, ...]) -> Batch:
+            batch = store.read(refs, modalities=modalities, regions=index.regions, frame=frame)
+            for array in (batch.image, batch.target):
+                self.backend.stage(torch.from_numpy(array))
+            return batch
+
+        batches = _random_batches(slices, self.config.batch_size)
+        with closing(prefetch(batches, read)) as reading:  # type: ignore[type-var]
+            seconds = yield from self._timed("reading", lambda: next(reading), budget=3.0)
+        return Reading(
+            source=store.location,
+            cases=len(index.cases),
+            slices=len(slices),
+            modalities=modalities,
+            frame=frame,
+            batch_size=self.config.batch_size,
+            seconds=seconds,
+            slices_per_second=self.config.batch_size / seconds.median,
+        )
+
+    def _timed(self, part: str, action: Action, *, budget: float | None = None) -> Recipe[Timing]:
+        budget = self.budget if budget is None else min(budget, self.budget)
+        seconds = []
+        runs = timed(
+            action, self.backend.synchronize, budget=budget, least=self.least, most=self.most
+        )
+        for run in runs:
+            seconds.append(run)
+            yield Advanced("bench", _PARTS.index(part), {f"{part}, s": run})
+        return Timing.of(seconds)
+
+    def _work(self, seconds: Timing, memory: PeakMemory, operations: int, rate: float) -> Work:
+        return Work(
+            seconds=seconds,
+            images_per_second=self.config.batch_size / seconds.median,
+            operations=operations,
+            share=operations / seconds.median / rate,
+            memory=memory.taken(),
+            memory_is=memory.how,
+        )
+
+    @property
+    def _cost(self) -> Cost:
+        return cost(self.config.network, self.config.batch_size, self.config.size)
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Slices and masks on the device, of noise."""
+        shape = (self.config.batch_size, self.config.network.in_channels, *self.config.size)
+        image = torch.randn(shape, generator=_generator("image"))
+        chance = torch.rand((shape[0], 1, *shape[2:]), generator=_generator("mask"))
+        target = (chance < _FOREGROUND).to(torch.uint8)
+        return self.backend.place(image), self.backend.place(target)
+
+
+def _generator(what: str) -> torch.Generator:
+    return rng.generator(0, "bench", what)
+
+
+def _product(one: Tensor, other: Tensor, out: Tensor) -> Action:
+    return lambda: torch.mm(one, other, out=out)
+
+
+def _random_batches(slices: list[SliceRef], size: int) -> Iterator[tuple[SliceRef, ...]]:
+    """Every slice once in a random order, then in another, without end."""
+    waiting: list[SliceRef] = []
+    for turn in count():
+        waiting += [slices[i] for i in rng.permutation(len(slices), 0, "bench", turn)]
+        while len(waiting) >= size:
+            yield tuple(sorted(waiting[:size]))
+            del waiting[:size]
