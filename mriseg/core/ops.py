@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,15 +63,57 @@ def native_pool(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def native_unpool(values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
     """``values`` [b, c, h//2, w//2] at ``indices`` of planes of ``size`` (h, w), 0 elsewhere."""
+    if torch.jit.is_scripting():  # type: ignore[attr-defined]
+        return _unpooled(values, indices, size)
+    plane: Tensor = _NativeUnpool.apply(values, indices, size)  # type: ignore[no-untyped-call]
+    return plane
+
+
+def _unpooled(values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
     return F.max_unpool2d(values, indices, [2, 2], [2, 2], output_size=[size[0], size[1]])
+
+
+class _NativeUnpool(torch.autograd.Function):
+    """PyTorch's kernel, with a gradient that reads channels_last tensors as they lie.
+
+    PyTorch's own gradient turns them to contiguous ones and back, which on a CPU takes ten times as
+    long as the un-pooling itself.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(indices)
+        return _unpooled(values, indices, size)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (indices,) = ctx.saved_tensors
+        if _channels_last(indices):
+            gradient, indices = _rows(gradient), _rows(indices)
+            found = gradient.flatten(1, 2).gather(1, indices.flatten(1, 2))
+            return found.view(indices.shape).permute(0, 3, 1, 2), None, None
+        return gradient.flatten(2).gather(2, indices.flatten(2)).view(indices.shape), None, None
 
 
 def scatter_unpool(values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
     """What `native_unpool` does; 2x2 windows do not overlap, so no two values share a place."""
-    b, c = values.shape[0], values.shape[1]
-    planes = values.new_zeros([b, c, size[0] * size[1]])
-    planes = planes.scatter(2, indices.flatten(2), values.flatten(2))
+    b, c, area = values.shape[0], values.shape[1], size[0] * size[1]
+    if _channels_last(indices):
+        places, found = _rows(indices).flatten(1, 2), _rows(values).flatten(1, 2)
+        rows = values.new_zeros([b, area, c]).scatter(1, places, found)
+        return rows.view(b, size[0], size[1], c).permute(0, 3, 1, 2)
+    planes = values.new_zeros([b, c, area]).scatter(2, indices.flatten(2), values.flatten(2))
     return planes.view(b, c, size[0], size[1])
+
+
+def _channels_last(x: Tensor) -> bool:
+    # A plane of one pixel lies both ways, and must not turn a contiguous network around.
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def _rows(x: Tensor) -> Tensor:
+    """[b, c, h, w] as [b, h, w, c]: a view that lies in one piece where channels come last."""
+    return x.permute(0, 2, 3, 1)
 
 
 def pure_pool(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -61,7 +62,7 @@ def test_an_absent_device_is_an_error_that_names_what_there_is(name: str) -> Non
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="known: cpu, cuda, mps"):
         select("tpu")
-    with pytest.raises(ConfigError, match="'fp8': expected auto, fp32, bf16, fp16"):
+    with pytest.raises(ConfigError, match="'fp8': expected auto, fp32, tf32, bf16, fp16"):
         select(precision="fp8")
 
 
@@ -79,11 +80,35 @@ def test_a_precision_is_taken_at_its_word() -> None:
     assert product.dtype == torch.bfloat16
 
 
-def test_bfloat16_is_chosen_where_the_processor_multiplies_it() -> None:
-    hardware = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+def test_bfloat16_is_chosen_where_it_measures_faster() -> None:
     backend = select("cpu")
+    (told,) = [d for d in backend.decisions if d.what == "precision"]
+    assert told.how == str(backend.dtype).removeprefix("torch.")
+    ratio = re.search(r"([\d.]+) times as fast", told.why)
+    assert ratio is not None
+    # To one digit, as it is told.
+    assert (float(ratio[1]) >= 1.1) is (backend.dtype == torch.bfloat16)
+
+
+def test_a_deterministic_precision_hangs_on_no_measurement() -> None:
+    hardware = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    backend = select("cpu", deterministic=True)
     assert backend.dtype == (torch.bfloat16 if hardware else torch.float32)
-    assert any("in hardware" in note for note in backend.notes) is bool(hardware)
+    assert not any("times" in decision.why for decision in backend.decisions)
+
+
+def test_a_backend_says_how_it_computes_and_why() -> None:
+    decided = {d.what: d for d in select("cpu").decisions}
+    assert {
+        "precision",
+        "memory format",
+        "threads",
+        "freed memory",
+        "pooling",
+        "un-pooling",
+        "torch.compile",
+    } <= set(decided)
+    assert all(d.how and d.why for d in decided.values())
 
 
 def test_the_cpu_takes_the_native_form_unless_it_must_be_deterministic() -> None:
