@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mriseg.backends.settings import deterministic_algorithms
+from mriseg.backends.machine import available_memory
+from mriseg.backends.settings import deterministic_algorithms, restoring
 from mriseg.core.ops import Ops
 from mriseg.errors import BackendError
 
@@ -65,6 +66,7 @@ class Backend:
             batches are filled up rather than cut short.
         pinned: whether batches are put into page-locked memory, from which copies to the device
             need not be waited for.
+        tf32: whether `running` lets float32 be multiplied with 10 bits of mantissa.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Backend:
     compile: str = "never"
     fixed_shapes: bool = False
     pinned: bool = False
+    tf32: bool = False
 
     def stage(self, tensor: Tensor) -> Tensor:
         """What a loader's thread does to a batch, so that `place` need not wait for the copy."""
@@ -122,12 +125,30 @@ class Backend:
                 stack.enter_context(deterministic_algorithms())
             yield
 
+    @contextmanager
+    def in_full(self) -> Iterator[None]:
+        """Inside `running`: float32 is multiplied with all of its mantissa, whatever was chosen."""
+        with (
+            restoring(torch.backends.cuda.matmul, allow_tf32=False),
+            restoring(torch.backends.cudnn, allow_tf32=False),
+        ):
+            yield
+
     def synchronize(self) -> None:
         """Wait until the device has done all it was given."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
+
+    def free_memory(self) -> int | None:
+        """Bytes of the device's memory that this process can still take; None: it is not known."""
+        if self.device.type == "cuda":
+            kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            return int(torch.cuda.mem_get_info(self.device)[0]) + kept
+        if self.device.type == "mps":
+            return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+        return available_memory() if self.device.type == "cpu" else None
 
 
 class Spec(Protocol):

@@ -69,6 +69,7 @@ class Cuda:
             settings=(lambda: _products(tf32=tf32, measure=not deterministic),),
             compile="never" if deterministic else "auto",
             pinned=True,
+            tf32=tf32,
         )
 
 

@@ -44,6 +44,20 @@ def memory() -> int | None:
         return None
 
 
+def available_memory() -> int | None:
+    """Bytes that this process can still take without swapping; None where the system does not tell.
+
+    On Linux what the kernel says is available, and no more than the container's limit leaves;
+    elsewhere half of the physical memory.
+    """
+    free = _meminfo_available()
+    if free is None:
+        physical = memory()
+        return None if physical is None else physical // 2
+    left = _cgroup_left(_CGROUP)
+    return free if left is None else min(free, left)
+
+
 def peak_memory() -> int | None:
     """The most memory that this process has held so far, in bytes; None where nobody counts."""
     try:
@@ -67,3 +81,32 @@ def _quota(folder: Path) -> int | None:
         return math.ceil(int(quota) / int(period)) if int(quota) > 0 else None
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def _meminfo_available() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key == "MemAvailable":
+                return int(value.split()[0]) * 1024  # "12345 kB", which are KiB
+    except (OSError, ValueError, IndexError):
+        pass  # not Linux
+    return None
+
+
+def _cgroup_left(folder: Path) -> int | None:
+    """What a Linux container's limit leaves, in bytes; None: no limit."""
+    # Version 2 and version 1 have the same numbers in files of other names.
+    files = ("memory.max", "memory.current", "memory.stat", "inactive_file")
+    if not (folder / "memory.max").exists():
+        folder /= "memory"
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
+        files = (*names, "total_inactive_file")
+    limit, used, statistics, cached = files
+    try:
+        pages = dict(line.split() for line in (folder / statistics).read_text().splitlines())
+        # Pages of files that nobody reads at the moment count as used, and go when needed.
+        taken = int((folder / used).read_text()) - int(pages.get(cached, 0))
+        return max(0, int((folder / limit).read_text()) - taken)
+    except (OSError, ValueError):
+        return None  # "max" is no number: there is no limit

@@ -128,7 +128,7 @@ def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     bend = F.interpolate(drawn.elastic, (h, w), mode="bicubic", align_corners=False)
     grid = grid + bend.permute(0, 2, 3, 1)
     moved = F.grid_sample(image, grid, mode="bilinear", align_corners=False)
-    masks = F.grid_sample(mask.float(), grid, mode="nearest", align_corners=False)
+    masks = F.grid_sample(mask.to(grid.dtype), grid, mode="nearest", align_corners=False)
     return moved, masks.to(mask.dtype)
 
 

@@ -2,7 +2,7 @@
 
 Every one takes logits [b, r, h, w], never probabilities, and masks [b, r, h, w] of 0 and 1 in any
 dtype; r counts regions, each a yes-or-no question of its own, since regions overlap. Whatever
-autocast chose for the network, a loss is computed in float32: a Dice sums over hundreds of
+autocast chose for the network, a loss is computed in float32 at least: a Dice sums over hundreds of
 thousands of pixels, which half precision cannot count. A loss is never negative, and moving a
 logit towards the truth never raises it; the property tests hold every line of `LOSSES` to that.
 """
@@ -167,7 +167,8 @@ def _prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
             f"logits of shape {tuple(logits.shape)} and a target of shape {tuple(target.shape)} "
             f"do not belong together; both are [batch, region, height, width]"
         )
-    return logits.float(), target.float()
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return logits.to(wide), target.to(wide)
 
 
 def _term(part: str, text: str) -> tuple[float, str]:
