@@ -35,6 +35,7 @@ _API: dict[str, str] = {
         "TrainConfig",
         "bench",
         "demo",
+        "doctor",
         "evaluate",
         "evaluate_masks",
         "export",

@@ -29,6 +29,8 @@ from mriseg.recipes import transfer as transfers
 from mriseg.recipes.bench import BenchConfig, BenchReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.demo import demo as demo_recipe
+from mriseg.recipes.doctor import DoctorReport
+from mriseg.recipes.doctor import doctor as doctor_recipe
 from mriseg.recipes.evaluate import EvaluateReport
 from mriseg.recipes.events import Event, finish
 from mriseg.recipes.export import ExportReport
@@ -45,6 +47,7 @@ __all__ = [
     "TrainConfig",
     "bench",
     "demo",
+    "doctor",
     "evaluate",
     "evaluate_masks",
     "export",
@@ -306,6 +309,27 @@ def bench(
     config = parse(BenchConfig, {**settings, "quick": quick})
     opened = None if store is None else _store(store)
     return finish(benches.bench(_backend(backend), config, opened), on_event)
+
+
+def doctor(
+    store: str | Path | Store | None = None,
+    *,
+    width: int = 64,
+    batch_size: int = 10,
+    size: str | tuple[int, int] | None = None,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> DoctorReport:
+    """Whether this machine computes right, how large a batch it holds, how long an epoch takes.
+
+    See `mriseg.recipes.doctor.doctor` for the arguments and what is raised; ``size`` is height and
+    width, or a text such as "240x240". What goes wrong is in the report, and raised by
+    `mriseg.recipes.doctor.check_fit`.
+    """
+    where, opened = _backend(backend), None if store is None else _store(store)
+    frame = None if size is None else height_width(size)
+    recipe = doctor_recipe(where, opened, width=width, batch_size=batch_size, size=frame)
+    return finish(recipe, on_event)
 
 
 def demo(

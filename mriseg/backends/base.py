@@ -144,7 +144,9 @@ class Backend:
     def free_memory(self) -> int | None:
         """Bytes of the device's memory that this process can still take; None: it is not known."""
         if self.device.type == "cuda":
-            kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            # What PyTorch's allocator holds back for later is free as well.
+            held = torch.cuda.memory_reserved(self.device)
+            kept = held - torch.cuda.memory_allocated(self.device)
             return int(torch.cuda.mem_get_info(self.device)[0]) + kept
         if self.device.type == "mps":
             return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()

@@ -421,6 +421,47 @@ def info(
 
 
 @app.command()
+def doctor(
+    store: Annotated[
+        str | None,
+        typer.Argument(metavar="STORE", help="Whose epoch to time (default: BraTS2020's scale)."),
+    ] = None,
+    backend: options.BackendName = "auto",
+    precision: options.Precision = "auto",
+    deterministic: options.Deterministic = False,
+    width: Annotated[int, typer.Option(help="Of the network.", metavar="N")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Slices in a step.", metavar="N")] = 10,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Height and width of a slice (default: the store's, or 240x240).", metavar="HxW"
+        ),
+    ] = None,
+    json: options.Json = None,
+) -> None:
+    """Check that this machine computes right, and say what a training would take.
+
+    Each operation of a training is compared with the CPU in float64. The exit code is 4 where a
+    training would go wrong.
+    """
+    from mriseg import api
+    from mriseg.recipes.doctor import check_fit
+
+    with render.drawing() as draw:
+        report = api.doctor(
+            store,
+            width=width,
+            batch_size=batch_size,
+            size=size,
+            backend=_backend(draw, backend, precision, deterministic),
+            on_event=draw,
+        )
+    if not render.as_json(json, report.to_json()):
+        tables.doctored(render.results(), report)
+    check_fit(report)
+
+
+@app.command()
 def bench(
     store: Annotated[
         str | None,

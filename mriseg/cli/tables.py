@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
     from mriseg.recipes.bench import BenchReport, Work
     from mriseg.recipes.demo import DemoReport
+    from mriseg.recipes.doctor import DoctorReport
     from mriseg.recipes.evaluate import EvaluateReport
     from mriseg.recipes.info import MachineInfo, RunInfo, StoreInfo
     from mriseg.recipes.predict import PredictReport
@@ -151,13 +152,63 @@ def machine(console: Console, info: MachineInfo) -> None:
     told = ("name", "reason", "notes", "decisions", "torch", "precision", "memory format")
     shown = {key: str(value) for key, value in info.chosen.items() if key not in told}
     _pairs(console, shown)
+    _decisions(console, info.chosen)
+
+
+def doctored(console: Console, report: DoctorReport) -> None:
+    """A row a check, what was decided, and what a training takes."""
+    _table(
+        console,
+        ("operation", "error", "of its gradient", "tolerated", "verdict", ""),
+        [
+            (
+                found.name,
+                *map(_error, (found.forward, found.gradient)),
+                " and ".join(
+                    dict.fromkeys(map(_error, (found.tolerance, found.gradient_tolerance)))
+                ),
+                found.verdict,
+                "; ".join(filter(None, (found.reason, found.instead))),
+            )
+            for found in report.findings
+        ],
+        text=1,
+    )
+    _decisions(console, report.backend)
+    task, told = report.task, {}
+    h, w = task.size
+    if memory := report.memory:
+        free = "unknown" if memory.free is None else f"{memory.free / 2**30:.1f} GiB"
+        safe = "unknown" if memory.safe_batch is None else f"{memory.safe_batch} slices"
+        told["memory"] = (
+            f"{free} free; a step takes {memory.fixed / 2**30:.2f} GiB and, with a margin, "
+            f"{memory.per_slice * memory.margin / 2**20:.0f} MiB a slice of {h}x{w} "
+            f"at width {task.width}"
+        )
+        told["safe batch"] = safe
+    if pace := report.pace:
+        scaled = f", from one of {pace.timed_batch}" * (pace.timed_batch != task.batch_size)
+        told["step"] = f"{pace.step:.3g} s for a batch of {task.batch_size}{scaled}"
+        told["epoch"] = (
+            f"{clock(pace.epoch)} for {pace.batches} steps, without validation ({task.source})"
+        )
+    if told:
+        _pairs(console, told)
+    say(console, report.summary, "bold" if report.fit else "bold red")
+
+
+def _error(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}" if value else "0"
+
+
+def _decisions(console: Console, chosen: Mapping[str, Any]) -> None:
     _table(
         console,
         ("decided", "how", "why"),
-        [(d["what"], d["how"], d["why"]) for d in info.chosen["decisions"]],
+        [(d["what"], d["how"], d["why"]) for d in chosen["decisions"]],
         text=3,
     )
-    for note in info.chosen["notes"]:
+    for note in chosen["notes"]:
         say(console, f"note: {note}")
 
 

@@ -373,7 +373,7 @@ def _trained(at: At, context: AbstractContextManager[object]) -> Outcome:
         logits = model(at.place(image))
     value = build_loss(parse_loss("bce+dice"), 2.0)(logits, at.place(target))
     scale = 2.0**12 if logits.dtype == torch.float16 else 1.0
-    (value * scale).backward()
+    (value * scale).backward()  # type: ignore[no-untyped-call]
     stages = stage_modules(model).values()
     gradients = [_joined(_gradients(module.parameters())) / scale for module in stages]
     if not all(bool(gradient.isfinite().all()) for gradient in gradients):
