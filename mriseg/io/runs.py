@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Manifest:
             run and of those that it was transferred from.
         versions: of mriseg, torch and Python.
         created: local time, ISO 8601.
+        backend: where training began and how it computed there, as `mriseg.backends.describe` told.
         parent: the run that this one was transferred from, and the report of it.
     """
 
@@ -73,6 +74,7 @@ class Manifest:
     seen: tuple[tuple[str, str, str], ...]
     versions: dict[str, str]
     created: str
+    backend: dict[str, Any] = field(default_factory=dict)
     parent: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mriseg.backends.base import Backend
+from mriseg.backends import Backend, describe
 from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.sampling import Split
@@ -104,6 +104,7 @@ def train(
         seen=(*_identities(setup), *(start.seen if start else ())),
         versions=versions(),
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        backend=describe(backend),
         parent=start.parent if start else None,
     )
     path = out or runs.fresh_path(Path("runs"), store.name, datetime.now())
