@@ -206,7 +206,7 @@ class Pad:
         (kept_rows, rows), (kept_columns, columns) = (
             (
                 slice(max(0, -before), length - max(0, -after)),
-                slice(max(0, before), length + before + min(0, after)),
+                slice(max(0, before), length + before),  # What is beyond the frame is cut.
             )
             for length, before, after in zip(
                 shape, (self.top, self.left), (self.bottom, self.right), strict=True

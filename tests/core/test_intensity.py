@@ -78,6 +78,18 @@ def test_a_crop_without_air_is_foreground_as_a_whole(rng: np.random.Generator) -
     assert foreground(crop).all()
 
 
+def test_what_any_modality_shows_is_brain(rng: np.random.Generator) -> None:
+    image = stacked(phantoms.head(rng)[0])
+    brain = (image != 0).any(axis=0)
+    for layer, part in zip(
+        image, (slice(3, 9), slice(8, 14), slice(12, 20), slice(10, 12)), strict=True
+    ):
+        layer[: part.start] = layer[part.stop :] = 0
+    brain[:3] = brain[20:] = False
+    assert np.array_equal(foreground(image), (image != 0).any(axis=0))
+    assert np.array_equal(foreground(image), brain)
+
+
 @pytest.mark.parametrize("value", [0.0, 7.5, -3.0])
 def test_a_constant_image_has_no_brain(value: float) -> None:
     assert not foreground(np.full((2, 4, 8, 8), value, dtype=np.float32)).any()
