@@ -160,9 +160,7 @@ def convolution(at: At, inputs: int, outputs: int) -> Outcome:
 
 def block(at: At) -> Outcome:
     """Convolution, normalisation and ReLU as the network runs them, under autocast."""
-    network = build(SegNetConfig(in_channels=3, classes=1, width=16), at.ops)
-    init_weights(network, rng.generator(0, "doctor", "block"))
-    first = at.module(network.encoder["1"][0]).train()  # type: ignore[index]
+    first = at.module(_network("network").get_submodule("encoder.1.0")).train()
     with at.autocast():
         output = first(at.place(numbers("block", 2, 3, 16, 20)))
     computed = output.dtype
@@ -278,26 +276,19 @@ def crossings(at: At) -> Outcome:
         (image > 0),
         (100 * image).to(torch.int64),
     )
-    if at.exact:
-        return Outcome(tuple(tensor.double() for tensor in shown))
-    backend = at.backend
-    staged = [backend.place(backend.stage(tensor.contiguous())) for tensor in shown]
-    placed = [backend.place(tensor) for tensor in shown]
-    for one, two in zip(placed, staged, strict=True):
-        if not torch.equal(backend.collect(one), backend.collect(two)):
-            raise ValueError("a batch that was staged is placed as another")
-    return Outcome(tuple(placed))
+    staged = shown if at.exact else [at.backend.stage(tensor) for tensor in shown]
+    return Outcome(tuple(at.place(tensor) for tensor in (*shown, *staged)))
 
 
 def weights_before(at: At) -> Outcome:
     """Weights that are loaded on the CPU and placed, and read back: the way of a training."""
-    return _state(at.module(_network(at.ops, "one")))
+    return _state(at.module(_network("one")))
 
 
 def weights_after(at: At) -> Outcome:
     """Weights that are loaded into a model which is there already (pytorch#85230)."""
-    placed = at.module(_network(at.ops, "other"))
-    placed.load_state_dict(_network(at.ops, "one").state_dict())
+    placed = at.module(_network("other"))
+    placed.load_state_dict(_network("one").state_dict())
     return _state(placed)
 
 
@@ -324,8 +315,7 @@ def stage(at: At, name: str) -> Outcome:
     Each by itself: in half precision the difference of a whole network with fresh weights says
     nothing, since near-ties in the pools fall differently and move values to other places.
     """
-    model = _network(at.ops, "network").train()
-    module = at.module(stage_modules(model)[name])
+    module = at.module(stage_modules(_network("network"))[name]).train()
     entered = at.activation(_entering()[name]).requires_grad_()
     with at.autocast():
         # Times one, since the first ReLU of the network may not write into what is watched.
@@ -337,7 +327,7 @@ def stage(at: At, name: str) -> Outcome:
 @lru_cache(maxsize=1)
 def _entering() -> dict[str, Tensor]:
     """What enters each stage of the network in training, exact but for the rounding to float32."""
-    model = _network(PURE, "network").double().train()
+    model = deepcopy(_network("network")).double().train()
     found: dict[str, Tensor] = {}
 
     def record(name: str, given: Sequence[Tensor]) -> None:
@@ -367,7 +357,8 @@ def network_as_trained(at: At) -> Outcome:
 
 
 def _trained(at: At, context: AbstractContextManager[object]) -> Outcome:
-    model = at.module(_network(at.ops, "network")).train()
+    model = at.module(_network("network")).train()
+    model.set_ops(at.ops)
     image, target = _batch()
     with context:
         logits = model(at.place(image))
@@ -437,9 +428,11 @@ def _batch() -> tuple[Tensor, Tensor]:
     return image, target
 
 
-def _network(ops: Ops, seed: str) -> SegNet:
+@lru_cache(maxsize=3)
+def _network(name: str) -> SegNet:
+    """A network with fresh weights, always the same for a name; to be copied, not changed."""
     config = SegNetConfig(in_channels=3, classes=2, width=16)
-    return init_weights(build(config, ops), rng.generator(0, "doctor", seed))
+    return init_weights(build(config, PURE), rng.generator(0, "doctor", name))
 
 
 def _state(model: nn.Module) -> Outcome:
