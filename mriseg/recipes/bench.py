@@ -25,7 +25,7 @@ from mriseg.core import rng
 from mriseg.core.config import DEFAULT_MODALITIES, Config, Count, TrainConfig
 from mriseg.core.cost import Cost, cost
 from mriseg.core.losses import build_loss, parse_loss
-from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
 from mriseg.core.steps import predict_step, train_step
 from mriseg.core.volume import SliceRef
 from mriseg.errors import InputError
@@ -51,8 +51,8 @@ Action = Callable[[], object]
 _PARTS = ("matrix products", "inference", "training", "preprocessing", "reading")
 # Of a random mask, and so of the loss's weight for foreground; it changes no time.
 _FOREGROUND = 0.03
-# Squares whose product is timed. A larger one tells no more where these take long: the largest is
-# for devices to which 4096 is nothing, and a quick measurement stops at the first that is something.
+# Squares whose product is timed. The largest is for devices to which the one before is nothing, and
+# a quick measurement stops at the first that takes any time.
 _SIDES = (1024, 2048, 4096, 8192)
 _NOTHING, _QUICKLY_NOTHING = 0.05, 0.005
 
@@ -221,8 +221,8 @@ class _Bench:
         yield Began("bench", len(_PARTS), "part")
         products = yield from self._products()
         rate = products[0].operations_per_second
-        inference = yield from self._inference(rate)
-        training, compiled = yield from self._training(rate)
+        predicting = yield from self._inference(rate)
+        stepping = yield from self._training(rate)
         with temporary_folder() as folder:
             preprocessing = yield from self._preprocessing(folder)
             reading = yield from self._reading(store or open_store(folder / "0.zarr"))
@@ -231,61 +231,28 @@ class _Bench:
             date=datetime.now().astimezone().isoformat(timespec="seconds"),
             machine=machine(self.backend),
             config=config,
-            compiled=compiled,
+            compiled=self.backend.compile == "always",
             parameters=sum(p.numel() for p in build(config.network, self.backend.ops).parameters()),
             products=products,
-            training=training,
-            inference=inference,
+            training=stepping,
+            inference=predicting,
             reading=reading if store else replace(reading, source="the sample in the package"),
             preprocessing=preprocessing,
         )
 
     def _inference(self, rate: float) -> Recipe[Work]:
-        """As `mriseg.recipes.inference.probabilities` does it, for a batch that is there."""
-        backend = self.backend
-        with backend.running():
-            memory = PeakMemory(backend)
-            model = init_weights(build(self.config.network, backend.ops), _generator("weights"))
-            network = ready(model, backend)
-            del model
-            image, _ = self._batch()
-
-            def predict() -> None:
-                predict_step(network, image, autocast=backend.autocast, flips=False)
-
+        with self.backend.running():
+            memory = PeakMemory(self.backend)
+            predict = inference(self.backend, self.config)
             seconds = yield from self._timed("inference", predict)
             return self._work(seconds, memory, self._cost.forward, rate)
 
-    def _training(self, rate: float) -> Recipe[tuple[Work, bool]]:
-        """As `mriseg.recipes.fit` does it, for a batch that is there; and whether compiled."""
-        backend, config = self.backend, TrainConfig()
-        with backend.running():
-            memory = PeakMemory(backend)
-            model = init_weights(build(self.config.network, backend.ops), _generator("weights"))
-            model = backend.place_model(model).train()
-            network = Compiling(model, backend).network
-            optimiser = optimiser_of(model, config)
-            weight = backend.place(positive_weight(config, (_FOREGROUND,)))
-            loss = build_loss(parse_loss(config.loss), weight)
-            half = backend.dtype == torch.float16
-            scaler = torch.amp.GradScaler(backend.device.type) if half else None
-            image, target = self._batch()
-
-            def step() -> None:
-                train_step(
-                    network,
-                    optimiser,
-                    loss,
-                    image,
-                    target,
-                    autocast=backend.autocast,
-                    clip=config.clip,
-                    scaler=scaler,
-                )
-
+    def _training(self, rate: float) -> Recipe[Work]:
+        with self.backend.running():
+            memory = PeakMemory(self.backend)
+            step = training(self.backend, self.config)
             seconds = yield from self._timed("training", step)
-            work = self._work(seconds, memory, self._cost.training, rate)
-            return work, network is not model
+            return self._work(seconds, memory, self._cost.training, rate)
 
     def _products(self) -> Recipe[tuple[MatrixRate, ...]]:
         """In the backend's precision, then in float32 if that is another."""
@@ -386,13 +353,61 @@ class _Bench:
     def _cost(self) -> Cost:
         return cost(self.config.network, self.config.batch_size, self.config.size)
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        """Slices and masks on the device, of noise."""
-        shape = (self.config.batch_size, self.config.network.in_channels, *self.config.size)
-        image = torch.randn(shape, generator=_generator("image"))
-        chance = torch.rand((shape[0], 1, *shape[2:]), generator=_generator("mask"))
-        target = (chance < _FOREGROUND).to(torch.uint8)
-        return self.backend.place(image), self.backend.place(target)
+
+def inference(backend: Backend, config: BenchConfig) -> Action:
+    """What predicts a batch that is there, as `mriseg.recipes.inference.probabilities` does it.
+
+    To be called within `Backend.running`.
+    """
+    network = ready(_model(backend, config), backend)
+    image, _ = _batch(backend, config)
+
+    def predict() -> None:
+        predict_step(network, image, autocast=backend.autocast, flips=False)
+
+    return predict
+
+
+def training(backend: Backend, config: BenchConfig) -> Action:
+    """What trains on a batch that is there, as `mriseg.recipes.fit` does it.
+
+    To be called within `Backend.running`.
+    """
+    settings = TrainConfig()
+    model = backend.place_model(_model(backend, config)).train()
+    network = Compiling(model, backend).network
+    optimiser = optimiser_of(model, settings)
+    weight = backend.place(positive_weight(settings, (_FOREGROUND,)))
+    loss = build_loss(parse_loss(settings.loss), weight)
+    half = backend.dtype == torch.float16
+    scaler = torch.amp.GradScaler(backend.device.type) if half else None
+    image, target = _batch(backend, config)
+
+    def step() -> None:
+        train_step(
+            network,
+            optimiser,
+            loss,
+            image,
+            target,
+            autocast=backend.autocast,
+            clip=settings.clip,
+            scaler=scaler,
+        )
+
+    return step
+
+
+def _model(backend: Backend, config: BenchConfig) -> SegNet:
+    return init_weights(build(config.network, backend.ops), _generator("weights"))
+
+
+def _batch(backend: Backend, config: BenchConfig) -> tuple[Tensor, Tensor]:
+    """Slices and masks on the device, of noise."""
+    shape = (config.batch_size, config.network.in_channels, *config.size)
+    image = torch.randn(shape, generator=_generator("image"))
+    chance = torch.rand((shape[0], 1, *shape[2:]), generator=_generator("mask"))
+    return backend.place(image), backend.place((chance < _FOREGROUND).to(torch.uint8))
 
 
 def _generator(what: str) -> torch.Generator:
