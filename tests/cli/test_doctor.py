@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from mriseg.backends import BACKENDS, Backend
+from mriseg.backends.cpu import Cpu
+from mriseg.core.ops import Ops, native_pool, native_unpool
+from tests.cli.conftest import Type
+
+SMALL = "--width 8 --batch-size 2 --backend cpu --precision fp32"
+
+
+def test_doctor_as_typed(worked: Path, type_in: Type) -> None:
+    result = type_in(worked, f"mriseg doctor {SMALL} --size 32x48 --deterministic --json d.json")
+    assert result.exit_code == 0, result.output
+    for shown in ("un-pool with ties", "right", "safe batch", "epoch", "the same bits twice"):
+        assert shown in result.stdout
+    assert "BraTS2020's scale" in result.stdout
+    assert result.stdout.endswith("cpu in float32 is fit to train\n")
+    assert json.loads((worked / "d.json").read_text())["task"]["size"] == [32, 48]
+
+
+def test_doctor_of_a_store(worked: Path, type_in: Type) -> None:
+    result = type_in(worked, f"mriseg doctor out.zarr {SMALL} --size 32x40 --json -")
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert data["task"]["source"].startswith("out.zarr, 2 training cases")
+    assert data["task"]["size"] == [32, 40] and data["fit"] is True
+
+
+def test_doctor_of_what_cannot_be(worked: Path, type_in: Type) -> None:
+    wrong = type_in(worked, "mriseg doctor --size 240 --backend cpu --precision fp32")
+    assert wrong.exit_code == 2 and "expected height x width" in wrong.stderr
+    none = type_in(worked, "mriseg doctor none.zarr --backend cpu --precision fp32")
+    assert none.exit_code == 3 and "does not exist" in none.stderr
+
+
+def mirrored(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
+    """Another un-pooling than the network's."""
+    return native_unpool(values.flip(3), code, size)
+
+
+class Sick(Cpu):
+    """A processor that un-pools otherwise."""
+
+    def make(self, precision: str, deterministic: bool, reason: str) -> Backend:
+        sound = super().make(precision, deterministic, reason)
+        return replace(sound, name="sick", ops=Ops("mirrored", native_pool, mirrored))
+
+
+SICK = Sick()
+
+
+@pytest.fixture
+def _sick() -> Iterator[None]:
+    BACKENDS.register("sick", f"{__name__}:SICK")
+    yield
+    del BACKENDS._targets["sick"]
+
+
+@pytest.mark.usefixtures("_sick")
+def test_doctor_of_a_device_that_is_wrong(worked: Path, type_in: Type) -> None:
+    line = "mriseg doctor --width 8 --batch-size 2 --size 32x32 --backend sick --precision fp32"
+    result = type_in(worked, line)
+    assert result.exit_code == 4
+    assert "WRONG" in result.stdout and "tried works" in result.stdout
+    assert "error: sick in float32 is not fit to train: un-pool with ties (WRONG)" in result.stderr
