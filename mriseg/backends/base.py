@@ -94,6 +94,9 @@ class Backend:
         # Only from pinned memory is a copy that nobody waits for safe: PyTorch keeps the source
         # until it is done.
         unwaited = self.pinned and tensor.is_pinned()
+        if self.memory_format == torch.contiguous_format:
+            # Where channels_last is not to be trusted, it does not get there in the first place.
+            tensor = tensor.contiguous()
         if tensor.ndim == 4:
             there = tensor.to(self.device, non_blocking=unwaited)
             return there.contiguous(memory_format=self.memory_format)

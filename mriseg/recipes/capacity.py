@@ -169,19 +169,23 @@ class _Trainer:
         seconds = time.perf_counter() - began
         if not torch.tensor(loss).isfinite():
             raise FloatingPointError(f"the loss of a training step is {loss}")
-        own = {p.untyped_storage().data_ptr() for p in self.model.parameters()}
+        own = {_identity(parameter) for parameter in self.model.parameters()}
         return sum(size for key, size in kept.items() if key not in own), seconds
 
 
 @contextmanager
 def _counting() -> Iterator[dict[int, int]]:
-    """What autograd keeps: address of each storage -> bytes; several tensors may share one."""
+    """What autograd keeps: identity of each storage -> bytes; several tensors may share one."""
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        kept[_identity(tensor)] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         yield kept
+
+
+def _identity(tensor: Tensor) -> int:
+    # Not the address of its data, which tensors that wrap others do not have.
+    return int(tensor.untyped_storage()._cdata)

@@ -288,6 +288,7 @@ def _summary(
         f"{found.name} ({found.reason or found.verdict})" for found in findings if found.fault
     ]
     if faults:
+        faults[3:] = [f"and {len(faults) - 3} more"] * (len(faults) > 3)
         other = "" if backend.device.type == "cpu" else "--backend cpu or "
         return False, (
             f"{where} is not fit to train: {'; '.join(faults)}. "

@@ -210,7 +210,7 @@ def test_another_un_pooling_is_found_in_its_own_row(cpu: Backend) -> None:
 def test_a_loss_that_is_no_number_is_no_pace(cpu: Backend) -> None:
     report = finish(doctor(wrong(cpu, "convolution", spoil), **SMALL))
     assert report.pace is None and report.memory is None and not report.fit
-    assert "the loss of a training step is nan" in report.summary
+    assert "the loss of a training step is nan" in report.findings[-1].reason
     assert json.loads(json.dumps(report.to_json(), allow_nan=False))
 
 
