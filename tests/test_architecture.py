@@ -206,12 +206,17 @@ RULES: dict[Rule, tuple[str, ...]] = {
 }
 
 
+_THE_KERNELS = "a question to the machine, which Linux answers in files that lie on no disk"
+
 # (module, the message's start) -> why it is let be
 EXCEPTIONS = {
     ("core/segnet.py", "torch.nn.Dropout"): (
         "torch offers no dropout with a generator; it is off by default, and a training that "
         "turns it on does not repeat bit for bit"
     ),
+    ("backends/machine.py", ".read_text()"): _THE_KERNELS,
+    ("backends/meter.py", ".read_text()"): _THE_KERNELS,
+    ("backends/meter.py", ".write_text()"): _THE_KERNELS,
 }
 
 
