@@ -215,8 +215,7 @@ EXCEPTIONS = {
         "turns it on does not repeat bit for bit"
     ),
     ("backends/machine.py", ".read_text()"): _THE_KERNELS,
-    ("backends/meter.py", ".read_text()"): _THE_KERNELS,
-    ("backends/meter.py", ".write_text()"): _THE_KERNELS,
+    ("backends/machine.py", ".write_text()"): _THE_KERNELS,
 }
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_PROCESS = Path("/proc/self")
 
 
 def cores() -> int:
@@ -50,7 +51,7 @@ def available_memory() -> int | None:
     On Linux what the kernel says is available, and no more than the container's limit leaves;
     elsewhere half of the physical memory.
     """
-    free = _meminfo_available()
+    free = _kibibytes(Path("/proc/meminfo"), "MemAvailable")
     if free is None:
         physical = memory()
         return None if physical is None else physical // 2
@@ -60,6 +61,10 @@ def available_memory() -> int | None:
 
 def peak_memory() -> int | None:
     """The most memory that this process has held so far, in bytes; None where nobody counts."""
+    # Of a process on Linux, getrusage counts in what its parent held when it started.
+    found = _own("VmHWM")
+    if found is not None:
+        return found
     try:
         import resource
     except ImportError:  # Windows
@@ -67,6 +72,25 @@ def peak_memory() -> int | None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts in KiB, macOS in bytes.
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def restart_peak_memory() -> int | None:
+    """Let `peak_memory` count from now on.
+
+    Returns:
+        What this process holds now, in bytes; None where the peak cannot be set back, which Linux
+        alone can (proc(5), clear_refs).
+    """
+    try:
+        (_PROCESS / "clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _own("VmRSS")
+
+
+def _own(name: str) -> int | None:
+    """A number of bytes that Linux tells of this process."""
+    return _kibibytes(_PROCESS / "status", name)
 
 
 def _quota(folder: Path) -> int | None:
@@ -83,12 +107,13 @@ def _quota(folder: Path) -> int | None:
         return None
 
 
-def _meminfo_available() -> int | None:
+def _kibibytes(path: Path, name: str) -> int | None:
+    """Bytes of a line such as "name: 12345 kB", which are KiB."""
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in path.read_text().splitlines():
             key, _, value = line.partition(":")
-            if key == "MemAvailable":
-                return int(value.split()[0]) * 1024  # "12345 kB", which are KiB
+            if key == name:
+                return int(value.split()[0]) * 1024
     except (OSError, ValueError, IndexError):
         pass  # not Linux
     return None

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 import torch
 
 from mriseg.backends.base import Backend
-from mriseg.backends.machine import peak_memory
-
-_PROC = Path("/proc/self")
+from mriseg.backends.machine import peak_memory, restart_peak_memory
 
 
 class PeakMemory:
@@ -35,10 +29,10 @@ class PeakMemory:
             self._before = torch.mps.driver_allocated_memory()
         else:
             self.how = "growth of the process"
-            self._before = peak_memory()
-            # Where the peak cannot be set back, an earlier one hides what stays below it.
-            if _reset():
-                self._before = _resident()
+            self._before = restart_peak_memory()
+            if self._before is None:
+                # What stays below an earlier peak is then hidden by it.
+                self._before = peak_memory()
 
     def taken(self) -> int | None:
         """Bytes at the peak, beyond those held at the beginning; None where nobody counts."""
@@ -51,17 +45,3 @@ class PeakMemory:
         else:
             now = peak_memory()
         return None if now is None else max(0, now - self._before)
-
-
-def _reset() -> bool:
-    """Set this process's peak back to what it holds now; Linux alone can (proc(5), clear_refs)."""
-    with suppress(OSError):
-        (_PROC / "clear_refs").write_text("5")
-        return True
-    return False
-
-
-def _resident() -> int:
-    """Bytes that this process holds now, on Linux."""
-    pages = int((_PROC / "statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -37,3 +38,14 @@ def test_an_earlier_peak_does_not_hide_a_later_one() -> None:
     _hold(100)
     taken = meter.taken()
     assert taken is not None and 90 * MIB <= taken < 200 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux's getrusage counts so")
+def test_the_peak_of_the_process_that_started_it_does_not_count() -> None:
+    held = torch.ones(1000 * MIB, dtype=torch.uint8)
+    script = "from mriseg.backends.machine import peak_memory; print(peak_memory())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    # Python and torch, and nothing of what is held here.
+    assert 0 < int(done.stdout) < held.numel()
