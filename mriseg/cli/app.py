@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mriseg import __version__
-from mriseg.cli import options, render, tables
+from mriseg.cli import gauges, options, render, tables
 from mriseg.cli.group import Commands
 from mriseg.errors import ConfigError, IncompleteError
 from mriseg.recipes.events import Event, Notice
@@ -411,7 +411,7 @@ def info(
         chosen = select(
             backend, precision=precision, deterministic=deterministic, compile=compiling
         )
-        tables.machine(console, machine(chosen))
+        gauges.machine(console, machine(chosen))
         return
     found = holds(path)
     if isinstance(found, RunInfo):
@@ -457,7 +457,7 @@ def doctor(
             on_event=draw,
         )
     if not render.as_json(json, report.to_json()):
-        tables.doctored(render.results(), report)
+        gauges.doctored(render.results(), report)
     check_fit(report)
 
 
@@ -494,7 +494,7 @@ def bench(
             on_event=draw,
         )
     if not render.as_json(json, report.to_json()):
-        tables.measured(render.results(), report)
+        gauges.measured(render.results(), report)
 
 
 @app.command()
