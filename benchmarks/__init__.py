@@ -1,0 +1,1 @@
+"""Comparisons, each a ratio in one run; see README.md."""

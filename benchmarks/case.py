@@ -1,0 +1,106 @@
+"""A whole BraTS case, NIfTI in and mask NIfTI out, beside the network's own time on its slices.
+
+The network alone is timed on the slices that hold brain, cropped and padded as prediction does it,
+on the device already and in the same batches; so the ratio is what reading, preparing, assembling
+and writing add. The run's weights are fresh: no time depends on what a network has learnt.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks._data import brats_or_exit, cases, one_case
+from benchmarks._runs import fresh_run
+from benchmarks._timing import (
+    Comparison,
+    Contender,
+    finish,
+    interleaved,
+    parser_of,
+    seconds_of,
+)
+from mriseg import api
+from mriseg.backends import Backend, select
+from mriseg.core.config import DEFAULT_MODALITIES
+from mriseg.core.prepare import Prepared, prepare
+from mriseg.core.steps import predict_step
+from mriseg.core.volume import Pad
+from mriseg.io.runs import Run
+from mriseg.io.store import frame_for
+from mriseg.recipes.inference import frame_of, ready
+from mriseg.recipes.models import load_model
+from mriseg.recipes.predict import PredictOptions
+
+NETWORK = "the network alone"
+
+
+def network(run: Run, backend: Backend, case: Prepared, batch_size: int) -> Contender:
+    """The network on the slices of the brain."""
+    model = ready(load_model(run, backend), backend)
+    image = case.channels(run.manifest.modalities)
+    slices = np.ascontiguousarray(
+        Pad.to(image.shape[-2:], frame_of(case, run.manifest.frame))
+        .apply(image)[:, image.any(axis=(0, 2, 3))]
+        .transpose(1, 0, 2, 3),
+        dtype=np.float32,
+    )
+    batches = [
+        backend.place(torch.from_numpy(slices[start : start + batch_size]))
+        for start in range(0, len(slices), batch_size)
+    ]
+
+    def predict() -> None:
+        with backend.running():
+            for batch in batches:
+                predict_step(model, batch, autocast=backend.autocast, flips=False)
+            backend.synchronize()
+
+    return seconds_of(predict)
+
+
+def main(arguments: list[str] | None = None) -> Comparison:
+    """Compare, and show it."""
+    parser = parser_of(__doc__, rounds=3)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--precision", default="auto")
+    options = parser.parse_args(arguments)
+    folder = brats_or_exit("benchmarks.case")
+
+    backend = select(options.backend, precision=options.precision)
+    case = next(case for case in cases(folder) if set(DEFAULT_MODALITIES) <= set(case.modalities))
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        source = one_case(case, root / "scans")
+        loaded = case.load()
+        prepared = prepare(loaded.images, None, loaded.geometry)
+        depth, h, w = prepared.image.shape[1:]
+        frame = frame_for([(depth, h, w)])
+        run = fresh_run(
+            root / "run", width=options.width, modalities=DEFAULT_MODALITIES, frame=frame
+        )
+        out = root / "mask.nii.gz"
+
+        def predicting(overlays: bool) -> Contender:
+            how = PredictOptions(overlays=overlays)
+            return seconds_of(lambda: api.predict(source, out, run, how, backend=backend))
+
+        group = interleaved(
+            f"{case.name}, {depth} slices of {frame[0]}x{frame[1]}, width {options.width}",
+            {
+                NETWORK: network(run, backend, prepared, PredictOptions().batch_size),
+                "mriseg predict, NIfTI in, mask out": predicting(overlays=False),
+                "the same, with its picture": predicting(overlays=True),
+            },
+            base=NETWORK,
+            rounds=options.rounds,
+        )
+    return finish("benchmarks.case", backend, options, [group])
+
+
+if __name__ == "__main__":
+    main()
