@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from mriseg.backends import BACKENDS
 from mriseg.backends.fallback import Manner, choose, probe
-from mriseg.core import losses, ops
+from mriseg.core import losses
 from mriseg.core.config import TrainConfig
 from mriseg.io import nifti
 from mriseg.io.exporters import EXPORTERS, Exported, Exporter
