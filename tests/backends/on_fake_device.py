@@ -226,6 +226,11 @@ class TestOperations:
             but_indices = {what: n for what, n in both.items() if what[2] != torch.int64}
             assert crossed(fake.crossings) == BATCH_AND_LOSS + Crossed(but_indices)
 
+    def test_where_either_could_cross_unpooling_does(self) -> None:
+        # Natively it pools and cannot un-pool, purely the other way about.
+        with device("isnan", *SCATTERS):
+            assert choose(THERE).ops.name == "native, un-pooling on the CPU"
+
     def test_where_pooling_alone_lacks_the_pure_pair_keeps_all_on_the_device(
         self, expected: Any
     ) -> None:
