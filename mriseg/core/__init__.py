@@ -20,6 +20,8 @@ In the order in which to read it, which is that of one slice's way through a tra
     from probabilities to masks, and how good they are.
 `pretrained`, `transfer`
     weights from VGG16, and from another task.
+`folding`, `cost`
+    the network made for prediction, and how many operations it takes.
 `deploy`
     the network with its pre- and post-processing, as exporters write it.
 `config`

@@ -6,8 +6,8 @@
     volumes and masks in and out, with their geometry.
 `modalities`
     what files call a sequence, and what it is called here.
-`store`, `loader`
-    the zarr store of prepared cases, and batches read from it ahead of their use.
+`store`, `arrays`, `loader`
+    the zarr store of prepared cases, how its arrays are read, and batches ahead of their use.
 `runs`, `weights`
     a training's folder and checkpoints; encoder weights from elsewhere.
 ``exporters``
