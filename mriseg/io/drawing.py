@@ -112,7 +112,7 @@ class Tile:
         if label:
             draw = ImageDraw.Draw(done)
             draw.text(
-                (6, self.size[1] - 5), _legible(label), _INK, _font(13), "ld",
+                (6, self.size[1] - 5), legible(label), _INK, _font(13), "ld",
                 stroke_width=2, stroke_fill=_PAPER,
             )  # fmt: skip
         return done
@@ -186,7 +186,7 @@ def sheet(
         for x, key in line:
             box = (_MARGIN + x, y + 3, _MARGIN + x + 14, y + 17)
             draw.rectangle(box, fill=key.paint if key.filled else None, outline=key.paint, width=2)
-            draw.text((box[2] + 8, y + 3), _legible(key.text), _INK, _font(14), "la")
+            draw.text((box[2] + 8, y + 3), legible(key.text), _INK, _font(14), "la")
         y += 24
     return page
 
@@ -199,7 +199,7 @@ def _lines(legend: Sequence[Key], width: int) -> list[list[tuple[int, Key]]]:
     lines: list[list[tuple[int, Key]]] = []
     x = width
     for key in legend:
-        needs = 14 + 8 + round(_font(14).getlength(_legible(key.text))) + 24
+        needs = 14 + 8 + round(_font(14).getlength(legible(key.text))) + 24
         if not lines or x + needs - 24 > width:
             lines.append([])
             x = 0
@@ -209,7 +209,7 @@ def _lines(legend: Sequence[Key], width: int) -> list[list[tuple[int, Key]]]:
 
 
 def _fitting(text: str, size: int, width: int) -> str:
-    text = _legible(text)
+    text = legible(text)
     if _font(size).getlength(text) <= width:
         return text
     # No sheet has room for more, and each letter less is measured anew.
@@ -219,7 +219,7 @@ def _fitting(text: str, size: int, width: int) -> str:
     return text.rstrip() + "..."
 
 
-def _legible(text: str) -> str:
+def legible(text: str) -> str:
     """``text`` in what the font that Pillow brings along can show, on one line."""
     folded = unicodedata.normalize("NFKD", text)
     kept = (c for c in folded if not unicodedata.combining(c))
