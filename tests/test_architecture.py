@@ -345,7 +345,7 @@ def _loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"torch", "zarr", "nibabel", "scipy", "PIL", "tensorboard"}
+HEAVY = {"torch", "zarr", "nibabel", "scipy", "PIL", "tensorboard", "matplotlib"}
 
 
 def test_importing_mriseg_loads_nothing_heavy() -> None:
@@ -355,6 +355,10 @@ def test_importing_mriseg_loads_nothing_heavy() -> None:
 @pytest.mark.skipif(find_spec("mriseg.cli.app") is None, reason="there is no command line yet")
 def test_the_command_line_answers_before_torch_is_loaded() -> None:
     assert not _loaded_by("mriseg.cli.app") & HEAVY
+
+
+def test_commands_that_draw_no_chart_do_not_load_matplotlib() -> None:
+    assert "matplotlib" not in _loaded_by("mriseg.api, mriseg.io.charts")
 
 
 def test_every_public_name_leads_somewhere() -> None:
