@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import nn
 
 from mriseg.backends.base import Backend
 from mriseg.core import volume
 from mriseg.core.metrics import CaseScores, Summary, score_case, summarise
+from mriseg.core.prepare import Prepared
 from mriseg.core.regions import Regions, region_masks
+from mriseg.core.showcase import showcase
 from mriseg.errors import ConfigError, InputError
-from mriseg.io import nifti, tables
-from mriseg.io.runs import Run
+from mriseg.io import charts, nifti, tables
+from mriseg.io.pictures import grid
+from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
+from mriseg.recipes import gallery
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
+from mriseg.recipes.gallery import Views
 from mriseg.recipes.inference import ready
 from mriseg.recipes.models import load_model
 from mriseg.recipes.predict import PredictOptions, segment
 
 # The bootstrap's own seed: an evaluation repeated gives the same interval.
 _SEED = 0
+
+# Slices of this many cases are kept for the picture; of more, those shown are segmented once more.
+_KEPT = 32
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,7 @@ def evaluate(
     include_seen: bool = False,
     cases: Sequence[str] | None = None,
     out: Path | None = None,
+    pictures: bool = True,
 ) -> Recipe[EvaluateReport]:
     """Predict the labelled cases of ``store`` and measure the masks.
 
@@ -82,6 +94,8 @@ def evaluate(
         include_seen: measure training cases as well, marked as such.
         cases: only these.
         out: a folder for ``cases.csv``, ``summary.csv`` and ``evaluation.json``; None: no files.
+        pictures: also ``dice.png``, a point a case, and ``cases.png``, a slice each of the best,
+            the median and the worst cases.
 
     Raises:
         InputError: there is nothing to measure, or the store lacks the model's regions.
@@ -114,35 +128,68 @@ def evaluate(
             f"chose its best epoch and so are slightly flattered"
         )
     network = ready(load_model(run, backend), backend)
+    look = partial(_segmented, store, network, backend, run.manifest, options, regions)
+    channels = run.manifest.modalities
     scores: list[CaseScores] = []
     skipped: list[tuple[str, str]] = []
+    views: dict[str, Views] = {}
     yield Began("evaluate", len(chosen), "case")
     for number, name in enumerate(chosen, start=1):
         try:
-            case = store.read_case(name)
-            if not set(case.modalities) & set(run.manifest.modalities):
-                raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-            masks, _ = segment(case, network, backend, run.manifest, options)
+            case, masks, truth = look(name)
         except InputError as error:
             skipped.append((name, str(error)))
             yield Skipped(name, str(error))
             continue
-        assert case.labels is not None, "only labelled cases were chosen"
-        truth = region_masks(case.labels, regions)
         rows = score_case(
             name, masks, truth, tuple(regions), case.geometry.spacing, case.geometry.unit
         )
         scores += rows
+        if out is not None and pictures and len(views) < _KEPT:
+            views[name] = gallery.views(case, channels, masks, truth)
         yield from (_told(row) for row in rows)
         yield Advanced("evaluate", number, item=name)
     if not scores:
         told = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise InputError(f"no case of {store.location} could be measured: {told}")
-    return (yield from _reported(scores, seen, skipped, out))
+    report = yield from _reported(scores, seen, skipped, out, pictures)
+    if out is not None and pictures:
+        shown = showcase(scores)
+        for name in {item.case for item in shown} - set(views):
+            case, masks, truth = look(name)
+            views[name] = gallery.views(case, channels, masks, truth)
+        title = f"{run.name}: {shown[0].of} cases by their mean Dice"
+        path = out / "cases.png"
+        grid(path, gallery.rows(shown, views, seen), channels, tuple(regions), title)
+        yield Wrote(path, "picture")
+    return report
+
+
+def _segmented(
+    store: Store,
+    network: nn.Module,
+    backend: Backend,
+    manifest: Manifest,
+    options: PredictOptions,
+    regions: Regions,
+    name: str,
+) -> tuple[Prepared, NDArray[np.uint8], NDArray[np.uint8]]:
+    """A case, the masks [r, z, y, x] that the network gives it, and its truth."""
+    case = store.read_case(name)
+    if not set(case.modalities) & set(manifest.modalities):
+        raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
+    masks, _ = segment(case, network, backend, manifest, options)
+    assert case.labels is not None, "only labelled cases were chosen"
+    return case, masks, region_masks(case.labels, regions)
 
 
 def evaluate_masks(
-    masks: Path, truths: Path, *, regions: Regions | None = None, out: Path | None = None
+    masks: Path,
+    truths: Path,
+    *,
+    regions: Regions | None = None,
+    out: Path | None = None,
+    pictures: bool = True,
 ) -> Recipe[EvaluateReport]:
     """Measure mask files against truth files of the same names.
 
@@ -154,6 +201,7 @@ def evaluate_masks(
             and 1, such as `predict` writes, is taken as it is; None: all that is not 0, as
             "foreground".
         out: as in `evaluate`.
+        pictures: also ``dice.png``; there are no scans to show the cases on.
 
     Raises:
         InputError: no pair is found, or one does not lie on one grid.
@@ -196,7 +244,7 @@ def evaluate_masks(
         yield Advanced("evaluate", number, item=name)
     if not scores:
         raise InputError(f"no mask under {masks} could be measured against {truths}")
-    return (yield from _reported(scores, [], skipped, out))
+    return (yield from _reported(scores, [], skipped, out, pictures))
 
 
 def _regions_of(store: Store, run: Run) -> Regions:
@@ -221,6 +269,7 @@ def _reported(
     seen: list[str],
     skipped: list[tuple[str, str]],
     out: Path | None,
+    pictures: bool,
 ) -> Recipe[EvaluateReport]:
     summary = summarise(scores, np.random.default_rng(_SEED))
     report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped))
@@ -230,7 +279,20 @@ def _reported(
         tables.write_csv(out / "summary.csv", data["summary"])
         tables.write_json(out / "evaluation.json", data)
         yield Wrote(out, "cases.csv, summary.csv and evaluation.json")
+        if pictures:
+            path = out / "dice.png"
+            cases = len({score.case for score in scores})
+            charts.dice_of_cases(path, _dice(scores), f"Dice of {cases} cases")
+            yield Wrote(path, "picture")
     return report
+
+
+def _dice(scores: Sequence[CaseScores]) -> dict[str, list[float]]:
+    """Region -> the Dice of each case."""
+    found: dict[str, list[float]] = {}
+    for score in scores:
+        found.setdefault(score.region, []).append(score.dice)
+    return found
 
 
 _TRUTH_ENDINGS = ("_seg", "-seg", "_mask", "_label", "_gt", "_pred")
