@@ -18,8 +18,12 @@ In the order in which to read it, which is that of one slice's way through a tra
     what is minimised, and the only lines that change a model.
 `postprocess`, `metrics`
     from probabilities to masks, and how good they are.
+`showcase`
+    which cases and slices show it.
 `pretrained`, `transfer`
     weights from VGG16, and from another task.
+`finetune`, `batchnorm`
+    which stages of a transfer train when and how fast; statistics of another distribution.
 `folding`, `cost`
     the network made for prediction, and how many operations it takes.
 `deploy`

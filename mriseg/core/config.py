@@ -45,17 +45,30 @@ class AugmentConfig(Config):
     noise: Fraction = 0.2
     blur: Fraction = 0.15
     bias: Fraction = 0.3
+    low_resolution: Fraction = 0.0
     drop_modality: Fraction = 0.0
 
 
 class TransferConfig(Config):
-    """What a transfer keeps fixed."""
+    """How a transfer trains: `mriseg transfer` without options does what stands here."""
 
-    freeze: str = "encoder"
+    freeze: str = "encoder"  # what never trains, see parse_freeze
+    # In which order the rest does: at once, the head first, or from the head down.
+    schedule: Literal["direct", "lp-ft", "gradual"] = "direct"
+    # A stage's learning rate is multiplied by it once for each stage that it is from the head.
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    # How strongly what was carried over is drawn back to its start, in place of weight decay.
+    l2_sp: Annotated[float, Field(ge=0)] = 0.0
+    adapt_norm: bool = False  # BatchNorm's statistics from the new slices before training
 
     @model_validator(mode="after")
     def _known(self) -> TransferConfig:
-        parse_freeze(self.freeze)
+        kind, _ = parse_freeze(self.freeze)
+        if self.schedule != "direct" and kind in ("all-but-head", "all-but-first"):
+            raise ValueError(
+                f"freeze = {self.freeze!r} lets one stage train, so there is nothing for schedule "
+                f"= {self.schedule!r} to put in order; leave one of them out"
+            )
         return self
 
 
@@ -76,9 +89,12 @@ class TrainConfig(Config):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03  # of the whole training
     clip: Positive = 12.0  # largest norm of the gradient
+    # How much of the weights' running average a step leaves; the average is what a run gives.
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.998
     # Largest height and width of a training slice; larger ones lose their rim. None: no limit.
     size: tuple[Side, Side] | None = None
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the patients
+    # Share of the patients; 0: none, and the weights at the end are the run's.
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.2
     validation_cases: tuple[str, ...] | None = None  # by name, instead of a share
     exclude: tuple[str, ...] = ()  # cases left out, to be measured later
     validate_every: Count = 1  # epochs
@@ -170,9 +186,10 @@ def parse_duration(text: str) -> float:
 
 
 def parse_freeze(text: str) -> tuple[str, int]:
-    """A freeze policy: ``("none" | "encoder" | "all-but-head", K)``.
+    """A freeze policy: ``("none" | "encoder" | "all-but-head" | "all-but-first", K)``.
 
-    "encoder:K" freezes the encoder's first K of 5 blocks; "encoder" all of them.
+    "encoder:K" freezes the encoder's first K of 5 blocks; "encoder" all of them; "all-but-first"
+    all stages but the encoder's first block, for the same task from another scanner or sequence.
 
     Raises:
         ConfigError: it is none of these.
@@ -180,8 +197,9 @@ def parse_freeze(text: str) -> tuple[str, int]:
     kind, _, count = text.partition(":")
     if kind == "encoder" and (not count or (count.isdecimal() and 1 <= int(count) <= 5)):
         return "encoder", int(count or 5)
-    if kind in ("none", "all-but-head") and not count:
+    if kind in ("none", "all-but-head", "all-but-first") and not count:
         return kind, 0
     raise ConfigError(
-        f"freeze = {text!r}: expected none, encoder, encoder:K with K from 1 to 5, or all-but-head"
+        f"freeze = {text!r}: expected none, encoder, encoder:K with K from 1 to 5, all-but-head or "
+        f"all-but-first"
     )

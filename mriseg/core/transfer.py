@@ -7,7 +7,7 @@ it. The plan is the report, so the two cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -28,6 +28,8 @@ from mriseg.core.segnet import (
 from mriseg.errors import ConfigError
 
 Action = Literal["kept", "adapted", "new"]
+
+_STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 
 # Where a modality is new, the weights of the one whose contrast is nearest start it.
 _NEAREST = {"T1": ("T1CE",), "T1CE": ("T1",), "T2": ("FLAIR",), "FLAIR": ("T2",)}
@@ -83,6 +85,17 @@ class TransferPlan:
         """How many tensors are kept, adapted or new."""
         return sum(tensor.action == action for tensor in self.tensors)
 
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The parameters whose values are the source's; a head with new channels is not."""
+        return tuple(
+            tensor.name
+            for tensor in self.tensors
+            if not tensor.name.endswith(_STATISTICS)
+            and (tensor.action == "kept" or tensor.name == FIRST_CONV)
+            and tensor.action != "new"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """This plan as JSON types."""
         return {
@@ -95,14 +108,24 @@ class TransferPlan:
 
 
 def frozen_stages(policy: str) -> tuple[str, ...]:
-    """The stages that a policy (none, encoder, encoder:K, all-but-head) keeps as they are."""
+    """The stages that a policy, as `mriseg.core.config.parse_freeze` reads it, never trains."""
     kind, blocks = parse_freeze(policy)
-    if kind == "encoder":
-        return ENCODER[:blocks]
-    return (*ENCODER, *DECODER) if kind == "all-but-head" else ()
+    return {
+        "none": (),
+        "encoder": ENCODER[:blocks],
+        "all-but-head": (*ENCODER, *DECODER),
+        "all-but-first": (*ENCODER[1:], *DECODER, HEAD),
+    }[kind]
 
 
-def plan(source: Shape, target: Shape, freeze: str, *, new_head: bool = False) -> TransferPlan:
+def plan(
+    source: Shape,
+    target: Shape,
+    freeze: str,
+    *,
+    new_head: bool = False,
+    adapt_norm: bool = False,
+) -> TransferPlan:
     """Plan the transfer from ``source`` to ``target``.
 
     Input channels are matched by the modality's name. A new one starts from the modality with the
@@ -116,9 +139,12 @@ def plan(source: Shape, target: Shape, freeze: str, *, new_head: bool = False) -
         target: the network wanted.
         freeze: the policy, as `mriseg.core.config.parse_freeze` reads it.
         new_head: make every channel of the head anew.
+        adapt_norm: BatchNorm's statistics will be estimated anew on the target's slices, which
+            `adapt` leaves to its caller.
 
     Raises:
-        ConfigError: the widths differ, or the policy is not known.
+        ConfigError: the widths differ, the policy is not known, or it freezes a head of which the
+            source lacks a channel.
     """
     if source.width != target.width:
         raise ConfigError(
@@ -131,6 +157,12 @@ def plan(source: Shape, target: Shape, freeze: str, *, new_head: bool = False) -
         for name in target.regions
     )
     frozen = frozen_stages(freeze)
+    if HEAD in frozen and None in outputs:
+        new = [r for r, channel in zip(target.regions, outputs, strict=True) if channel is None]
+        raise ConfigError(
+            f"freeze = {freeze!r} keeps the head as it is, but {', '.join(new)} would be new in it "
+            f"(the source marks {', '.join(source.regions)}); choose a policy that trains the head"
+        )
     config = SegNetConfig(
         in_channels=len(target.modalities), classes=len(target.regions), width=target.width
     )
@@ -138,6 +170,8 @@ def plan(source: Shape, target: Shape, freeze: str, *, new_head: bool = False) -
     tensors = []
     for name in names:
         action, how = _fate(name, source, target, inputs, outputs)
+        if adapt_norm and name.endswith(_STATISTICS):
+            action, how = "adapted", "estimated anew on the target's training slices"
         tensors.append(TensorPlan(name, action, how, stage_of(name) in frozen))
     return TransferPlan(source, target, inputs, outputs, frozen, tuple(tensors))
 
@@ -161,7 +195,9 @@ def adapt(
     fresh = init_weights(build(config, PURE), generator, prior=prior).state_dict()
     adapted: dict[str, Tensor] = {}
     for tensor in plan.tensors:
-        if tensor.action == "kept":
+        if tensor.action == "new":
+            adapted[tensor.name] = fresh[tensor.name].clone()
+        elif tensor.action == "kept" or tensor.name.endswith(_STATISTICS):
             adapted[tensor.name] = state[tensor.name].clone()
         elif tensor.name == FIRST_CONV:
             old = state[FIRST_CONV]
@@ -174,6 +210,21 @@ def adapt(
                     new[row] = state[tensor.name][channel]
             adapted[tensor.name] = new
     return adapted
+
+
+def unlearnt(plan: TransferPlan) -> TransferPlan:
+    """The same shapes and the same freezing with every tensor made anew: a transfer's control.
+
+    What a transfer from random weights reaches is not due to what the source has learnt.
+    """
+    tensors = tuple(
+        # Statistics that are estimated on the target's slices are no knowledge of the source.
+        tensor
+        if tensor.action == "adapted" and tensor.name.endswith(_STATISTICS)
+        else replace(tensor, action="new", how="as before any training")
+        for tensor in plan.tensors
+    )
+    return replace(plan, outputs=(None,) * len(plan.outputs), tensors=tensors)
 
 
 def _input(

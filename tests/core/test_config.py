@@ -54,6 +54,13 @@ def test_a_configuration_does_not_change() -> None:
         ({"modalities": []}, ["at least one modality"]),
         ({"modalities": ["T1", "T1"]}, ["twice", "T1"]),
         ({"transfer": {"freeze": "decoder"}}, ["'decoder'", "all-but-head"]),
+        ({"transfer": {"schedule": "x"}}, ["transfer.schedule = 'x'", "'direct', 'lp-ft' or"]),
+        ({"transfer": {"layer_decay": 0}}, ["transfer.layer_decay = 0", "greater than 0"]),
+        ({"transfer": {"l2_sp": -1}}, ["transfer.l2_sp = -1", "greater than or equal to 0"]),
+        (
+            {"transfer": {"freeze": "all-but-head", "schedule": "lp-ft"}},
+            ["'all-but-head' lets one stage train", "'lp-ft'"],
+        ),
         ({"epochs": 0, "width": 3}, ["epochs = 0", "width = 3"]),
     ],
     ids=str,
@@ -112,6 +119,7 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
         ("encoder", ("encoder", 5)),
         ("encoder:2", ("encoder", 2)),
         ("all-but-head", ("all-but-head", 0)),
+        ("all-but-first", ("all-but-first", 0)),
     ],
 )
 def test_freeze_policies(text: str, policy: tuple[str, int]) -> None:

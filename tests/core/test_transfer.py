@@ -21,7 +21,7 @@ from mriseg.core.segnet import (
     build,
     init_weights,
 )
-from mriseg.core.transfer import Shape, TransferPlan, adapt, frozen_stages, plan
+from mriseg.core.transfer import Shape, TransferPlan, adapt, frozen_stages, plan, unlearnt
 from mriseg.errors import ConfigError
 
 THREE = ("T1", "FLAIR", "T1CE")
@@ -180,6 +180,7 @@ def test_the_generator_decides_what_is_new() -> None:
         ("encoder", ENCODER),
         ("encoder:2", ENCODER[:2]),
         ("all-but-head", (*ENCODER, *DECODER)),
+        ("all-but-first", (*ENCODER[1:], *DECODER, "head")),
     ],
 )
 def test_policies_name_stages(policy: str, stages: tuple[str, ...]) -> None:
@@ -190,6 +191,51 @@ def test_policies_name_stages(policy: str, stages: tuple[str, ...]) -> None:
     assert {t.name for t in made.tensors if t.frozen} == {
         t.name for t in made.tensors if t.name.startswith(tuple(f"{s}." for s in stages))
     }
+
+
+def test_a_frozen_head_must_have_every_region() -> None:
+    target = a_shape(("T2",), ("WT", "lesion"))
+    with pytest.raises(ConfigError, match=r"lesion would be new in it \(the source marks WT\)"):
+        plan(a_shape(), target, "all-but-first")
+    with pytest.raises(ConfigError, match="WT would be new"):
+        plan(a_shape(), a_shape(), "all-but-first", new_head=True)
+    made = plan(a_shape(), a_shape(("T2",)), "all-but-first")
+    assert {t.name for t in made.tensors if t.action != "kept"} == {FIRST_CONV}
+
+
+def test_parameters_with_the_source_s_values_are_carried() -> None:
+    state = a_source(a_shape())
+    made = plan(a_shape(), a_shape(("T2",), ("lesion", "WT")), "none", adapt_norm=True)
+    named = [name for name, _ in a_model(made.target).named_parameters()]
+    assert list(made.carried) == [name for name in named if name not in HEAD]
+    found = adapted(made, state)
+    for name in found:
+        if name not in (*HEAD, FIRST_CONV):
+            assert torch.equal(found[name], state[name]), name
+    assert {t.name for t in made.tensors if "anew" in t.how} == {
+        name for name in found if "running" in name or "tracked" in name
+    }
+    assert all(t.action == "adapted" for t in made.tensors if "anew" in t.how)
+    assert set(HEAD) < set(plan(a_shape(), a_shape(), "none").carried)
+
+
+@pytest.mark.parametrize("policy", ["encoder", "all-but-first"])
+def test_the_control_has_the_shapes_and_the_freezing_and_nothing_learnt(policy: str) -> None:
+    source, target = a_shape(), a_shape(("T1", "PD"))
+    made = plan(source, target, policy)
+    control = unlearnt(made)
+    assert control.frozen == made.frozen and not control.carried
+    assert [(t.name, t.frozen) for t in control.tensors] == [
+        (t.name, t.frozen) for t in made.tensors
+    ]
+    assert control.count("new") == len(control.tensors)
+    found = adapted(control, a_source(source))
+    nothing = adapted(control, {})
+    assert all(torch.equal(found[name], nothing[name]) for name in found)
+    # What is new in both is the same draw.
+    other = plan(source, target, "encoder", new_head=True)
+    assert torch.equal(found["head.weight"], adapted(other, a_source(source))["head.weight"])
+    a_model(target, found)
 
 
 def test_another_width_is_told() -> None:

@@ -1,0 +1,70 @@
+"""Estimated statistics are those of the slices given, and nothing else changes."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mriseg.core import batchnorm
+from mriseg.core.ops import PURE
+from mriseg.core.segnet import ENCODER, SegNet, SegNetConfig, build, freeze, init_weights
+
+FIRST = "encoder.1.0."
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def a_model(dropout: float = 0.0) -> SegNet:
+    config = SegNetConfig(in_channels=2, classes=1, width=8, dropout=dropout)
+    return init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+
+
+def images(count: int, scale: float = 3.0) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(3, 2, 32, 32, generator=generator) * scale + 5 for _ in range(count)]
+
+
+def test_the_first_statistics_are_those_of_its_convolution() -> None:
+    model, batches = a_model(), images(3)
+    batchnorm.estimate(model, batches, autocast=nullcontext)
+    state = model.state_dict()
+    with torch.no_grad():
+        conv = model.get_submodule(f"{FIRST}conv")
+        values = [conv(batch).transpose(0, 1).flatten(1) for batch in batches]
+    means = torch.stack([v.mean(1) for v in values]).mean(0)
+    variances = torch.stack([v.var(1) for v in values]).mean(0)
+    torch.testing.assert_close(state[f"{FIRST}norm.running_mean"], means)
+    torch.testing.assert_close(state[f"{FIRST}norm.running_var"], variances)
+    assert int(state[f"{FIRST}norm.num_batches_tracked"]) == 3
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.booleans(), st.booleans(), st.integers(0, 2))
+def test_weights_modes_and_freezing_stay(training: bool, frozen: bool, count: int) -> None:
+    model = freeze(a_model(dropout=0.5).train(training), ENCODER if frozen else ())
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    modes = {name: module.training for name, module in model.named_modules()}
+    momenta = {getattr(module, "momentum", None) for module in model.modules()}
+    batchnorm.estimate(model, images(count), autocast=nullcontext)
+    for name, tensor in model.state_dict().items():
+        if not name.endswith(STATISTICS):
+            assert torch.equal(tensor, before[name]), name
+        elif name.endswith("running_mean"):
+            # Those of frozen stages too.
+            assert bool(tensor.any()) == (count > 0), name
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    assert {getattr(module, "momentum", None) for module in model.modules()} == momenta
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == (not (frozen and name.startswith("encoder."))), name
+
+
+def test_twice_on_the_same_slices_is_once_even_with_dropout() -> None:
+    model = a_model(dropout=0.5)
+    once = batchnorm.estimate(model, images(2), autocast=nullcontext).state_dict()
+    once = {name: tensor.clone() for name, tensor in once.items()}
+    batchnorm.estimate(model, images(5, scale=9), autocast=nullcontext)
+    twice = batchnorm.estimate(model, images(2), autocast=nullcontext).state_dict()
+    assert all(torch.equal(once[name], twice[name]) for name in once)

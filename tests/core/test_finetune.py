@@ -1,0 +1,225 @@
+"""Phases cover a training without a gap, rates stay under their peaks, deep stages move less."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mriseg.core.config import TransferConfig
+from mriseg.core.finetune import (
+    Phase,
+    at,
+    described,
+    draw_to_start,
+    factor,
+    parameter_groups,
+    phases,
+    rate,
+)
+from mriseg.core.ops import PURE
+from mriseg.core.segnet import (
+    DECODER,
+    ENCODER,
+    HEAD,
+    STAGES,
+    SegNet,
+    SegNetConfig,
+    build,
+    freeze,
+    init_weights,
+    stage_of,
+)
+from mriseg.core.steps import learning_rate
+from mriseg.core.transfer import frozen_stages
+
+OPEN = ("none", "encoder", *(f"encoder:{k}" for k in range(1, 6)))
+CLOSED = ("all-but-head", "all-but-first")
+
+configs = st.one_of(
+    st.builds(
+        TransferConfig,
+        freeze=st.sampled_from(OPEN),
+        schedule=st.sampled_from(["direct", "lp-ft", "gradual"]),
+    ),
+    st.builds(TransferConfig, freeze=st.sampled_from(CLOSED)),
+)
+shares = st.floats(0, 1)
+
+
+def a_config(freeze: str = "none", schedule: Any = "direct", **values: Any) -> TransferConfig:
+    return TransferConfig(freeze=freeze, schedule=schedule, **values)
+
+
+def a_model() -> SegNet:
+    config = SegNetConfig(in_channels=1, classes=1, width=8)
+    return init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+
+
+@given(configs)
+def test_phases_follow_one_another_to_the_end(config: TransferConfig) -> None:
+    made = phases(config)
+    ends = [phase.until for phase in made]
+    assert ends == sorted(set(ends)) and ends[0] > 0 and ends[-1] == 1
+    assert made[-1].frozen == frozen_stages(config.freeze)
+
+
+@given(configs)
+def test_what_trains_goes_on_training(config: TransferConfig) -> None:
+    made = phases(config)
+    for before, after in itertools.pairwise(made):
+        assert set(after.frozen) < set(before.frozen)
+    for phase in made:
+        assert set(phase.frozen) >= set(frozen_stages(config.freeze))
+        assert set(phase.frozen) < set(STAGES)
+        assert list(phase.frozen) == [s for s in STAGES if s in phase.frozen]
+
+
+@given(configs, shares)
+def test_every_moment_has_its_phase(config: TransferConfig, progress: float) -> None:
+    made = phases(config)
+    phase = at(made, progress)
+    index = made.index(phase)
+    begin = made[index - 1].until if index else 0.0
+    assert begin <= progress < phase.until or progress == phase.until == 1
+    assert at(made, 1.5) is made[-1]
+    # A cycle holds the phases that it is of.
+    assert phase.cycle[0] <= begin and phase.until <= phase.cycle[1]
+
+
+@given(configs, shares, st.floats(1e-6, 1), st.floats(0, 0.9))
+def test_rates_lie_between_nought_and_the_peak(
+    config: TransferConfig, progress: float, peak: float, warmup: float
+) -> None:
+    made = phases(config)
+    found = rate(made, progress, peak, warmup)
+    assert 0 <= found <= peak * at(made, progress).peak
+
+
+@given(st.sampled_from(["direct", "gradual"]), shares, st.floats(0, 0.9))
+def test_one_cycle_is_the_rate_of_any_training(
+    schedule: str, progress: float, warmup: float
+) -> None:
+    plain = learning_rate(progress, 1e-3, warmup)
+    assert rate(phases(a_config(schedule=schedule)), progress, 1e-3, warmup) == plain
+    assert rate(phases(None), progress, 1e-3, warmup) == plain
+
+
+def test_no_transfer_freezes_nothing() -> None:
+    assert phases(None) == (Phase(1.0, ()),)
+
+
+def test_lp_ft_trains_the_head_and_then_the_rest_at_lower_rates() -> None:
+    head, rest = phases(a_config("encoder:2", "lp-ft"))
+    assert set(STAGES) - set(head.frozen) == {HEAD}
+    assert rest.frozen == ENCODER[:2]
+    made = (head, rest)
+    last = rate(made, head.until - 1e-9, 1e-3, 0.1)
+    assert last == pytest.approx(0, abs=1e-8)
+    # The second phase warms up anew, to a peak of its own.
+    assert rate(made, head.until, 1e-3, 0.1) < 0.1e-3
+    top = head.until + 0.1 * (1 - head.until)
+    assert rate(made, top, 1e-3, 0.1) == pytest.approx(1e-3 * rest.peak) and rest.peak < 1
+
+
+def test_gradual_unfreezes_one_stage_at_a_time_from_the_head_down() -> None:
+    made = phases(a_config("none", "gradual"))
+    assert len(made) == len(STAGES)
+    order = [HEAD]
+    for before, after in itertools.pairwise(made):
+        order += set(before.frozen) - set(after.frozen)
+    assert tuple(order) == STAGES[::-1]
+    assert made[-2].until == pytest.approx(0.5, abs=0.06)
+    # What never trains is not waited for.
+    assert len(phases(a_config("encoder", "gradual"))) == len(DECODER) + 1
+
+
+@pytest.mark.parametrize("freeze", CLOSED)
+@pytest.mark.parametrize("schedule", ["lp-ft", "gradual"])
+def test_one_stage_cannot_be_put_in_order(freeze: str, schedule: str) -> None:
+    with pytest.raises(ValueError, match="lets one stage train"):
+        a_config(freeze, schedule)
+
+
+@given(st.floats(0.01, 1))
+def test_the_factor_falls_from_the_head_down(layer_decay: float) -> None:
+    found = [factor(stage, layer_decay) for stage in STAGES]
+    assert found[-1] == 1 and found == sorted(found)
+    for deep, shallow in itertools.pairwise(found):
+        assert deep == pytest.approx(shallow * layer_decay)
+    assert {factor(stage, 1.0) for stage in STAGES} == {1.0}
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.sampled_from((*OPEN, *CLOSED)),
+    st.sampled_from([1.0, 0.5]),
+    st.sets(st.sampled_from([name for name, _ in a_model().named_parameters()])),
+)
+def test_each_parameter_that_trains_is_in_one_group(
+    policy: str, layer_decay: float, anchored: set[str]
+) -> None:
+    model = freeze(a_model(), frozen_stages(policy))
+    start = {name: torch.zeros(()) for name in anchored}
+    groups = parameter_groups(model, weight_decay=0.1, layer_decay=layer_decay, anchored=start)
+    found = {id(p): group for group in groups for p in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(found)
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            assert id(parameter) not in found
+            continue
+        group = found[id(parameter)]
+        assert group["factor"] == factor(stage_of(name), layer_decay)
+        decays = parameter.ndim > 1 and name not in anchored
+        assert group["weight_decay"] == (0.1 if decays else 0.0)
+    if layer_decay == 1:
+        # Each group is a round of kernels.
+        assert len(groups) <= 2
+
+
+def optimiser_of(model: SegNet, start: dict[str, Tensor]) -> torch.optim.AdamW:
+    groups = parameter_groups(model, weight_decay=0, layer_decay=1, anchored=start)
+    return torch.optim.AdamW(groups, lr=0.1)
+
+
+def test_a_step_draws_to_the_start_by_rate_times_strength() -> None:
+    model = a_model()
+    start = {name: p.detach() + 1 for name, p in model.named_parameters() if "encoder" in name}
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimiser = optimiser_of(model, start)
+    draw_to_start(optimiser, model, start, strength=2.0)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    for name, parameter in model.named_parameters():
+        # The start is 1 away: 0.1 * 2 of that, and nothing for what has no start.
+        moved = 0.2 if name in start else 0.0
+        torch.testing.assert_close(parameter.detach(), before[name] + moved)
+
+
+def test_what_has_no_gradient_is_not_drawn_and_no_step_goes_beyond_the_start() -> None:
+    model = freeze(a_model(), ENCODER)
+    start = {name: p.detach() + 1 for name, p in model.named_parameters()}
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    freeze(model, ())
+    optimiser = optimiser_of(model, start)
+    freeze(model, ENCODER)
+    draw_to_start(optimiser, model, start, strength=1e6)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimiser.step()
+    for name, parameter in model.named_parameters():
+        expected = before[name] if name.startswith("encoder.") else start[name]
+        torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=1e-6)
+
+
+def test_the_line_leaves_out_what_is_off() -> None:
+    assert described(a_config("encoder", "direct")) == "freeze encoder, direct"
+    full = a_config("none", "lp-ft", layer_decay=0.8, l2_sp=2, adapt_norm=True)
+    for part in ("none", "lp-ft", "0.8", "L2-SP 2", "BatchNorm"):
+        assert part in described(full)
