@@ -238,6 +238,7 @@ def evaluate(
     include_seen: bool = False,
     cases: str | Sequence[str] | None = None,
     out: str | Path | None = None,
+    pictures: bool = True,
     backend: str | Backend = AUTO,
     on_event: OnEvent | None = None,
 ) -> EvaluateReport:
@@ -254,6 +255,7 @@ def evaluate(
         include_seen=include_seen,
         cases=_names(cases),
         out=_path(out),
+        pictures=pictures,
     )
     return finish(recipe, on_event)
 
@@ -264,6 +266,7 @@ def evaluate_masks(
     *,
     regions: str | Regions | None = None,
     out: str | Path | None = None,
+    pictures: bool = True,
     on_event: OnEvent | None = None,
 ) -> EvaluateReport:
     """Measure mask files, whoever made them, against truth files of the same names.
@@ -272,7 +275,9 @@ def evaluate_masks(
     rest and what is raised.
     """
     wanted = parse_regions(regions, {}) if isinstance(regions, str) else regions
-    recipe = evaluations.evaluate_masks(Path(masks), Path(truths), regions=wanted, out=_path(out))
+    recipe = evaluations.evaluate_masks(
+        Path(masks), Path(truths), regions=wanted, out=_path(out), pictures=pictures
+    )
     return finish(recipe, on_event)
 
 

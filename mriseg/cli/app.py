@@ -313,7 +313,7 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A folder for cases.csv, summary.csv and evaluation.json.", metavar="DIR"
+            help="A folder for cases.csv, summary.csv, evaluation.json and pictures.", metavar="DIR"
         ),
     ] = None,
     csv: Annotated[
@@ -322,6 +322,9 @@ def evaluate(
     json: Annotated[
         Path | None, typer.Option("--json", help="All of it in one file.", metavar="FILE")
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Draw them into --out.")
+    ] = True,
     include_seen: Annotated[
         bool,
         typer.Option(
@@ -346,7 +349,9 @@ def evaluate(
                 raise ConfigError("--masks and --truths go together: give both")
             if store is not None or model is not None or cases is not None:
                 raise ConfigError("--masks measures files: leave STORE, --model and --cases out")
-            report = api.evaluate_masks(masks, truths, regions=regions, out=out, on_event=draw)
+            report = api.evaluate_masks(
+                masks, truths, regions=regions, out=out, pictures=pictures, on_event=draw
+            )
         else:
             if regions is not None:
                 raise ConfigError("--regions is for --masks: a model marks the regions it learnt")
@@ -357,6 +362,7 @@ def evaluate(
                 include_seen=include_seen,
                 cases=cases,
                 out=out,
+                pictures=pictures,
                 backend=_backend(draw, backend, precision, deterministic),
                 on_event=draw,
             )

@@ -157,6 +157,7 @@ def run(console: Console, info: RunInfo) -> None:
             "transferred from": info.parent or "",
             "epochs": str(info.epochs),
             "best Dice": dice,
+            "curves": str(info.curves or ""),
             "state": f"ended: {info.ended}"
             if info.ended
             else "not ended: mriseg train --resume goes on",

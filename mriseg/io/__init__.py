@@ -12,8 +12,8 @@
     a training's folder and checkpoints; encoder weights from elsewhere.
 ``exporters``
     trained models as files that other programs load.
-`pictures`, `drawing`, `tables`
-    what people look at: PNG, CSV and JSON.
+`pictures`, `drawing`, `charts`, `tables`
+    what people look at: PNG of scans and of numbers, CSV and JSON.
 `files`, `checksums`, `sample`
     whole files or none, how a file is recognised again, and the scans that ship with the package.
 

@@ -7,6 +7,7 @@
         best.safetensors    weights of the best validation
         last.safetensors    weights, optimiser and position of the latest checkpoint
         log.jsonl           a line of numbers per epoch
+        curves.png          the same numbers as curves
         tensorboard/        the same numbers for TensorBoard
         images/             a picture grid per validation
 
@@ -141,6 +142,11 @@ class Run:
     def log_path(self) -> Path:
         """A line of JSON per epoch."""
         return self.path / "log.jsonl"
+
+    @property
+    def curves_path(self) -> Path:
+        """The log as a picture; there after the first validation."""
+        return self.path / "curves.png"
 
     def save(self, which: str, checkpoint: Checkpoint) -> Path:
         """Write "best" or "last" in one atomic step and return its path.

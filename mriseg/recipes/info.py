@@ -89,6 +89,7 @@ class RunInfo:
         weights: "best", "last" (before the first validation) or "" where there are none.
         epochs: how many were finished.
         dice: the best validation Dice; None before the first.
+        curves: the picture of its learning curves, where it was drawn.
         ended: why it ended; empty where it was stopped and can be resumed.
         versions: that it was made with.
     """
@@ -105,6 +106,7 @@ class RunInfo:
     weights: str
     epochs: int
     dice: float | None
+    curves: Path | None
     ended: str
     versions: dict[str, str]
 
@@ -180,6 +182,7 @@ def _run(run: Run) -> RunInfo:
         weights=next((which for which in ("best", "last") if run.has(which)), ""),
         epochs=len(log),
         dice=max(scores, default=None),
+        curves=run.curves_path if run.curves_path.exists() else None,
         ended=run.ended if run.has("last") else "",
         versions=manifest.versions,
     )

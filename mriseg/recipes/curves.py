@@ -1,0 +1,50 @@
+"""The learning curves in a run's folder, drawn while it trains."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mriseg.io import charts
+from mriseg.io.runs import Run
+from mriseg.recipes.events import Notice
+
+# A drawing takes about half a second.
+_SECONDS_BETWEEN = 60.0
+
+
+class Curves:
+    """Keeps a run's ``curves.png`` up to date, at most once a minute, and harms no training.
+
+    Args:
+        run: whose curves.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._drawn = -math.inf
+        self._told = False
+
+    def draw(self, rows: Sequence[Mapping[str, Any]], *, last: bool) -> Notice | None:
+        """Draw them after a validation, if it is time to, and at the training's end in any case.
+
+        Args:
+            rows: the run's log.
+            last: whether the training ends here.
+
+        Returns:
+            What went wrong, the first time that something does.
+        """
+        now = time.monotonic()
+        if not last and ("dice" not in rows[-1] or now - self._drawn < _SECONDS_BETWEEN):
+            return None
+        self._drawn = now
+        try:
+            charts.learning_curves(self._run.curves_path, rows, self._run.name)
+        # Whatever it is: hours of training are worth more than a picture of them.
+        except Exception as error:
+            told, self._told = self._told, True
+            return None if told else Notice(f"the learning curves cannot be drawn: {error}")
+        return None
