@@ -34,6 +34,7 @@ _API: dict[str, str] = {
         "Store",
         "TrainConfig",
         "bench",
+        "compare",
         "demo",
         "doctor",
         "evaluate",

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mriseg.backends import AUTO, Backend, select
-from mriseg.core.config import TrainConfig, parse
+from mriseg.core.config import TrainConfig, TransferConfig, parse
 from mriseg.core.regions import Regions, parse_regions
 from mriseg.core.transfer import TransferPlan
 from mriseg.errors import ConfigError
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import bench as benches
+from mriseg.recipes import compare as comparisons
 from mriseg.recipes import evaluate as evaluations
 from mriseg.recipes import export as exports
 from mriseg.recipes import predict as predictions
@@ -27,6 +28,7 @@ from mriseg.recipes import preprocess as preprocessing
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
 from mriseg.recipes.bench import BenchConfig, BenchReport
+from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.demo import demo as demo_recipe
 from mriseg.recipes.doctor import DoctorReport
@@ -46,6 +48,7 @@ __all__ = [
     "Store",
     "TrainConfig",
     "bench",
+    "compare",
     "demo",
     "doctor",
     "evaluate",
@@ -157,8 +160,8 @@ def transfer(
     source: str | Path | Run,
     config: TrainConfig | None = None,
     *,
-    freeze: str | None = None,
     new_head: bool = False,
+    weights: Literal["source", "random"] = "source",
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
     on_event: OnEvent | None = None,
@@ -170,32 +173,71 @@ def transfer(
         store: of the new task.
         source: the run to start from.
         config: of the training; its width, unless set, is the source's.
-        freeze: none, encoder, encoder:K or all-but-head; None: what ``config.transfer`` says, or
-            else encoder.
         new_head: make the head anew even where regions have the same name.
+        weights: "random" makes all of them anew, as the control of a comparison.
         backend: where to compute.
         out: the run folder; None: a new one under ``runs/``.
         on_event: is handed each event.
-        settings: go over ``config``, as in `train`.
+        settings: go over ``config``, as in `train`; those of `mriseg.core.config.TransferConfig`
+            over its ``transfer``: ``transfer(store, run, freeze="none", schedule="lp-ft")``.
 
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.transfer.transfer`.
     """
     run = _run(source)
     inherited = {"width": run.manifest.model["width"]}
-    policy = {"transfer": {} if freeze is None else {"freeze": freeze}}
-    chosen = training_config(inherited, _given(config), settings, policy)
-    assert chosen.transfer is not None, "the last layer gave it"
+    policy = {name: settings.pop(name, None) for name in TransferConfig.model_fields}
+    given = {name: value for name, value in policy.items() if value is not None}
+    chosen = training_config(inherited, _given(config), settings, {"transfer": given})
     where = _backend(backend)
     recipe = transfers.transfer(
-        _store(store),
-        run,
-        chosen,
-        where,
-        freeze=chosen.transfer.freeze,
-        new_head=new_head,
-        out=_path(out),
+        _store(store), run, chosen, where, new_head=new_head, weights=weights, out=_path(out)
     )
+    return finish(recipe, on_event)
+
+
+def compare(
+    store: str | Path | Store,
+    source: str | Path | Run,
+    config: TrainConfig | None = None,
+    *,
+    methods: str | Sequence[str] | None = None,
+    sizes: str | Sequence[str] | None = None,
+    folds: int = 5,
+    rounds: int | None = None,
+    seeds: int = 1,
+    new_head: bool = False,
+    backend: str | Backend = AUTO,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Any,
+) -> CompareReport:
+    """Whether a transfer from the run ``source`` helps, against training from scratch.
+
+    Args:
+        store: of the new task.
+        source: the run to start from.
+        config: of each training; its width, unless set, is the source's.
+        methods: names in `mriseg.core.comparison.METHODS`, as in "full,lp-ft"; None: the usual.
+        sizes: numbers of patients that train, or "all", as in "5,10,all"; None: those that fit.
+        folds: the patients are dealt out to so many, which are held out in turn.
+        rounds: how many of the folds are; None: all.
+        seeds: how often all of it is repeated.
+        new_head: a transfer makes its head anew even where regions have the same name.
+        backend: where to compute.
+        out: the folder, new or of this comparison begun before; None: a new one under ``runs/``.
+        on_event: is handed each event.
+        settings: go over ``config``, as in `train`; epochs and budget are of one training.
+
+    Raises:
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.compare.compare`.
+    """
+    run = _run(source)
+    inherited = {"width": run.manifest.model["width"]}
+    chosen = training_config(inherited, _given(config), settings)
+    options = CompareOptions(_names(methods), _names(sizes), folds, rounds, seeds, new_head)
+    where = _backend(backend)
+    recipe = comparisons.compare(_store(store), run, chosen, where, options, out=_path(out))
     return finish(recipe, on_event)
 
 

@@ -5,9 +5,9 @@ torch, zarr and nibabel take seconds to load, so commands import what they need 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -171,18 +171,21 @@ def transfer(
             metavar="RUN",
         ),
     ] = None,
-    freeze: Annotated[
-        str | None,
-        typer.Option(
-            help="What to leave as it is: none, encoder, encoder:K (its first K of 5 blocks) or "
-            "all-but-head (default: encoder).",
-            metavar="PART",
-        ),
-    ] = None,
+    freeze: options.Freeze = None,
+    schedule: options.Schedule = None,
+    layer_decay: options.LayerDecay = None,
+    l2_sp: options.L2SP = None,
+    adapt_norm: options.AdaptNorm = None,
     new_head: Annotated[
         bool,
         typer.Option("--new-head", help="Make the head anew even for regions of the same name."),
     ] = False,
+    compare: options.Compare = False,
+    methods: options.Methods = None,
+    sizes: options.Sizes = None,
+    folds: options.Folds = None,
+    rounds: options.Rounds = None,
+    seeds: options.Seeds = None,
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
@@ -211,15 +214,30 @@ def transfer(
     """
     from mriseg import api
 
+    of_it = ("methods", "sizes", "folds", "rounds", "seeds")
+    asked = {n: v for n in of_it if (v := context.params[n]) is not None}
+    _check_compares(context, compare, asked)
     with render.drawing() as draw:
         settings = _settings(context, config)
         found = _run(draw, source)
         chosen = _backend(draw, backend, precision, deterministic, compiling)
+        if compare:
+            compared = api.compare(
+                _store(draw, store),
+                found,
+                settings,
+                new_head=new_head,
+                backend=chosen,
+                out=out,
+                on_event=draw,
+                **asked,
+            )
+            tables.compared(render.results(), compared)
+            return
         report, plan = api.transfer(
             _store(draw, store),
             found,
             settings,
-            freeze=freeze,
             new_head=new_head,
             backend=chosen,
             out=out,
@@ -582,6 +600,21 @@ def _refuse_settings(context: typer.Context, config: Path | None, out: Path | No
         raise ConfigError(
             f"a run goes on with the settings that it was started with: leave out "
             f"{', '.join(given)}, or train a new one"
+        )
+
+
+# A comparison measures on patients that choose nothing, so none may choose an epoch.
+_CHOOSING = ("validation", "validation_cases", "validate_every", "patience")
+
+
+def _check_compares(context: typer.Context, compare: bool, asked: Mapping[str, Any]) -> None:
+    if asked and not compare:
+        named = ", ".join(map(options.option_name, asked))
+        raise ConfigError(f"{named}: of a comparison; give --compare too")
+    chosen = [options.option_name(n) for n in _CHOOSING if context.params.get(n) is not None]
+    if compare and chosen:
+        raise ConfigError(
+            f"a comparison has no patients that validate: leave {', '.join(chosen)} out"
         )
 
 

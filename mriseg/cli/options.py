@@ -13,10 +13,17 @@ from typing import Annotated, Any
 
 import typer
 
-from mriseg.core.config import DEFAULT_EPOCHS, DEFAULT_MODALITIES, TrainConfig
+from mriseg.core.config import (
+    DEFAULT_EPOCHS,
+    DEFAULT_MODALITIES,
+    TrainConfig,
+    TransferConfig,
+)
 from mriseg.errors import ConfigError
 
 _TRAINING = "Training"
+_TRANSFER = "Transfer"
+_COMPARING = "Comparing"
 _COMPUTING = "Computing"
 
 
@@ -28,6 +35,21 @@ def _setting(name: str, text: str, metavar: str, default: str | None = None) -> 
         help=f"{text} (default: {default or value})",
         metavar=metavar,
         rich_help_panel=_TRAINING,
+    )
+
+
+def _policy(name: str, text: str, metavar: str | None = None) -> Any:
+    """The option for a field of `TransferConfig`; that alone says what holds without."""
+    value = TransferConfig.model_fields[name].default
+    declared = option_name(name)
+    if isinstance(value, bool):
+        declared, value = f"{declared}/--no-{declared[2:]}", "on" if value else "off"
+    return typer.Option(
+        declared,
+        help=f"{text} (default: {value})",
+        metavar=metavar,
+        show_default=False,
+        rich_help_panel=_TRANSFER,
     )
 
 
@@ -127,6 +149,102 @@ ConfigFile = Annotated[
     ),
 ]
 
+Freeze = Annotated[
+    str | None,
+    _policy(
+        "freeze",
+        "What to leave as it is: none, encoder, encoder:K (its first K of 5 blocks), all-but-head "
+        "or all-but-first (for another scanner or sequence).",
+        "PART",
+    ),
+]
+Schedule = Annotated[
+    str | None,
+    _policy(
+        "schedule",
+        "In which order the rest trains: direct (at once), lp-ft (the head first, then all) or "
+        "gradual (from the head down, stage by stage).",
+        "ORDER",
+    ),
+]
+LayerDecay = Annotated[
+    float | None,
+    _policy(
+        "layer_decay",
+        "Multiply a stage's learning rate by this once for each stage that it is from the head; "
+        "above 0, 1 for none.",
+        "FACTOR",
+    ),
+]
+L2SP = Annotated[
+    float | None,
+    _policy("l2_sp", "Draw what is carried over to its start, this strongly; 0 for not.", "W"),
+]
+AdaptNorm = Annotated[
+    bool | None,
+    _policy(
+        "adapt_norm", "Estimate BatchNorm's statistics on the new slices before training begins."
+    ),
+]
+
+Compare = Annotated[
+    bool,
+    typer.Option(
+        "--compare",
+        help="Measure whether a transfer helps: train from scratch and in several ways from RUN, "
+        "methods x sizes x folds x seeds trainings, each of --epochs or --budget, on the same "
+        "patients. Stopped, it goes on with the same options and --out.",
+        rich_help_panel=_COMPARING,
+    ),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option(
+        "--methods",
+        help="Beside scratch: frozen-random, frozen-encoder, lp-ft, full, head, first-block, "
+        "gradual, layer-decay, l2-sp, adapt-norm (default: the first four).",
+        metavar="A,B",
+        rich_help_panel=_COMPARING,
+    ),
+]
+Sizes = Annotated[
+    str | None,
+    typer.Option(
+        "--sizes",
+        help="How many patients train: numbers, and all that a fold leaves "
+        "(default: 5,10,20,all, those that fit).",
+        metavar="5,10,all",
+        rich_help_panel=_COMPARING,
+    ),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        help="Deal the patients out to so many, each held out in turn (default: 5).",
+        metavar="N",
+        rich_help_panel=_COMPARING,
+    ),
+]
+Rounds = Annotated[
+    int | None,
+    typer.Option(
+        "--rounds",
+        help="Hold only so many of the folds out: one will do for many patients (default: all).",
+        metavar="N",
+        rich_help_panel=_COMPARING,
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds",
+        help="Repeat all of it with so many seeds, from --seed on (default: 1).",
+        metavar="N",
+        rich_help_panel=_COMPARING,
+    ),
+]
+
 BackendName = Annotated[
     str,
     typer.Option("--backend", help="auto, cuda, mps or cpu.", rich_help_panel=_COMPUTING),
@@ -201,8 +319,10 @@ Threshold = Annotated[
 
 def given_settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a training among a command's parameters, those that were given."""
-    fields = TrainConfig.model_fields
-    return {k: v for k, v in parameters.items() if k in fields and v is not None}
+    given = {name: value for name, value in parameters.items() if value is not None}
+    settings = {k: v for k, v in given.items() if k in TrainConfig.model_fields}
+    policy = {k: v for k, v in given.items() if k in TransferConfig.model_fields}
+    return settings | ({"transfer": policy} if policy else {})
 
 
 def read_settings(path: Path | None) -> dict[str, Any]:

@@ -116,6 +116,9 @@ class _Lines:
                 say(self.console, f"wrote {path} ({what})")
             case Measured(stage="epoch"):
                 say(self.console, _epoch(event), "bold" if event.note else "")
+            case Measured(stage="training"):
+                told = f"Dice {event.numbers['dice']:.3f} in {clock(event.numbers['seconds'])}"
+                say(self.console, f"{event.note}: {told}")
             case Began():
                 self.stage = _Stage(event.stage, event.total, event.unit)
                 self.began()

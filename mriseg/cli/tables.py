@@ -13,6 +13,7 @@ from mriseg.cli.render import clock, say
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
+    from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
     from mriseg.recipes.evaluate import EvaluateReport
     from mriseg.recipes.info import RunInfo, StoreInfo
@@ -52,10 +53,58 @@ def trained(console: Console, report: TrainReport) -> None:
         )
     say(
         console,
-        f"best Dice {report.best:.4f} at epoch {report.best_epoch} of {report.epochs}, "
-        f"in {clock(report.seconds)}: {report.reason}",
+        f"{_best(report)} of {report.epochs}, in {clock(report.seconds)}: {report.reason}",
     )
     say(console, f"run: {report.run}")
+
+
+def _best(report: TrainReport) -> str:
+    if report.best is None:
+        return f"nothing validated; the weights are of epoch {report.best_epoch}"
+    return f"best Dice {report.best:.4f} at epoch {report.best_epoch}"
+
+
+def compared(console: Console, report: CompareReport) -> None:
+    """A row a size and method with its difference to the baseline, and each size's verdict."""
+    contrasts = report.comparison.contrasts
+    baseline = report.comparison.cells[0].method
+    against = {(c.size, c.method): c for c in contrasts if c.against == baseline}
+    rows = []
+    for cell in report.comparison.cells:
+        contrast = against.get((cell.size, cell.method))
+        found = contrast.difference if contrast else None
+        rows.append(
+            (
+                str(cell.patients),
+                cell.method,
+                number(cell.dice.mean),
+                _interval(cell.dice.low, cell.dice.high),
+                f"{cell.seconds / 60:.1f}",
+                f"{found.mean:+.3f}" if found else "",
+                _interval(found.low, found.high) if found else "",
+                f"{contrast.corrected:.2g}" if contrast else "",
+            )
+        )
+    table(
+        console,
+        ("patients", "method", "Dice", "95 % interval", "minutes")
+        + (f"to {baseline}", "95 % interval", "p"),
+        rows,
+        text=2,
+    )
+    held = max(cell.dice.patients for cell in report.comparison.cells)
+    say(console, f"{held} patients, each held out once a seed; p is corrected for the methods")
+    for contrast in contrasts:
+        if contrast.against != baseline:
+            told = f"{contrast.method} against {contrast.against}, {contrast.size} patients"
+            say(console, f"{told}: {contrast.verdict}")
+    for size, verdict in report.comparison.verdicts.items():
+        say(console, f"{size} patients: {verdict}", "bold")
+    say(console, f"comparison: {report.path}")
+
+
+def _interval(low: float, high: float) -> str:
+    return "-" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
 
 
 def predicted(console: Console, report: PredictReport) -> None:
@@ -155,6 +204,8 @@ def run(console: Console, info: RunInfo) -> None:
             "store": info.store,
             "cases": f"{info.train} train, {info.validation} validate",
             "transferred from": info.parent or "",
+            "how": info.policy,
+            "never trained": ", ".join(info.frozen),
             "epochs": str(info.epochs),
             "best Dice": dice,
             "curves": str(info.curves or ""),
@@ -169,8 +220,8 @@ def run(console: Console, info: RunInfo) -> None:
 def shown(console: Console, report: DemoReport) -> None:
     """The demo's numbers and its picture."""
     evaluated(console, report.scores)
-    say(console, f"trained in {clock(report.train.seconds)}, best Dice {report.train.best:.3f}")
-    say(console, f"transferred to FLAIR alone: best Dice {report.transfer.best:.3f}")
+    say(console, f"trained in {clock(report.train.seconds)}: {_best(report.train)}")
+    say(console, f"transferred to FLAIR alone: {_best(report.transfer)}")
     say(console, f"exported: {report.export.path}")
     say(console, f"mask:     {report.mask}")
     say(console, f"picture:  {report.picture}", "bold")

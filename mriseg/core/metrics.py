@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mriseg.core.statistics import bootstrap
 from mriseg.core.volume import bounding_box, crop
 from mriseg.errors import InputError
 
@@ -294,7 +295,7 @@ def summarise(
         for metric in METRICS:
             every = np.array([getattr(score, metric) for score in here], dtype=np.float64)
             values = every[~np.isnan(every)]
-            low, high = _interval(values, generator, resamples)
+            low, high = bootstrap(values, generator, resamples)
             summaries.append(
                 Summary(
                     region=region,
@@ -308,16 +309,6 @@ def summarise(
                 )
             )
     return summaries
-
-
-def _interval(
-    values: NDArray[np.float64], generator: np.random.Generator, resamples: int
-) -> tuple[float, float]:
-    if values.size < 2:
-        return math.nan, math.nan
-    drawn = generator.integers(values.size, size=(resamples, values.size))
-    low, high = np.percentile(values[drawn].mean(axis=1), (2.5, 97.5))
-    return float(low), float(high)
 
 
 def _masks(prediction: Array, target: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -69,7 +69,7 @@ class VolumeIndex:
 
 @dataclass(frozen=True)
 class Split:
-    """Names of the cases for training and for validation; no patient is in both."""
+    """Names of the cases for training and for validation, if any; no patient is in both."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -96,18 +96,20 @@ def split(cases: Sequence[CaseEntry], fraction: float, seed: int) -> Split:
     """Put about ``fraction`` of the patients aside for validation.
 
     Patients are ordered by a digest of seed and name, so adding patients does not reshuffle the
-    others. At least one patient is on each side.
+    others. At least one patient is on each side, but that a fraction of 0 puts none aside.
 
     Raises:
         ConfigError: there are fewer than two patients.
     """
+    if fraction == 0:
+        return Split(tuple(sorted(case.name for case in cases)), ())
     groups = patients(cases)
     if len(groups) < 2:
         raise ConfigError(
             f"a split by patient needs two labelled patients, and there is {len(groups)}; "
-            f"add cases to the store"
+            f"add cases to the store, or train without validation: --validation 0"
         )
-    ordered = sorted(groups, key=lambda g: rng.derive(seed, "split", min(c.patient for c in g)))
+    ordered = _shuffled(groups, seed, "split")
     held = min(max(round(fraction * len(groups)), 1), len(groups) - 1)
     validation = sorted(case.name for group in ordered[:held] for case in group)
     train = sorted(case.name for group in ordered[held:] for case in group)
@@ -138,6 +140,50 @@ def split_by_name(cases: Sequence[CaseEntry], validation: Sequence[str]) -> Spli
     if not train or not validation:
         raise ConfigError(f"{len(train)} cases would train and {len(set(validation))} validate")
     return Split(tuple(train), tuple(sorted(set(validation))))
+
+
+def folds(cases: Sequence[CaseEntry], count: int, seed: int) -> tuple[Split, ...]:
+    """Deal the patients out to ``count`` folds, each of which validates once.
+
+    A fold's ``validation`` are its own patients' cases, its ``train`` all others'. Patients are
+    grouped as in `patients`, so each is in one fold only, and folds differ by one patient at most.
+
+    Raises:
+        ConfigError: there are fewer than two folds, or fewer patients than folds.
+    """
+    groups = patients(cases)
+    if not 2 <= count <= len(groups):
+        raise ConfigError(
+            f"{len(groups)} labelled patients cannot be dealt out to {count} folds: choose from 2 "
+            f"to {len(groups)}, or add cases to the store"
+        )
+    ordered = _shuffled(groups, seed, "folds")
+    dealt = [
+        {case.name for group in ordered[first::count] for case in group} for first in range(count)
+    ]
+    every = {case.name for case in cases}
+    return tuple(Split(tuple(sorted(every - held)), tuple(sorted(held))) for held in dealt)
+
+
+def subset(cases: Sequence[CaseEntry], count: int, seed: int) -> tuple[str, ...]:
+    """The names of the cases of ``count`` patients, chosen by ``seed``.
+
+    Subsets of one seed are nested: those of 5 patients are among those of 10, so that a curve over
+    the number of patients shows what more of them add, not what others are.
+
+    Raises:
+        ConfigError: there are not so many patients.
+    """
+    groups = patients(cases)
+    if not 1 <= count <= len(groups):
+        raise ConfigError(f"{count} patients cannot be chosen from {len(groups)}")
+    chosen = _shuffled(groups, seed, "subset")[:count]
+    return tuple(sorted(case.name for group in chosen for case in group))
+
+
+def _shuffled(groups: list[list[CaseEntry]], seed: int, kind: str) -> list[list[CaseEntry]]:
+    """By a digest of seed and patient, so that adding patients does not reshuffle the others."""
+    return sorted(groups, key=lambda g: rng.derive(seed, kind, min(c.patient for c in g)))
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,26 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that mriseg wrote.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged or cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged: it holds no JSON object")
+    return value
+
+
+def is_free(path: Path) -> bool:
+    """Whether a folder can be made there: nothing is, or an empty one."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
 def only_store(folder: Path) -> Path:
     """The only zarr store in ``folder``.
 

@@ -5,11 +5,13 @@
     runs/20261123-101500-out/
         run.json            format, configuration, model, channels, regions, split, versions
         best.safetensors    weights of the best validation
-        last.safetensors    weights, optimiser and position of the latest checkpoint
+        last.safetensors    weights, their average, optimiser and position of the latest
         log.jsonl           a line of numbers per epoch
         curves.png          the same numbers as curves
         tensorboard/        the same numbers for TensorBoard
         images/             a picture grid per validation
+        transfer.json       of a transfer: what was kept, adapted and made anew
+        start.safetensors   of a transfer with L2-SP: what parameters are drawn to
 
 Everything is written beside its place and renamed into it, so each file is whole whenever the
 process dies. ``last.safetensors`` holds weights and training state in one file for the same
@@ -19,6 +21,7 @@ reason: two files could be of different steps. Nothing here is pickled, so nothi
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,11 +35,12 @@ from torch import Tensor
 
 from mriseg.core.sampling import CaseEntry
 from mriseg.errors import InputError, OutputError, RunError
-from mriseg.io.files import replacing, write_json
+from mriseg.io.files import is_free, replacing, write_json
 
 FORMAT = "mriseg-run"
 FORMAT_VERSION = 1
 _OPTIMISER = "optimiser/"
+_AVERAGE = "average/"
 
 
 @dataclass(frozen=True)
@@ -119,11 +123,13 @@ class Checkpoint:
         weights: the model's state, on the CPU.
         optimiser: "<parameter name>/<key>" -> tensor; empty for weights alone.
         state: JSON types: epoch, step, best Dice, seconds spent, ...
+        average: the running average of the weights so far; empty where there is none.
     """
 
     weights: dict[str, Tensor]
     optimiser: dict[str, Tensor]
     state: dict[str, Any]
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,7 @@ class Run:
         path = self.path / f"{which}.safetensors"
         tensors = {name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}
         tensors |= {_OPTIMISER + k: v.contiguous() for k, v in checkpoint.optimiser.items()}
+        tensors |= {_AVERAGE + k: v.contiguous() for k, v in checkpoint.average.items()}
         with replacing(path) as temporary:
             try:
                 save_file(tensors, temporary, metadata={"state": json.dumps(checkpoint.state)})
@@ -179,12 +186,11 @@ class Run:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
-        optimiser = {k: tensors.pop(k) for k in list(tensors) if k.startswith(_OPTIMISER)}
-        return Checkpoint(
-            weights=tensors,
-            optimiser={k.removeprefix(_OPTIMISER): v for k, v in optimiser.items()},
-            state=state,
+        optimiser, average = (
+            {k.removeprefix(start): tensors.pop(k) for k in list(tensors) if k.startswith(start)}
+            for start in (_OPTIMISER, _AVERAGE)
         )
+        return Checkpoint(tensors, optimiser, state, average)
 
     @property
     def ended(self) -> str:
@@ -236,10 +242,24 @@ def create_run(path: Path, manifest: Manifest) -> Run:
     Raises:
         OutputError: ``path`` is taken, or cannot be made.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if not is_free(path):
         raise OutputError(f"{path} exists; choose another folder, or --resume it")
     write_json(path / "run.json", manifest.to_json())
     return Run(path, manifest)
+
+
+def discard(run: Run) -> None:
+    """Remove a run that was stopped before its first checkpoint, so that it can begin anew.
+
+    Raises:
+        OutputError: it has weights, or cannot be removed.
+    """
+    if run.has("best") or run.has("last"):
+        raise OutputError(f"{run.path} holds weights; remove it by hand if they are not wanted")
+    try:
+        shutil.rmtree(run.path)
+    except OSError as error:
+        raise OutputError(f"{run.path} cannot be removed: {error.strerror or error}") from error
 
 
 def open_run(path: str | Path) -> Run:
