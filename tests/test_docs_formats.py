@@ -218,11 +218,7 @@ def test_the_label_of_a_region() -> None:
 
 def test_evaluations(made: Made) -> None:
     folder = made.folder / "evaluation"
-    assert {path.name for path in folder.iterdir()} == {
-        "cases.csv",
-        "summary.csv",
-        "evaluation.json",
-    }
+    same("files: evaluation", {path.name: path for path in folder.iterdir()})
     data = loaded(folder / "evaluation.json")
     assert set(data) == {"cases", "summary", "skipped"}
     for table, rows, name in (

@@ -310,9 +310,10 @@ def _figure(width: float, height: float, title: str) -> Figure:
 
 
 def _axes(axes: Axes, y: str, x: str = "") -> Axes:
-    """``axes`` in the charts' dress, whatever the user's matplotlibrc says."""
+    """``axes`` in the charts' colours and letters, whatever the user's matplotlibrc says."""
     axes.set_facecolor("white")
-    axes.grid(True, axis="y", color=_GRID, lw=1)
+    axes.grid(False, axis="x")
+    axes.grid(True, axis="y", color=_GRID, lw=1, ls="-")
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
@@ -355,4 +356,6 @@ def _plain(text: Text) -> Text:
 def _save(path: Path, figure: Figure) -> None:
     with replacing(path) as temporary:
         # Without the library's version the bytes are those of the picture alone.
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+        figure.savefig(
+            temporary, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None}
+        )

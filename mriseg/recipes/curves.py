@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mriseg.io import charts
@@ -20,10 +20,12 @@ class Curves:
 
     Args:
         run: whose curves.
+        clock: tells the seconds.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
         self._run = run
+        self._clock = clock
         self._drawn = -math.inf
         self._told = False
 
@@ -37,7 +39,7 @@ class Curves:
         Returns:
             What went wrong, the first time that something does.
         """
-        now = time.monotonic()
+        now = self._clock()
         if not last and ("dice" not in rows[-1] or now - self._drawn < _SECONDS_BETWEEN):
             return None
         self._drawn = now

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pytest
 
 from mriseg.backends import Backend
 from mriseg.core.metrics import METRICS
+from mriseg.core.regions import region_masks
 from mriseg.errors import ConfigError, InputError
+from mriseg.io import pictures
+from mriseg.io.pictures import GridRow
 from mriseg.io.runs import Run
 from mriseg.io.store import Store, open_store
+from mriseg.recipes import evaluate as evaluation
 from mriseg.recipes.evaluate import EvaluateReport, evaluate, evaluate_masks
-from mriseg.recipes.events import Event, Measured, Notice, Skipped, finish
+from mriseg.recipes.events import Event, Measured, Notice, Skipped, Wrote, finish
 from mriseg.recipes.predict import PredictOptions
 from mriseg.recipes.preprocess import preprocess
 from tests import phantoms
@@ -256,3 +261,73 @@ def test_how_masks_are_made_matters(brats_store: Store, trained: Run, cpu: Backe
     assert nothing.mean("WT") == 0
     flipped = measure(brats_store, trained, cpu, options=PredictOptions(flips=True))
     assert flipped.mean("WT") > 0.3
+
+
+# Pictures
+
+
+def test_an_evaluation_draws_its_cases(
+    brats_store: Store, trained: Run, cpu: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grids: list[tuple[tuple[GridRow, ...], str]] = []
+
+    def keep(path: Path, rows: Sequence[GridRow], *names: Any) -> None:
+        grids.append((tuple(rows), names[-1]))
+        pictures.grid(path, rows, *names)
+
+    monkeypatch.setattr(evaluation, "grid", keep)
+    told: list[Event] = []
+    report = measure(
+        brats_store, trained, cpu, told.append, include_seen=True, out=tmp_path / "all"
+    )
+    wrote = [event.path.name for event in told if isinstance(event, Wrote)]
+    assert wrote == ["all", "dice.png", "cases.png"]
+    assert {path.name for path in (tmp_path / "all").iterdir()} == {
+        "cases.csv", "summary.csv", "evaluation.json", "dice.png", "cases.png",
+    }  # fmt: skip
+
+    ((rows, title),) = grids
+    assert title == f"{trained.name}: 4 cases by their mean Dice"
+    means: dict[str, float] = {}
+    for score in report.scores:
+        means[score.case] = means.get(score.case, 0) + score.dice / 3
+    best_first = sorted(means, key=lambda case: -means[case])
+    held = trained.manifest.validation
+    for rank, (row, case) in enumerate(zip(rows, best_first, strict=True), 1):
+        place, name, which, dice = row.caption.split(" · ")
+        assert place == {1: "best, 1 of 4", 4: "worst, 4 of 4"}.get(rank, f"{rank} of 4")
+        assert name == (case if case in held else f"{case} (trained on it)")
+        assert dice.startswith("Dice WT 0.") and "TC" in dice and "ET" in dice
+        # What is shown is that slice of that case, and its truth.
+        stored = brats_store.read_case(case)
+        z = int(re.sub(r"\D", "", which)) - stored.box.start[0]
+        np.testing.assert_array_equal(row.image, stored.channels(trained.manifest.modalities)[:, z])
+        assert stored.labels is not None
+        truth = region_masks(stored.labels, brats_store.spec.regions)
+        np.testing.assert_array_equal(row.truth, truth[:, z])
+        if rank < 4:
+            assert truth[:, z].sum() == truth.sum(axis=(0, 2, 3)).max()
+        # Nothing of the volume is held on to by a slice of it.
+        assert row.image.base is None and row.truth.base is None and row.output.base is None
+
+    # The same, where more cases are measured than are kept.
+    monkeypatch.setattr(evaluation, "_KEPT", 1)
+    measure(brats_store, trained, cpu, include_seen=True, out=tmp_path / "few")
+    for name in ("cases.png", "dice.png"):
+        assert (tmp_path / "few" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
+
+    measure(brats_store, trained, cpu, out=tmp_path / "none", pictures=False)
+    assert not list((tmp_path / "none").glob("*.png"))
+
+
+def test_mask_files_are_charted_and_not_shown(tmp_path: Path) -> None:
+    write(tmp_path / "masks", "a.nii.gz", cube(shift=1))
+    write(tmp_path / "truths", "a.nii.gz", cube())
+    for out, draws in (("with", True), ("without", False)):
+        finish(
+            evaluate_masks(
+                tmp_path / "masks", tmp_path / "truths", out=tmp_path / out, pictures=draws
+            )
+        )
+    assert [path.name for path in (tmp_path / "with").glob("*.png")] == ["dice.png"]
+    assert not list((tmp_path / "without").glob("*.png"))
