@@ -7,6 +7,7 @@ drawn, and runs where the batch is. Images are z-scored with 0 outside the brain
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -17,6 +18,7 @@ from mriseg.core.config import AugmentConfig
 
 _ELASTIC_GRID = 6
 _BIAS_GRID = 4
+_COARSEST = 4
 _BLUR = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 
 
@@ -33,6 +35,8 @@ class Drawn:
         noise: [b] standard deviations of Gaussian noise.
         noise_seed: of the noise field.
         blur: [b] how far towards the blurred slice, 0 to 1.
+        coarse: [b, c] 1 where a channel is shown at a lower resolution, else 0.
+        coarseness: how many pixels, along each side, become one there.
         bias: [b, 1, g, g] logarithm of a smooth multiplicative field.
         keep: [b, c] 0 where a modality is dropped, else 1.
     """
@@ -45,6 +49,8 @@ class Drawn:
     noise: Tensor
     noise_seed: int
     blur: Tensor
+    coarse: Tensor
+    coarseness: int
     bias: Tensor
     keep: Tensor
 
@@ -79,11 +85,10 @@ def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int)
     grid = torch.randn((batch, 2, _ELASTIC_GRID, _ELASTIC_GRID), generator=generator)
     contrast_on = happens(config.contrast, batch, channels)
     field = torch.randn((batch, 1, _BIAS_GRID, _BIAS_GRID), generator=generator)
-    # One modality at most is dropped, and never the only one.
-    keep = torch.ones(batch, channels)
-    if channels > 1:
-        which = torch.randint(channels, (batch,), generator=generator)
-        keep[torch.arange(batch), which] -= happens(config.drop_modality, batch)
+    # Any subset may be what is left, but for the empty one.
+    kept = torch.randint(2**channels - 1, (batch, 1), generator=generator) + 1
+    subset = (kept >> torch.arange(channels) & 1).float()
+    drops = happens(config.drop_modality, batch)[:, None]
     return Drawn(
         matrix=torch.stack(rows, dim=1),
         elastic=grid * bent * config.elastic_strength * 2,
@@ -93,8 +98,10 @@ def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int)
         noise=torch.rand(batch, generator=generator) * happens(config.noise, batch) * 0.15,
         noise_seed=int(torch.randint(2**31, (1,), generator=generator)),
         blur=torch.rand(batch, generator=generator) * happens(config.blur, batch),
+        coarse=happens(config.low_resolution, batch, channels),
+        coarseness=int(torch.randint(2, _COARSEST + 1, (1,), generator=generator)),
         bias=field * happens(config.bias, batch)[:, None, None, None] * 0.15,
-        keep=keep,
+        keep=1 - drops * (1 - subset),
     )
 
 
@@ -112,11 +119,11 @@ def apply(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         in a channel that is 0 all over, the image stays 0.
     """
     # Asked here, on the CPU: the answer of a device would have to be waited for.
-    blurs, noisy = bool(drawn.blur.any()), bool(drawn.noise.any())
+    parts = {name for name in ("blur", "noise", "coarse") if getattr(drawn, name).any()}
     drawn = drawn.to(image.device)
     image, mask = _move(drawn, image, mask)
     brain = (image != 0).any(dim=1, keepdim=True)
-    image = _intensities(drawn, image, blurs=blurs, noisy=noisy)
+    image = _intensities(drawn, image, parts)
     return image * brain, mask
 
 
@@ -132,7 +139,7 @@ def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return moved, masks.to(mask.dtype)
 
 
-def _intensities(drawn: Drawn, image: Tensor, *, blurs: bool, noisy: bool) -> Tensor:
+def _intensities(drawn: Drawn, image: Tensor, parts: Collection[str]) -> Tensor:
     per_channel = (slice(None), slice(None), None, None)
     # A modality that a case lacks reads 0, here as in prediction.
     there = (image != 0).any(dim=3).any(dim=2)
@@ -146,14 +153,27 @@ def _intensities(drawn: Drawn, image: Tensor, *, blurs: bool, noisy: bool) -> Te
     image = image * drawn.contrast[per_channel] + drawn.brightness[per_channel]
     field = F.interpolate(drawn.bias, image.shape[-2:], mode="bilinear", align_corners=False)
     image = image * torch.exp(field)
-    if blurs:
+    if "coarse" in parts:
+        coarser = _coarser(image, drawn.coarseness)
+        image = image + drawn.coarse[per_channel] * (coarser - image)
+    if "blur" in parts:
         image = image + drawn.blur[:, None, None, None] * (_blurred(image) - image)
-    if noisy:
+    if "noise" in parts:
         # Drawn on the CPU from its own seed, so that every device adds the same noise.
         generator = torch.Generator().manual_seed(drawn.noise_seed)
         noise = torch.randn(image.shape, generator=generator).to(image.device)
         image = image + noise * drawn.noise[:, None, None, None]
     return image * keep[per_channel]
+
+
+def _coarser(image: Tensor, factor: int) -> Tensor:
+    """As scanned with pixels ``factor`` times as large along each side, and shown at this size."""
+    h, w = image.shape[-2:]
+    # Whole windows: devices differ in what they make of a part of one.
+    padded = F.pad(image, (0, -w % factor, 0, -h % factor), mode="replicate")
+    few = F.avg_pool2d(padded, factor)
+    size = (padded.shape[-2], padded.shape[-1])
+    return F.interpolate(few, size, mode="bilinear", align_corners=False)[..., :h, :w]
 
 
 def _blurred(image: Tensor) -> Tensor:

@@ -16,8 +16,17 @@ from mriseg.core import augment, rng
 from mriseg.core.config import AugmentConfig
 
 # Every part at once: a part that is off by chance would not be tried.
-_PROBABILITIES = ("flip", "affine", "elastic", "gamma", "contrast", "noise", "blur", "bias")
-_ALL = AugmentConfig(**dict.fromkeys(_PROBABILITIES, 1.0))
+_ALL = AugmentConfig(
+    flip=1,
+    affine=1,
+    elastic=1,
+    gamma=1,
+    contrast=1,
+    noise=1,
+    blur=1,
+    bias=1,
+    low_resolution=1,
+)
 # Devices round differently; a wrong kernel is off by far more.
 TOLERANCE = 1e-3
 

@@ -21,6 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mriseg.backends.base import Backend
 from mriseg.core import augment, rng
+from mriseg.core.averaging import average_in, averaged
 from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.sampling import BatchPlan, plan_epoch
@@ -50,7 +51,8 @@ class TrainReport:
 
     Attributes:
         run: its folder.
-        best: the best validation score (mean 3-D Dice over patients and regions).
+        best: the best validation score (mean 3-D Dice over patients and regions); None where no
+            patient validates, and then the weights at the end are the run's.
         best_epoch: when, counted from 1.
         epochs: how many were finished.
         seconds: spent training and validating.
@@ -59,7 +61,7 @@ class TrainReport:
     """
 
     run: Path
-    best: float
+    best: float | None
     best_epoch: int
     epochs: int
     seconds: float
@@ -109,6 +111,7 @@ def fit(
     frozen: Sequence[str] = (),
     position: Position | None = None,
     optimiser: Mapping[str, Tensor] | None = None,
+    average: Mapping[str, Tensor] | None = None,
 ) -> Recipe[TrainReport]:
     """Train ``model`` from ``position`` until the epochs, the budget or the patience are spent.
 
@@ -122,13 +125,14 @@ def fit(
         frozen: stages that stay as they are.
         position: how far the training is; None: at its beginning.
         optimiser: the optimiser's tensors at that position.
+        average: the average of the weights until then; None: the weights themselves.
 
     Raises:
         DivergedError: the loss or a weight became NaN or infinite.
         StoreError: a slice cannot be read.
     """
     with backend.running(), closing(_board(run, position)) as board:
-        loop = _Fit(run, store, config, backend, setup, model, frozen, position, optimiser)
+        loop = _Fit(run, store, config, backend, setup, model, frozen, position, optimiser, average)
         if loop.augments_on_cpu:
             yield Notice(
                 f"{backend.name} cannot augment ({loop.augments_on_cpu}): that is done on the CPU"
@@ -145,7 +149,8 @@ def fit(
             yield Measured("epoch", row["epoch"], numbers, note="best so far" if best else "")
     yield Wrote(run.path, "run")
     at = loop.position
-    return TrainReport(run.path, at.best, at.best_epoch, at.epoch, at.seconds, reason, at.dice)
+    score = at.best if at.dice else None
+    return TrainReport(run.path, score, at.best_epoch, at.epoch, at.seconds, reason, at.dice)
 
 
 class _Fit:
@@ -162,6 +167,7 @@ class _Fit:
         frozen: Sequence[str],
         position: Position | None,
         optimiser: Mapping[str, Tensor] | None,
+        average: Mapping[str, Tensor] | None,
     ) -> None:
         self.run, self.store, self.config = run, store, config
         self.backend, self.setup = backend, setup
@@ -170,6 +176,9 @@ class _Fit:
         self.model = backend.place_model(freeze(model, frozen))
         self.optimiser = optimiser_of(self.model, config)
         runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
+        self.average = averaged(self.model)
+        if average:
+            self.average.load_state_dict(dict(average))
         weight = backend.place(positive_weight(config, setup.positive_share))
         self.loss = build_loss(parse_loss(config.loss), weight)
         half = backend.dtype == torch.float16
@@ -183,7 +192,7 @@ class _Fit:
         self._began = time.monotonic() - self.position.seconds
         self._saved = self.seconds
         self._seen, self._waited, self._epoch_began = 0, 0.0, self.seconds
-        self._validated = False
+        self._concluded = False
         if self.position.step == 0:
             self.save()  # from the first moment there is something to go on from
 
@@ -218,7 +227,7 @@ class _Fit:
     def reason(self) -> str:
         """Why training stops now; empty if it goes on."""
         # A budget that ran out only after it was asked whether to validate gets another step.
-        if self.is_last and self._validated:
+        if self.is_last and self._concluded:
             return f"all {self.epochs} epochs are done" if self.epochs else "the budget is spent"
         if self.position.stale >= self.config.patience:
             return f"no better Dice in {self.position.stale} validations"
@@ -260,7 +269,7 @@ class _Fit:
                 return
 
     def _step(self, image: Tensor, target: Tensor) -> Tensor:
-        return train_step(
+        value = train_step(
             self.compiling.network,
             self.optimiser,
             self.loss,
@@ -270,6 +279,8 @@ class _Fit:
             clip=self.config.clip,
             scaler=self.scaler,
         )
+        average_in(self.average, self.model, self.position.step, self.config.average)
+        return value
 
     def close_epoch(self) -> tuple[dict[str, Any], bool]:
         """Validate if it is time to, keep the best, and give the epoch's numbers."""
@@ -287,8 +298,13 @@ class _Fit:
         at.batch, at.loss_sum = 0, 0.0
         self._check_weights()
         better = False
-        self._validated = self.is_last or at.epoch % self.config.validate_every == 0
-        if self._validated:
+        last, validates = self.is_last, bool(self.setup.split.validation)
+        due = validates and at.epoch % self.config.validate_every == 0
+        self._concluded = last or due
+        if last and not validates:
+            at.best_epoch = at.epoch
+            self._save_best({})
+        elif self._concluded:
             found = self._validate()
             row |= {f"dice_{name}": found.mean(name) for name in self.setup.regions}
             row["dice"] = found.score
@@ -296,21 +312,25 @@ class _Fit:
             at.stale = 0 if better else at.stale + 1
             if better:
                 at.best, at.best_epoch, at.dice = found.score, at.epoch, found.dice
-                state = {"epoch": at.epoch, "step": at.step, "dice": found.dice}
-                self.run.save("best", Checkpoint(self._weights(), {}, state))
+                self._save_best(found.dice)
         row["seconds"] = self.seconds
         self.rows.append(row)
         return row, better
 
+    def _save_best(self, dice: dict[str, dict[str, float]]) -> None:
+        state = {"epoch": self.position.epoch, "step": self.position.step, "dice": dice}
+        self.run.save("best", Checkpoint(_on_cpu(self.average), {}, state))
+
     def save(self, ended: str = "") -> None:
-        """Write "last": weights, optimiser and position in one atomic step."""
+        """Write "last": weights, their average, optimiser and position in one atomic step."""
         self._check_weights()
         self.position.seconds = self.seconds
         optimiser = runs.optimiser_tensors(self.model, self.optimiser)
         if self.scaler is not None:
             self.position.scaler = self.scaler.state_dict()
         state = {"position": dict(self.position.__dict__), "ended": ended}
-        self.run.save("last", Checkpoint(self._weights(), optimiser, state))
+        average = _on_cpu(self.average)
+        self.run.save("last", Checkpoint(_on_cpu(self.model), optimiser, state, average))
         self._saved = self.seconds
 
     def _plans(self) -> list[BatchPlan]:
@@ -392,7 +412,7 @@ class _Fit:
 
     def _validate(self) -> Validation:
         found = validate(
-            self.model,
+            self.average,
             self.backend,
             self.store,
             self.setup.split.validation,
@@ -407,9 +427,6 @@ class _Fit:
         pictures.grid(path, found.rows, self.setup.modalities, tuple(self.setup.regions))
         return found
 
-    def _weights(self) -> dict[str, Tensor]:
-        return {k: v.detach().to("cpu") for k, v in self.model.state_dict().items()}
-
 
 def optimiser_of(model: SegNet, config: TrainConfig) -> torch.optim.AdamW:
     """The optimiser of a training: of what is not frozen; biases and BatchNorm's do not decay."""
@@ -419,6 +436,10 @@ def optimiser_of(model: SegNet, config: TrainConfig) -> torch.optim.AdamW:
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _on_cpu(model: SegNet) -> dict[str, Tensor]:
+    return {k: v.detach().to("cpu") for k, v in model.state_dict().items()}
 
 
 def _board(run: Run, position: Position | None) -> SummaryWriter:

@@ -11,14 +11,14 @@ from typing import Any
 from torch import Tensor
 
 from mriseg.backends import Backend, describe
-from mriseg.core import pretrained, rng
+from mriseg.core import finetune, pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.sampling import Split
 from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.errors import RunError
 from mriseg.io import runs
 from mriseg.io.files import write_json
-from mriseg.io.runs import Manifest, Run
+from mriseg.io.runs import Checkpoint, Manifest, Run
 from mriseg.io.store import Store, open_store
 from mriseg.io.weights import load_encoder_weights
 from mriseg.recipes.events import Notice, Recipe
@@ -35,15 +35,15 @@ class Start:
     Attributes:
         setup: what was settled to make it.
         weights: the model's initial state.
-        frozen: stages that keep their weights and BatchNorm statistics.
+        carried: parameters that have been trained before.
         seen: identities of the cases that these weights were trained on.
-        parent: the run it comes from and what is frozen, for the manifest.
+        parent: the run it comes from and how it is carried over, for the manifest.
         report: what was kept, adapted and made anew, for the run's ``transfer.json``.
     """
 
     setup: Setup
     weights: Mapping[str, Tensor]
-    frozen: tuple[str, ...]
+    carried: tuple[str, ...]
     seen: tuple[tuple[str, str, str], ...]
     parent: dict[str, Any]
     report: dict[str, Any]
@@ -64,7 +64,7 @@ def train(
         config: all that decides the training but data and machine.
         backend: where to compute.
         out: the run folder; None: a new one under ``runs/``, named by the time and the store.
-        start: initial weights and frozen stages, for a transfer.
+        start: initial weights, for a transfer; ``config.transfer`` says how it proceeds.
 
     Returns:
         The best validation and where the run is.
@@ -111,8 +111,14 @@ def train(
     run = runs.create_run(path, manifest)
     if start is not None:
         write_json(path / "transfer.json", start.report)
-    frozen = start.frozen if start else ()
-    sides = f"{len(setup.split.train)} cases train, {len(setup.split.validation)} validate"
+    if start is not None and config.transfer is not None and config.transfer.l2_sp > 0:
+        # Beside the checkpoints, since the run that they are from may be gone when this one is
+        # resumed.
+        anchors = {name: start.weights[name] for name in start.carried}
+        run.save("start", Checkpoint(anchors, {}, {}))
+    frozen = finetune.phases(config.transfer)[-1].frozen
+    held = len(setup.split.validation)
+    sides = f"{len(setup.split.train)} cases train, {held or 'none'} validate"
     yield Notice(
         f"run {run.path}: {sides}; {'+'.join(setup.modalities)} -> {', '.join(setup.regions)}; "
         f"slices of {setup.frame[0]}x{setup.frame[1]}"
@@ -159,9 +165,10 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
             backend,
             setup,
             model,
-            frozen=tuple((manifest.parent or {}).get("frozen", ())),
+            frozen=finetune.phases(config.transfer)[-1].frozen,
             position=position,
             optimiser=checkpoint.optimiser,
+            average=checkpoint.average,
         )
     )
 

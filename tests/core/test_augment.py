@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from dataclasses import fields
 from typing import Any
 
@@ -15,12 +17,9 @@ from mriseg.core.augment import apply, draw
 from mriseg.core.config import AugmentConfig
 from mriseg.core.rng import generator
 
-OFF = AugmentConfig(
-    flip=0, affine=0, elastic=0, gamma=0, contrast=0, noise=0, blur=0, bias=0, drop_modality=0
-)
-ALL = AugmentConfig(
-    flip=0.5, affine=1, elastic=1, gamma=1, contrast=1, noise=1, blur=1, bias=1, drop_modality=0.5
-)
+_PARTS = ("affine", "elastic", "gamma", "contrast", "noise", "blur", "bias", "low_resolution")
+OFF = AugmentConfig(flip=0, drop_modality=0, **dict.fromkeys(_PARTS, 0.0))
+ALL = AugmentConfig(flip=0.5, drop_modality=0.5, **dict.fromkeys(_PARTS, 1.0))
 SPATIAL = OFF.model_copy(update={"flip": 0.5, "affine": 1, "elastic": 1})
 
 
@@ -101,8 +100,12 @@ def test_a_modality_that_a_case_lacks_stays_nought(seed: int) -> None:
 def test_modalities_are_dropped_but_never_all() -> None:
     config = OFF.model_copy(update={"drop_modality": 1.0})
     image, mask = a_batch()
-    found, _ = apply(draw(generator(0), config, 4, 3), image, mask)
-    assert found.flatten(2).any(2).sum(1).tolist() == [2, 2, 2, 2]
+    left = set()
+    for seed in range(20):
+        found, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
+        left |= {tuple(kept) for kept in found.flatten(2).any(2).tolist()}
+    # Every subset comes, but for the empty one.
+    assert left == set(itertools.product((False, True), repeat=3)) - {(False, False, False)}
     alone, mask = a_batch(1)
     found, _ = apply(draw(generator(0), config, 4, 1), alone, mask)
     assert found.flatten(1).any(1).all()
@@ -130,6 +133,7 @@ def test_a_draw_is_its_generators_alone() -> None:
         ("contrast", "contrast"),
         ("noise", "noise"),
         ("blur", "blur"),
+        ("low_resolution", "coarse"),
         ("bias", "bias"),
         ("elastic", "elastic"),
         ("affine", "matrix"),
@@ -142,6 +146,15 @@ def test_each_part_can_be_switched_alone(part: str, unchanged: str) -> None:
     assert not torch.equal(getattr(drawn, unchanged), getattr(plain, unchanged))
     found, _ = apply(drawn, image, mask)
     assert (found - image).abs().max() > 0.01
+
+
+def test_a_lower_resolution_shows_one_value_where_there_were_many() -> None:
+    """A chequerboard is grey at half the resolution, and its mean stays."""
+    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(48), indexing="ij")
+    image = ((rows + columns) % 2 + 1.0).expand(4, 3, 32, 48).clone()
+    drawn = draw(generator(0), OFF.model_copy(update={"low_resolution": 1.0}), 4, 3)
+    found, _ = apply(dataclasses.replace(drawn, coarseness=2), image, torch.zeros(4, 1, 32, 48))
+    assert torch.allclose(found, torch.full_like(found, 1.5), atol=1e-5)
 
 
 def test_rotations_keep_lengths_on_slices_that_are_not_square() -> None:

@@ -192,6 +192,34 @@ def test_training_ends_early_when_it_no_longer_gets_better(
     assert report.reason == "no better Dice in 2 validations"
 
 
+@pytest.mark.parametrize("end", [{"epochs": 2}, {"epochs": None, "budget": 0.5}])
+def test_all_patients_may_train(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path, end: dict[str, Any]
+) -> None:
+    config = changed(tiny, validation=0.0, slices_per_epoch=8, **end)
+    report = run_training(brats_store, config, cpu, tmp_path / "run")
+    assert report.best is None and report.dice == {} and report.best_epoch == report.epochs
+    run = open_run(tmp_path / "run")
+    assert run.manifest.validation == () and len(run.manifest.train) == 4
+    best, last = run.load("best"), run.load("last")
+    assert best.weights.keys() == last.average.keys()
+    assert all(torch.equal(best.weights[k], v) for k, v in last.average.items())
+    assert "dice" not in run.read_log()[-1]
+
+
+def test_what_is_kept_is_the_average(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    for decay in (0.0, 0.9):
+        config = changed(tiny, epochs=2, slices_per_epoch=8, average=decay)
+        run_training(brats_store, config, cpu, tmp_path / str(decay))
+    last, averaged = (open_run(tmp_path / str(d)).load("last") for d in (0.0, 0.9))
+    # The average has no part in the training.
+    assert all(torch.equal(averaged.weights[k], v) for k, v in last.weights.items())
+    assert all(torch.equal(last.average[k], v) for k, v in last.weights.items())
+    assert any(not torch.equal(averaged.average[k], v) for k, v in last.weights.items())
+
+
 def test_validation_may_be_rare(
     brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
@@ -354,6 +382,7 @@ def weights_equal(one: Run, other: Run, which: str = "last") -> bool:
         list(a.weights) == list(b.weights)
         and all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
         and all(torch.equal(a.optimiser[name], b.optimiser[name]) for name in a.optimiser)
+        and all(torch.equal(a.average[name], b.average[name]) for name in a.average)
     )
 
 
