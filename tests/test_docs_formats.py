@@ -21,13 +21,14 @@ import zarr
 from safetensors import safe_open
 
 from mriseg.backends import select
-from mriseg.core.config import TrainConfig
+from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.regions import label_map
 from mriseg.io import modalities
 from mriseg.io.readers import READERS
 from mriseg.io.readers.brats import TUMOUR_REGIONS, canonical_labels
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
+from mriseg.recipes.compare import CompareOptions, compare
 from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.events import finish
 from mriseg.recipes.predict import PredictOptions, predict
@@ -83,7 +84,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     config = TrainConfig(width=8, batch_size=2, epochs=1, slices_per_epoch=2)
     finish(train(store, config, backend, out=folder / "run"))
     run = open_run(folder / "run")
-    one = config.model_copy(update={"modalities": ("FLAIR",)})
+    policy = TransferConfig(l2_sp=1.0)
+    one = config.model_copy(update={"modalities": ("FLAIR",), "transfer": policy})
     finish(transfer(store, run, one, backend, out=folder / "transferred"))
     options = PredictOptions(probabilities=True)
     finish(predict(folder / "brats", folder / "masks", run, backend, options))
@@ -142,7 +144,7 @@ def test_the_files_of_a_run(made: Made) -> None:
     assert sorted(documented("files: run")) == sorted(found)
     assert {path.name for path in made.run.path.iterdir()} == {
         path.name for path in made.transferred.path.iterdir()
-    } - {"transfer.json"}
+    } - {"transfer.json", "start.safetensors"}
     (image,) = (made.run.path / "images").iterdir()
     assert re.fullmatch(r"image_\d{4}_\d{6}\.png", image.name)
 
@@ -153,7 +155,7 @@ def test_run_json(made: Made) -> None:
     same("keys: model", data["model"])
     assert data["parent"] is None
     parent = loaded(made.transferred.path / "run.json")["parent"]
-    assert set(parent) == {"run", "freeze", "frozen"}
+    assert set(parent) == {"run", "weights", "frozen", *TransferConfig.model_fields}
     assert set(data["versions"]) == {"mriseg", "torch", "numpy", "python"}
 
 
@@ -191,6 +193,7 @@ def test_transfer_json(made: Made) -> None:
     data = loaded(made.transferred.path / "transfer.json")
     same("keys: transfer", data)
     assert set(data["source"]) == set(data["target"]) == {"modalities", "regions", "width"}
+    assert set(data["policy"]) == set(TransferConfig.model_fields)
     assert set(data["counts"]) == {"kept", "adapted", "new"}
     assert set(data["tensors"][0]) == {"name", "action", "how", "frozen"}
 
@@ -228,6 +231,36 @@ def test_evaluations(made: Made) -> None:
         same(table, rows[0])
         with (folder / name).open(newline="") as file:
             assert next(csv.reader(file)) == documented(table)
+
+
+def test_comparisons(made: Made) -> None:
+    phantoms.write_nnunet(made.folder / "others", 2, seed=9, shape=(8, 32, 32))
+    finish(preprocess(made.folder / "others", made.folder / "others.zarr", workers=1))
+    store, out = open_store(made.folder / "others.zarr"), made.folder / "comparison"
+    config = TrainConfig(width=8, batch_size=2, epochs=1, slices_per_epoch=2)
+    options = CompareOptions(("frozen-encoder", "frozen-random"), ("all",), folds=2)
+    finish(compare(store, made.run, config, select("cpu"), options, out=out))
+    found = {f"{path.name}/" if path.is_dir() else path.name for path in out.iterdir()}
+    assert sorted(documented("files: comparison")) == sorted(found)
+    plan, data = loaded(out / "plan.json"), loaded(out / "compare.json")
+    same("keys: plan", plan)
+    assert set(plan["source"]) == {"run", "created"}
+    assert set(documented("keys: compare")) == set(data) - (set(plan) - {"cases"})
+    assert set(plan) - {"cases"} < set(data)
+    for cell in data["cells"]:
+        same("keys: cell", cell)
+        assert set(cell["dice"]) == {"mean", "low", "high", "patients"}
+    for contrast in data["contrasts"]:
+        same("keys: contrast", contrast)
+        assert set(contrast["difference"]) == {"mean", "low", "high", "p", "patients"}
+    with (out / "compare.csv").open(newline="") as file:
+        columns = next(csv.reader(file))
+    regions = [f"dice_{region}" for region, _ in plan["regions"]]
+    assert documented("keys: compared") == columns[: -len(regions)] + ["dice_REGION"]
+    assert columns[-len(regions) :] == regions
+    result = loaded(out / "runs/patients-all/seed-0/fold-1/scratch/result.json")
+    assert set(result) == {"format", "version", "cases"}
+    assert set(result["cases"][0]) == {"case", "patient", "seconds", "regions"}
 
 
 def test_every_marked_table_is_compared() -> None:

@@ -93,7 +93,7 @@ def compared(console: Console, report: CompareReport) -> None:
         text=2,
     )
     held = max(cell.dice.patients for cell in report.comparison.cells)
-    say(console, f"{held} patients, each held out once a seed; p is corrected for the methods")
+    say(console, f"{held} patients held out; p is corrected for the number of methods")
     for contrast in contrasts:
         if contrast.against != baseline:
             told = f"{contrast.method} against {contrast.against}, {contrast.size} patients"

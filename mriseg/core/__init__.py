@@ -8,6 +8,8 @@ In the order in which to read it, which is that of one slice's way through a tra
     brain or head against air, the z-score over it, and all of it together for one case.
 `regions`
     named unions of labels, the masks made of them, and one label a voxel again.
+`fingerprint`, `identity`
+    whether two cases look like one scan; who a case is to a model that was trained on it.
 `sampling`, `rng`
     the split by patient and the plan of an epoch; where every draw comes from.
 `augment`
@@ -24,6 +26,10 @@ In the order in which to read it, which is that of one slice's way through a tra
     weights from VGG16, and from another task.
 `finetune`, `batchnorm`
     which stages of a transfer train when and how fast; statistics of another distribution.
+`statistics`
+    intervals, tests and verdicts over patients.
+`trials`, `comparison`
+    the trainings that set ways to begin side by side, and what they show.
 `folding`, `cost`
     the network made for prediction, and how many operations it takes.
 `deploy`

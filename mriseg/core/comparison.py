@@ -79,7 +79,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "all trained, slower towards the input", TransferConfig(freeze="none", layer_decay=0.7)
         ),
         "l2-sp": Method(
-            "all trained, drawn back to the source", TransferConfig(freeze="none", l2_sp=0.01)
+            "all trained, drawn back to the source", TransferConfig(freeze="none", l2_sp=10.0)
         ),
         "adapt-norm": Method(
             "the source's encoder stays, its BatchNorm statistics taken anew",

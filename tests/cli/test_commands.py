@@ -20,6 +20,7 @@ import torch
 from mriseg.backends import BACKENDS, available
 from mriseg.io import nifti
 from mriseg.io.runs import open_run
+from tests import phantoms
 from tests.cli.conftest import Type
 
 # As the tests of one file share a process and two slow cores.
@@ -131,6 +132,26 @@ def test_transfer_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     assert wrong.exit_code == 2 and "freeze = 'decoder'" in wrong.stderr
 
 
+def test_a_comparison_as_typed(worked: Path, run: Path, type_in: Type) -> None:
+    phantoms.write_nnunet(worked / "others", 2, seed=9, shape=(8, 32, 32))
+    assert type_in(worked, "mriseg preprocess others others.zarr --workers 1").exit_code == 0
+    line = (
+        f"mriseg transfer others.zarr --from {run} --compare --methods full,lp-ft --folds 2 "
+        f"--sizes all --seeds 2 {FAST} --out compared"
+    )
+    result = type_in(worked, line)
+    assert result.exit_code == 0, result.output
+    assert "12 trainings (3 methods x 1 sizes x 2 folds x 2 seeds) on 2 patients" in result.stderr
+    assert len(re.findall(r"^\d+ of 12: .* Dice 0\.\d+ in 0:\d\d$", result.stderr, re.M)) == 12
+    for word in ("to scratch", "95 % interval", "minutes", "lp-ft", "comparison: compared"):
+        assert word in result.stdout
+    # Two patients can show nothing.
+    assert re.search(r"^all patients: no difference could be shown: -?0\.", result.stdout, re.M)
+    again = type_in(worked, line)
+    assert again.exit_code == 0 and again.stdout == result.stdout
+    assert "12 of them done before" in again.stderr
+
+
 def test_export_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     result = type_in(worked, "mriseg export torchscript")
     assert result.exit_code == 0, result.output
@@ -227,6 +248,11 @@ def test_evaluate_files(worked: Path, type_in: Type) -> None:
         ("train --resume --epochs 3 --config x.toml", 2, "leave out --epochs, --config"),
         ("train --config none.toml", 2, "--config none.toml cannot be read"),
         ("transfer --from brats", 3, "brats is not a run folder"),
+        ("transfer --folds 2 --sizes all", 2, "--sizes, --folds: of a comparison; give --compare"),
+        ("transfer --compare --patience 3", 2, "no patients that validate: leave --patience out"),
+        ("transfer --compare --freeze none", 2, "leave --freeze"),
+        ("transfer --compare --methods lpft", 2, "there is no lpft; known: scratch"),
+        ("transfer --compare", 2, "trained on 2 of the store's 3 patients"),
         ("predict brats out --model nowhere", 3, "nowhere does not exist"),
         ("predict nowhere out", 3, "there is no folder nowhere"),
         ("evaluate --masks brats", 2, "go together"),

@@ -16,10 +16,12 @@ from mriseg.core.sampling import (
     CaseEntry,
     Split,
     VolumeIndex,
+    folds,
     patients,
     plan_epoch,
     split,
     split_by_name,
+    subset,
 )
 from mriseg.core.volume import SliceRef
 from mriseg.errors import ConfigError
@@ -67,6 +69,47 @@ def test_a_split_parts_no_patient_and_no_scan(
     assert not {c.patient for c in train} & {c.patient for c in held}
     assert not {c.content for c in train if c.content} & {c.content for c in held if c.content}
     assert split(list(reversed(cases)), fraction, seed) == parts
+
+
+@given(cohorts(), st.integers(2, 6), st.integers(0, 5))
+def test_folds_hold_each_patient_out_once(cases: list[CaseEntry], count: int, seed: int) -> None:
+    groups = [{c.name for c in group} for group in patients(cases)]
+    if len(groups) < count:
+        with pytest.raises(ConfigError, match=f"dealt out to {count} folds"):
+            folds(cases, count, seed)
+        return
+    parts = folds(cases, count, seed)
+    assert len(parts) == count
+    assert sorted(name for part in parts for name in part.validation) == sorted(
+        c.name for c in cases
+    )
+    for part in parts:
+        assert sorted(part.train + part.validation) == sorted(c.name for c in cases)
+        assert all(g <= set(part.validation) or g <= set(part.train) for g in groups)
+    held = [sum(g <= set(part.validation) for g in groups) for part in parts]
+    assert max(held) - min(held) <= 1
+    assert folds(list(reversed(cases)), count, seed) == parts
+
+
+@given(cohorts(), st.integers(0, 5))
+def test_subsets_are_nested_and_of_whole_patients(cases: list[CaseEntry], seed: int) -> None:
+    groups = [{c.name for c in group} for group in patients(cases)]
+    before: set[str] = set()
+    for count in range(1, len(groups) + 1):
+        names = subset(cases, count, seed)
+        assert before < set(names) and sum(g <= set(names) for g in groups) == count
+        assert subset(list(reversed(cases)), count, seed) == names
+        before = set(names)
+    assert before == {c.name for c in cases}
+    for count in (0, len(groups) + 1):
+        with pytest.raises(ConfigError, match=f"{count} patients cannot be chosen"):
+            subset(cases, count, seed)
+
+
+def test_seeds_deal_and_choose_differently() -> None:
+    cases = [case(f"case{i}") for i in range(12)]
+    assert len({folds(cases, 3, seed) for seed in range(6)}) == 6
+    assert len({subset(cases, 4, seed) for seed in range(6)}) == 6
 
 
 def test_patients_are_joined_through_a_chain() -> None:

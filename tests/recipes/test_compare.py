@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,7 @@ def test_patients_that_the_source_knows_are_left_out(
     with pytest.raises(ConfigError, match="trained on 3 of the store's 4 patients"):
         finish(compare(brats_store, trained, brief, cpu, OPTIONS, out=tmp_path / "out"))
     seen = trained.manifest.seen[:2]
-    source = Run(trained.path, type(trained.manifest)(**{**trained.manifest.__dict__, "seen": seen}))
+    source = Run(trained.path, replace(trained.manifest, seen=seen))
     told: list[Event] = []
     options = CompareOptions(("full",), ("all",), folds=2)
     finish(compare(brats_store, source, brief, cpu, options, out=tmp_path / "out"), told.append)

@@ -1,0 +1,201 @@
+"""Intervals, tests and verdicts keep what their definitions promise, and agree with brute force."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mriseg.core.statistics import (
+    Difference,
+    bootstrap,
+    difference,
+    estimate,
+    holm,
+    is_shown,
+    per_patient,
+    permutation_test,
+    verdict,
+)
+from mriseg.errors import InputError
+
+scores = st.floats(0, 1)
+names = st.text("abc", min_size=1, max_size=4)
+cohorts = st.dictionaries(names, scores, min_size=2, max_size=10)
+
+
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def shuffled(values: dict[str, float], random: Any) -> dict[str, float]:
+    order = list(values)
+    random.shuffle(order)
+    return {name: values[name] for name in order}
+
+
+@given(cohorts, st.integers(0, 9))
+def test_an_interval_contains_the_mean(values: dict[str, float], seed: int) -> None:
+    found = estimate(values, seeded(seed), resamples=300)
+    assert found.mean == pytest.approx(np.mean(list(values.values())))
+    assert min(values.values()) - 1e-9 <= found.low <= found.mean + 1e-9
+    assert found.mean - 1e-9 <= found.high <= max(values.values()) + 1e-9
+    assert found.patients == len(values)
+
+
+@given(cohorts, st.randoms(use_true_random=False))
+def test_the_order_of_patients_does_not_matter(values: dict[str, float], random: Any) -> None:
+    control = {name: 1 - value**2 for name, value in values.items()}
+    assert estimate(shuffled(values, random), seeded()) == estimate(values, seeded())
+    again = difference(shuffled(values, random), shuffled(control, random), seeded())
+    assert again == difference(values, control, seeded())
+
+
+@given(cohorts)
+def test_identical_inputs_differ_by_nothing(values: dict[str, float]) -> None:
+    found = difference(values, dict(values), seeded())
+    assert found == Difference(0, 0, 0, 1, len(values))
+    assert not is_shown(found)
+
+
+@given(cohorts, st.data())
+def test_the_other_way_round_is_the_same_difference(
+    values: dict[str, float], data: st.DataObject
+) -> None:
+    control = {name: data.draw(scores) for name in values}
+    one, other = difference(values, control, seeded()), difference(control, values, seeded())
+    assert one.p == other.p
+    assert (one.mean, one.low, one.high) == pytest.approx(
+        (-other.mean, -other.high, -other.low), abs=1e-12
+    )
+
+
+@given(st.lists(st.floats(-1, 1).map(lambda v: round(v, 3)), min_size=1, max_size=7))
+def test_the_exact_p_is_that_of_brute_force(values: list[float]) -> None:
+    found = permutation_test(values, seeded())
+    # In whole thousandths, so that ties are ties.
+    whole = [round(v * 1000) for v in values]
+    sums = [
+        abs(sum(s * v for s, v in zip(signs, whole, strict=True)))
+        for signs in itertools.product((-1, 1), repeat=len(whole))
+    ]
+    assert found == sum(s >= abs(sum(whole)) for s in sums) / len(sums)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=14))
+def test_all_on_one_side_is_as_rare_as_it_can_be(values: list[float]) -> None:
+    assert permutation_test(values, seeded()) == 2 / 2 ** len(values)
+
+
+def test_drawn_signs_come_near_the_exact_p_and_never_to_nothing() -> None:
+    values = seeded(3).normal(0.3, 1, size=14)
+    exact = permutation_test(values, seeded())
+    # A patient without a difference changes no assignment's sum, and makes fifteen of them.
+    drawn = permutation_test([*values, 0.0], seeded())
+    assert drawn == pytest.approx(exact, abs=0.02) and drawn != exact
+    assert permutation_test([*values, 0.0], seeded()) == drawn
+    assert permutation_test(np.ones(200), seeded()) == 2**-14
+
+
+def test_p_is_uniform_where_there_is_no_difference() -> None:
+    generator = seeded(7)
+    found = [permutation_test(generator.normal(size=9), generator) for _ in range(400)]
+    assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(found) == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
+    generator = seeded(1)
+    held = 0
+    for _ in range(300):
+        low, high = bootstrap(generator.normal(0.8, 0.1, size=30), generator, resamples=400)
+        held += low <= 0.8 <= high
+    assert 0.89 <= held / 300 <= 0.98
+
+
+@given(st.lists(st.tuples(names, scores), min_size=1, max_size=20), st.randoms())
+def test_values_of_a_patient_are_averaged_first(rows: list[tuple[str, float]], random: Any) -> None:
+    found = per_patient(rows)
+    for name in {name for name, _ in rows}:
+        assert found[name] == pytest.approx(np.mean([v for n, v in rows if n == name]))
+    again = list(rows)
+    random.shuffle(again)
+    assert per_patient(again) == found
+
+
+def test_seeds_are_no_patients() -> None:
+    once = [("a", 0.5), ("b", 0.7), ("c", 0.9)]
+    few = estimate(per_patient(once), seeded())
+    many = estimate(per_patient(once * 10), seeded())
+    assert (many.low, many.high, many.patients) == (few.low, few.high, 3)
+
+
+@given(st.lists(st.floats(0, 1), max_size=6))
+def test_holms_correction_keeps_the_order_and_never_helps(values: list[float]) -> None:
+    found = holm(values)
+    assert all(p <= q <= 1 for p, q in zip(values, found, strict=True))
+    assert all(q <= min(1, len(values) * p) for p, q in zip(values, found, strict=True))
+    for (p, q), (r, s) in itertools.pairwise(sorted(zip(values, found, strict=True))):
+        assert p <= r and q <= s
+
+
+def test_holms_correction_of_a_known_case() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx((0.03, 0.06, 0.06))
+    assert holm([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            Difference(0.0712, 0.03, 0.11, 0.004, 20),
+            "transfer helps by 0.07 [0.03, 0.11] (p = 0.004)",
+        ),
+        (
+            Difference(-0.05, -0.08, -0.021, 0.0004, 20),
+            "train from scratch: better by 0.05 [0.02, 0.08] (p < 0.001)",
+        ),
+        (
+            Difference(0.01, -0.02, 0.04, 0.512, 20),
+            "no difference could be shown: 0.01 [-0.02, 0.04] (p = 0.51)",
+        ),
+        # Five patients, all better: the interval alone would call it shown.
+        (
+            Difference(0.1, 0.05, 0.15, 0.0625, 5),
+            "no difference could be shown: 0.10 [0.05, 0.15] (p = 0.062)",
+        ),
+        (
+            Difference(0.02, -0.001, 0.04, 0.049, 9),
+            "no difference could be shown: 0.02 [0.00, 0.04] (p = 0.049)",
+        ),
+        (
+            Difference(0.1, math.nan, math.nan, 1.0, 1),
+            "no difference could be shown: 0.10 (one patient: no interval)",
+        ),
+    ],
+)
+def test_the_verdict_in_plain_words(found: Difference, said: str) -> None:
+    assert verdict(found) == said
+
+
+def test_the_verdict_names_whom_it_is_told_to() -> None:
+    found = Difference(0.1, 0.05, 0.15, 0.01, 9)
+    assert verdict(found, "a", "b").startswith("a helps by")
+    turned = replace(found, mean=-0.1, low=-0.15, high=-0.05)
+    assert verdict(turned, "a", "b") == "b: better by 0.10 [0.05, 0.15] (p = 0.010)"
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(InputError, match="only one side has b, c"):
+        difference({"a": 1, "b": 1}, {"a": 1, "c": 1}, seeded())
+    for empty in (lambda: estimate({}, seeded()), lambda: permutation_test([], seeded())):
+        with pytest.raises(InputError):
+            empty()
+    alone = estimate({"a": 0.5}, seeded())
+    assert alone.mean == 0.5 and math.isnan(alone.low) and math.isnan(alone.high)
