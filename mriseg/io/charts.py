@@ -145,13 +145,11 @@ def _minutes(axes: Axes, epochs: NDArray[np.float64], minutes: NDArray[np.float6
     """The time spent, along the upper edge."""
     if not np.isfinite(minutes).all():
         return
-    # From the training's beginning on; a log that was cut back may tell a time twice.
-    known = np.maximum.accumulate(np.concatenate([[0.0], minutes]))
-    places = np.concatenate([[epochs[0] - 1], epochs])
+    # A log that was cut back may tell a time twice.
+    known = np.maximum.accumulate(minutes)
+    ticks = _round_numbers(float(known[0]), float(known[-1]))
     top = axes.secondary_xaxis("top")
-    first = float(np.interp(epochs[0], places, known))
-    ticks = _round_numbers(first, float(known[-1]))
-    top.set_xticks(np.interp(ticks, known, places), [f"{tick:g}" for tick in ticks])
+    top.set_xticks(np.interp(ticks, known, epochs), [f"{tick:g}" for tick in ticks])
     top.set_xlabel("minutes", font=_FONT, fontsize=_LABEL, color=_INK)
     top.tick_params(labelsize=_TICK, labelfontfamily=_FONT, colors=_INK)
     top.spines["top"].set_color(_INK)
@@ -159,7 +157,7 @@ def _minutes(axes: Axes, epochs: NDArray[np.float64], minutes: NDArray[np.float6
 
 def _round_numbers(low: float, high: float, most: int = 6) -> NDArray[np.float64]:
     """At most that many round numbers from ``low`` to ``high``, evenly apart; at least one."""
-    if high <= low:
+    if high - low < 1e-3:
         return np.array([float(f"{high:.2g}")])
     power = math.floor(math.log10(high - low)) - 1
     steps = (step * 10.0**more for more in (power, power + 1, power + 2) for step in (1, 2, 5))

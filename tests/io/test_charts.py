@@ -279,6 +279,14 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, draw: Callable[[Pat
         assert not {"Software", "date", "Creation Time"} & set(picture.info)
 
 
+@pytest.mark.parametrize("name", [r"$\frac$", "_", "a\nb", "\u6d77\u99ac", "%s {} \\"])
+def test_a_name_is_no_formula(tmp_path: Path, name: str) -> None:
+    learning_curves(tmp_path / "c.png", [epoch(1, {name: 0.5, "WT": 0.4})], name)
+    dice_against_cases(tmp_path / "a.png", [5], {name: [(0.5, 0.4, 0.6)]}, name)
+    dice_of_cases(tmp_path / "d.png", {name: [0.5]}, name)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_colours_and_letters_are_not_the_users_matplotlibrc(tmp_path: Path) -> None:
     """In a process of its own, since matplotlib reads that file once."""
     code = (
