@@ -34,6 +34,7 @@ from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.augmentation import augmented, why_not_there
 from mriseg.recipes.compiling import Compiling
+from mriseg.recipes.curves import Curves
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Wrote
 from mriseg.recipes.setup import Setup, positive_weight
 from mriseg.recipes.validate import Validation, validate
@@ -138,6 +139,7 @@ def fit(
                 f"{backend.name} cannot augment ({loop.augments_on_cpu}): that is done on the CPU"
             )
         yield Began("train", loop.total, "step" if loop.epochs else "second")
+        curves = Curves(run)
         reason = ""
         while not reason:
             yield from loop.epoch()
@@ -147,6 +149,8 @@ def fit(
             loop.save(ended=reason)
             numbers = {key: value for key, value in row.items() if key != "epoch"}
             yield Measured("epoch", row["epoch"], numbers, note="best so far" if best else "")
+            if notice := curves.draw(loop.rows, last=bool(reason)):
+                yield notice
     yield Wrote(run.path, "run")
     at = loop.position
     score = at.best if at.dice else None

@@ -40,6 +40,10 @@ def test_a_store_and_a_run(tmp_path: Path) -> None:
     assert (run.width, run.train, run.validation, run.epochs) == (8, 1, 1, 1)
     assert run.dice == pytest.approx(report.best)
     assert run.weights == "best" and run.ended == report.reason and run.parent is None
+    assert run.curves == tmp_path / "run" / "curves.png" and run.curves.exists()
+    run.curves.unlink()
+    without = holds(report.run)
+    assert isinstance(without, RunInfo) and without.curves is None
 
 
 def test_what_is_neither(tmp_path: Path) -> None:

@@ -109,8 +109,11 @@ def test_a_training_writes_its_run(
     assert [e.step for e in board.Scalars("loss")] == [row["step"] for row in rows]
     assert [e.value for e in board.Scalars("dice")] == pytest.approx([r["dice"] for r in rows])
     assert {p.name for p in run.path.iterdir()} == {
-        "run.json", "best.safetensors", "last.safetensors", "log.jsonl", "tensorboard", "images",
+        "run.json", "best.safetensors", "last.safetensors", "log.jsonl", "curves.png",
+        "tensorboard", "images",
     }  # fmt: skip
+    with Image.open(run.curves_path) as picture:
+        assert picture.format == "PNG"
 
     (began,) = (e for e in told if isinstance(e, Began))
     assert (began.total, began.unit) == (rows[-1]["step"], "step")
@@ -119,6 +122,22 @@ def test_a_training_writes_its_run(
     assert Wrote(run.path, "run") in told
     # The validation case is not among the slices that were trained on.
     assert any("3 cases train, 1 validate" in e.text for e in told if isinstance(e, Notice))
+
+
+def test_curves_that_cannot_be_written_do_not_stop_a_training(
+    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    told: list[Event] = []
+
+    def in_the_way(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, Began):
+            (tmp_path / "run" / "curves.png").mkdir()
+
+    report = run_training(brats_store, short, cpu, tmp_path / "run", in_the_way)
+    assert report.epochs == 2
+    notices = [e.text for e in told if isinstance(e, Notice) and "curves" in e.text]
+    assert len(notices) == 1 and "cannot be written" in notices[0]
 
 
 def test_it_learns_to_find_the_tumour(trained: Run) -> None:
