@@ -312,8 +312,13 @@ MinVolume = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float,
-    typer.Option("--threshold", help="Mark above this probability.", min=0.0, max=1.0),
+    float | None,
+    typer.Option(
+        "--threshold",
+        help="Mark above this probability (default: what the run was calibrated to).",
+        min=0.0,
+        max=1.0,
+    ),
 ]
 
 

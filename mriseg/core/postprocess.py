@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,14 @@ from mriseg.errors import ConfigError
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
 
-def threshold(probabilities: NDArray[Any], level: float = 0.5) -> NDArray[np.uint8]:
+def threshold(
+    probabilities: NDArray[Any], level: float | Sequence[float] = 0.5
+) -> NDArray[np.uint8]:
     """Where a probability exceeds ``level``, as uint8 0/1 in the same shape.
+
+    Args:
+        probabilities: any shape.
+        level: one for all; or one for each entry of the first axis.
 
     At the level itself the answer is no, so that a network which knows nothing (logit 0) finds
     nothing.
@@ -24,9 +31,13 @@ def threshold(probabilities: NDArray[Any], level: float = 0.5) -> NDArray[np.uin
     Raises:
         ConfigError: ``level`` is not in [0, 1).
     """
-    if not 0 <= level < 1:
+    levels = np.asarray(level)
+    if not ((levels >= 0) & (levels < 1)).all():
         raise ConfigError(f"a threshold is at least 0 and below 1, not {level}; 0.5 is usual")
-    mask: NDArray[np.uint8] = (probabilities > level).astype(np.uint8)
+    levels = levels.reshape(levels.shape + (1,) * (probabilities.ndim - 1) * levels.ndim)
+    # In the probabilities' own type, as a plain number would be.
+    levels = levels.astype(probabilities.dtype)
+    mask: NDArray[np.uint8] = (probabilities > levels).astype(np.uint8)
     return mask
 
 

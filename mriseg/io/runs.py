@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.sampling import CaseEntry
 from mriseg.errors import InputError, OutputError, RunError
 from mriseg.io.files import is_free, replacing, write_json
@@ -58,12 +59,14 @@ class Manifest:
         store: location of the store.
         train: names of the training cases.
         validation: names of the validation cases.
-        seen: [name, patient, content] of every case that shaped the weights by training, of this
-            run and of those that it was transferred from.
+        seen: who they are, every case that shaped the weights by training, of this run and of
+            those that it was transferred from.
         versions: of mriseg, torch and Python.
         created: local time, ISO 8601.
         backend: where training began and how it computed there, as `mriseg.backends.describe` told.
         parent: the run that this one was transferred from, and the report of it.
+        salt: of a model that is handed on: what the names of cases above are hidden with
+            (`mriseg.core.identity.hidden`); empty where they are plain.
     """
 
     config: dict[str, Any]
@@ -76,11 +79,12 @@ class Manifest:
     store: str
     train: tuple[str, ...]
     validation: tuple[str, ...]
-    seen: tuple[tuple[str, str, str], ...]
+    seen: tuple[Identity, ...]
     versions: dict[str, str]
     created: str
     backend: dict[str, Any] = field(default_factory=dict)
     parent: dict[str, Any] | None = None
+    salt: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """This manifest as JSON types."""
@@ -88,7 +92,7 @@ class Manifest:
         values["regions"] = [[name, list(labels)] for name, labels in self.regions.items()]
         for key in ("modalities", "frame", "train", "validation"):
             values[key] = list(values[key])
-        values["seen"] = [list(item) for item in self.seen]
+        values["seen"] = [item.to_json() for item in self.seen]
         return {"format": FORMAT, "version": FORMAT_VERSION, **values}
 
     @classmethod
@@ -98,21 +102,20 @@ class Manifest:
         values["regions"] = {name: tuple(labels) for name, labels in data["regions"]}
         for key in ("modalities", "frame", "train", "validation"):
             values[key] = tuple(values[key])
-        values["seen"] = tuple(tuple(item) for item in data["seen"])
+        values["seen"] = tuple(Identity.from_json(item) for item in data["seen"])
         return cls(**values)
 
-    def trained_on(self, case: CaseEntry) -> bool:
-        """Whether training saw this patient: the same voxels, or the same name.
+    def seen_among(self, cases: Sequence[CaseEntry]) -> dict[str, str]:
+        """Which cases are of patients that training saw, and how that shows; see `known`."""
+        return known(cases, self.seen, self.salt)
 
-        A patient's name counts alone where the layout has taken it out of the case's, as BraTS's
-        and LGG's allow (another time point). Elsewhere it is the case's own, and data sets number
-        theirs alike.
-        """
-        return any(
-            (content and content == case.content)
-            or (patient == case.patient and (name == case.name or case.name != patient != name))
-            for name, patient, content in self.seen
-        )
+    def trained_on(self, case: CaseEntry) -> bool:
+        """Whether training saw this patient; of many cases, `seen_among` tells sooner."""
+        return bool(self.seen_among([case]))
+
+    def validated_on(self, name: str) -> bool:
+        """Whether the case of this name helped to choose the best epoch."""
+        return (hidden(name, self.salt) if self.salt else name) in self.validation
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Checkpoint:
     Attributes:
         weights: the model's state, on the CPU.
         optimiser: "<parameter name>/<key>" -> tensor; empty for weights alone.
-        state: JSON types: epoch, step, best Dice, seconds spent, ...
+        state: JSON types: epoch, step, best Dice, seconds spent, calibration, ...
         average: the running average of the weights so far; empty where there is none.
     """
 
@@ -199,14 +202,27 @@ class Run:
         Raises:
             RunError: its latest checkpoint is damaged.
         """
-        path = self.path / "last.safetensors"
+        return str(self._state("last").get("ended", ""))
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The probability above which each region is marked, as its calibration found it.
+
+        Raises:
+            RunError: the chosen checkpoint is damaged.
+        """
+        found = self._state(self.chosen).get("calibration", {})
+        return tuple(found.get(r, {}).get("threshold", 0.5) for r in self.manifest.regions)
+
+    def _state(self, which: str) -> dict[str, Any]:
+        """The state alone, from the file's header: weights and optimiser may be large."""
+        path = self.path / f"{which}.safetensors"
         try:
-            # The header alone: weights and optimiser may be large.
             with safe_open(path, framework="pt") as file:
                 state = json.loads((file.metadata() or {}).get("state", "{}"))
         except (SafetensorError, OSError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
-        return str(state.get("ended", ""))
+        return dict(state)
 
     def has(self, which: str) -> bool:
         """Whether "best" or "last" was written."""

@@ -29,7 +29,6 @@ from mriseg.io.runs import Manifest, Run
 from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Wrote
 from mriseg.recipes.inference import probabilities
 from mriseg.recipes.models import load_model
-from mriseg.recipes.predict import PredictOptions
 
 FORMAT = "mriseg-export"
 FORMAT_VERSION = 1
@@ -161,9 +160,9 @@ def describe(run: Run) -> dict[str, Any]:
         "trained": manifest.created,
         "modalities": list(manifest.modalities),
         "regions": [
-            {"name": name, "labels": list(labels)} for name, labels in manifest.regions.items()
+            {"name": name, "labels": list(labels), "threshold": level}
+            for (name, labels), level in zip(manifest.regions.items(), run.thresholds, strict=True)
         ],
-        "threshold": PredictOptions.threshold,
         "unit": manifest.unit,
         "input": {
             "image": "[batch, modality, height, width], raw intensities",

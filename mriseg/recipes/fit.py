@@ -20,13 +20,14 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from mriseg.backends.base import Backend
-from mriseg.core import augment, rng
+from mriseg.core import augment, finetune, rng
 from mriseg.core.averaging import average_in, averaged
+from mriseg.core.calibration import calibrate
 from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.sampling import BatchPlan, plan_epoch
 from mriseg.core.segnet import SegNet, freeze
-from mriseg.core.steps import learning_rate, train_step
+from mriseg.core.steps import train_step
 from mriseg.errors import DivergedError
 from mriseg.io import pictures, runs
 from mriseg.io.loader import prefetch
@@ -109,7 +110,7 @@ def fit(
     setup: Setup,
     model: SegNet,
     *,
-    frozen: Sequence[str] = (),
+    start: Mapping[str, Tensor] | None = None,
     position: Position | None = None,
     optimiser: Mapping[str, Tensor] | None = None,
     average: Mapping[str, Tensor] | None = None,
@@ -123,7 +124,7 @@ def fit(
         backend: where to compute.
         setup: what was settled before.
         model: on the CPU, with the weights to go on from.
-        frozen: stages that stay as they are.
+        start: the values that parameters are drawn to by L2-SP, by name.
         position: how far the training is; None: at its beginning.
         optimiser: the optimiser's tensors at that position.
         average: the average of the weights until then; None: the weights themselves.
@@ -133,7 +134,7 @@ def fit(
         StoreError: a slice cannot be read.
     """
     with backend.running(), closing(_board(run, position)) as board:
-        loop = _Fit(run, store, config, backend, setup, model, frozen, position, optimiser, average)
+        loop = _Fit(run, store, config, backend, setup, model, start, position, optimiser, average)
         if loop.augments_on_cpu:
             yield Notice(
                 f"{backend.name} cannot augment ({loop.augments_on_cpu}): that is done on the CPU"
@@ -168,7 +169,7 @@ class _Fit:
         backend: Backend,
         setup: Setup,
         model: SegNet,
-        frozen: Sequence[str],
+        start: Mapping[str, Tensor] | None,
         position: Position | None,
         optimiser: Mapping[str, Tensor] | None,
         average: Mapping[str, Tensor] | None,
@@ -177,8 +178,12 @@ class _Fit:
         self.backend, self.setup = backend, setup
         self.position = position or Position()
         self.epochs = config.epochs or (None if config.budget else DEFAULT_EPOCHS)
-        self.model = backend.place_model(freeze(model, frozen))
-        self.optimiser = optimiser_of(self.model, config)
+        self.phases = finetune.phases(config.transfer)
+        self.phase = self.phases[-1]
+        # The optimiser has all that will ever train; what a phase freezes gets no gradient, and
+        # is let be.
+        self.model = backend.place_model(freeze(model, self.phase.frozen))
+        self.optimiser = optimiser_of(self.model, config, start)
         runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
         self.average = averaged(self.model)
         if average:
@@ -246,7 +251,8 @@ class _Fit:
         self.model.train()
         self.compiling.begin()
         for image, target in self._batches():
-            self._set_learning_rate()
+            if notice := self._keep_pace():
+                yield notice
             try:
                 losses.append(self._step(image, target))
             except Exception as error:
@@ -263,7 +269,9 @@ class _Fit:
                 steps = len(losses)
                 at.loss_sum += self._finite_sum(losses)
                 losses.clear()
-                if notice := self.compiling.end(steps, self.left):
+                # Each phase has to be compiled anew, so only the last, the longest, is tried.
+                last = self.phase is self.phases[-1]
+                if last and (notice := self.compiling.end(steps, self.left)):
                     yield notice
                 yield self._advanced()
                 if self.seconds - self._saved > self.config.checkpoint_every:
@@ -307,22 +315,28 @@ class _Fit:
         self._concluded = last or due
         if last and not validates:
             at.best_epoch = at.epoch
-            self._save_best({})
+            self._save_best({}, {})
         elif self._concluded:
             found = self._validate()
             row |= {f"dice_{name}": found.mean(name) for name in self.setup.regions}
             row["dice"] = found.score
             better = found.score > at.best
-            at.stale = 0 if better else at.stale + 1
+            # What has not trained yet may still help, so patience waits for the last phase.
+            waits = better or self.phase is not self.phases[-1]
+            at.stale = 0 if waits else at.stale + 1
             if better:
                 at.best, at.best_epoch, at.dice = found.score, at.epoch, found.dice
-                self._save_best(found.dice)
+                calibration = {name: calibrate(found.tallies[name]) for name in found.tallies}
+                self._save_best(found.dice, {k: v.to_json() for k, v in calibration.items()})
         row["seconds"] = self.seconds
         self.rows.append(row)
         return row, better
 
-    def _save_best(self, dice: dict[str, dict[str, float]]) -> None:
-        state = {"epoch": self.position.epoch, "step": self.position.step, "dice": dice}
+    def _save_best(
+        self, dice: dict[str, dict[str, float]], calibration: dict[str, dict[str, float]]
+    ) -> None:
+        at = self.position
+        state = {"epoch": at.epoch, "step": at.step, "dice": dice, "calibration": calibration}
         self.run.save("best", Checkpoint(_on_cpu(self.average), {}, state))
 
     def save(self, ended: str = "") -> None:
@@ -377,15 +391,22 @@ class _Fit:
                 return
             yield batch
 
-    def _set_learning_rate(self) -> None:
+    def _keep_pace(self) -> Notice | None:
+        """Let train what should by now, as fast as it should; tell where that changes."""
         if self.epochs:
             progress = self.position.step / (self.epochs * len(self.plans))
         else:
             progress = self.seconds / (self.config.budget or math.inf)
-        rate = learning_rate(progress, self.config.learning_rate, self.config.warmup)
+        config = self.config
+        rate = finetune.rate(self.phases, progress, config.learning_rate, config.warmup)
         self.position.rate = rate
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
+        before, self.phase = self.phase, finetune.at(self.phases, progress)
+        if self.phase is before:
+            return None
+        freeze(self.model, self.phase.frozen)
+        return Notice(f"at {progress:.0%} of the training: {self.phase.trains} trains")
 
     def _finite_sum(self, losses: Sequence[Tensor]) -> float:
         total = float(torch.stack(list(losses)).sum())
@@ -432,14 +453,21 @@ class _Fit:
         return found
 
 
-def optimiser_of(model: SegNet, config: TrainConfig) -> torch.optim.AdamW:
-    """The optimiser of a training: of what is not frozen; biases and BatchNorm's do not decay."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+def optimiser_of(
+    model: SegNet, config: TrainConfig, start: Mapping[str, Tensor] | None = None
+) -> torch.optim.AdamW:
+    """The optimiser of a training, of what is not frozen; `start` as `fit` has it."""
+    policy = config.transfer
+    groups = finetune.parameter_groups(
+        model,
+        weight_decay=config.weight_decay,
+        layer_decay=policy.layer_decay if policy else 1.0,
+        anchored=start or {},
+    )
+    optimiser = torch.optim.AdamW(groups, lr=config.learning_rate)
+    if policy and start:
+        finetune.draw_to_start(optimiser, model, start, policy.l2_sp)
+    return optimiser
 
 
 def _on_cpu(model: SegNet) -> dict[str, Tensor]:

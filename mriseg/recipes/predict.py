@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,8 @@ class PredictOptions:
     """How masks are made of probabilities, and what is written.
 
     Attributes:
-        threshold: a voxel is marked above this probability.
+        threshold: a voxel is marked above this probability, one for all regions or one for each;
+            None: what the run's calibration found, or one half where it has none.
         flips: average over the four mirrorings of each slice.
         minimum_volume: smaller components are removed; mL, or voxels where the scan states no
             voxel size.
@@ -41,7 +42,7 @@ class PredictOptions:
         batch_size: slices at a time.
     """
 
-    threshold: float = 0.5
+    threshold: float | tuple[float, ...] | None = None
     flips: bool = False
     minimum_volume: float = 0.0
     probabilities: bool = False
@@ -105,7 +106,7 @@ def predict(
         InputError: there is no case, or none could be used.
         OutputError: a result cannot be written.
     """
-    options = options or PredictOptions()
+    options = settled(options, run)
     found, assumed = _sources(source, layout, channels)
     if cases is not None:
         lacking = [name for name in cases if name not in found]
@@ -149,6 +150,12 @@ def predict(
     return PredictReport(tuple(results), tuple(skipped))
 
 
+def settled(options: PredictOptions | None, run: Run) -> PredictOptions:
+    """``options`` with the run's thresholds, where none was given."""
+    options = options or PredictOptions()
+    return options if options.threshold is not None else replace(options, threshold=run.thresholds)
+
+
 def segment(
     case: Prepared,
     network: nn.Module,
@@ -173,6 +180,7 @@ def segment(
     )
     if not np.isfinite(found).all():
         raise InputError("the network's output is not a number; try --precision fp32")
+    assert options.threshold is not None, "settled() gives one"
     marked = threshold(found, options.threshold)
     return remove_small(marked, options.minimum_volume, voxel_volume(case)), found
 

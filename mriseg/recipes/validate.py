@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mriseg.backends.base import Backend
 from mriseg.core import metrics
+from mriseg.core.calibration import Tally, tally
 from mriseg.core.postprocess import threshold
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.segnet import SegNet
@@ -27,11 +28,13 @@ class Validation:
         dice: case -> region -> 3-D Dice.
         rows: for a picture grid.
         finite: whether all that the network gave are numbers.
+        tallies: region -> a count of voxels by logit and truth for each case, for a calibration.
     """
 
     dice: dict[str, dict[str, float]]
     rows: tuple[GridRow, ...]
     finite: bool
+    tallies: dict[str, list[Tally]]
 
     def mean(self, region: str) -> float:
         """Over the cases."""
@@ -59,6 +62,7 @@ def validate(
     found: dict[str, dict[str, float]] = {}
     rows: list[GridRow] = []
     finite = True
+    tallies: dict[str, list[Tally]] = {region: [] for region in regions}
     # Pictures of cases spread over the list, so that the same patients are seen every time.
     shown = set(np.linspace(0, len(cases) - 1, min(pictures, len(cases))).round().astype(int))
     for number, name in enumerate(cases):
@@ -74,9 +78,11 @@ def validate(
             region: metrics.dice(metrics.count(marked[r], truth[r]))
             for r, region in enumerate(regions)
         }
+        for r, region in enumerate(regions):
+            tallies[region].append(tally(output[r], truth[r]))
         if number in shown:
             rows.append(_row(name, case.channels(modalities), truth, output, found[name]))
-    return Validation(found, tuple(rows), finite)
+    return Validation(found, tuple(rows), finite, tallies)
 
 
 def _row(

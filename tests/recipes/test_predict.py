@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, special
 
 from mriseg.backends import Backend
+from mriseg.core.calibration import Calibration
 from mriseg.core.config import TrainConfig
 from mriseg.core.prepare import prepare
 from mriseg.core.regions import label_map
@@ -245,6 +246,35 @@ def test_from_a_store_masks_are_those_of_the_scans(
         np.testing.assert_array_equal(np.asarray(a.dataobj), np.asarray(b.dataobj))
 
 
+def test_a_calibration_shapes_probabilities_and_masks(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    """The line is in the probabilities, and the threshold is the run's unless one is given."""
+    run = open_run(shutil.copytree(trained.path, tmp_path / "run"))
+    best = run.load("best")
+    region = next(iter(run.manifest.regions))  # the whole tumour, which holds the others
+    found = Calibration(2.0, -1.0, 0.2)
+    state = {**best.state, "calibration": {name: found.to_json() for name in run.manifest.regions}}
+    run.save("best", replace(best, state=state))
+    folder = sorted(brats_source.iterdir())[0]
+    written = replace(PLAIN, probabilities=True)
+    before = run_prediction(folder, tmp_path / "a", trained, cpu, written).results[0]
+    after = run_prediction(folder, tmp_path / "b", run, cpu, written).results[0]
+    half = run_prediction(folder, tmp_path / "c", run, cpu, replace(PLAIN, threshold=0.5))
+
+    was, became = (
+        np.asarray(nib.load(r.mask.with_name(f"{r.case}_prob_{region}.nii.gz")).dataobj)
+        for r in (before, after)
+    )
+    inside = (was > 1e-4) & (was < 1 - 1e-4)
+    expected = special.expit(2.0 * special.logit(was[inside].astype(float)) - 1.0)
+    np.testing.assert_allclose(became[inside], expected, atol=0.02)
+    assert set(run.thresholds) == {0.2} and set(trained.thresholds) == {0.5}
+    mask = np.asarray(nib.load(after.mask).dataobj)
+    np.testing.assert_array_equal(mask > 0, became > np.float32(0.2))
+    assert half.results[0].volumes[region] < after.volumes[region]
+
+
 def test_small_components_are_removed(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
 ) -> None:
@@ -257,7 +287,8 @@ def test_small_components_are_removed(
     ).results[0]
     assert clean.volumes["WT"] <= plain.volumes["WT"]
     for label in (canonical(clean.mask) > 0,):
-        pieces, count = ndimage.label(label)
+        # Voxels that touch by a corner are one component.
+        pieces, count = ndimage.label(label, np.ones((3, 3, 3)))
         assert count and np.bincount(pieces.ravel())[1:].min() >= 50
     nothing = replace(PLAIN, minimum_volume=1e6)
     empty = run_prediction(folder, tmp_path / "c", trained, cpu, nothing).results[0]

@@ -1,0 +1,113 @@
+"""Calibration: counts that add up, lines that are found again, thresholds that Dice prefers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+
+from mriseg.core.calibration import (
+    FEWEST,
+    Calibration,
+    calibrate,
+    calibrated,
+    calibration_error,
+    tally,
+)
+from mriseg.core.metrics import count, dice
+from mriseg.core.ops import PURE
+from mriseg.core.rng import generator
+from mriseg.core.segnet import SegNetConfig, build, init_weights
+
+
+def a_case(seed: int, scale: float = 1.0, shift: float = 0.0, size: int = 40_000):
+    """Probabilities that are right, seen through the inverse of a line, and a truth drawn so."""
+    draws = np.random.default_rng(seed)
+    logits = draws.normal(-2, 3, size)
+    truth = (draws.random(size) < special.expit(logits)).astype(np.uint8)
+    return special.expit((logits - shift) / scale).astype(np.float32), truth
+
+
+@given(st.integers(0, 99), st.integers(1, 500))
+@settings(max_examples=20)
+def test_every_voxel_is_counted_once(seed: int, cut: int) -> None:
+    probabilities, truth = a_case(seed, size=600)
+    whole = tally(probabilities, truth)
+    assert whole.sum() == 600 and whole[1].sum() == truth.sum()
+    parts = tally(probabilities[:cut], truth[:cut]) + tally(probabilities[cut:], truth[cut:])
+    assert np.array_equal(whole, parts)
+
+
+def test_probabilities_of_nought_and_one_are_counted() -> None:
+    found = tally(np.array([0.0, 1.0, 0.0], np.float32), np.array([0, 1, 1], np.uint8))
+    assert found[0, 0] == 1 and found[1, 0] == 1 and found[1, -1] == 1
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, -1.0), (2.0, 1.5)])
+def test_a_line_is_found_again(scale: float, shift: float) -> None:
+    tallies = [tally(*a_case(seed, scale, shift)) for seed in range(FEWEST)]
+    found = calibrate(tallies)
+    assert found.scale == pytest.approx(scale, rel=0.1)
+    assert found.shift == pytest.approx(shift, abs=0.15)
+    total = np.sum(tallies, axis=0)
+    assert calibration_error(total, found) < 0.01
+    if scale != 1:
+        assert calibration_error(total, Calibration()) > 0.02
+
+
+@given(st.integers(0, 99), st.floats(0.3, 3), st.floats(-2, 2))
+@settings(max_examples=10, deadline=None)
+def test_the_threshold_is_about_the_best(seed: int, scale: float, shift: float) -> None:
+    """Marked after the line, as a prediction does, it loses nothing against any other threshold."""
+    cases = [a_case(seed + i, scale, shift, 5000) for i in range(FEWEST)]
+    found = calibrate([tally(*case) for case in cases])
+
+    def score(level: float, line: Calibration) -> float:
+        marks = [special.expit(line.scale * special.logit(p) + line.shift) for p, _ in cases]
+        shape = (1, 1, -1)
+        return float(
+            np.mean(
+                [
+                    dice(count((m > level).reshape(shape), t.reshape(shape)))
+                    for m, (_, t) in zip(marks, cases, strict=True)
+                ]
+            )
+        )
+
+    others = [score(level, found) for level in np.linspace(0.05, 0.95, 19)]
+    assert score(found.threshold, found) >= max(others) - 0.01
+
+
+def test_too_few_cases_with_foreground_change_nothing() -> None:
+    probabilities, truth = a_case(0, 0.5)
+    empty, full = tally(probabilities, np.zeros_like(truth)), tally(probabilities, truth)
+    assert calibrate([]) == calibrate([empty] * 9) == Calibration()
+    assert calibrate([full] * (FEWEST - 1) + [empty]) == Calibration()
+    assert calibrate([full] * FEWEST).scale == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_perfect_network_does_not_ask_for_a_step() -> None:
+    truth = np.repeat(np.array([0, 1], np.uint8), 1000)
+    found = calibrate([tally(np.where(truth, 0.9, 0.1).astype(np.float32), truth)] * FEWEST)
+    assert math.isfinite(found.shift) and 1 <= found.scale <= 4 and 0.1 < found.threshold < 0.9
+
+
+def test_the_head_takes_it_in() -> None:
+    model = build(SegNetConfig(in_channels=1, classes=2, width=8), PURE)
+    init_weights(model, generator(0, "weights")).eval()
+    image = torch.randn(1, 1, 32, 32, generator=generator(1))
+    with torch.no_grad():
+        before = model(image)
+        after = calibrated(model, {1: Calibration(2.0, -0.5, 0.4)})(image)
+    assert torch.equal(after[:, 0], before[:, 0])
+    assert torch.allclose(after[:, 1], 2 * before[:, 1] - 0.5, atol=1e-5)
+
+
+def test_json_and_back() -> None:
+    found = Calibration(1.5, -0.25, 0.4)
+    assert Calibration(**found.to_json()) == found
