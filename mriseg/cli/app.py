@@ -266,7 +266,7 @@ def predict(
     ] = False,
     flips: options.Flips = False,
     min_volume: options.MinVolume = 0.0,
-    threshold: options.Threshold = 0.5,
+    threshold: options.Threshold = None,
     overlays: Annotated[
         bool, typer.Option("--overlays/--no-overlays", help="A picture beside each mask.")
     ] = True,
@@ -351,7 +351,7 @@ def evaluate(
     ] = False,
     flips: options.Flips = False,
     min_volume: options.MinVolume = 0.0,
-    threshold: options.Threshold = 0.5,
+    threshold: options.Threshold = None,
     cases: options.Cases = None,
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
@@ -618,7 +618,7 @@ def _check_compares(context: typer.Context, compare: bool, asked: Mapping[str, A
         )
 
 
-def _predict_options(**given: float | bool) -> PredictOptions:
+def _predict_options(**given: float | bool | None) -> PredictOptions:
     from mriseg.recipes.predict import PredictOptions
 
     return PredictOptions(**given)  # type: ignore[arg-type]
