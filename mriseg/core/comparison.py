@@ -8,7 +8,7 @@ there, the source's frozen encoder against a random one, which is what the sourc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -242,10 +242,9 @@ def _cell(scores: Sequence[Score]) -> Cell:
         size=scores[0].size,
         patients=round(_mean([s.patients for s in trainings])),
         trainings=len(trainings),
-        dice=estimate(_patients(scores, lambda _: True), _generator()),
+        dice=estimate(_patients(scores), _generator()),
         seeds=tuple(
-            _mean(list(_patients(scores, lambda s, seed=seed: s.seed == seed).values()))
-            for seed in seeds
+            _mean(list(_patients([s for s in scores if s.seed == seed]).values())) for seed in seeds
         ),
         seconds=_mean([s.seconds for s in trainings]),
     )
@@ -253,7 +252,7 @@ def _cell(scores: Sequence[Score]) -> Cell:
 
 def _contrasts(scores: Sequence[Score], methods: Sequence[str]) -> list[Contrast]:
     """Each method against the baseline, and the frozen encoder against a random one."""
-    values = {name: _patients(scores, lambda s, name=name: s.method == name) for name in methods}
+    values = {name: _patients([s for s in scores if s.method == name]) for name in methods}
     others = [name for name in methods if name != BASELINE]
     against = [difference(values[name], values[BASELINE], _generator()) for name in others]
     corrected = holm([found.p for found in against])
@@ -283,8 +282,8 @@ def _overall(contrasts: Sequence[Contrast]) -> str:
     return verdict(found, f"transfer ({best.method})")
 
 
-def _patients(scores: Sequence[Score], wanted: Callable[[Score], bool]) -> dict[str, float]:
-    return per_patient((s.patient, s.dice) for s in scores if wanted(s))
+def _patients(scores: Sequence[Score]) -> dict[str, float]:
+    return per_patient((score.patient, score.dice) for score in scores)
 
 
 def _mean(values: Sequence[float]) -> float:

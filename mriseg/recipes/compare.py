@@ -233,14 +233,29 @@ class _Common:
         return self.folder(trial) / "result.json"
 
     def trained(self, trial: Trial) -> Recipe[Run]:
-        """Its run, trained to the end: from the beginning, or on from where it was stopped."""
+        """Its run, trained to the end.
+
+        Raises:
+            InputError: other cases trained than were planned, so that it would compare nothing.
+        """
+        yield from self._train(trial)
+        run = open_run(self.folder(trial))
+        if set(run.manifest.train) != set(trial.train):
+            raise InputError(
+                f"{run.path} was trained on {', '.join(run.manifest.train)}, and planned were "
+                f"{', '.join(trial.train)}; remove it"
+            )
+        return run
+
+    def _train(self, trial: Trial) -> Recipe[None]:
+        """From the beginning, or on from where it was stopped."""
         path, method = self.folder(trial), METHODS[trial.method]
         if (path / "run.json").exists():
             run = open_run(path)
             if run.has("last"):
                 if not run.ended:
                     yield from resume(run, self.backend, self.store)
-                return run
+                return
             runs.discard(run)
         config = self._config(trial, method)
         if config.transfer is None:
@@ -255,7 +270,6 @@ class _Common:
                 new_head=self.options.new_head,
                 out=path,
             )
-        return open_run(path)
 
     def _config(self, trial: Trial, method: Method) -> TrainConfig:
         others = {case.name for case in self.setup.index.cases} - set(trial.train)
@@ -313,9 +327,10 @@ def _claim(out: Path, settled: Mapping[str, Any]) -> None:
 def _announced(planned: Sequence[Trial], todo: Sequence[Trial], common: _Common) -> str:
     methods, sizes = ({getattr(t, key) for t in planned} for key in ("method", "size"))
     options, budget = common.options, common.base.budget
+    folds = options.rounds or options.folds
     many = (
-        f"{len(planned)} trainings ({len(methods)} methods x {len(sizes)} sizes x "
-        f"{options.rounds or options.folds} folds x {options.seeds} seeds) on {len(common.groups)} patients"
+        f"{len(planned)} trainings ({len(methods)} methods x {len(sizes)} sizes x {folds} folds x "
+        f"{options.seeds} seeds) on {len(common.groups)} patients"
     )
     done = len(planned) - len(todo)
     many += f", {done} of them done before" if done else ""
