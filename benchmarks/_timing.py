@@ -70,6 +70,7 @@ class Comparison:
         settings: what it was told.
         groups: timed by turns.
         numbers: what else was measured: text -> number or text.
+        details: what only the JSON holds.
     """
 
     script: str
@@ -78,6 +79,7 @@ class Comparison:
     settings: Mapping[str, Any]
     groups: tuple[Group, ...]
     numbers: Mapping[str, Any]
+    details: Mapping[str, Any]
 
 
 def seconds_of(action: Callable[[], object], pieces: int = 1) -> Contender:
@@ -133,6 +135,7 @@ def finish(
     options: argparse.Namespace,
     groups: Sequence[Group],
     numbers: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Show what was found, and write it if that was asked for."""
     found = Comparison(
@@ -142,6 +145,7 @@ def finish(
         settings=vars(options),
         groups=tuple(groups),
         numbers=dict(numbers or {}),
+        details=dict(details or {}),
     )
     _show(found)
     if options.json is not None:

@@ -14,8 +14,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks._nnunet import labels
 from benchmarks._processes import Process, alone
 from benchmarks._timing import interleaved, seconds_of
+from benchmarks._trainings import Outcome
+from benchmarks.accuracy import OURS, THEIRS, Fold, summarise
+from mriseg.api import preprocess
+from mriseg.core.metrics import CaseScores
+from mriseg.io.sample import sample_dir
 from tests import phantoms
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +53,14 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the three patients in the package."""
+    store = tmp_path_factory.mktemp("store") / "sample.zarr"
+    preprocess(sample_dir(), store)
+    return store
+
+
 def run(script: str, options: str, data: Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", f"benchmarks.{script}", *options.split()]
     environment = {**os.environ, "MRISEG_DATA": str(data)}
@@ -57,7 +71,7 @@ def run(script: str, options: str, data: Path, **kwargs: Any) -> subprocess.Comp
 
 def test_every_script_is_tried() -> None:
     scripts = {path.stem for path in SCRIPTS.glob("*.py") if not path.name.startswith("_")}
-    assert scripts == set(TINY)
+    assert scripts == {*TINY, "accuracy"}
 
 
 @pytest.mark.slow
@@ -86,6 +100,97 @@ def test_a_script_from_end_to_end(script: str, scans: Path, tmp_path: Path) -> N
         assert base["ratio"]["low"] == base["ratio"]["high"] == 1
 
 
+@pytest.mark.slow
+def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
+    if find_spec("nnunetv2") is None:
+        pytest.skip("nnunetv2 is not installed: it takes the bench extra")
+    out = tmp_path / "found.json"
+    options = (
+        f"{sample} --minutes 0.5 --folds 3 --fold 0 --batch-size 2 --threads 1 "
+        f"--set width=8 slices_per_epoch=32 batch_size=8 --work {tmp_path / 'work'} --json {out}"
+    )
+    done = run("accuracy", options, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 patients held out" in done.stdout
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert (found["format"], found["script"]) == ("mriseg-benchmark", "benchmarks.accuracy")
+    [fold], [region] = found["details"]["folds"], found["details"]["summary"]
+    assert len(fold["train"]) == 2 and len(fold["held"]) == 1
+    rows = found["details"]["patients"]
+    assert [row["contender"] for row in rows] == ["mriseg", "nnU-Net 2-D"]
+    for row, side in zip(rows, ("ours", "theirs"), strict=True):
+        assert row["case"] in fold["held"] and 0 <= row["dice"] <= 1
+        assert region[side]["mean"] == row["dice"]
+        trained = fold[row["contender"]]
+        # As long as asked for, but for the step under way and mriseg's last validation.
+        assert 30 <= trained["seconds"] < 60 and trained["steps"] > 3
+        first, last = trained["loss"]
+        assert last < first
+    assert region["difference"]["mean"] == pytest.approx(rows[0]["dice"] - rows[1]["dice"])
+
+    # The trainings are there: nothing is done again, and other settings are refused.
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*")}
+    assert run("accuracy", options, tmp_path).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*")} == kept
+    again = json.loads(out.read_text(encoding="utf-8"))
+    assert again["details"] == found["details"]
+    refused = run("accuracy", options.replace("--batch-size 2", "--batch-size 4"), tmp_path)
+    assert refused.returncode == 2 and "other settings" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--folds 9", "9 folds"),
+        ("--folds 3 --fold 3", "from 0 to 2"),
+        ("--set widht=8", "widht"),
+        ("--predict flip=true", "flips"),
+    ],
+)
+def test_what_accuracy_cannot_do_is_told(options: str, told: str, sample: Path) -> None:
+    # Before anything is trained, so that nnU-Net need not be here.
+    words = [str(sample), *options.split()]
+    script = (
+        "import sys, benchmarks.accuracy as script\n"
+        "script.need = lambda *names: None\n"
+        "script.main(sys.argv[1:])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and told in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_regions_as_nnunet_has_them() -> None:
+    apart, table = labels({"left": (1, 2), "right": (7,)})
+    assert apart == {"left": 1, "right": 2}
+    assert table[[0, 1, 2, 3, 7]].tolist() == [0, 1, 1, 0, 2]
+    # BraTS: each within the one before; values without the gap that 4 leaves.
+    nested, table = labels({"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)})
+    assert nested == {"WT": [1, 2, 3], "TC": [1, 3], "ET": [3]}
+    assert table[[0, 1, 2, 4]].tolist() == [0, 1, 2, 3]
+
+
+def test_a_patient_counts_once_in_the_summary() -> None:
+    def outcome(**dice: float) -> Outcome:
+        nothing = (0.0,) * 7
+        scores = tuple(
+            CaseScores(case, "WT", value, *nothing, "mm") for case, value in dice.items()
+        )
+        return Outcome(scores, 60.0, 60.0, 1, 1, (1.0, 0.5), {})
+
+    done = [
+        Fold(0, (), (), {OURS: outcome(a=0.9, b=0.5), THEIRS: outcome(a=0.7, b=0.3)}),
+        Fold(1, (), (), {OURS: outcome(c=0.8), THEIRS: outcome(c=0.9)}),
+    ]
+    [found] = summarise(done, {"a": "one", "b": "one", "c": "two"}, ["WT"])
+    assert found.ours.mean == pytest.approx((0.7 + 0.8) / 2)
+    assert found.theirs.mean == pytest.approx((0.5 + 0.9) / 2)
+    assert found.difference.mean == pytest.approx((0.2 - 0.1) / 2)
+    assert found.difference.patients == 2
+
+
 @pytest.mark.parametrize("script", ["preprocessing", "case", "training_wait"])
 def test_without_scans_there_is_nothing_to_do(script: str, tmp_path: Path) -> None:
     done = run(script, "", tmp_path)
@@ -93,15 +198,15 @@ def test_without_scans_there_is_nothing_to_do(script: str, tmp_path: Path) -> No
     assert f"benchmarks.{script} needs BraTS cases" in done.stderr and done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["network", "loading"])
+@pytest.mark.parametrize("name", ["network", "loading", "accuracy"])
 def test_what_is_not_installed_is_named(name: str, scans: Path) -> None:
     # An interpreter that finds neither of them, whether or not they are here.
     blind = (
         "import sys\n"
-        "for name in ('monai', 'torchio', 'dynamic_network_architectures'):\n"
+        "for name in ('monai', 'torchio', 'dynamic_network_architectures', 'nnunetv2'):\n"
         "    sys.modules[name] = None\n"
         f"import benchmarks.{name} as script\n"
-        "script.main([])\n"
+        f"script.main({['no.zarr'] if name == 'accuracy' else []})\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", blind], cwd=ROOT, capture_output=True, text=True, timeout=600

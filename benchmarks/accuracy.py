@@ -1,0 +1,352 @@
+"""Held-out Dice of mriseg and of nnU-Net's 2-D network: same patients, minutes and threads.
+
+Patients are dealt out to folds. For each, both train from nothing on the others for as many minutes
+of the clock and then mark the fold's patients, whom neither has seen: they choose no epoch, no
+threshold and no setting. Both compute on the CPU, one after the other, in processes of their own;
+who begins changes from fold to fold.
+
+mriseg is its public API with its defaults, of the width asked for. nnU-Net is the package
+`nnunetv2` itself: its preprocessing, planner, trainer, augmentation and prediction. What had to be
+changed for minutes on a CPU is in `_nnunet`, and none of it to nnU-Net's disadvantage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from rich import box
+from rich.table import Table
+
+from benchmarks import _nnunet
+from benchmarks._data import need
+from benchmarks._processes import alone
+from benchmarks._timing import Comparison, finish, parser_of
+from benchmarks._trainings import Outcome, Task, alike, ends, once, use_threads
+from mriseg import api
+from mriseg.backends import select
+from mriseg.backends.base import DTYPES
+from mriseg.cli.render import drawing, fail, messages, results, say
+from mriseg.core.config import TrainConfig
+from mriseg.core.sampling import folds, patients
+from mriseg.core.statistics import Difference, Estimate, difference, estimate, is_shown, per_patient
+from mriseg.errors import ConfigError, MrisegError
+from mriseg.io.store import open_store
+from mriseg.io.tables import plain
+from mriseg.recipes.predict import PredictOptions
+from mriseg.recipes.settings import training_config
+from mriseg.recipes.setup import settle
+
+OURS, THEIRS = "mriseg", "nnU-Net 2-D"
+PACKAGES = ("nnunetv2", "dynamic_network_architectures", "batchgeneratorsv2")
+_MEAN = "mean of the regions"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold's outcomes: contender -> what its training gave."""
+
+    number: int
+    train: tuple[str, ...]
+    held: tuple[str, ...]
+    outcomes: dict[str, Outcome]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A region's Dice over the patients held out, and what mriseg has more than nnU-Net."""
+
+    region: str
+    ours: Estimate
+    theirs: Estimate
+    difference: Difference
+
+
+def train_ours(task: Task, config: TrainConfig, options: PredictOptions) -> Outcome:
+    """mriseg by its public API; in a process of its own."""
+    use_threads(task.threads)
+    backend = select("cpu")
+    with drawing() as draw:
+        began = time.process_time()
+        report = api.train(task.store, config, backend=backend, out=task.folder, on_event=draw)
+        processor = time.process_time() - began
+        run = api.open_run(report.run)
+        found = api.evaluate(
+            task.store, run, options, cases=task.held, backend=backend, on_event=draw
+        )
+    rows = run.read_log()
+    steps = rows[-1]["step"]
+    return Outcome(
+        scores=found.scores,
+        seconds=report.seconds,
+        processor=processor,
+        steps=steps,
+        images=steps * config.batch_size,
+        loss=ends([row["loss"] for row in rows]),
+        told={
+            "precision": next(name for name, dtype in DTYPES.items() if dtype == backend.dtype),
+            "epochs": report.epochs,
+            "best epoch": report.best_epoch,
+            "of its cases, those that choose the epoch": len(run.manifest.validation),
+            "ended": report.reason,
+        },
+    )
+
+
+def train_both(
+    task: Task, number: int, config: TrainConfig, options: PredictOptions, batch_size: int
+) -> Fold:
+    """A fold's trainings, but for those whose outcome is in the folder already."""
+
+    def ours(folder: Path) -> Outcome:
+        return alone(train_ours, replace(task, folder=folder), config, options)
+
+    def theirs(folder: Path) -> Outcome:
+        there = replace(task, folder=folder)
+        _nnunet.prepare(there)
+        outcome = alone(_nnunet.run, there, batch_size)
+        _nnunet.tidy(there)
+        return outcome
+
+    contenders = {OURS: ("mriseg", ours), THEIRS: ("nnunet", theirs)}
+    found = {}
+    for name in (OURS, THEIRS) if number % 2 == 0 else (THEIRS, OURS):
+        say(messages(), f"fold {number}: {name}, {task.seconds / 60:g} minutes")
+        folder, train = contenders[name]
+        found[name] = once(task.folder / folder, train)
+    return Fold(number, task.train, task.held, {name: found[name] for name in contenders})
+
+
+def summarise(
+    done: Sequence[Fold], patient_of: dict[str, str], regions: Sequence[str]
+) -> list[Summary]:
+    """Each region's Dice, and their mean's if there are several, patient by patient."""
+    summaries = []
+    for region in (*regions, _MEAN) if len(regions) > 1 else regions:
+        ours, theirs = (
+            per_patient(
+                (patient_of[row.case], row.dice)
+                for fold in done
+                for row in fold.outcomes[name].scores
+                if region in (row.region, _MEAN)
+            )
+            for name in (OURS, THEIRS)
+        )
+        # The same draws for each, so that a repeated run gives the same intervals.
+        draws = (np.random.default_rng(0) for _ in range(3))
+        summaries.append(
+            Summary(
+                region,
+                estimate(ours, next(draws)),
+                estimate(theirs, next(draws)),
+                difference(ours, theirs, next(draws)),
+            )
+        )
+    return summaries
+
+
+def report(
+    options: argparse.Namespace, done: Sequence[Fold], patient_of: dict[str, str], regions: Any
+) -> Comparison:
+    """Show what was found so far, and write it if that was asked for."""
+    summaries = summarise(done, patient_of, regions)
+    told = [fold.outcomes[THEIRS].told for fold in done]
+    numbers: dict[str, Any] = {f"version of {name}": version(name) for name in PACKAGES}
+    numbers |= {
+        f"{name}: {what}": value
+        for name in (OURS, THEIRS)
+        for what, value in _speed([fold.outcomes[name] for fold in done]).items()
+    }
+    key = "batch size that nnU-Net planned"
+    numbers[key] = ", ".join(sorted({str(each[key]) for each in told}))
+    details = {
+        "summary": summaries,
+        "patients": [
+            {"patient": patient_of[row.case], "case": row.case, "region": row.region}
+            | {"fold": fold.number, "contender": name, "dice": row.dice, "hd95": row.hd95}
+            for fold in done
+            for name, outcome in fold.outcomes.items()
+            for row in outcome.scores
+        ],
+        "folds": [
+            {"fold": fold.number, "train": fold.train, "held": fold.held}
+            | {
+                name: {k: v for k, v in outcome.__dict__.items() if k != "scores"}
+                for name, outcome in fold.outcomes.items()
+            }
+            for fold in done
+        ],
+    }
+    found = finish("benchmarks.accuracy", select("cpu"), options, [], numbers, details)
+    _show(summaries, options)
+    return found
+
+
+def _speed(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Means over the folds."""
+    return {
+        "minutes": fmean(each.seconds for each in outcomes) / 60,
+        "minutes of a processor": fmean(each.processor for each in outcomes) / 60,
+        "steps": fmean(each.steps for each in outcomes),
+        "images per second": fmean(each.images / each.seconds for each in outcomes),
+        "loss, first and last tenth": " to ".join(
+            f"{fmean(each.loss[end] for each in outcomes):.3f}" for end in (0, 1)
+        ),
+        "precision": ", ".join(sorted({each.told["precision"] for each in outcomes})),
+    }
+
+
+def _show(summaries: Sequence[Summary], options: argparse.Namespace) -> None:
+    count = summaries[0].difference.patients
+    title = f"3-D Dice of {count} patients held out, after {options.minutes:g} minutes"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for name in (OURS, THEIRS, "difference", "p", ""):
+        table.add_column(name, justify="right" if name else "left")
+    for row in summaries:
+        gap = row.difference
+        better = OURS if gap.mean > 0 else THEIRS
+        table.add_row(
+            row.region,
+            *(_interval(each) for each in (row.ours, row.theirs, gap)),
+            f"{gap.p:.3f}",
+            f"{better} is better" if is_shown(gap) else "no difference could be shown",
+        )
+    results().print(table)
+
+
+def _interval(found: Estimate | Difference) -> str:
+    """A mean with its 95 % interval, which one patient does not have."""
+    if np.isnan(found.low):
+        return f"{found.mean:.3f}"
+    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _pairs(words: Sequence[str]) -> dict[str, Any]:
+    """Settings from "key=value" and "table.key=value"; values as in JSON, or else texts."""
+    found: dict[str, Any] = {}
+    for word in words:
+        key, _, text = word.partition("=")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        *tables, last = key.split(".")
+        inside = found
+        for table in tables:
+            inside = inside.setdefault(table, {})
+        inside[last] = value
+    return found
+
+
+def _predicting(words: Sequence[str]) -> PredictOptions:
+    given, known = _pairs(words), [field.name for field in fields(PredictOptions)]
+    for key in given.keys() - set(known):
+        raise ConfigError(f"there is no setting {key!r} of prediction; known: {', '.join(known)}")
+    return PredictOptions(**given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = parser_of(__doc__)
+    parser.add_argument("store", help="made by mriseg preprocess")
+    parser.add_argument("--minutes", type=float, default=60, help="of each training; default: 60")
+    parser.add_argument("--folds", type=int, default=5, help="of the patients; default: 5")
+    parser.add_argument("--fold", type=int, help="only this one, counted from 0")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="default: PyTorch's"
+    )
+    parser.add_argument("--width", type=int, default=16, help="mriseg's; default: 16")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of mriseg's training"
+    )
+    parser.add_argument(
+        "--predict", nargs="+", default=[], metavar="KEY=VALUE", help="of mriseg's prediction"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=10,
+        help="nnU-Net's; default: 10. It would plan more, of which a CPU makes too few steps",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the folds and of both trainings")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        metavar="DIR",
+        help="keep the trainings here; those that are there are not done again",
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> Comparison:
+    """Compare, and show it."""
+    options = _parser().parse_args(arguments)
+    need("nnunetv2")
+    try:
+        return _compare(options)
+    except MrisegError as error:
+        fail(str(error))
+        sys.exit(2)
+
+
+def _compare(options: argparse.Namespace) -> Comparison:
+    use_threads(options.threads)
+    store = open_store(options.store)
+    seconds = options.minutes * 60
+    base = training_config(
+        # The time decides when to stop.
+        {"patience": 10_000, "width": options.width, "seed": options.seed},
+        _pairs(options.set),
+        {"budget": seconds},
+    )
+    predicting = _predicting(options.predict)
+    setup = settle(store, base)
+    cases = setup.index.cases
+    patient_of = {case.name: group[0].patient for group in patients(cases) for case in group}
+    parts = folds(cases, options.folds, options.seed)
+    chosen = range(len(parts)) if options.fold is None else [options.fold]
+    if chosen[0] not in range(len(parts)):
+        raise ConfigError(f"--fold {options.fold}: expected a number from 0 to {len(parts) - 1}")
+    settings = {
+        "store": str(Path(options.store).absolute()),
+        "config": base.model_dump(mode="json"),
+        "predicting": plain(predicting),
+        **{name: getattr(options, name) for name in ("folds", "threads", "batch_size", "seed")},
+    }
+    done: list[Fold] = []
+    with tempfile.TemporaryDirectory() if options.work is None else nullcontext(options.work) as at:
+        if not alike(Path(at), settings):
+            raise ConfigError(f"{at} holds trainings with other settings: name another --work")
+        for number in chosen:
+            part = parts[number]
+            config = base.model_copy(update={"exclude": (*base.exclude, *part.validation)})
+            task = Task(
+                store=options.store,
+                train=part.train,
+                held=part.validation,
+                modalities=setup.modalities,
+                regions=setup.regions,
+                seconds=seconds,
+                threads=options.threads,
+                seed=options.seed,
+                folder=Path(at) / f"fold-{number}",
+            )
+            done.append(train_both(task, number, config, predicting, options.batch_size))
+            found = report(options, done, patient_of, setup.regions)
+    return found
+
+
+if __name__ == "__main__":
+    main()
