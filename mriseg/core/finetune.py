@@ -47,6 +47,12 @@ class Phase:
     cycle: tuple[float, float] = (0.0, 1.0)
     peak: float = 1.0
 
+    @property
+    def trains(self) -> str:
+        """What does not stand still, in words."""
+        first, *more = _but(self.frozen)[::-1]
+        return f"{first} to {more[-1]}" if more else f"{first} alone"
+
 
 def phases(transfer: TransferConfig | None) -> tuple[Phase, ...]:
     """The phases of a training, the last of which ends at 1 and freezes what never trains.

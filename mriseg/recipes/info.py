@@ -14,9 +14,11 @@ from typing import Any
 from mriseg import __version__
 from mriseg.backends import Backend, available, describe
 from mriseg.backends.machine import cores, memory
+from mriseg.core import finetune
+from mriseg.core.config import TransferConfig, parse
 from mriseg.core.regions import Regions
 from mriseg.errors import InputError
-from mriseg.io.runs import Run, open_run
+from mriseg.io.runs import Manifest, Run, open_run
 from mriseg.io.store import Store, open_store
 
 _LIBRARIES = ("torch", "numpy", "scipy", "zarr", "nibabel", "safetensors")
@@ -86,6 +88,8 @@ class RunInfo:
         train: how many cases trained.
         validation: how many validated.
         parent: the run it was transferred from, if it was.
+        policy: how a transfer trained, in a line; else empty.
+        frozen: stages of a transfer that never train.
         weights: "best", "last" (before the first validation) or "" where there are none.
         epochs: how many were finished.
         dice: the best validation Dice; None before the first.
@@ -103,6 +107,8 @@ class RunInfo:
     train: int
     validation: int
     parent: str | None
+    policy: str
+    frozen: tuple[str, ...]
     weights: str
     epochs: int
     dice: float | None
@@ -168,6 +174,8 @@ def _store(store: Store) -> StoreInfo:
 def _run(run: Run) -> RunInfo:
     manifest = run.manifest
     log = run.read_log()
+    given = manifest.config.get("transfer")
+    policy = parse(TransferConfig, given) if given else None
     scores = [row["dice"] for row in log if row.get("dice") is not None]
     return RunInfo(
         path=run.path,
@@ -178,7 +186,9 @@ def _run(run: Run) -> RunInfo:
         store=manifest.store,
         train=len(manifest.train),
         validation=len(manifest.validation),
-        parent=(manifest.parent or {}).get("run"),
+        parent=_parent(manifest),
+        policy=finetune.described(policy) if policy else "",
+        frozen=finetune.phases(policy)[-1].frozen,
         weights=next((which for which in ("best", "last") if run.has(which)), ""),
         epochs=len(log),
         dice=max(scores, default=None),
@@ -186,6 +196,13 @@ def _run(run: Run) -> RunInfo:
         ended=run.ended if run.has("last") else "",
         versions=manifest.versions,
     )
+
+
+def _parent(manifest: Manifest) -> str | None:
+    parent = manifest.parent or {}
+    if parent.get("weights") == "random":
+        return f"random weights of the shape of {parent['run']}"
+    return parent.get("run")
 
 
 def _version(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from mriseg.backends import Backend, describe
-from mriseg.core import finetune, pretrained, rng
+from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.sampling import Split
 from mriseg.core.segnet import SegNetConfig, build, init_weights
@@ -111,19 +111,18 @@ def train(
     run = runs.create_run(path, manifest)
     if start is not None:
         write_json(path / "transfer.json", start.report)
-    if start is not None and config.transfer is not None and config.transfer.l2_sp > 0:
-        # Beside the checkpoints, since the run that they are from may be gone when this one is
-        # resumed.
+    anchors: dict[str, Tensor] = {}
+    if start is not None and _anchored(config):
+        # In this run too, since the one that they are from may be gone when this is resumed.
         anchors = {name: start.weights[name] for name in start.carried}
         run.save("start", Checkpoint(anchors, {}, {}))
-    frozen = finetune.phases(config.transfer)[-1].frozen
     held = len(setup.split.validation)
     sides = f"{len(setup.split.train)} cases train, {held or 'none'} validate"
     yield Notice(
         f"run {run.path}: {sides}; {'+'.join(setup.modalities)} -> {', '.join(setup.regions)}; "
         f"slices of {setup.frame[0]}x{setup.frame[1]}"
     )
-    return (yield from fit(run, store, config, backend, setup, model, frozen=frozen))
+    return (yield from fit(run, store, config, backend, setup, model, start=anchors))
 
 
 def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[TrainReport]:
@@ -165,12 +164,16 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
             backend,
             setup,
             model,
-            frozen=finetune.phases(config.transfer)[-1].frozen,
+            start=run.load("start").weights if _anchored(config) else None,
             position=position,
             optimiser=checkpoint.optimiser,
             average=checkpoint.average,
         )
     )
+
+
+def _anchored(config: TrainConfig) -> bool:
+    return config.transfer is not None and config.transfer.l2_sp > 0
 
 
 def _absolute(location: str) -> str:

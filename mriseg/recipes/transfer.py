@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
 
 from mriseg.backends.base import Backend
-from mriseg.core import rng
-from mriseg.core.config import TrainConfig
-from mriseg.core.transfer import Shape, TransferPlan, adapt, plan
+from mriseg.core import batchnorm, finetune, rng
+from mriseg.core.config import TrainConfig, TransferConfig, parse
+from mriseg.core.sampling import plan_epoch
+from mriseg.core.segnet import SegNetConfig, build
+from mriseg.core.transfer import Shape, TransferPlan, adapt, plan, unlearnt
 from mriseg.errors import ConfigError
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.events import Notice, Recipe, Wrote
-from mriseg.recipes.setup import settle
+from mriseg.recipes.setup import Setup, settle
 from mriseg.recipes.train import Start, TrainReport, train
+
+# Batches that BatchNorm's statistics are estimated on. Their voxels are many more than
+# that needs; the batches are for the patients and slices that they come from.
+_NORM_BATCHES = 20
 
 
 def transfer(
@@ -22,8 +33,9 @@ def transfer(
     config: TrainConfig,
     backend: Backend,
     *,
-    freeze: str = "encoder",
+    freeze: str | None = None,
     new_head: bool = False,
+    weights: Literal["source", "random"] = "source",
     out: Path | None = None,
 ) -> Recipe[tuple[TrainReport, TransferPlan]]:
     """Train on ``store`` starting from the network of ``source``.
@@ -31,10 +43,15 @@ def transfer(
     Args:
         store: of the new task.
         source: the run to start from; its best weights are taken.
-        config: of the training; its width must be the source's.
+        config: of the training, ``config.transfer`` of how it proceeds (None: the defaults); its
+            width must be the source's.
         backend: where to compute.
-        freeze: none, encoder, encoder:K or all-but-head.
+        freeze: what never trains, see `mriseg.core.config.parse_freeze`; goes over
+            ``config.transfer``.
         new_head: make the head anew even where regions have the same name.
+        weights: "random" is the control of a comparison: the same shapes, the same stages frozen
+            and the same draws, but nothing learnt. What such a transfer reaches, one from a
+            trained network has to exceed.
         out: the run folder; None: a new one under ``runs/``.
 
     Returns:
@@ -46,36 +63,62 @@ def transfer(
     """
     if config.encoder_weights is not None:
         raise ConfigError("a transfer takes its weights from a run: leave --encoder-weights out")
+    if weights not in ("source", "random"):
+        raise ConfigError(f"weights = {weights!r}: expected source or random")
+    policy = config.transfer or TransferConfig()
+    if freeze is not None:
+        policy = parse(TransferConfig, {**policy.model_dump(), "freeze": freeze})
+    config = config.model_copy(update={"transfer": policy})
     setup = settle(store, config)
     target = Shape(setup.modalities, tuple(setup.regions), config.width)
-    made = plan(shape_of(source), target, freeze, new_head=new_head)
+    made = plan(
+        shape_of(source),
+        target,
+        policy.freeze,
+        new_head=new_head,
+        adapt_norm=policy.adapt_norm,
+    )
+    if weights == "random":
+        made = unlearnt(made)
+        yield Notice(f"a control: the weights are random, only their shape is of {source.path}")
     checkpoint = source.load(source.chosen)
     generator = rng.generator(config.seed, "transfer")
-    weights = adapt(made, checkpoint.weights, generator, setup.prior)
+    state = adapt(made, checkpoint.weights, generator, setup.prior)
     yield Notice(
         f"from {source.path}: {made.count('kept')} tensors kept, {made.count('adapted')} adapted, "
         f"{made.count('new')} new; frozen: {', '.join(made.frozen) or 'nothing'}"
     )
-    for tensor in made.tensors:
-        if tensor.action != "kept":
-            yield Notice(f"{tensor.name} {tensor.action}: {tensor.how}")
+    for action, how in dict.fromkeys((t.action, t.how) for t in made.tensors):
+        if action != "kept":
+            names = [t.name for t in made.tensors if (t.action, t.how) == (action, how)]
+            told = ", ".join(names) if len(names) <= 2 else f"{len(names)} tensors"
+            yield Notice(f"{told} {action}: {how}")
+    yield Notice(f"how it trains: {finetune.described(policy)}")
+    learnt = weights == "source"
     known = [
         case.name
         for case in setup.index.only(setup.split.validation).cases
-        if source.manifest.trained_on(case)
+        if learnt and source.manifest.trained_on(case)
     ]
     if known:
         yield Notice(
             f"{source.path} was trained on {', '.join(known)}, which validate here: "
             f"their Dice says nothing of other patients"
         )
+    if policy.adapt_norm:
+        state = _with_statistics_of(store, setup, config, backend, state)
     start = Start(
         setup=setup,
-        weights=weights,
-        frozen=made.frozen,
-        seen=source.manifest.seen,
-        parent={"run": str(source.path), "freeze": freeze, "frozen": list(made.frozen)},
-        report=made.to_json(),
+        weights=state,
+        carried=made.carried,
+        seen=source.manifest.seen if learnt else (),
+        parent={
+            "run": str(source.path),
+            "weights": weights,
+            "frozen": list(made.frozen),
+            **policy.model_dump(mode="json"),
+        },
+        report={"policy": policy.model_dump(mode="json"), **made.to_json()},
     )
     report = yield from train(store, config, backend, out=out, start=start)
     yield Wrote(report.run / "transfer.json", "report of what was kept, adapted and new")
@@ -86,3 +129,38 @@ def shape_of(run: Run) -> Shape:
     """What a transfer needs to know of a run's network."""
     manifest = run.manifest
     return Shape(manifest.modalities, tuple(manifest.regions), int(manifest.model["width"]))
+
+
+def _with_statistics_of(
+    store: Store, setup: Setup, config: TrainConfig, backend: Backend, state: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """``state`` with BatchNorm's statistics of the training slices, as the first epoch draws them.
+
+    They are not augmented, since prediction will not meet augmented ones.
+    """
+    plans = plan_epoch(
+        setup.index.only(setup.split.train),
+        regions=tuple(setup.regions),
+        batch_size=config.batch_size,
+        tumour_fraction=config.tumour_fraction,
+        slices=config.slices_per_epoch,
+        seed=config.seed,
+        epoch=0,
+    )
+
+    def images() -> Iterator[Tensor]:
+        for batch in plans[:_NORM_BATCHES]:
+            read = store.read(
+                batch.refs, modalities=setup.modalities, regions=setup.regions, frame=setup.frame
+            )
+            yield backend.place(torch.from_numpy(read.image))
+
+    shape = SegNetConfig(
+        in_channels=len(setup.modalities), classes=len(setup.regions), width=config.width
+    )
+    model = build(shape, backend.ops)
+    model.load_state_dict(state)
+    with backend.running():
+        placed = backend.place_model(model)
+        batchnorm.estimate(placed, images(), autocast=backend.autocast)
+    return {name: tensor.detach().to("cpu") for name, tensor in placed.state_dict().items()}

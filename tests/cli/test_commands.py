@@ -130,6 +130,23 @@ def test_transfer_as_typed(worked: Path, run: Path, type_in: Type) -> None:
 
     wrong = type_in(worked, "mriseg transfer --freeze decoder")
     assert wrong.exit_code == 2 and "freeze = 'decoder'" in wrong.stderr
+    wrong = type_in(worked, "mriseg transfer --schedule sideways")
+    assert wrong.exit_code == 2 and "transfer.schedule = 'sideways'" in wrong.stderr
+    assert "'lp-ft'" in wrong.stderr and "Traceback" not in wrong.output
+
+
+def test_options_of_a_transfer_go_over_the_file_and_info_shows_them(
+    worked: Path, run: Path, type_in: Type
+) -> None:
+    (worked / "settings.toml").write_text('[transfer]\nfreeze = "encoder:2"\nl2_sp = 1\n')
+    line = "mriseg transfer --config settings.toml --schedule lp-ft --l2-sp 2 --layer-decay 0.9"
+    result = type_in(worked, f"{line} --adapt-norm --out mine {FAST}")
+    assert result.exit_code == 0, result.output
+    assert "head alone trains" in result.stderr
+    shown = type_in(worked, "mriseg info mine").stdout
+    told = "freeze encoder:2, lp-ft, layer decay 0.9, L2-SP 2, BatchNorm adapted"
+    assert told in " ".join(shown.split())
+    assert "never trained     encoder.1, encoder.2\n" in shown
 
 
 def test_a_comparison_as_typed(worked: Path, run: Path, type_in: Type) -> None:

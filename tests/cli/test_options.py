@@ -17,7 +17,7 @@ from mriseg.backends import AUTO, BACKENDS
 from mriseg.backends.base import DTYPES
 from mriseg.cli.app import app
 from mriseg.cli.group import INTERRUPTED
-from mriseg.core.config import TrainConfig
+from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.losses import LOSSES
 from mriseg.io.exporters import EXPORTERS
 from mriseg.io.readers import READERS
@@ -77,6 +77,17 @@ def test_the_help_names_what_the_registries_hold() -> None:
     assert words(_help("train", "precision")) - {"or"} == {AUTO, *DTYPES}
     assert words(_help("export", "format")) == set(EXPORTERS)
     assert set(LOSSES) <= words(_help("train", "loss"))
+
+
+def test_the_policy_of_a_transfer_is_that_of_its_configuration() -> None:
+    parameters = {p.name: p for p in COMMANDS["transfer"].params}
+    section = _sections()["mriseg transfer"]
+    for name, field in TransferConfig.model_fields.items():
+        default = field.default if field.default is not False else "off"
+        assert parameters[name].default is None
+        assert f"(default: {default})" in str(parameters[name].help)
+        row = re.search(rf"^\| `--{name.replace('_', '-')}[` ].*\|([^|]*)\|$", section, re.M)
+        assert row is not None and row[1].strip() == f"`{default}`", name
 
 
 def _sections() -> dict[str, str]:

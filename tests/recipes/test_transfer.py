@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mriseg.backends import Backend
-from mriseg.core.config import TrainConfig
+from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.errors import ConfigError
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
@@ -65,10 +65,12 @@ def test_a_frozen_encoder_stays_as_it_was_statistics_and_all(
 
     assert run.manifest.parent == {
         "run": str(trained.path),
-        "freeze": "encoder",
+        "weights": "source",
+        **TransferConfig().model_dump(),
         "frozen": [f"encoder.{level}" for level in range(1, 6)],
     }
     written = json.loads((run.path / "transfer.json").read_text())
+    assert written.pop("policy") == run.manifest.config["transfer"]
     assert written == json.loads(json.dumps(plan.to_json()))
     assert Wrote(run.path / "transfer.json", "report of what was kept, adapted and new") in told
     text = " ".join(event.text for event in told if isinstance(event, Notice))
