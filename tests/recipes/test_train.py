@@ -83,7 +83,7 @@ def test_a_training_writes_its_run(
     # No patient on both sides, and all of those that trained are remembered.
     assert set(manifest.train).isdisjoint(manifest.validation)
     assert len(manifest.train) == 3 and len(manifest.validation) == 1
-    assert sorted(name for name, _, _ in manifest.seen) == sorted(manifest.train)
+    assert sorted(case.name for case in manifest.seen) == sorted(manifest.train)
 
     rows = run.read_log()
     assert [row["epoch"] for row in rows] == [1, 2, 3]
@@ -136,7 +136,7 @@ def test_curves_that_cannot_be_written_do_not_stop_a_training(
 
     report = run_training(brats_store, short, cpu, tmp_path / "run", in_the_way)
     assert report.epochs == 2
-    notices = [e.text for e in told if isinstance(e, Notice) and "curves" in e.text]
+    notices = [e.text for e in told if isinstance(e, Notice) and "learning curves" in e.text]
     assert len(notices) == 1 and "cannot be written" in notices[0]
 
 
