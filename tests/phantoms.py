@@ -63,7 +63,8 @@ def head(
     """A head as several sequences see it.
 
     An ellipsoid brain with ventricles; a tumour of nested blobs (necrosis in an enhancing rim in
-    oedema); a smooth bias field and noise, other ones in each sequence.
+    oedema); folds of the brain's own, the same in all; a smooth bias field and noise, other ones in
+    each sequence.
 
     Args:
         rng: where all chance comes from.
@@ -76,9 +77,14 @@ def head(
         name -> float32 [z, y, x], at least 0, and BraTS's labels 0, 1, 2, 4 as uint8 [z, y, x].
     """
     brain = _ellipsoid(shape, (0.5, 0.5, 0.5), (0.42, 0.4, 0.38))
+    # What tells one brain from another is drawn from a stream of its own.
+    own = rng.spawn(1)[0]
     ventricle = np.zeros(shape, dtype=bool)
-    for side in (0.43, 0.57):
-        ventricle |= _ellipsoid(shape, (0.52, 0.5, side), (0.12, 0.14, 0.04))
+    rise, back, gap = own.uniform((0.45, 0.43, 0.05), (0.59, 0.57, 0.1))
+    for side in (0.5 - gap, 0.5 + gap):
+        ventricle |= _ellipsoid(shape, (rise, back, side), (0.12, 0.14, 0.04))
+    folds = ndimage.gaussian_filter(own.normal(size=shape), 1.5)
+    folds = 1 + 0.08 * folds / folds.std()
 
     labels = np.zeros(shape, dtype=np.uint8)
     if tumour:
@@ -96,7 +102,7 @@ def head(
     images = {}
     for name in modalities:
         values = np.array([0, *_TISSUES.get(name, _TISSUES["t1"])], dtype=np.float32)
-        image = values[tissue]
+        image = (values[tissue] * folds).astype(np.float32)
         if not stripped:
             shell = _ellipsoid(shape, (0.5, 0.5, 0.5), (0.48, 0.47, 0.45)) & ~brain
             image[shell] = _SKULL

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from mriseg.core import rng
+from mriseg.core.fingerprint import Fingerprint, alike
 from mriseg.core.volume import SliceRef
 from mriseg.errors import ConfigError
 
@@ -28,6 +31,7 @@ class CaseEntry:
         foreground: voxels of each region in each slice, [z, r] int64; zeros if not labelled.
         labelled: whether it has a segmentation.
         content: a digest of its voxels; equal ones are the same scan.
+        fingerprint: what it looks like; alike ones are the same scan, whatever their voxels.
     """
 
     name: str
@@ -37,6 +41,7 @@ class CaseEntry:
     foreground: NDArray[np.int64]
     labelled: bool
     content: str = ""
+    fingerprint: Fingerprint = ()
 
 
 @dataclass(frozen=True)
@@ -78,18 +83,42 @@ class Split:
 def patients(cases: Sequence[CaseEntry]) -> list[list[CaseEntry]]:
     """Cases grouped by patient, in order of first appearance.
 
-    Cases that share a patient's name or whose voxels are the same are one group, so that a scan
-    under two names cannot sit on both sides of a split.
+    Cases that share a patient's name, whose voxels are the same or that look alike are one group,
+    so that a scan under two names cannot sit on both sides of a split.
     """
-    groups: list[tuple[set[str], list[CaseEntry]]] = []
-    for case in cases:
-        keys = {f"patient {case.patient}"} | (
-            {f"content {case.content}"} if case.content else set()
-        )
-        hits = [group for group in groups if group[0] & keys]
-        merged = (set(keys).union(*(g[0] for g in hits)), [c for g in hits for c in g[1]] + [case])
-        groups = [group for group in groups if group not in hits] + [merged]
-    return [members for _, members in groups]
+    return _grouped(cases, [pair[:2] for pair in alike([case.fingerprint for case in cases])])
+
+
+def lookalikes(cases: Sequence[CaseEntry]) -> list[tuple[CaseEntry, CaseEntry, float]]:
+    """Pairs of cases that nothing but their looks makes one patient, and how alike they are.
+
+    What a user should be told: names say that they are two.
+    """
+    known = {
+        case.name: number for number, group in enumerate(_grouped(cases, ())) for case in group
+    }
+    pairs = alike([case.fingerprint for case in cases])
+    found = [(cases[pair.first], cases[pair.second], pair.similarity) for pair in pairs]
+    return [item for item in found if known[item[0].name] != known[item[1].name]]
+
+
+def _grouped(cases: Sequence[CaseEntry], pairs: Iterable[tuple[int, int]]) -> list[list[CaseEntry]]:
+    """Cases by patient and content, and joined where one of ``pairs`` does, by first appearance."""
+    if not cases:
+        return []
+    first: dict[tuple[str, str], int] = {}
+    links = list(pairs)
+    for number, case in enumerate(cases):
+        for key in (("patient", case.patient), ("content", case.content)):
+            if key[1]:
+                links.append((first.setdefault(key, number), number))
+    rows, columns = np.array(links, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(cases), len(cases)))
+    _, labels = connected_components(graph, directed=False)
+    groups: dict[int, list[CaseEntry]] = {}
+    for label, case in zip(labels.tolist(), cases, strict=True):
+        groups.setdefault(label, []).append(case)
+    return list(groups.values())
 
 
 def split(cases: Sequence[CaseEntry], fraction: float, seed: int) -> Split:
@@ -133,8 +162,9 @@ def split_by_name(cases: Sequence[CaseEntry], validation: Sequence[str]) -> Spli
         sides = {case.name in validation for case in group}
         if len(sides) > 1:
             raise ConfigError(
-                f"{', '.join(case.name for case in group)} are of one patient (or one scan), so "
-                f"they train or validate together; name all of them or none"
+                f"{', '.join(case.name for case in group)} are of one patient (or one scan, by "
+                f"their voxels or their looks), so they train or validate together; name all of "
+                f"them or none"
             )
     train = sorted(known - set(validation))
     if not train or not validation:

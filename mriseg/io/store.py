@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 from zarr.errors import NodeNotFoundError
 
+from mriseg.core.fingerprint import fingerprint
 from mriseg.core.intensity import Normalisation
 from mriseg.core.prepare import Prepared
 from mriseg.core.regions import Regions, region_masks
@@ -40,7 +41,7 @@ _CASES = "cases"
 _KEY = "mriseg"
 # File systems take names of 255 bytes.
 _LONGEST_KEY = 200
-_LONG = frozenset({"foreground", "sources"})
+_LONG = frozenset({"foreground", "sources", "fingerprint"})
 # Arrays that are kept open, two a case. To open one again costs less than to read a slice of it.
 _OPEN_ARRAYS = 256
 
@@ -140,6 +141,7 @@ class Store:
             "name": name,
             "patient": patient,
             "content": content,
+            "fingerprint": dict(fingerprint(case)),
             "modalities": list(case.modalities),
             "labelled": case.labels is not None,
             "geometry": case.geometry.to_json(),
@@ -208,6 +210,8 @@ class Store:
                     ),
                     labelled=data["labelled"],
                     content=data["content"],
+                    # Stores of before there were fingerprints have none.
+                    fingerprint=tuple(sorted(data.get("fingerprint", {}).items())),
                 )
             )
         modalities = tuple(name for name, there in union.items() if there)

@@ -111,17 +111,19 @@ def evaluate(
                 f"{store.location} holds no labelled case {', '.join(sorted(lacking))}"
             )
         labelled = [case for case in labelled if case.name in cases]
-    seen = [case.name for case in labelled if run.manifest.trained_on(case)]
+    seen = list(known := run.manifest.seen_among(labelled))
     chosen = [case.name for case in labelled if include_seen or case.name not in seen]
     if seen:
         verb = "are measured too, marked" if include_seen else "are left out"
         yield Notice(f"{len(seen)} cases that the model was trained on {verb}")
+    for text in filter(None, known.values()):
+        yield Notice(text)
     if not chosen:
         raise InputError(
             f"{store.location} holds no labelled case that the model was not trained on; "
             f"--include-seen measures those"
         )
-    held = [name for name in chosen if name in run.manifest.validation]
+    held = [name for name in chosen if run.manifest.validated_on(name)]
     if held:
         yield Notice(
             f"among the {len(chosen)} measured are the run's {len(held)} validation cases, which "

@@ -20,12 +20,15 @@ from mriseg.core.sampling import (
     CaseEntry,
     Split,
     VolumeIndex,
+    lookalikes,
     patients,
     split,
     split_by_name,
 )
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.store import Store, frame_for
+
+_TOLD = 5  # pairs of cases that look alike, by name
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Se
             f"no labelled case in {store.location} has the modalities {', '.join(modalities)}; "
             f"choose others with --modalities: it has {', '.join(index.modalities)}"
         )
+    notices += _alike(usable)
     kept = index.only(case.name for case in usable)
     parts = chosen or _split(usable, config)
     missing = {*parts.train, *parts.validation} - {case.name for case in usable}
@@ -161,6 +165,17 @@ def _without(
     }
     told = [f"excluded, with all of their patients' cases: {', '.join(sorted(gone))}"]
     return [case for case in cases if case.name not in gone], told if gone else []
+
+
+def _alike(cases: list[CaseEntry]) -> list[str]:
+    pairs = lookalikes(cases)
+    told = [
+        f"{a.name} and {b.name} look like the same scan (similarity {how:.2f}), so they stay on "
+        f"one side of a split"
+        for a, b, how in pairs[:_TOLD]
+    ]
+    more = len(pairs) - len(told)
+    return told + [f"so do {more} more pairs of cases"] * (more > 0)
 
 
 def _modalities(index: VolumeIndex, config: TrainConfig) -> tuple[tuple[str, ...], list[str]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from mriseg.backends import Backend, describe
 from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
+from mriseg.core.identity import Identity
 from mriseg.core.sampling import Split
 from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.errors import RunError
@@ -44,7 +45,7 @@ class Start:
     setup: Setup
     weights: Mapping[str, Tensor]
     carried: tuple[str, ...]
-    seen: tuple[tuple[str, str, str], ...]
+    seen: tuple[Identity, ...]
     parent: dict[str, Any]
     report: dict[str, Any]
 
@@ -181,6 +182,5 @@ def _absolute(location: str) -> str:
     return location if "://" in location else str(Path(location).absolute())
 
 
-def _identities(setup: Setup) -> tuple[tuple[str, str, str], ...]:
-    train = setup.index.only(setup.split.train)
-    return tuple((case.name, case.patient, case.content) for case in train.cases)
+def _identities(setup: Setup) -> tuple[Identity, ...]:
+    return tuple(Identity.of(case) for case in setup.index.only(setup.split.train).cases)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +19,7 @@ from mriseg.core.sampling import (
     Split,
     VolumeIndex,
     folds,
+    lookalikes,
     patients,
     plan_epoch,
     split,
@@ -116,6 +119,25 @@ def test_patients_are_joined_through_a_chain() -> None:
     chain = [case("a", "p", "1"), case("b", "q", "2"), case("c", "r", "3"), case("d", "p", "2")]
     groups = patients([*chain, case("e", "r", "1")])
     assert len(groups) == 1
+
+
+def test_scans_that_look_alike_are_one_patient_and_that_is_told() -> None:
+    looks = {
+        letter: (("T1", b64encode(np.random.default_rng(seed).bytes(256)).decode()),)
+        for seed, letter in enumerate("xyz")
+    }
+    cases = [
+        replace(case(name, patient), fingerprint=looks[look])
+        for name, patient, look in (
+            ("a", "p", "x"), ("b", "q", "y"), ("c", "r", "x"), ("d", "q", "y"), ("e", "s", "z")
+        )
+    ]  # fmt: skip
+    assert [[c.name for c in group] for group in patients(cases)] == [["a", "c"], ["b", "d"], ["e"]]
+    # That b and d are one patient is known by name.
+    assert [(a.name, b.name, how) for a, b, how in lookalikes(cases)] == [("a", "c", 1)]
+    with pytest.raises(ConfigError, match=r"a, c are of one patient \(or one scan"):
+        split_by_name(cases, ["a"])
+    assert patients([]) == [] and lookalikes([]) == []
 
 
 @given(st.integers(0, 20))

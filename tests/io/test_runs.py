@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from mriseg.core.identity import Identity
 from mriseg.core.ops import PURE
 from mriseg.core.sampling import CaseEntry
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
@@ -44,7 +45,7 @@ MANIFEST = Manifest(
     store="/data/out.zarr",
     train=("a", "b"),
     validation=("c",),
-    seen=(("a", "pa", "ca"), ("b", "pb", "")),
+    seen=(Identity("a", "pa", "ca", (("T1", "AA=="),)), Identity("b", "pb")),
     versions={"mriseg": "0"},
     created="2026-01-01T00:00:00+00:00",
 )
