@@ -78,6 +78,15 @@ class Compiling:
             return Notice("trying torch.compile, since much of the training is left")
         return self._settle()
 
+    def changed(self) -> None:
+        """What the network trains has changed: what was compiled is of no more use.
+
+        PyTorch would compile again by itself, but keeps so few versions of a network that after
+        eight it would give up compiling without a word.
+        """
+        if self.network is not self._model:
+            torch.compiler.reset()
+
     def failed(self, error: Exception) -> Notice | None:
         """A step raised ``error``; if compiling is to blame, go on without and tell."""
         if self._state != "compiled":

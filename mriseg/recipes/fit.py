@@ -406,6 +406,7 @@ class _Fit:
         if self.phase is before:
             return None
         freeze(self.model, self.phase.frozen)
+        self.compiling.changed()
         return Notice(f"at {progress:.0%} of the training: {self.phase.trains} trains")
 
     def _finite_sum(self, losses: Sequence[Tensor]) -> float:

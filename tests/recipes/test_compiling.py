@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 from mriseg.backends import Backend, select
 from mriseg.errors import BackendError, ConfigError
@@ -55,6 +56,21 @@ def test_a_short_training_never_tries(clock: Clock, auto: Backend) -> None:
     trial = Compiling(model, auto, clock=clock)
     assert windows(trial, clock, [1.0] * 20, left=WORTH_TRYING - 1) == []
     assert trial.network is model
+
+
+@needs_a_compiler
+def test_a_network_that_changes_often_stays_compiled() -> None:
+    model = nn.Linear(2, 2)
+    trial = Compiling(model, select("cpu", precision="fp32", compile="always"))
+    # Not the real compiler, which would take its time at each of these.
+    trial.network = torch.compile(model, backend=(versions := CompileCounter()))
+    for step in range(12):
+        model.requires_grad_(step % 2 == 0)
+        model.weight = nn.Parameter(torch.zeros(3 + step, 2))
+        model.bias = nn.Parameter(torch.zeros(3 + step))
+        trial.changed()
+        assert trial.network(torch.zeros(1, 2)).shape == (1, 3 + step)
+    assert versions.frame_count == 12
 
 
 @pytest.mark.parametrize(("speed", "kept"), [(1.5, True), (1.0, False), (0.5, False)])
