@@ -76,6 +76,8 @@ def learning_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -
         handles.append(_curve(stack[1], epochs, values, paint, _MARKERS[number % len(_MARKERS)]))
     if scores:
         _mark_best(stack[1], epochs, scores.get(_MEAN, next(iter(scores.values()))))
+        # There is no Dice below 0, whatever a margin would show of it.
+        stack[1].set_ylim(bottom=max(stack[1].get_ylim()[0], -0.02))
         _legend(figure, handles, list(scores))
     _curve(stack[-1], epochs, _column(rows, "learning_rate"), _INK)
     stack[-1].set_ylim(bottom=0)

@@ -33,6 +33,8 @@ _INK: Colour = (236, 237, 240)
 _FAINT: Colour = (160, 163, 170)
 _MARGIN = 16
 _GAP = 4
+# A sheet becomes wider for its captions up to here; longer ones are cut.
+_LONGEST = 720
 # Tiles are painted this many times larger and then reduced, which smooths their outlines.
 _FINER = 2
 
@@ -156,7 +158,9 @@ def sheet(
     """
     tile_w, tile_h = rows[0][1][0].size
     columns = max(len(tiles) for _, tiles in rows)
-    width = max(columns * (tile_w + _GAP) - _GAP + 2 * _MARGIN, least_width)
+    spoken = max(round(_font(14).getlength(legible(caption[:200]))) for caption, _ in rows)
+    inside = max(columns * (tile_w + _GAP) - _GAP, min(spoken, _LONGEST))
+    width = max(inside + 2 * _MARGIN, least_width)
     keys = _lines(legend, width - 2 * _MARGIN)
     heights = [
         44 if title else _MARGIN,

@@ -83,8 +83,8 @@ def rows(
         words = [
             f"{item.place}, {item.rank} of {item.of}".removeprefix(", "),
             item.case + (" (trained on it)" if item.case in seen else ""),
-            f"slice {view.number}" + (", most errors" if worst else ""),
             f"Dice {dice}",
+            f"slice {view.number}" + (", most errors" if worst else ""),
         ]
         image = view.image.astype(np.float32)
         made.append(GridRow(" · ".join(words), image, view.truth, view.output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -306,6 +307,15 @@ def test_a_grid_has_a_column_for_each_modality_the_truth_and_the_output(tmp_path
 def test_slices_of_several_sizes_share_a_grid(tmp_path: Path) -> None:
     grid(tmp_path / "g.png", [a_row(32), a_row(25)], ["T1", "FLAIR"], ["WT"])
     assert read(tmp_path / "g.png").shape[1] == 4 * (184 + 4) - 4 + 2 * 16
+
+
+def test_captions_have_room_up_to_a_limit(tmp_path: Path) -> None:
+    rows = {words: replace(a_row(), caption="x" * words) for words in (0, 90, 900)}
+    widths = {}
+    for words, row in rows.items():
+        grid(tmp_path / "g.png", [replace(row, image=row.image[:1])], ["T1"], ["WT"])
+        widths[words] = read(tmp_path / "g.png").shape[1]
+    assert widths[0] == 3 * (184 + 4) - 4 + 2 * 16 < widths[90] < widths[900] == 720 + 2 * 16
 
 
 def test_a_find_outside_the_head_is_not_cropped_away(tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ def test_an_evaluation_draws_its_cases(
     best_first = sorted(means, key=lambda case: -means[case])
     held = trained.manifest.validation
     for rank, (row, case) in enumerate(zip(rows, best_first, strict=True), 1):
-        place, name, which, dice = row.caption.split(" · ")
+        place, name, dice, which = row.caption.split(" · ")
         assert place == {1: "best, 1 of 4", 4: "worst, 4 of 4"}.get(rank, f"{rank} of 4")
         assert name == (case if case in held else f"{case} (trained on it)")
         assert dice.startswith("Dice WT 0.") and "TC" in dice and "ET" in dice
