@@ -210,7 +210,7 @@ def _speed(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def _show(summaries: Sequence[Summary], options: argparse.Namespace) -> None:
     count = summaries[0].difference.patients
-    title = f"3-D Dice of {count} patients held out, after {options.minutes:g} minutes"
+    title = f"3-D Dice of the patients held out ({count}), after {options.minutes:g} minutes"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     for name in (OURS, THEIRS, "difference", "p", ""):

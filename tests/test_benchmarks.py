@@ -111,7 +111,7 @@ def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
     )
     done = run("accuracy", options, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "1 patients held out" in done.stdout
+    assert "patients held out (1)" in done.stdout
     found = json.loads(out.read_text(encoding="utf-8"))
     assert (found["format"], found["script"]) == ("mriseg-benchmark", "benchmarks.accuracy")
     [fold], [region] = found["details"]["folds"], found["details"]["summary"]
