@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
@@ -63,7 +64,8 @@ def test_a_network_that_changes_often_stays_compiled() -> None:
     model = nn.Linear(2, 2)
     trial = Compiling(model, select("cpu", precision="fp32", compile="always"))
     # Not the real compiler, which would take its time at each of these.
-    trial.network = torch.compile(model, backend=(versions := CompileCounter()))
+    versions = CompileCounter()
+    trial.network = cast("nn.Module", torch.compile(model, backend=versions))
     for step in range(12):
         model.requires_grad_(step % 2 == 0)
         model.weight = nn.Parameter(torch.zeros(3 + step, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
 
 def distance(before: dict[str, Tensor], after: dict[str, Tensor], stage: str) -> float:
     names = [n for n in before if stage_of(n) == stage and not n.endswith(STATISTICS)]
-    return float(sum((after[n] - before[n]).square().sum() for n in names)) ** 0.5
+    return math.sqrt(sum(float((after[n] - before[n]).square().sum()) for n in names))
 
 
 @pytest.mark.parametrize(
