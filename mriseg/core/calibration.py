@@ -34,6 +34,10 @@ _SMOOTH = round(0.5 / (_EDGES[1] - _EDGES[0]))
 FEWEST = 4
 _HAIR = 0.001  # of Dice
 
+# The best threshold is half of the Dice that it gives (Lipton et al.). A network that has learnt
+# nothing would mark everything: that is a little better than nothing, and of no use to anyone.
+_LOWEST = 0.2
+
 # Of the line's slope. Few cases, nearly all right, would else ask for a step.
 _STEEPEST = 4.0
 
@@ -91,7 +95,8 @@ def calibrate(tallies: Sequence[Tally]) -> Calibration:
     scores = _smooth(_mean_dice(tallies))
     # As good as the best, but for a hair: of these the one nearest to a probability of one half.
     good = np.where(scores >= scores.max() - _HAIR, np.abs(logits), np.inf)
-    return Calibration(scale, shift, float(special.expit(logits[int(np.argmin(good))])))
+    threshold = float(special.expit(logits[int(np.argmin(good))]))
+    return Calibration(scale, shift, min(max(threshold, _LOWEST), 1 - _LOWEST))
 
 
 def calibration_error(counts: Tally, calibration: Calibration, bins: int = 15) -> float:

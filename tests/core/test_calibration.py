@@ -97,6 +97,16 @@ def test_a_perfect_network_does_not_ask_for_a_step() -> None:
     assert math.isfinite(found.shift) and 1 <= found.scale <= 4 and 0.1 < found.threshold < 0.9
 
 
+def test_a_network_that_knows_nothing_does_not_mark_everything() -> None:
+    draws = np.random.default_rng(0)
+    probabilities = special.expit(draws.normal(0, 0.1, 5000)).astype(np.float32)
+    truth = (draws.random(5000) < 0.02).astype(np.uint8)
+    found = calibrate([tally(probabilities, truth)] * FEWEST)
+    assert found.threshold == 0.2
+    logits = found.scale * special.logit(probabilities) + found.shift
+    assert not (special.expit(logits) > found.threshold).any()
+
+
 def test_the_head_takes_it_in() -> None:
     model = build(SegNetConfig(in_channels=1, classes=2, width=8), PURE)
     init_weights(model, generator(0, "weights")).eval()
