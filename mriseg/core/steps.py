@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
@@ -77,35 +77,6 @@ def predict_step(model: nn.Module, image: Tensor, *, autocast: Context, flips: b
             total = logits if total is None else total + logits
     assert total is not None
     return torch.sigmoid(total / len(mirrors))
-
-
-def reestimate_norm(model: nn.Module, batches: Iterable[Tensor], *, autocast: Context) -> None:
-    """Take the statistics of batch normalisation anew, in place, from whole batches alone.
-
-    For weights that were never run as they are (an average), and for scans unlike those that the
-    statistics come from (AdaBN, Li et al. 2016, arXiv 1603.04779). Each is the mean over the
-    batches. Frozen stages are among them; nothing else changes, and dropout is off.
-
-    Args:
-        model: on the batches' device; left in the mode that it is in.
-        batches: slices [b, c, h, w]; at least one batch.
-        autocast: the context in which the network runs.
-    """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    modes = {module: module.training for module in model.modules()}
-    momenta = [norm.momentum for norm in norms]
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # PyTorch's spelling of a plain mean over batches
-        norm.training = True
-    with torch.no_grad(), autocast():
-        for batch in batches:
-            model(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    for module, mode in modes.items():
-        module.training = mode
 
 
 def learning_rate(progress: float, peak: float, warmup: float) -> float:

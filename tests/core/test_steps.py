@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.ops import PURE
-from mriseg.core.segnet import SegNet, SegNetConfig, build, freeze, init_weights
-from mriseg.core.steps import learning_rate, predict_step, reestimate_norm, train_step
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.steps import learning_rate, predict_step, train_step
 
 
 def a_model() -> SegNet:
@@ -114,25 +114,3 @@ def test_mirrorings_change_nothing_for_a_network_that_does_not_mind() -> None:
     plain = predict_step(model, image, autocast=nullcontext, flips=False)
     flipped = predict_step(model, image, autocast=nullcontext, flips=True)
     torch.testing.assert_close(flipped, plain)
-
-
-def test_statistics_are_taken_anew_from_the_batches_alone() -> None:
-    """What they were before makes no difference; batches of one size give their plain mean."""
-    batches = [a_problem()[0] * scale + scale for scale in (1.0, 3.0)]
-    found = []
-    for before in (0.0, 7.0):
-        model = freeze(a_model().eval(), ["encoder.2"])
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.fill_(before)  # type: ignore[union-attr]
-        weights = {name: p.clone() for name, p in model.named_parameters()}
-        reestimate_norm(model, batches, autocast=nullcontext)
-        found.append(model.state_dict())
-        assert not model.training and model.frozen == {"encoder.2"}
-        assert all(torch.equal(p, weights[name]) for name, p in model.named_parameters())
-        assert all(m.momentum == 0.1 for m in model.modules() if isinstance(m, nn.BatchNorm2d))
-    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
-    first = a_model().get_submodule("encoder.1.0.conv")
-    means = torch.stack([first(batch).mean((0, 2, 3)) for batch in batches]).mean(0)
-    assert torch.allclose(found[0]["encoder.1.0.norm.running_mean"], means, atol=1e-4)
-    assert (found[0]["encoder.2.0.norm.running_mean"] != 7).all()
