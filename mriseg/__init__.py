@@ -12,6 +12,7 @@ The map, from the outside in; imports point only downwards (import-linter and
     registry    name -> "module:attribute", imported on first use
     errors      every exception raised on purpose, and its exit code
     sample/     three patients of the LGG data set, under their own licences
+    models/     a trained model, likewise
 
 ``io`` and ``backends`` never meet. Importing ``mriseg`` loads nothing heavy: a public name is
 imported when it is first used.
@@ -47,6 +48,7 @@ _API: dict[str, str] = {
         "preprocess",
         "resume",
         "select",
+        "share",
         "train",
         "transfer",
     )

@@ -1,14 +1,14 @@
 """mriseg from Python: each stage as a plain function; `import mriseg` offers these names.
 
-A store or a run is given by its path or open, a backend by its name or as
-`mriseg.select` gave it. Every function runs to its end and returns the recipe's report;
-``on_event`` is handed each `mriseg.recipes.events.Event` on the way, from progress to notices. The
-command line is made of these functions and a drawing of the events.
+A store or a run is given by its path or open, a run also by the name of a shipped model ("base"),
+and a backend by its name or as `mriseg.select` gave it. Every function runs to its end and returns
+the recipe's report; ``on_event`` is handed each `mriseg.recipes.events.Event` on the way, from
+progress to notices. The command line is made of these functions and a drawing of the events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from mriseg.recipes import evaluate as evaluations
 from mriseg.recipes import export as exports
 from mriseg.recipes import predict as predictions
 from mriseg.recipes import preprocess as preprocessing
+from mriseg.recipes import share as sharing
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
 from mriseg.recipes.bench import BenchConfig, BenchReport
@@ -39,6 +40,7 @@ from mriseg.recipes.export import ExportReport
 from mriseg.recipes.predict import PredictOptions, PredictReport
 from mriseg.recipes.preprocess import PreprocessReport
 from mriseg.recipes.settings import height_width, names, training_config
+from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "preprocess",
     "resume",
     "select",
+    "share",
     "train",
     "transfer",
 ]
@@ -335,6 +338,31 @@ def export(
     See `mriseg.recipes.export.export` for the arguments and what is raised.
     """
     return finish(exports.export(_run(run), format, _path(out)), on_event)
+
+
+def share(
+    run: str | Path | Run,
+    out: str | Path,
+    *,
+    evaluations: Mapping[str, str | Path] | None = None,
+    data: str | None = None,
+    terms: str | None = None,
+    keep_names: bool = False,
+    on_event: OnEvent | None = None,
+) -> ShareReport:
+    """Make a slim folder of a run's model, with a model card, to hand to others.
+
+    See `mriseg.recipes.share.share` for the arguments and what is raised.
+    """
+    recipe = sharing.share(
+        _run(run),
+        Path(out),
+        evaluations={text: Path(path) for text, path in (evaluations or {}).items()},
+        data=data,
+        terms=terms,
+        keep_names=keep_names,
+    )
+    return finish(recipe, on_event)
 
 
 def bench(

@@ -1,8 +1,9 @@
-"""What is installed is what it should be: the version, the types marker and the sample scans."""
+"""What is installed is what it should be: version, types marker, sample scans and the model."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,11 +11,13 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
 import mriseg
+from mriseg.io.runs import open_run
 from mriseg.io.sample import sample_dir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +63,62 @@ def test_the_wheel_holds_the_sample_and_its_terms(wheel: zipfile.ZipFile) -> Non
     assert {"mriseg/sample/README.md", "mriseg/sample/LICENSE", "mriseg/py.typed"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/"))]
+
+
+def test_the_wheel_holds_the_model_and_its_terms(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    files = ("run.json", "best.safetensors", "MODEL_CARD.md")
+    assert {"mriseg/models/LICENSE", *(f"mriseg/models/base/{file}" for file in files)} <= names
+    assert any(name.endswith("licenses/mriseg/models/LICENSE") for name in names)
+    sizes = {info.filename: info.file_size for info in wheel.infolist()}
+    assert sum(v for k, v in sizes.items() if "/models/base/" in k) <= 8 * MEGABYTE
+
+
+def test_the_model_predicts_the_sample_without_a_network(tmp_path: Path) -> None:
+    patient = sorted(sample_dir().iterdir())[0]
+    run = open_run("base")
+    before = {path: path.stat().st_mtime_ns for path in run.path.parent.rglob("*")}
+    # In a process that can reach nothing.
+    code = (
+        "import socket, sys\n"
+        "def refuse(*given): raise OSError('no network')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "from mriseg.cli.app import main\n"
+        "main()\n"
+    )
+    shutil.copytree(patient, tmp_path / "in" / patient.name)
+    done = subprocess.run(
+        [*(sys.executable, "-c", code, "predict", "in", "out", "--model", "base")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    mask = nib.load(tmp_path / "out" / f"{patient.name}.nii.gz")
+    assert mask.shape == (len(list(patient.glob("*_mask.tif"))), 256, 256)
+    assert {path: path.stat().st_mtime_ns for path in run.path.parent.rglob("*")} == before
+
+
+def test_the_model_says_what_it_is_and_no_names() -> None:
+    run = open_run("base")
+    card = (run.path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "to be filled in" not in card
+    for said in ("not for clinical use", "CC BY-NC-SA 4.0", "10.1016/j.compbiomed.2019.05.002"):
+        assert said in card
+    assert re.search(r"\| \d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] \|", card)
+    for region in run.manifest.regions:
+        assert region in card
+    assert run.manifest.salt and all(case.fingerprint for case in run.manifest.seen)
+    assert {str(tensor.dtype) for tensor in run.load().weights.values()} <= {
+        "torch.float32",
+        "torch.int64",
+    }
+    for path in run.path.iterdir():
+        assert b"TCGA_" not in path.read_bytes()
+    terms = (run.path.parent / "LICENSE").read_text(encoding="utf-8")
+    assert "CC BY-NC-SA 4.0" in terms and "10.1016/j.compbiomed.2019.05.002" in terms
 
 
 def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:

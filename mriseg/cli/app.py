@@ -163,14 +163,7 @@ def train(
 def transfer(
     context: typer.Context,
     store: options.StoreArgument = None,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="The run to start from; without, the newest under runs/.",
-            metavar="RUN",
-        ),
-    ] = None,
+    source: options.Source = None,
     freeze: options.Freeze = None,
     schedule: options.Schedule = None,
     layer_decay: options.LayerDecay = None,
@@ -399,7 +392,10 @@ def export(
     model: options.Model = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The file; without, one in the run's folder.", metavar="FILE"),
+        typer.Option(
+            help="The file; without, one in the run's folder, or here for a shipped model.",
+            metavar="FILE",
+        ),
     ] = None,
 ) -> None:
     """Write a model as a file that other programs load, checked against the model."""
@@ -417,9 +413,51 @@ def export(
 
 
 @app.command()
+def share(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")],
+    model: options.Model = None,
+    evaluation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An evaluation.json for the model card, and in words what it measured, such as "
+            "FLAIR=FILE; may be given again.",
+            metavar="[TEXT=]FILE",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="What it was trained on, for the card.", metavar="TEXT")
+    ] = None,
+    terms: Annotated[
+        str | None, typer.Option(help="How it may be used, for the card.", metavar="TEXT")
+    ] = None,
+    keep_names: Annotated[
+        bool, typer.Option("--keep-names", help="Leave the names of cases and patients in.")
+    ] = False,
+) -> None:
+    """Make a slim folder of a model to hand to others: weights, a model card, and no names.
+
+    It goes wherever a run does: --model OUT, --from OUT.
+    """
+    from mriseg import api
+
+    with render.drawing() as draw:
+        report = api.share(
+            _run(draw, model),
+            out,
+            evaluations=options.labelled(evaluation or []),
+            data=data,
+            terms=terms,
+            keep_names=keep_names,
+            on_event=draw,
+        )
+    render.say(render.results(), f"{report.path}: {report.size_bytes / 1e6:.1f} MB")
+
+
+@app.command()
 def info(
     path: Annotated[
-        str | None, typer.Argument(metavar="STORE|RUN", help="What to look into.")
+        str | None,
+        typer.Argument(metavar="STORE|RUN", help="What to look into; base is the shipped model."),
     ] = None,
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
@@ -567,8 +605,8 @@ def _store(draw: Draw, given: str | None) -> str:
     return str(found)
 
 
-def _run(draw: Draw, given: Path | None) -> Path:
-    """The run that was named, or the newest here."""
+def _run(draw: Draw, given: str | None) -> str | Path:
+    """The run or model that was named, or the newest run here."""
     from mriseg.io.runs import newest_run
 
     if given is not None:

@@ -7,7 +7,7 @@ holds then, and the help quotes it. A parameter with the name of a setting is th
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -275,9 +275,23 @@ StoreArgument = Annotated[
     str | None,
     typer.Argument(metavar="STORE", help="The store; without, the only one in this folder."),
 ]
+# Texts, not paths: "base" is a shipped model, and "./base" a folder.
 Model = Annotated[
-    Path | None,
-    typer.Option("--model", help="The run; without, the newest under runs/.", metavar="RUN"),
+    str | None,
+    typer.Option(
+        "--model",
+        help="The run, or base, which ships with mriseg; without, the newest under runs/.",
+        metavar="RUN",
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="The run to start from, or base, which ships with mriseg; without, the newest under "
+        "runs/.",
+        metavar="RUN",
+    ),
 ]
 RunFolder = Annotated[
     Path | None,
@@ -328,6 +342,23 @@ def given_settings(parameters: Mapping[str, Any]) -> dict[str, Any]:
     settings = {k: v for k, v in given.items() if k in TrainConfig.model_fields}
     policy = {k: v for k, v in given.items() if k in TransferConfig.model_fields}
     return settings | ({"transfer": policy} if policy else {})
+
+
+def labelled(given: Sequence[str]) -> dict[str, str]:
+    """["TEXT=FILE", "FILE"] -> {"TEXT": "FILE", "": "FILE"}.
+
+    Raises:
+        ConfigError: a text comes twice, or a file is not named.
+    """
+    found: dict[str, str] = {}
+    for item in given:
+        text, _, file = item.rpartition("=")
+        if not file or text in found:
+            raise ConfigError(
+                f"--evaluation {item}: expected a text of its own and a file, as in FLAIR=FILE"
+            )
+        found[text] = file
+    return found
 
 
 def read_settings(path: Path | None) -> dict[str, Any]:

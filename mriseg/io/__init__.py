@@ -14,8 +14,10 @@
     trained models as files that other programs load.
 `pictures`, `drawing`, `charts`, `tables`
     what people look at: PNG of scans and of numbers, CSV and JSON.
-`files`, `checksums`, `sample`
-    whole files or none, how a file is recognised again, and the scans that ship with the package.
+`files`, `checksums`
+    whole files or none, and how a file is recognised again.
+`sample`, `shipped`
+    the scans and the models that ship with the package.
 
 What is read may be damaged or come from a stranger: it raises an InputError that names the file,
 and none of it can run code. What is written is there whole or not at all.

@@ -13,6 +13,9 @@
         transfer.json       of a transfer: what was kept, adapted and made anew
         start.safetensors   of a transfer with L2-SP: what parameters are drawn to
 
+A model that was handed on (`mriseg.recipes.share`) is such a folder too, with ``run.json``,
+``best.safetensors`` and a ``MODEL_CARD.md`` alone: to use and to transfer from, not to go on with.
+
 Everything is written beside its place and renamed into it, so each file is whole whenever the
 process dies. ``last.safetensors`` holds weights and training state in one file for the same
 reason: two files could be of different steps. Nothing here is pickled, so nothing read can run.
@@ -21,6 +24,7 @@ reason: two files could be of different steps. Nothing here is pickled, so nothi
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +41,7 @@ from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.sampling import CaseEntry
 from mriseg.errors import InputError, OutputError, RunError
 from mriseg.io.files import is_free, replacing, write_json
+from mriseg.io.shipped import locate
 
 FORMAT = "mriseg-run"
 FORMAT_VERSION = 1
@@ -65,8 +70,8 @@ class Manifest:
         created: local time, ISO 8601.
         backend: where training began and how it computed there, as `mriseg.backends.describe` told.
         parent: the run that this one was transferred from, and the report of it.
-        salt: of a model that is handed on: what the names of cases above are hidden with
-            (`mriseg.core.identity.hidden`); empty where they are plain.
+        salt: of a model that is handed on: what the names in ``train`` and ``validation`` are
+            hidden with (`mriseg.core.identity.hidden`); empty where they are plain.
     """
 
     config: dict[str, Any]
@@ -105,9 +110,17 @@ class Manifest:
         values["seen"] = tuple(Identity.from_json(item) for item in data["seen"])
         return cls(**values)
 
+    @property
+    def portable_config(self) -> dict[str, Any]:
+        """The configuration without names of cases, which may be patients', and without paths."""
+        config = {k: v for k, v in self.config.items() if k not in ("exclude", "validation_cases")}
+        if config.get("encoder_weights"):
+            config["encoder_weights"] = re.split(r"[\\/]", config["encoder_weights"])[-1]
+        return config
+
     def seen_among(self, cases: Sequence[CaseEntry]) -> dict[str, str]:
         """Which cases are of patients that training saw, and how that shows; see `known`."""
-        return known(cases, self.seen, self.salt)
+        return known(cases, self.seen)
 
     def trained_on(self, case: CaseEntry) -> bool:
         """Whether training saw this patient; of many cases, `seen_among` tells sooner."""
@@ -175,7 +188,7 @@ class Run:
         return path
 
     def load(self, which: str = "best") -> Checkpoint:
-        """Read "best" or "last".
+        """Read "best" or "last". Weights that are kept in float16 come as float32.
 
         Raises:
             RunError: it is missing or damaged.
@@ -193,7 +206,8 @@ class Run:
             {k.removeprefix(start): tensors.pop(k) for k in list(tensors) if k.startswith(start)}
             for start in (_OPTIMISER, _AVERAGE)
         )
-        return Checkpoint(tensors, optimiser, state, average)
+        weights = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
+        return Checkpoint(weights, optimiser, state, average)
 
     @property
     def ended(self) -> str:
@@ -223,6 +237,11 @@ class Run:
         except (SafetensorError, OSError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
         return dict(state)
+
+    @property
+    def handed_on(self) -> bool:
+        """Whether it is a model alone, whose training is elsewhere; nothing is written into it."""
+        return self.has("best") and not self.has("last")
 
     def has(self, which: str) -> bool:
         """Whether "best" or "last" was written."""
@@ -279,15 +298,13 @@ def discard(run: Run) -> None:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run folder.
+    """Open a run folder, or the shipped model of that name; see `mriseg.io.shipped.locate`.
 
     Raises:
         RunError: it is none, or of a format that this version cannot read.
     """
-    folder = Path(path)
+    folder = locate(path)
     file = folder / "run.json"
-    if not folder.exists():
-        raise RunError(f"{folder} does not exist; train a model with: mriseg train STORE")
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         if data.get("format") != FORMAT:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import quote
 
 import numpy as np
@@ -172,6 +172,23 @@ class Store:
             labels = np.ascontiguousarray(case.labels, dtype=np.uint8)
             _write(folder, "label", labels, ("z", "y", "x"), "bitshuffle")
         folder.update_attributes({_KEY: attributes})
+
+    def take_fingerprint(self, name: str) -> None:
+        """Give a case of an older store its fingerprint, from the voxels that are there.
+
+        Raises:
+            StoreError: they cannot be read.
+            OutputError: the store cannot be written.
+        """
+        found = fingerprint(self.read_case(name))
+        folder = zarr.open_group(self.location, mode="r+")[f"{_CASES}/{_quoted(name)}"]
+        attributes = {**cast(dict[str, Any], folder.attrs[_KEY]), "fingerprint": dict(found)}
+        try:
+            folder.update_attributes({_KEY: attributes})
+        except OSError as error:
+            raise OutputError(
+                f"{self.location} cannot be written: {error.strerror or error}"
+            ) from error
 
     # Reading
 

@@ -28,7 +28,7 @@ from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Ski
 from mriseg.recipes.gallery import Views
 from mriseg.recipes.inference import ready
 from mriseg.recipes.models import load_model
-from mriseg.recipes.predict import PredictOptions, segment
+from mriseg.recipes.predict import PredictOptions, segment, settled
 
 # The bootstrap's own seed: an evaluation repeated gives the same interval.
 _SEED = 0
@@ -100,7 +100,7 @@ def evaluate(
     Raises:
         InputError: there is nothing to measure, or the store lacks the model's regions.
     """
-    options = options or PredictOptions()
+    options = settled(options, run)
     regions = _regions_of(store, run)
     index = store.index()
     labelled = [case for case in index.cases if case.labelled]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +82,8 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
         run: the model.
         format: a name in ``EXPORTERS``.
         out: the file, which is replaced if it exists; None: ``model`` and the format's suffix in
-            the run's folder (``model.torchscript.pt``).
+            the run's folder (``model.torchscript.pt``), or, of a model that was handed on or is
+            shipped, its name and the suffix here (``base.torchscript.pt``).
 
     Raises:
         UnknownNameError: there is no such format.
@@ -92,7 +92,8 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
         ExportError: the file does not load or does not give the model's output; nothing is left.
     """
     exporter = EXPORTERS[format]
-    path = run.path / f"model{exporter.suffix}" if out is None else out
+    place = Path(run.name) if run.handed_on else run.path / "model"
+    path = place.with_name(place.name + exporter.suffix) if out is None else out
     if path.is_dir():
         raise OutputError(
             f"{path} is a folder; name a file, such as {path / 'model'}{exporter.suffix}"
@@ -147,10 +148,6 @@ def deployed(model: SegNet, run: Run) -> Deployed:
 def describe(run: Run) -> dict[str, Any]:
     """The metadata of an exported file: no paths of this machine and no names of patients."""
     manifest = run.manifest
-    # Names of cases are often names of patients.
-    config = {k: v for k, v in manifest.config.items() if k not in ("exclude", "validation_cases")}
-    if config.get("encoder_weights"):
-        config["encoder_weights"] = re.split(r"[\\/]", config["encoder_weights"])[-1]
     pixels = manifest.unit == "px"
     return {
         "format": FORMAT,
@@ -195,7 +192,7 @@ def describe(run: Run) -> dict[str, Any]:
             "as in training": "cut the scan to the box of its foreground first",
         },
         "model": dict(manifest.model),
-        "training": config,
+        "training": manifest.portable_config,
         "versions": {
             "training": dict(manifest.versions),
             "export": {"mriseg": __version__, "torch": torch.__version__},

@@ -19,6 +19,7 @@ from mriseg.core.config import TransferConfig, parse
 from mriseg.core.regions import Regions
 from mriseg.errors import InputError
 from mriseg.io.runs import Manifest, Run, open_run
+from mriseg.io.shipped import MODELS
 from mriseg.io.store import Store, open_store
 
 _LIBRARIES = ("torch", "numpy", "scipy", "zarr", "nibabel", "safetensors")
@@ -140,8 +141,8 @@ def holds(location: str | Path) -> StoreInfo | RunInfo:
         InputError: it is neither, or of a format that this version cannot read.
     """
     path = Path(location)
-    if (path / "run.json").exists():
-        return _run(open_run(path))
+    if location in MODELS or (path / "run.json").exists():
+        return _run(open_run(location))
     if "://" in str(location) or (path / "zarr.json").exists():
         return _store(open_store(location))
     if not path.exists():
@@ -193,9 +194,15 @@ def _run(run: Run) -> RunInfo:
         epochs=len(log),
         dice=max(scores, default=None),
         curves=run.curves_path if run.curves_path.exists() else None,
-        ended=run.ended if run.has("last") else "",
+        ended=_ended(run),
         versions=manifest.versions,
     )
+
+
+def _ended(run: Run) -> str:
+    if run.handed_on:
+        return "a model alone, without its training"
+    return run.ended if run.has("last") else ""
 
 
 def _parent(manifest: Manifest) -> str | None:

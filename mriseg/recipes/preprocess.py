@@ -134,6 +134,8 @@ def preprocess(
     todo: list[Case] = []
     for case in found.cases:
         if case.name in before and _same_files(before[case.name], case):
+            if "fingerprint" not in before[case.name]:  # written by a version without
+                store.take_fingerprint(case.name)
             reports.append(_kept(before[case.name]))
         else:
             todo.append(case)

@@ -138,6 +138,11 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
         RunError: the run ended already.
         InputError: the store is gone, or lacks a case that the run was started with.
     """
+    if run.handed_on:
+        raise RunError(
+            f"{run.path} is a model alone: its training is not here to go on with; carry it over "
+            f"with: mriseg transfer --from {run.path}"
+        )
     if not run.has("last"):
         raise RunError(f"{run.path} was stopped before its first checkpoint; start it anew")
     checkpoint = run.load("last")

@@ -1,0 +1,223 @@
+"""A model that is handed on predicts as it did, knows its cases, and says no names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from mriseg.backends import Backend
+from mriseg.core.config import TrainConfig
+from mriseg.core.sampling import CaseEntry
+from mriseg.errors import InputError, OutputError, RunError
+from mriseg.io.runs import Run, create_run, open_run
+from mriseg.io.store import Store
+from mriseg.recipes.evaluate import evaluate
+from mriseg.recipes.events import Notice, finish
+from mriseg.recipes.export import export
+from mriseg.recipes.info import RunInfo, holds
+from mriseg.recipes.predict import predict
+from mriseg.recipes.share import CARD, share
+from mriseg.recipes.train import resume
+from mriseg.recipes.transfer import transfer
+
+
+@pytest.fixture(scope="module")
+def shared(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("models") / "handed"
+    finish(share(trained, out))
+    return open_run(out)
+
+
+def renamed(case: CaseEntry, **changes: object) -> CaseEntry:
+    plain = {"name": "new", "patient": "nobody", "content": "", "fingerprint": ()}
+    return replace(case, **{**plain, **changes})  # type: ignore[arg-type]
+
+
+def test_it_is_slim(shared: Run, trained: Run) -> None:
+    files = {path.name: path for path in shared.path.iterdir()}
+    assert set(files) == {"run.json", "best.safetensors", CARD}
+    whole = (trained.path / "best.safetensors").stat().st_size
+    assert files["best.safetensors"].stat().st_size < 0.55 * whole
+    with safe_open(files["best.safetensors"], framework="np") as file:
+        kinds = {name: file.get_tensor(name).dtype.name for name in file.keys()}  # noqa: SIM118
+    assert kinds["encoder.1.0.conv.weight"] == "float16"
+    assert kinds["encoder.1.0.norm.running_var"] == "float32"
+    assert {str(v.dtype) for v in shared.load().weights.values()} == {
+        "torch.float32",
+        "torch.int64",
+    }
+
+
+def test_it_says_no_names_and_no_paths(shared: Run, trained: Run, brats_store: Store) -> None:
+    told = b"".join(path.read_bytes() for path in shared.path.iterdir())
+    for case in brats_store.index().cases:
+        assert case.name.encode() not in told
+        assert case.patient.encode() not in told
+    assert str(Path(trained.manifest.store).parent).encode() not in told
+    assert shared.manifest.store == "brats.zarr"
+    names = {"train", "validation", "seen", "salt", "store", "config"}
+    kept = {k: v for k, v in shared.manifest.__dict__.items() if k not in names}
+    assert kept == {k: v for k, v in trained.manifest.__dict__.items() if k not in names}
+
+
+def test_it_knows_its_cases_all_the_same(shared: Run, trained: Run, brats_store: Store) -> None:
+    cases = brats_store.index().cases
+    for run in (shared, trained):
+        seen = run.manifest.seen_among(cases)
+        assert seen == dict.fromkeys(trained.manifest.train, "")
+        held = [case.name for case in cases if run.manifest.validated_on(case.name)]
+        assert held == list(trained.manifest.validation)
+    case = next(case for case in cases if case.name in trained.manifest.train)
+    assert shared.manifest.trained_on(renamed(case, content=case.content))
+    assert not shared.manifest.trained_on(renamed(case))
+    assert shared.manifest.trained_on(renamed(case, name=case.name, patient=case.patient))
+    [how] = shared.manifest.seen_among([renamed(case, fingerprint=case.fingerprint)]).values()
+    assert "new looks like the same scan as a case of the training (similarity 1.00)" in how
+    [how] = trained.manifest.seen_among([renamed(case, fingerprint=case.fingerprint)]).values()
+    assert f"as {case.name} of the training" in how
+
+
+def test_an_evaluation_leaves_its_cases_out(shared: Run, brats_store: Store, cpu: Backend) -> None:
+    events: list[object] = []
+    report = finish(evaluate(brats_store, shared, cpu), events.append)
+    told = [event.text for event in events if isinstance(event, Notice)]
+    assert any("cases that the model was trained on are left out" in text for text in told)
+    assert any("validation cases" in text for text in told)
+    held = {score.case for score in report.scores}
+    assert held.isdisjoint(report.seen) and len(held | set(report.seen)) == 4
+
+
+def test_it_predicts_as_the_run_does(
+    shared: Run, trained: Run, brats_store: Store, cpu: Backend
+) -> None:
+    first, second = (
+        finish(evaluate(brats_store, run, cpu, include_seen=True)) for run in (trained, shared)
+    )
+    for one, other in zip(first.scores, second.scores, strict=True):
+        assert other.dice == pytest.approx(one.dice, abs=0.02, nan_ok=True)
+
+
+def test_nothing_is_written_into_it(
+    shared: Run,
+    brats_store: Store,
+    cpu: Backend,
+    tiny: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in shared.path.rglob("*")}
+    report = finish(export(shared))
+    assert report.path == Path("handed.torchscript.pt") and report.path.is_file()
+    finish(predict(Path(brats_store.location), tmp_path / "masks", shared, cpu))
+    once = tiny.model_copy(update={"epochs": 1})
+    made, _ = finish(transfer(brats_store, shared, once, cpu, out=tmp_path / "carried"))
+    with pytest.raises(RunError, match="is a model alone"):
+        finish(resume(shared, cpu))
+    info = holds(shared.path)
+    assert isinstance(info, RunInfo) and info.ended == "a model alone, without its training"
+    assert {path: path.read_bytes() for path in shared.path.rglob("*")} == before
+
+    # What was hidden stays known, and hidden, further on.
+    carried = open_run(made.run)
+    assert set(shared.manifest.seen) < set(carried.manifest.seen)
+    finish(share(carried, tmp_path / "again"))
+    again = open_run(tmp_path / "again").manifest
+    assert all(case.salt for case in again.seen) and set(shared.manifest.seen) < set(again.seen)
+    assert again.parent is not None and again.parent["run"] == "handed"
+    for case in brats_store.index().cases:
+        known = shared.manifest.trained_on(case) or carried.manifest.trained_on(case)
+        assert again.trained_on(case) == known
+
+
+def test_names_stay_where_that_is_wanted(trained: Run, tmp_path: Path) -> None:
+    finish(share(trained, tmp_path / "named", keep_names=True))
+    kept = open_run(tmp_path / "named").manifest
+    assert kept.train == trained.manifest.train and kept.seen == trained.manifest.seen
+    assert "names are in it too" in (tmp_path / "named" / CARD).read_text(encoding="utf-8")
+
+
+def test_the_same_run_gives_the_same_folder(shared: Run, trained: Run, tmp_path: Path) -> None:
+    finish(share(trained, tmp_path / "handed"))
+    for path in shared.path.iterdir():
+        assert (tmp_path / "handed" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_card_says_what_was_measured_and_what_is_missing(
+    trained: Run, brats_store: Store, cpu: Backend, tmp_path: Path
+) -> None:
+    bare = finish(share(trained, tmp_path / "bare"))
+    text = (bare.path / CARD).read_text(encoding="utf-8")
+    assert len(bare.missing) == 3 and text.count("to be filled in") == 3
+
+    finish(evaluate(brats_store, trained, cpu, include_seen=True, out=tmp_path / "all"))
+    finish(evaluate(brats_store, trained, cpu, out=tmp_path / "held"))
+    files = {"": tmp_path / "all/evaluation.json", "held": tmp_path / "held/evaluation.json"}
+    made = finish(
+        share(trained, tmp_path / "full", evaluations=files, data="Phantoms.", terms="None.")
+    )
+    text = (made.path / CARD).read_text(encoding="utf-8")
+    assert made.missing == () and "to be filled in" not in text
+    every = "+".join(trained.manifest.modalities)
+    summary = json.loads(files[""].read_text())["summary"]
+    for row in (row for row in summary if row["metric"] == "dice"):
+        numbers = "{mean:.3f} [{low:.3f}, {high:.3f}] | {median:.3f} | {cases}".format(**row)
+        assert f"| {every} | {row['region']} | {numbers} |" in text
+    for said in (
+        "not for clinical use",
+        f"Measured subsets: {every}; held.",
+        f"{every}: {len(trained.manifest.train)} of 4 cases **trained the model**",
+        "chose the best epoch",
+        "| held | WT |",
+        "Phantoms.",
+        "None.",
+    ):
+        assert said in text
+
+
+def test_a_run_that_is_older_than_fingerprints_gets_them(trained: Run, tmp_path: Path) -> None:
+    seen = tuple(case._replace(fingerprint=()) for case in trained.manifest.seen)
+    old = create_run(tmp_path / "old", replace(trained.manifest, seen=seen))
+    data = json.loads((old.path / "run.json").read_text())
+    data["seen"] = [item[:3] for item in data["seen"]]
+    del data["salt"]
+    (old.path / "run.json").write_text(json.dumps(data))
+    old = open_run(old.path)
+    assert old.manifest.seen == seen
+    with pytest.raises(RunError, match=r"no best\.safetensors"):
+        finish(share(old, tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+    old.save("best", trained.load())
+    finish(share(old, tmp_path / "new"))
+    found = {case.fingerprint for case in open_run(tmp_path / "new").manifest.seen}
+    assert found == {case.fingerprint for case in trained.manifest.seen}
+
+    moved = replace(old, manifest=replace(old.manifest, store=str(tmp_path / "gone.zarr")))
+    events: list[object] = []
+    finish(share(moved, tmp_path / "less"), events.append)
+    assert any("have no fingerprint" in e.text for e in events if isinstance(e, Notice))
+
+
+def test_what_cannot_be_done_is_said_and_leaves_nothing(trained: Run, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="exists; choose another folder"):
+        finish(share(trained, trained.path))
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    with pytest.raises(InputError, match=r"other\.json is no evaluation\.json"):
+        finish(share(trained, tmp_path / "out", evaluations={"": other}))
+    assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
+
+
+def test_a_weight_that_float16_cannot_hold_stays_as_it_is(trained: Run, tmp_path: Path) -> None:
+    run = create_run(tmp_path / "large", trained.manifest)
+    checkpoint = trained.load()
+    checkpoint.weights["head.weight"][:] = 1e6
+    run.save("best", checkpoint)
+    finish(share(run, tmp_path / "out"))
+    kept = open_run(tmp_path / "out").load().weights["head.weight"].numpy()
+    np.testing.assert_array_equal(kept, 1e6)
