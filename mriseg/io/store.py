@@ -325,10 +325,12 @@ class Store:
 
 
 def create(location: str | Path, spec: StoreSpec) -> Store:
-    """A store at ``location``: a new one, or the one that is there if it was made alike.
+    """A store at ``location``: a new one, or the one that is there if it has the same regions.
+
+    Cases of several layouts may share a store. Its layout and names of labels are the first's.
 
     Raises:
-        OutputError: something else is there, or a store made with other settings.
+        OutputError: something else is there, or a store of other regions.
     """
     text = str(location)
     path = Path(text)
@@ -337,10 +339,10 @@ def create(location: str | Path, spec: StoreSpec) -> Store:
             store = open_store(text)
         except StoreError as error:
             raise OutputError(f"{error}. Choose another name, or remove it first") from None
-        if store.spec != spec:
+        if list(store.spec.regions.items()) != list(spec.regions.items()):
             raise OutputError(
-                f"{text} was made for other regions or another layout "
-                f"({_told(store.spec)}; now {_told(spec)}). Choose another name, or remove it"
+                f"{text} was made for other regions ({_told(store.spec)}; now {_told(spec)}). "
+                f"Ask for its own with --regions, choose another name, or remove it"
             )
         return store
     try:

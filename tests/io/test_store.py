@@ -217,6 +217,9 @@ def test_a_store_goes_on_only_with_the_same_settings(store: Store) -> None:
     assert list(create(store.location, SPEC).cases()) == ["one"]
     with pytest.raises(OutputError, match=r"made for other regions.*WT=1\+2\+3\+4.*ET=4.*ET=3"):
         create(store.location, StoreSpec({"ET": (3,)}, SPEC.labels, "brats"))
+    # Scans of another layout may join, if they are marked alike.
+    joined = create(store.location, StoreSpec(SPEC.regions, {1: "tumour"}, "lgg"))
+    assert joined.spec == SPEC and list(joined.cases()) == ["one"]
 
 
 def test_a_store_may_be_made_in_an_empty_folder(tmp_path: Path) -> None:

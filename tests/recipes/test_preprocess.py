@@ -297,6 +297,21 @@ def test_a_store_of_other_regions_is_refused(tmp_path: Path) -> None:
         run(tmp_path / "src", tmp_path / "out.zarr", regions="ET")
 
 
+def test_layouts_may_share_a_store(tmp_path: Path) -> None:
+    """Each case keeps its own modalities; what both mark is one region."""
+    phantoms.write_brats(tmp_path / "brats", 2)
+    phantoms.write_lgg(tmp_path / "kaggle_3m", 2)
+    out = tmp_path / "out.zarr"
+    run(tmp_path / "brats", out)
+    with pytest.raises(OutputError, match=r"--regions"):
+        run(tmp_path / "kaggle_3m", out)
+    run(tmp_path / "kaggle_3m", out, regions="WT=1+2+3+4")
+    index = open_store(out).index()
+    assert len(index.cases) == 4 and index.modalities == ("T1", "T1CE", "T2", "FLAIR")
+    assert {len(case.modalities) for case in index.cases} == {3, 4}
+    assert all(case.foreground.sum() > 0 for case in index.cases)
+
+
 def test_two_processes_give_the_same_store_as_one(tmp_path: Path) -> None:
     folders = phantoms.write_brats(tmp_path / "src", 5)
     spoil(folders[2], "NaN")
