@@ -7,6 +7,7 @@ keys that there must be, no more and no fewer.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.events import finish
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import CaseReport, preprocess
+from mriseg.recipes.share import share
 from mriseg.recipes.train import train
 from mriseg.recipes.transfer import transfer
 from tests import phantoms
@@ -147,6 +149,25 @@ def test_the_files_of_a_run(made: Made) -> None:
     } - {"transfer.json", "start.safetensors"}
     (image,) = (made.run.path / "images").iterdir()
     assert re.fullmatch(r"image_\d{4}_\d{6}\.png", image.name)
+
+
+def test_a_model_to_hand_on(made: Made) -> None:
+    out = made.folder / "handed"
+    finish(share(made.run, out))
+    assert sorted(documented("files: model")) == sorted(path.name for path in out.iterdir())
+    data = loaded(out / "run.json")
+    same("keys: run", data)
+    for name, plain in zip(data["train"], sorted(_hidden(data, made.run)), strict=True):
+        assert name == plain
+    assert all(len(item) == 5 and item[4] == data["salt"] for item in data["seen"])
+
+
+def _hidden(data: dict[str, Any], run: Run) -> list[str]:
+    """As the page says it."""
+    return [
+        hashlib.sha256(f"{data['salt']}/{name}".encode()).hexdigest()[:24]
+        for name in run.manifest.train
+    ]
 
 
 def test_run_json(made: Made) -> None:

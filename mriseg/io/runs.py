@@ -48,6 +48,8 @@ FORMAT_VERSION = 1
 _OPTIMISER = "optimiser/"
 _AVERAGE = "average/"
 
+CARD = "MODEL_CARD.md"
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -281,6 +283,24 @@ def create_run(path: Path, manifest: Manifest) -> Run:
         raise OutputError(f"{path} exists; choose another folder, or --resume it")
     write_json(path / "run.json", manifest.to_json())
     return Run(path, manifest)
+
+
+def create_model(path: Path, manifest: Manifest, checkpoint: Checkpoint, card: str) -> Run:
+    """A new folder of a model alone, with its card.
+
+    Raises:
+        OutputError: ``path`` is taken, or cannot be written; nothing is left of it.
+    """
+    run = create_run(path, manifest)
+    try:
+        run.save("best", checkpoint)
+        with replacing(path / CARD) as temporary:
+            temporary.write_text(card, encoding="utf-8")
+    except BaseException:
+        # The folder was free, so all that is in it is ours.
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    return run
 
 
 def discard(run: Run) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +15,12 @@ from torch import Tensor
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.identity import hidden
 from mriseg.errors import InputError, OutputError
-from mriseg.io.files import is_free, read_json, replacing
-from mriseg.io.runs import Checkpoint, Manifest, Run, create_run
+from mriseg.io.files import is_free, read_json
+from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model
 from mriseg.io.store import open_store
 from mriseg.recipes.card import model_card
 from mriseg.recipes.events import Notice, Recipe, Wrote
 
-CARD = "MODEL_CARD.md"
 _FLOAT16 = torch.finfo(torch.float16)
 
 
@@ -81,26 +79,18 @@ def share(
         manifest = _without_names(manifest)
         dice = {hidden(k, manifest.salt): v for k, v in state.get("dice", {}).items()}
         state["dice"] = dict(sorted(dice.items()))
-    try:
-        made = create_run(out, _without_paths(manifest))
-        made.save("best", Checkpoint(_slim(checkpoint.weights), {}, state))
-        card, missing = model_card(
-            made.manifest,
-            name=out.name,
-            # Of the weights as they were: what is counted is the network's parameters.
-            parameters=sum(v.numel() for k, v in checkpoint.weights.items() if _learnt(k)),
-            dice=state.get("dice", {}),
-            evaluations=measured,
-            validated=run.manifest.validated_on,
-            data=data,
-            terms=terms,
-        )
-        with replacing(out / CARD) as temporary:
-            temporary.write_text(card, encoding="utf-8")
-    except BaseException:
-        # It was free before, so all that is in it is ours.
-        shutil.rmtree(out, ignore_errors=True)
-        raise
+    manifest = _without_paths(manifest)
+    card, missing = model_card(
+        manifest,
+        name=out.name,
+        parameters=sum(v.numel() for k, v in checkpoint.weights.items() if _learnt(k)),
+        dice=state.get("dice", {}),
+        evaluations=measured,
+        validated=run.manifest.validated_on,
+        data=data,
+        terms=terms,
+    )
+    made = create_model(out, manifest, Checkpoint(_slim(checkpoint.weights), {}, state), card)
     size = sum(path.stat().st_size for path in out.iterdir())
     names = "without" if manifest.salt else "with"
     yield Notice(f"{out}: {size / 1e6:.1f} MB, {names} the names of cases")
