@@ -260,6 +260,7 @@ def predict(
     flips: options.Flips = False,
     min_volume: options.MinVolume = 0.0,
     threshold: options.Threshold = None,
+    modalities: options.OnlyModalities = None,
     overlays: Annotated[
         bool, typer.Option("--overlays/--no-overlays", help="A picture beside each mask.")
     ] = True,
@@ -292,6 +293,7 @@ def predict(
                 probabilities=probabilities,
                 overlays=overlays,
                 allow_missing=allow_missing,
+                modalities=modalities,
             ),
             layout=layout,
             channels=channels,
@@ -345,6 +347,7 @@ def evaluate(
     flips: options.Flips = False,
     min_volume: options.MinVolume = 0.0,
     threshold: options.Threshold = None,
+    modalities: options.OnlyModalities = None,
     cases: options.Cases = None,
     backend: options.BackendName = "auto",
     precision: options.Precision = "auto",
@@ -369,7 +372,12 @@ def evaluate(
             report = api.evaluate(
                 _store(draw, store),
                 _run(draw, model),
-                _predict_options(threshold=threshold, flips=flips, minimum_volume=min_volume),
+                _predict_options(
+                    threshold=threshold,
+                    flips=flips,
+                    minimum_volume=min_volume,
+                    modalities=modalities,
+                ),
                 include_seen=include_seen,
                 cases=cases,
                 out=out,
@@ -656,10 +664,11 @@ def _check_compares(context: typer.Context, compare: bool, asked: Mapping[str, A
         )
 
 
-def _predict_options(**given: float | bool | None) -> PredictOptions:
+def _predict_options(modalities: str | None, **given: float | bool | None) -> PredictOptions:
     from mriseg.recipes.predict import PredictOptions
+    from mriseg.recipes.settings import modality_names
 
-    return PredictOptions(**given)  # type: ignore[arg-type]
+    return PredictOptions(modalities=modality_names(modalities), **given)  # type: ignore[arg-type]
 
 
 def _check_complete(skipped: Sequence[tuple[str, str]], done: int) -> None:

@@ -313,6 +313,14 @@ Json = Annotated[
     typer.Option("--json", help="Write all of it as JSON; - is stdout.", metavar="FILE|-"),
 ]
 Cases = Annotated[str | None, typer.Option("--cases", help="Only these, by name.", metavar="A,B")]
+OnlyModalities = Annotated[
+    str | None,
+    typer.Option(
+        "--modalities",
+        help="Use only these of each scan, in any spelling (default: all that the model reads).",
+        metavar="T1,FLAIR",
+    ),
+]
 Flips = Annotated[
     bool, typer.Option("--flips", help="Average over the four mirrorings of each slice.")
 ]

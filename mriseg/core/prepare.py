@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,27 @@ class Prepared:
             if name in self.modalities:
                 out[i] = self.image[self.modalities.index(name)]
         return out
+
+    def only(self, modalities: Sequence[str]) -> Prepared:
+        """This case as if it had none but the named modalities; those that it lacks stay lacking.
+
+        Raises:
+            InputError: none is left.
+        """
+        kept = [i for i, name in enumerate(self.modalities) if name in modalities]
+        if not kept:
+            raise InputError(
+                f"it has {', '.join(self.modalities)}: nothing is left with {', '.join(modalities)}"
+            )
+        norm = self.normalisation
+        return replace(
+            self,
+            image=self.image[kept],
+            modalities=tuple(self.modalities[i] for i in kept),
+            normalisation=Normalisation(
+                tuple(norm.mean[i] for i in kept), tuple(norm.std[i] for i in kept)
+            ),
+        )
 
     def to_source(self, masks: Array) -> Array:
         """Arrays [r, z, y, x] on the crop's grid, on the source's own grid [r, i, j, k]."""

@@ -28,7 +28,7 @@ from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Ski
 from mriseg.recipes.gallery import Views
 from mriseg.recipes.inference import ready
 from mriseg.recipes.models import load_model
-from mriseg.recipes.predict import PredictOptions, segment, settled
+from mriseg.recipes.predict import PredictOptions, restricted, segment, settled
 
 # The bootstrap's own seed: an evaluation repeated gives the same interval.
 _SEED = 0
@@ -177,7 +177,7 @@ def _segmented(
     name: str,
 ) -> tuple[Prepared, NDArray[np.uint8], NDArray[np.uint8]]:
     """A case, the masks [r, z, y, x] that the network gives it, and its truth."""
-    case = store.read_case(name)
+    case = restricted(store.read_case(name), options)
     if not set(case.modalities) & set(manifest.modalities):
         raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
     masks, _ = segment(case, network, backend, manifest, options)

@@ -40,6 +40,7 @@ class PredictOptions:
         overlays: write a picture beside each mask.
         allow_missing: predict cases that lack a modality although training saw none.
         batch_size: slices at a time.
+        modalities: use only these of a case; None: all that the model reads.
     """
 
     threshold: float | tuple[float, ...] | None = None
@@ -49,6 +50,7 @@ class PredictOptions:
     overlays: bool = True
     allow_missing: bool = False
     batch_size: int = 16
+    modalities: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def predict(
         target = out if single else out / f"{_in_file(name)}.nii.gz"
         try:
             case, notices = load()
+            case = restricted(case, options)
             notices += _missing(name, case, manifest, options)
             for text in notices:
                 yield Notice(f"{name}: {text}")
@@ -148,6 +151,15 @@ def predict(
         told = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise InputError(f"none of the {len(found)} cases under {source} could be used: {told}")
     return PredictReport(tuple(results), tuple(skipped))
+
+
+def restricted(case: Prepared, options: PredictOptions) -> Prepared:
+    """``case`` with the modalities that ``options`` leave it.
+
+    Raises:
+        InputError: it has none of them.
+    """
+    return case if options.modalities is None else case.only(options.modalities)
 
 
 def settled(options: PredictOptions | None, run: Run) -> PredictOptions:

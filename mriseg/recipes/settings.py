@@ -48,7 +48,8 @@ def _listed(value: Any) -> Any:
     return names(value) if isinstance(value, str) else value
 
 
-def _modalities(value: Any) -> Any:
+def modality_names(value: Any) -> Any:
+    """The modalities in "t1n, flair", by the names that they have here; what is no text stays."""
     value = _listed(value)
     if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         return tuple(canonical_modality(name) for name in value)
@@ -87,7 +88,7 @@ def _number_or_auto(value: Any) -> Any:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    "modalities": _modalities,
+    "modalities": modality_names,
     "regions": _listed,
     "validation_cases": _listed,
     "exclude": _listed,

@@ -98,7 +98,7 @@ def train(
         regions=setup.regions,
         unit=setup.unit,
         frame=setup.frame,
-        incomplete=setup.incomplete,
+        incomplete=setup.incomplete or config.augment.drop_modality > 0,
         store=_absolute(store.location),
         train=setup.split.train,
         validation=setup.split.validation,

@@ -246,13 +246,34 @@ def test_from_a_store_masks_are_those_of_the_scans(
         np.testing.assert_array_equal(np.asarray(a.dataobj), np.asarray(b.dataobj))
 
 
+def test_only_some_modalities_may_be_used(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+) -> None:
+    """As if the others' files were not there, which for these phantoms have the same brain."""
+    folder = sorted(brats_source.iterdir())[0]
+    chosen = replace(PLAIN, modalities=("T2", "FLAIR"), allow_missing=True)
+    used = run_prediction(folder, tmp_path / "a", trained, cpu, chosen).results[0]
+    lacking = shutil.copytree(folder, tmp_path / "src" / folder.name)
+    for path in lacking.glob("*_t1*"):
+        path.unlink()
+    gone = run_prediction(lacking, tmp_path / "b", trained, cpu, replace(chosen, modalities=None))
+    whole = run_prediction(folder, tmp_path / "c", trained, cpu).results[0]
+    assert np.array_equal(canonical(used.mask), canonical(gone.results[0].mask))
+    assert not np.array_equal(canonical(used.mask), canonical(whole.mask))
+    with pytest.raises(InputError, match="nothing is left with PD"):
+        run_prediction(folder, tmp_path / "d", trained, cpu, replace(chosen, modalities=("PD",)))
+    # A model that never saw a case without a modality still has to be told.
+    with pytest.raises(InputError, match="--allow-missing"):
+        run_prediction(folder, tmp_path / "e", trained, cpu, replace(chosen, allow_missing=False))
+
+
 def test_a_calibration_shapes_probabilities_and_masks(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
 ) -> None:
     """The line is in the probabilities, and the threshold is the run's unless one is given."""
     run = open_run(shutil.copytree(trained.path, tmp_path / "run"))
     best = run.load("best")
-    region = next(iter(run.manifest.regions))  # the whole tumour, which holds the others
+    regions = list(run.manifest.regions)
     found = Calibration(2.0, -1.0, 0.2)
     state = {**best.state, "calibration": {name: found.to_json() for name in run.manifest.regions}}
     run.save("best", replace(best, state=state))
@@ -263,7 +284,9 @@ def test_a_calibration_shapes_probabilities_and_masks(
     half = run_prediction(folder, tmp_path / "c", run, cpu, replace(PLAIN, threshold=0.5))
 
     was, became = (
-        np.asarray(nib.load(r.mask.with_name(f"{r.case}_prob_{region}.nii.gz")).dataobj)
+        np.stack(
+            [nib.load(r.mask.with_name(f"{r.case}_prob_{name}.nii.gz")).dataobj for name in regions]
+        )
         for r in (before, after)
     )
     inside = (was > 1e-4) & (was < 1 - 1e-4)
@@ -271,8 +294,8 @@ def test_a_calibration_shapes_probabilities_and_masks(
     np.testing.assert_allclose(became[inside], expected, atol=0.02)
     assert set(run.thresholds) == {0.2} and set(trained.thresholds) == {0.5}
     mask = np.asarray(nib.load(after.mask).dataobj)
-    np.testing.assert_array_equal(mask > 0, became > np.float32(0.2))
-    assert half.results[0].volumes[region] < after.volumes[region]
+    np.testing.assert_array_equal(mask > 0, (became > np.float32(0.2)).any(axis=0))
+    assert all(half.results[0].volumes[name] < after.volumes[name] for name in regions)
 
 
 def test_small_components_are_removed(
