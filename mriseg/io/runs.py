@@ -62,7 +62,7 @@ class Manifest:
         regions: names and label values of the output channels, in order.
         unit: "mm" or "px", of the training cases.
         frame: height and width of a training slice, in voxels.
-        incomplete: whether training saw cases that lacked a modality.
+        incomplete: whether training saw cases that lacked a modality, or had one dropped.
         store: location of the store.
         train: names of the training cases.
         validation: names of the validation cases.
