@@ -243,7 +243,7 @@ class Run:
     @property
     def handed_on(self) -> bool:
         """Whether it is a model alone, whose training is elsewhere; nothing is written into it."""
-        return self.has("best") and not self.has("last")
+        return (self.path / CARD).exists()
 
     def has(self, which: str) -> bool:
         """Whether "best" or "last" was written."""

@@ -393,3 +393,37 @@ def test_a_training_stopped_by_ctrl_c_goes_on(worked: Path, type_in: Type) -> No
     assert f"going on with {run[1]}" in result.stderr
     ended = type_in(worked, f"mriseg train out.zarr --resume --run {run[1]}")
     assert ended.exit_code == 3 and "has ended" in ended.stderr
+
+
+def test_the_shipped_model_goes_wherever_a_run_does(worked: Path, type_in: Type) -> None:
+    computing = "--backend cpu --precision fp32"
+    for line, said in (
+        ("mriseg info base", "a model alone"),
+        (f"mriseg predict brats masks --model base --allow-missing {computing}", "BraTS20"),
+        (f"mriseg evaluate out.zarr --model base {computing}", "Dice"),
+        ("mriseg export torchscript --model base", "base.torchscript.pt"),
+        (f"mriseg transfer --from base --epochs 1 --batch-size 8 {computing}", "tensors"),
+    ):
+        result = type_in(worked, line)
+        assert result.exit_code == 0, result.output
+        assert said in result.output, line
+    assert (worked / "base.torchscript.pt").is_file()
+    result = type_in(worked, "mriseg predict brats masks --model bsae")
+    assert result.exit_code == 3
+    assert "shipped: base. Did you mean 'base'?" in " ".join(result.output.split())
+
+
+def test_share_as_typed(worked: Path, run: Path, type_in: Type) -> None:
+    assert type_in(worked, f"mriseg evaluate --model {run} --out held").exit_code == 0
+    result = type_in(worked, "mriseg share handed --evaluation T1=held/evaluation.json")
+    assert result.exit_code == 0, result.output
+    assert "handed: " in result.output and "leaves to be filled in" in result.output
+    assert "| T1 | WT |" in (worked / "handed" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert type_in(worked, "mriseg info handed").exit_code == 0
+    # A folder that has the model's name is one only by its path.
+    shutil.move(worked / "handed", worked / "base")
+    for name, own in (("base", False), ("./base", True)):
+        result = type_in(worked, f"mriseg info {name}")
+        assert ("out.zarr" in result.output) == own, result.output
+    result = type_in(worked, "mriseg share other --evaluation =")
+    assert result.exit_code == 2

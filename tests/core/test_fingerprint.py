@@ -75,6 +75,17 @@ def test_the_similarity_is_symmetric_and_1_to_itself(first: int, second: int) ->
     assert (similarity(a, b) >= SAME) == (first == second)
 
 
+def test_a_few_more_voxels_at_the_rim_do_not_count() -> None:
+    """A neck that one stripping leaves and another cuts moves the box, not what is in it."""
+    images = a_head(0, modalities=("t1", "flair"))
+    longer = {name: image.copy() for name, image in images.items()}
+    for image in longer.values():
+        image[:3, 22:26, 18:22] = image[12, 22:26, 18:22]
+    first, second = (prepare(given, None, GEOMETRY) for given in (images, longer))
+    assert second.box.shape[0] > first.box.shape[0]
+    assert similarity(fingerprint(first), fingerprint(second)) > 0.97
+
+
 def test_modalities_that_only_one_has_do_not_count() -> None:
     images = a_head(0)
     whole = taken(images)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -213,6 +214,31 @@ def test_a_training_scan_is_known_under_another_name(
     finish(preprocess(source, tmp_path / "out.zarr", regions="WT,TC,ET", workers=1))
     report = measure(open_store(tmp_path / "out.zarr"), trained, cpu)
     assert report.seen == ("Somebody_0",)
+
+
+def test_a_training_scan_is_known_by_its_looks(
+    brats_source: Path, trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    """As a later release hands it on: renamed, other intensities, a modality less."""
+    for number, name in enumerate((trained.manifest.train[0], trained.manifest.validation[0])):
+        folder = tmp_path / "src" / f"Somebody_{number}"
+        folder.mkdir(parents=True)
+        for path in (brats_source / name).iterdir():
+            if "_t1." in path.name:
+                continue
+            image = nib.load(path)
+            values = np.asarray(image.dataobj)
+            if "_seg" not in path.name:
+                values = np.where(values > 0, values * 2.5 + 30, 0).astype(np.float32)
+            new = folder / path.name.replace(name, folder.name)
+            nib.save(nib.Nifti1Image(values, image.affine), new)
+    finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", regions="WT,TC,ET", workers=1))
+    events: list[Event] = []
+    report = measure(open_store(tmp_path / "out.zarr"), trained, cpu, events.append)
+    assert report.seen == ("Somebody_0",)
+    told = [event.text for event in events if isinstance(event, Notice)]
+    [said] = [text for text in told if "looks like" in text]
+    assert said.startswith(f"Somebody_0 looks like the same scan as {trained.manifest.train[0]}")
     assert {score.case for score in report.scores} == {"Somebody_1"}
 
 

@@ -523,3 +523,33 @@ def test_an_open_store_sees_what_is_added(tmp_path: Path) -> None:
     phantoms.write_brats(tmp_path / "src", 2)
     run(tmp_path / "src", tmp_path / "out.zarr")
     assert len(store.cases()) == 2
+
+
+def test_a_store_of_before_there_were_fingerprints_is_given_them(tmp_path: Path) -> None:
+    phantoms.write_brats(tmp_path / "src", 2)
+    out = tmp_path / "out.zarr"
+    run(tmp_path / "src", out)
+    before = [case.fingerprint for case in open_store(out).index().cases]
+    assert all(before) and before[0] != before[1]
+    for path in (out / "cases").glob("*/zarr.json"):
+        data = json.loads(path.read_text())
+        del data["attributes"]["mriseg"]["fingerprint"]
+        path.write_text(json.dumps(data))
+    assert [case.fingerprint for case in open_store(out).index().cases] == [(), ()]
+    assert set(status(run(tmp_path / "src", out)).values()) == {"kept"}
+    assert [case.fingerprint for case in open_store(out).index().cases] == before
+
+
+def test_a_scan_under_two_names_is_told_and_stays_on_one_side(tmp_path: Path) -> None:
+    phantoms.write_brats(tmp_path / "src", 4)
+    images, labels = phantoms.head(np.random.default_rng([0, 0]))
+    louder = {name: image * 2 + 5 * (image > 0) for name, image in images.items()}
+    phantoms.write_brats_case(tmp_path / "src" / "Copy", louder, labels)
+    run(tmp_path / "src", tmp_path / "out.zarr")
+    store = open_store(tmp_path / "out.zarr")
+    twins = {"BraTS20_Training_001", "Copy"}
+    for seed in range(5):
+        setup = settle(store, TrainConfig(seed=seed))
+        assert len(twins & set(setup.split.validation)) in (0, 2)
+        [told] = [text for text in setup.notices if "same scan" in text]
+        assert told.startswith("BraTS20_Training_001 and Copy look like the same scan")
