@@ -91,6 +91,9 @@ class TrainConfig(Config):
     clip: Positive = 12.0  # largest norm of the gradient
     # How much of the weights' running average a step leaves; the average is what a run gives.
     average: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    # Training batches, an epoch's at most, from which the averaged network's BatchNorm statistics
+    # are taken. 0: the average of what they were.
+    norm_batches: Annotated[int, Field(ge=0)] = 40
     # Largest height and width of a training slice; larger ones lose their rim. None: no limit.
     size: tuple[Side, Side] | None = None
     # Share of the patients; 0: none, and the weights at the end are the run's.

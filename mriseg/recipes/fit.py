@@ -7,6 +7,7 @@ goes on from a checkpoint does what it would have done.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from mriseg.backends.base import Backend
-from mriseg.core import augment, finetune, rng
+from mriseg.core import augment, batchnorm, finetune, rng
 from mriseg.core.averaging import average_in, averaged
 from mriseg.core.calibration import calibrate
 from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
@@ -316,9 +317,10 @@ class _Fit:
         self._concluded = last or due
         if last and not validates:
             at.best_epoch = at.epoch
-            self._save_best({}, {})
+            self._save_best(self._kept(), {}, {})
         elif self._concluded:
-            found = self._validate()
+            network = self._kept()
+            found = self._validate(network)
             row |= {f"dice_{name}": found.mean(name) for name in self.setup.regions}
             row["dice"] = found.score
             better = found.score > at.best
@@ -328,17 +330,22 @@ class _Fit:
             if better:
                 at.best, at.best_epoch, at.dice = found.score, at.epoch, found.dice
                 calibration = {name: calibrate(found.tallies[name]) for name in found.tallies}
-                self._save_best(found.dice, {k: v.to_json() for k, v in calibration.items()})
+                self._save_best(
+                    network, found.dice, {k: v.to_json() for k, v in calibration.items()}
+                )
         row["seconds"] = self.seconds
         self.rows.append(row)
         return row, better
 
     def _save_best(
-        self, dice: dict[str, dict[str, float]], calibration: dict[str, dict[str, float]]
+        self,
+        network: SegNet,
+        dice: dict[str, dict[str, float]],
+        calibration: dict[str, dict[str, float]],
     ) -> None:
         at = self.position
         state = {"epoch": at.epoch, "step": at.step, "dice": dice, "calibration": calibration}
-        self.run.save("best", Checkpoint(_on_cpu(self.average), {}, state))
+        self.run.save("best", Checkpoint(_on_cpu(network), {}, state))
 
     def save(self, ended: str = "") -> None:
         """Write "last": weights, their average, optimiser and position in one atomic step."""
@@ -352,7 +359,8 @@ class _Fit:
         self.run.save("last", Checkpoint(_on_cpu(self.model), optimiser, state, average))
         self._saved = self.seconds
 
-    def _plans(self) -> list[BatchPlan]:
+    def _plans(self, epoch: int | None = None) -> list[BatchPlan]:
+        """Of the epoch under way, or of another."""
         return plan_epoch(
             self.setup.index.only(self.setup.split.train),
             regions=tuple(self.setup.regions),
@@ -360,12 +368,18 @@ class _Fit:
             tumour_fraction=self.config.tumour_fraction,
             slices=self.config.slices_per_epoch,
             seed=self.config.seed,
-            epoch=self.position.epoch,
+            epoch=self.position.epoch if epoch is None else epoch,
         )
 
     def _batches(self) -> Iterator[Pair]:
-        """Batches on the device, read ahead, each augmented by the draw that its step has."""
-        setup, backend, first = self.setup, self.backend, self.position.step
+        """What is left of the epoch under way; each step has a draw of its own."""
+        return self._augmented(self.plans[self.position.batch :], "augment", self.position.step)
+
+    def _augmented(
+        self, plans: Sequence[BatchPlan], purpose: str, first: int = 0
+    ) -> Iterator[Pair]:
+        """Batches on the device, read ahead, augmented by the draws ``purpose`` from ``first``."""
+        setup, backend = self.setup, self.backend
 
         def read(plan: BatchPlan) -> Pair:
             batch = self.store.read(
@@ -376,9 +390,8 @@ class _Fit:
                 backend.stage(torch.from_numpy(batch.target)),
             )
 
-        plans = self.plans[self.position.batch :]
         for step, (image, target) in enumerate(self._waiting(prefetch(plans, read)), first):
-            generator = rng.generator(self.config.seed, "augment", step)
+            generator = rng.generator(self.config.seed, purpose, step)
             drawn = augment.draw(generator, self.config.augment, len(image), image.shape[1])
             yield augmented(backend, drawn, image, target, on_cpu=bool(self.augments_on_cpu))
 
@@ -437,9 +450,22 @@ class _Fit:
         done = at.step if self.epochs else int(self.seconds)
         return Advanced("train", min(done, self.total), numbers)
 
-    def _validate(self) -> Validation:
+    def _kept(self) -> SegNet:
+        """The average as a run gives it: with statistics of its own, not averaged ones."""
+        network = copy.deepcopy(self.average)
+        count = min(self.config.norm_batches, len(self.plans))
+        if self.config.average and count:
+            # Always the first epoch's, so that a resumed training takes the same.
+            plans = self._plans(epoch=0)[:count]
+            images = (image for image, _ in self._augmented(plans, "statistics"))
+            # A stage that never trains keeps what its weights were trained with.
+            never = self.phases[-1].frozen
+            batchnorm.estimate(network, images, autocast=self.backend.autocast, but=never)
+        return network
+
+    def _validate(self, network: SegNet) -> Validation:
         found = validate(
-            self.average,
+            network,
             self.backend,
             self.store,
             self.setup.split.validation,

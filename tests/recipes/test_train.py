@@ -31,6 +31,7 @@ from mriseg.recipes.models import load_model
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import positive_weight, settle
 from mriseg.recipes.train import resume, train
+from mriseg.recipes.transfer import transfer
 from tests import phantoms, vgg
 
 OnEvent = Callable[[Event], None]
@@ -222,7 +223,10 @@ def test_all_patients_may_train(
     assert run.manifest.validation == () and len(run.manifest.train) == 4
     best, last = run.load("best"), run.load("last")
     assert best.weights.keys() == last.average.keys()
-    assert all(torch.equal(best.weights[k], v) for k, v in last.average.items())
+    for name, tensor in last.average.items():
+        # The average has statistics of its own.
+        same = torch.equal(best.weights[name], tensor)
+        assert same != ("running" in name or "num_batches" in name), name
     assert "dice" not in run.read_log()[-1]
 
 
@@ -237,6 +241,17 @@ def test_what_is_kept_is_the_average(
     assert all(torch.equal(averaged.weights[k], v) for k, v in last.weights.items())
     assert all(torch.equal(last.average[k], v) for k, v in last.weights.items())
     assert any(not torch.equal(averaged.average[k], v) for k, v in last.weights.items())
+
+
+def test_a_stage_that_never_trains_keeps_its_statistics(
+    trained: Run, brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    config = changed(tiny, epochs=1, slices_per_epoch=8)
+    finish(transfer(brats_store, trained, config, cpu, freeze="encoder", out=tmp_path / "run"))
+    before, after = (run.load("best").weights for run in (trained, open_run(tmp_path / "run")))
+    for name in before:
+        if "running" in name:
+            assert torch.equal(before[name], after[name]) == name.startswith("encoder"), name
 
 
 def test_validation_may_be_rare(
