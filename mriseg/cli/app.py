@@ -164,6 +164,7 @@ def transfer(
     context: typer.Context,
     store: options.StoreArgument = None,
     source: options.Source = None,
+    carry: options.Carry = None,
     freeze: options.Freeze = None,
     schedule: options.Schedule = None,
     layer_decay: options.LayerDecay = None,

@@ -149,6 +149,14 @@ ConfigFile = Annotated[
     ),
 ]
 
+Carry = Annotated[
+    str | None,
+    _policy(
+        "carry",
+        "What starts from the run: all, or its encoder, under a decoder and a head made anew.",
+        "PART",
+    ),
+]
 Freeze = Annotated[
     str | None,
     _policy(
@@ -162,7 +170,7 @@ Schedule = Annotated[
     str | None,
     _policy(
         "schedule",
-        "In which order the rest trains: direct (at once), lp-ft (the head first, then all) or "
+        "In which order the rest trains: direct (at once), lp-ft (what is new first, then all) or "
         "gradual (from the head down, stage by stage).",
         "ORDER",
     ),
@@ -201,8 +209,9 @@ Methods = Annotated[
     str | None,
     typer.Option(
         "--methods",
-        help="Beside scratch: frozen-random, frozen-encoder, lp-ft, full, head, first-block, "
-        "gradual, layer-decay, l2-sp, adapt-norm (default: the first four).",
+        help="Beside scratch: frozen-random, frozen-encoder, lp-ft, full, encoder, encoder-lp-ft, "
+        "encoder-frozen, head, first-block, gradual, layer-decay, l2-sp, adapt-norm (default: the "
+        "first four).",
         metavar="A,B",
         rich_help_panel=_COMPARING,
     ),

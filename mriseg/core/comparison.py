@@ -66,6 +66,18 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "the head first, then all", TransferConfig(freeze="none", schedule="lp-ft")
         ),
         "full": Method("all of the source's weights, all trained", TransferConfig(freeze="none")),
+        "encoder": Method(
+            "the source's encoder under a decoder of its own, all trained",
+            TransferConfig(carry="encoder", freeze="none"),
+        ),
+        "encoder-lp-ft": Method(
+            "the same, the decoder first",
+            TransferConfig(carry="encoder", freeze="none", schedule="lp-ft"),
+        ),
+        "encoder-frozen": Method(
+            "the source's encoder with new statistics stays, under a decoder of its own",
+            TransferConfig(carry="encoder", freeze="encoder", adapt_norm=True),
+        ),
         "head": Method(
             "the source's encoder and decoder stay", TransferConfig(freeze="all-but-head")
         ),

@@ -52,8 +52,10 @@ class AugmentConfig(Config):
 class TransferConfig(Config):
     """How a transfer trains: `mriseg transfer` without options does what stands here."""
 
+    # What starts from the source: all, or its encoder, under a decoder and a head made anew.
+    carry: Literal["all", "encoder"] = "all"
     freeze: str = "encoder"  # what never trains, see parse_freeze
-    # In which order the rest does: at once, the head first, or from the head down.
+    # In which order the rest does: at once, what is new first, or from the head down.
     schedule: Literal["direct", "lp-ft", "gradual"] = "direct"
     # A stage's learning rate is multiplied by it once for each stage that it is from the head.
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -68,6 +70,11 @@ class TransferConfig(Config):
             raise ValueError(
                 f"freeze = {self.freeze!r} lets one stage train, so there is nothing for schedule "
                 f"= {self.schedule!r} to put in order; leave one of them out"
+            )
+        if self.carry == "encoder" and kind in ("all-but-head", "all-but-first"):
+            raise ValueError(
+                f"freeze = {self.freeze!r} would never train the decoder that carry = 'encoder' "
+                f"makes anew; leave one of them out"
             )
         return self
 

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from mriseg.core.config import TransferConfig
-from mriseg.core.segnet import HEAD, STAGES, SegNet, stage_of
+from mriseg.core.segnet import DECODER, HEAD, STAGES, SegNet, stage_of
 from mriseg.core.steps import learning_rate
 from mriseg.core.transfer import frozen_stages
 
 HEAD_SHARE = 0.2
-"""The share of a training that lp-ft gives to the head alone."""
+"""The share of a training that lp-ft gives to what is new alone."""
 
 ALL_PEAK = 0.3
-"""After it, what the highest learning rate is multiplied by: the head fits the features by then,
+"""After it, what the highest learning rate is multiplied by: what is new fits the rest by then,
 and large steps would distort them (Kumar et al. 2022, section 3)."""
 
 UNFREEZING_SHARE = 0.5
@@ -58,8 +58,9 @@ def phases(transfer: TransferConfig | None) -> tuple[Phase, ...]:
     """The phases of a training, the last of which ends at 1 and freezes what never trains.
 
     - direct: one.
-    - lp-ft: the head, then all that may train (Kumar et al. 2022, arXiv 2202.10054). A new head
+    - lp-ft: what is new, then all that may train (Kumar et al. 2022, arXiv 2202.10054). A new head
       is random, and the gradient through it would spoil what the stages before it have learnt.
+      New is the head, and where the encoder alone was carried over, the decoder.
     - gradual: one stage more at a time, from the head down (Howard and Ruder 2018, ULMFiT, arXiv
       1801.06146, section 3.3).
 
@@ -70,8 +71,9 @@ def phases(transfer: TransferConfig | None) -> tuple[Phase, ...]:
         return (Phase(1.0, ()),)
     never = frozen_stages(transfer.freeze)
     if transfer.schedule == "lp-ft":
+        new = (HEAD,) if transfer.carry == "all" else (*DECODER, HEAD)
         return (
-            Phase(HEAD_SHARE, _but((HEAD,)), cycle=(0.0, HEAD_SHARE)),
+            Phase(HEAD_SHARE, _but(new), cycle=(0.0, HEAD_SHARE)),
             Phase(1.0, never, cycle=(HEAD_SHARE, 1.0), peak=ALL_PEAK),
         )
     if transfer.schedule == "gradual":
@@ -173,6 +175,8 @@ def draw_to_start(
 def described(transfer: TransferConfig) -> str:
     """The settings in a line, without those that are off."""
     parts = [f"freeze {transfer.freeze}", transfer.schedule]
+    if transfer.carry == "encoder":
+        parts.insert(0, "a decoder of its own")
     if transfer.layer_decay < 1:
         parts.append(f"layer decay {transfer.layer_decay:g}")
     if transfer.l2_sp > 0:

@@ -75,6 +75,7 @@ def transfer(
         shape_of(source),
         target,
         policy.freeze,
+        carry=policy.carry,
         new_head=new_head,
         adapt_norm=policy.adapt_norm,
     )

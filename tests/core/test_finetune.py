@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mriseg.core.config import TransferConfig
+from mriseg.core.config import TransferConfig, parse
 from mriseg.core.finetune import (
     Phase,
     at,
@@ -37,6 +37,7 @@ from mriseg.core.segnet import (
 )
 from mriseg.core.steps import learning_rate
 from mriseg.core.transfer import frozen_stages
+from mriseg.errors import ConfigError
 
 OPEN = ("none", "encoder", *(f"encoder:{k}" for k in range(1, 6)))
 CLOSED = ("all-but-head", "all-but-first")
@@ -44,6 +45,7 @@ CLOSED = ("all-but-head", "all-but-first")
 configs = st.one_of(
     st.builds(
         TransferConfig,
+        carry=st.sampled_from(["all", "encoder"]),
         freeze=st.sampled_from(OPEN),
         schedule=st.sampled_from(["direct", "lp-ft", "gradual"]),
     ),
@@ -125,6 +127,17 @@ def test_lp_ft_trains_the_head_and_then_the_rest_at_lower_rates() -> None:
     assert rate(made, head.until, 1e-3, 0.1) < 0.1e-3
     top = head.until + 0.1 * (1 - head.until)
     assert rate(made, top, 1e-3, 0.1) == pytest.approx(1e-3 * rest.peak) and rest.peak < 1
+
+
+def test_lp_ft_of_an_encoder_trains_its_new_decoder_first() -> None:
+    first, last = phases(TransferConfig(carry="encoder", freeze="none", schedule="lp-ft"))
+    assert first.frozen == ENCODER and last.frozen == ()
+
+
+@pytest.mark.parametrize("freeze", ["all-but-head", "all-but-first"])
+def test_a_new_decoder_cannot_stay_untrained(freeze: str) -> None:
+    with pytest.raises(ConfigError, match="would never train the decoder"):
+        parse(TransferConfig, {"carry": "encoder", "freeze": freeze})
 
 
 def test_gradual_unfreezes_one_stage_at_a_time_from_the_head_down() -> None:

@@ -164,6 +164,25 @@ def test_a_new_head_is_new_and_starts_at_the_prior() -> None:
     assert torch.sigmoid(found["head.bias"]).tolist() == pytest.approx([0.01])
 
 
+@pytest.mark.parametrize("adapt_norm", [False, True])
+def test_an_encoder_alone_may_be_carried_over(adapt_norm: bool) -> None:
+    """Its tensors are bit-equal; decoder and head are as in a fresh network, regions or not."""
+    state = a_source(a_shape())
+    made = plan(a_shape(), a_shape(), "none", carry="encoder", adapt_norm=adapt_norm)
+    found = adapted(made, state)
+    fresh = a_model(a_shape()).state_dict()
+    for tensor in made.tensors:
+        of_encoder = tensor.name.startswith("encoder")
+        assert (tensor.action != "new") == of_encoder, tensor.name
+        if of_encoder:
+            assert torch.equal(found[tensor.name], state[tensor.name])
+        elif "norm" in tensor.name:
+            assert torch.equal(found[tensor.name], fresh[tensor.name])
+        else:
+            assert not torch.equal(found[tensor.name], state[tensor.name])
+    assert all(name.startswith("encoder") for name in made.carried) and made.carried
+
+
 def test_the_generator_decides_what_is_new() -> None:
     state = a_source(a_shape())
     made = plan(a_shape(), a_shape(regions=("lesion",)), "none")
