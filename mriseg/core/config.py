@@ -65,7 +65,12 @@ class TransferConfig(Config):
 
     @model_validator(mode="after")
     def _known(self) -> TransferConfig:
-        kind, _ = parse_freeze(self.freeze)
+        kind, blocks = parse_freeze(self.freeze)
+        if (self.carry, self.schedule, blocks) == ("encoder", "lp-ft", 5):
+            raise ValueError(
+                f"freeze = {self.freeze!r} never trains what carry = 'encoder' takes over, so there "
+                f"is nothing for schedule = 'lp-ft' to put second; choose freeze = 'none'"
+            )
         if self.schedule != "direct" and kind in ("all-but-head", "all-but-first"):
             raise ValueError(
                 f"freeze = {self.freeze!r} lets one stage train, so there is nothing for schedule "
