@@ -68,8 +68,8 @@ class TransferConfig(Config):
         kind, blocks = parse_freeze(self.freeze)
         if (self.carry, self.schedule, blocks) == ("encoder", "lp-ft", 5):
             raise ValueError(
-                f"freeze = {self.freeze!r} never trains what carry = 'encoder' takes over, so there "
-                f"is nothing for schedule = 'lp-ft' to put second; choose freeze = 'none'"
+                f"freeze = {self.freeze!r} never trains what carry = 'encoder' takes over, so "
+                f"there is nothing for schedule = 'lp-ft' to put second; choose freeze = 'none'"
             )
         if self.schedule != "direct" and kind in ("all-but-head", "all-but-first"):
             raise ValueError(
