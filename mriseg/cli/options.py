@@ -342,6 +342,16 @@ MinVolume = Annotated[
         min=0.0,
     ),
 ]
+MinShare = Annotated[
+    float | None,
+    typer.Option(
+        "--min-share",
+        help="Remove components below this share of the largest one's size; 0 keeps all (default: "
+        "what the run was calibrated to).",
+        min=0.0,
+        max=1.0,
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(

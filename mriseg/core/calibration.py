@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, and the threshold that suits Dice, from validation cases.
+"""Probabilities that mean what they say, and masks that suit Dice, from validation cases.
 
 A loss that weighs positives makes a network too sure of them. A line through its logits puts that
 right (Platt 1999; of networks, Guo et al. 2017, arXiv 1706.04599), and a line can be taken into
@@ -7,7 +7,9 @@ the best Dice is another than one half where errors cost unequally (Lipton et al
 1402.1892); it is found on the same cases.
 
 Voxels are counted by logit and truth, and all that follows needs the counts alone: they add up,
-and are small whatever the number of voxels.
+and are small whatever the number of voxels. Whether small components are mistakes is seen on whole
+masks, and is tried on the same cases (as nnU-Net does for all but the largest: Isensee et al. 2021,
+doi 10.1038/s41592-020-01008-z).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from mriseg.core.metrics import count, dice
+from mriseg.core.postprocess import remove_minor, threshold
 from mriseg.core.segnet import SegNet
 
 BINS = 512
@@ -32,6 +36,11 @@ _CENTRES = (_EDGES[:-1] + _EDGES[1:]) / 2
 _SMOOTH = round(0.5 / (_EDGES[1] - _EDGES[0]))
 
 FEWEST = 4
+"""Cases with foreground that a calibration needs."""
+
+MINOR = (0.0, 0.1, 0.3)
+"""Shares of the largest component below which others may be removed, as far as they are tried."""
+
 _HAIR = 0.001  # of Dice
 
 # The best threshold is half of the Dice that it gives (Lipton et al.). A network that has learnt
@@ -53,11 +62,13 @@ class Calibration:
         scale: a logit is multiplied by this,
         shift: and this is added.
         threshold: a voxel is marked above this probability, which is after scale and shift.
+        minor: components below this share of the largest one's size are removed.
     """
 
     scale: float = 1.0
     shift: float = 0.0
     threshold: float = 0.5
+    minor: float = 0.0
 
     def to_json(self) -> dict[str, float]:
         """This calibration as JSON types; ``Calibration(**data)`` is the inverse."""
@@ -77,8 +88,19 @@ def tally(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> Tally
     return np.bincount(place, minlength=2 * BINS).reshape(2, BINS)
 
 
-def calibrate(tallies: Sequence[Tally]) -> Calibration:
-    """The line and the threshold for one region, from cases that did not train.
+def minor_dice(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> tuple[float, ...]:
+    """The Dice of a case for each share in `MINOR`, at a threshold of one half.
+
+    Args:
+        probabilities: of one region [z, y, x].
+        truth: 0 and 1, the same shape.
+    """
+    mask = threshold(probabilities[None])
+    return tuple(dice(count(remove_minor(mask, share)[0], truth)) for share in MINOR)
+
+
+def calibrate(tallies: Sequence[Tally], minor: Sequence[Sequence[float]] = ()) -> Calibration:
+    """The line, the threshold and the smallest component of one region, from validation cases.
 
     The line minimises the cross-entropy of all voxels. The threshold gives the best mean Dice over
     cases. Where fewer than `FEWEST` cases have any foreground, nothing is changed: what suits one
@@ -86,6 +108,7 @@ def calibrate(tallies: Sequence[Tally]) -> Calibration:
 
     Args:
         tallies: one a case.
+        minor: of each case, what `minor_dice` gave; none: all components stay.
     """
     if sum(bool(counts[1].any()) for counts in tallies) < FEWEST:
         return Calibration()
@@ -95,8 +118,8 @@ def calibrate(tallies: Sequence[Tally]) -> Calibration:
     scores = _smooth(_mean_dice(tallies))
     # As good as the best, but for a hair: of these the one nearest to a probability of one half.
     good = np.where(scores >= scores.max() - _HAIR, np.abs(logits), np.inf)
-    threshold = float(special.expit(logits[int(np.argmin(good))]))
-    return Calibration(scale, shift, min(max(threshold, _LOWEST), 1 - _LOWEST))
+    level = float(special.expit(logits[int(np.argmin(good))]))
+    return Calibration(scale, shift, min(max(level, _LOWEST), 1 - _LOWEST), _smallest(minor))
 
 
 def calibration_error(counts: Tally, calibration: Calibration, bins: int = 15) -> float:
@@ -129,6 +152,14 @@ def calibrated(model: SegNet, calibrations: Mapping[int, Calibration]) -> SegNet
         model.head.weight[channel] *= found.scale
         bias[channel] = bias[channel] * found.scale + found.shift
     return model
+
+
+def _smallest(minor: Sequence[Sequence[float]]) -> float:
+    """The first share in `MINOR` that is as good as the best, but for a hair."""
+    if not minor:
+        return 0.0
+    scores = np.mean(minor, axis=0)
+    return MINOR[int(np.argmax(scores >= scores.max() - _HAIR))]
 
 
 def _line(total: Tally) -> tuple[float, float]:

@@ -227,8 +227,20 @@ class Run:
         Raises:
             RunError: the chosen checkpoint is damaged.
         """
+        return self._calibrated("threshold", 0.5)
+
+    @property
+    def minor(self) -> tuple[float, ...]:
+        """For each region, below which share of the largest component others are removed.
+
+        Raises:
+            RunError: the chosen checkpoint is damaged.
+        """
+        return self._calibrated("minor", 0.0)
+
+    def _calibrated(self, key: str, default: float) -> tuple[float, ...]:
         found = self._state(self.chosen).get("calibration", {})
-        return tuple(found.get(r, {}).get("threshold", 0.5) for r in self.manifest.regions)
+        return tuple(found.get(r, {}).get(key, default) for r in self.manifest.regions)
 
     def _state(self, which: str) -> dict[str, Any]:
         """The state alone, from the file's header: weights and optimiser may be large."""

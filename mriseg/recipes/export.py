@@ -157,8 +157,10 @@ def describe(run: Run) -> dict[str, Any]:
         "trained": manifest.created,
         "modalities": list(manifest.modalities),
         "regions": [
-            {"name": name, "labels": list(labels), "threshold": level}
-            for (name, labels), level in zip(manifest.regions.items(), run.thresholds, strict=True)
+            {"name": name, "labels": list(labels), "threshold": level, "minor": minor}
+            for (name, labels), level, minor in zip(
+                manifest.regions.items(), run.thresholds, run.minor, strict=True
+            )
         ],
         "unit": manifest.unit,
         "input": {

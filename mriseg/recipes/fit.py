@@ -329,10 +329,11 @@ class _Fit:
             at.stale = 0 if waits else at.stale + 1
             if better:
                 at.best, at.best_epoch, at.dice = found.score, at.epoch, found.dice
-                calibration = {name: calibrate(found.tallies[name]) for name in found.tallies}
-                self._save_best(
-                    network, found.dice, {k: v.to_json() for k, v in calibration.items()}
-                )
+                calibration = {
+                    name: calibrate(found.tallies[name], found.minor[name]).to_json()
+                    for name in self.setup.regions
+                }
+                self._save_best(network, found.dice, calibration)
         row["seconds"] = self.seconds
         self.rows.append(row)
         return row, better

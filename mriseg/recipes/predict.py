@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mriseg.backends.base import Backend
-from mriseg.core.postprocess import remove_small, threshold
+from mriseg.core.postprocess import remove_minor, remove_small, threshold
 from mriseg.core.prepare import Prepared, prepare
 from mriseg.core.regions import label_map
 from mriseg.errors import CaseError, InputError, StoreError
@@ -33,6 +33,8 @@ class PredictOptions:
     Attributes:
         threshold: a voxel is marked above this probability, one for all regions or one for each;
             None: what the run's calibration found, or one half where it has none.
+        minor: components below this share of their region's largest are removed, one for all
+            regions or one for each; None: as the run's calibration found, or none.
         flips: average over the four mirrorings of each slice.
         minimum_volume: smaller components are removed; mL, or voxels where the scan states no
             voxel size.
@@ -44,6 +46,7 @@ class PredictOptions:
     """
 
     threshold: float | tuple[float, ...] | None = None
+    minor: float | tuple[float, ...] | None = None
     flips: bool = False
     minimum_volume: float = 0.0
     probabilities: bool = False
@@ -163,9 +166,13 @@ def restricted(case: Prepared, options: PredictOptions) -> Prepared:
 
 
 def settled(options: PredictOptions | None, run: Run) -> PredictOptions:
-    """``options`` with the run's thresholds, where none was given."""
+    """``options`` with what the run was calibrated to, where nothing was given."""
     options = options or PredictOptions()
-    return options if options.threshold is not None else replace(options, threshold=run.thresholds)
+    return replace(
+        options,
+        threshold=run.thresholds if options.threshold is None else options.threshold,
+        minor=run.minor if options.minor is None else options.minor,
+    )
 
 
 def segment(
@@ -192,8 +199,8 @@ def segment(
     )
     if not np.isfinite(found).all():
         raise InputError("the network's output is not a number; try --precision fp32")
-    assert options.threshold is not None, "settled() gives one"
-    marked = threshold(found, options.threshold)
+    assert options.threshold is not None and options.minor is not None, "settled() gives them"
+    marked = remove_minor(threshold(found, options.threshold), options.minor)
     return remove_small(marked, options.minimum_volume, voxel_volume(case)), found
 
 

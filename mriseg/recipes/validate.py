@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mriseg.backends.base import Backend
 from mriseg.core import metrics
-from mriseg.core.calibration import Tally, tally
+from mriseg.core.calibration import Tally, minor_dice, tally
 from mriseg.core.postprocess import threshold
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.segnet import SegNet
@@ -29,12 +29,14 @@ class Validation:
         rows: for a picture grid.
         finite: whether all that the network gave are numbers.
         tallies: region -> a count of voxels by logit and truth for each case, for a calibration.
+        minor: region -> the Dice of each case without small components, for the same.
     """
 
     dice: dict[str, dict[str, float]]
     rows: tuple[GridRow, ...]
     finite: bool
     tallies: dict[str, list[Tally]]
+    minor: dict[str, list[tuple[float, ...]]]
 
     def mean(self, region: str) -> float:
         """Over the cases."""
@@ -63,6 +65,7 @@ def validate(
     rows: list[GridRow] = []
     finite = True
     tallies: dict[str, list[Tally]] = {region: [] for region in regions}
+    minor: dict[str, list[tuple[float, ...]]] = {region: [] for region in regions}
     # Pictures of cases spread over the list, so that the same patients are seen every time.
     shown = set(np.linspace(0, len(cases) - 1, min(pictures, len(cases))).round().astype(int))
     for number, name in enumerate(cases):
@@ -81,9 +84,10 @@ def validate(
         }
         for r, region in enumerate(regions):
             tallies[region].append(tally(output[r], truth[r]))
+            minor[region].append(minor_dice(output[r], truth[r]))
         if number in shown:
             rows.append(_row(name, case.channels(modalities), truth, output, found[name]))
-    return Validation(found, tuple(rows), finite, tallies)
+    return Validation(found, tuple(rows), finite, tallies, minor)
 
 
 def _row(

@@ -17,6 +17,7 @@ from mriseg.core.calibration import (
     calibrate,
     calibrated,
     calibration_error,
+    minor_dice,
     tally,
 )
 from mriseg.core.metrics import count, dice
@@ -116,6 +117,24 @@ def test_the_head_takes_it_in() -> None:
         after = calibrated(model, {1: Calibration(2.0, -0.5, 0.4)})(image)
     assert torch.equal(after[:, 0], before[:, 0])
     assert torch.allclose(after[:, 1], 2 * before[:, 1] - 0.5, atol=1e-5)
+
+
+def a_volume(*sides: int):
+    """Cubes of these sides, far from one another, as a mask [z, y, x]."""
+    mask = np.zeros((12, 12, 14 * len(sides)), dtype=np.uint8)
+    for i, side in enumerate(sides):
+        mask[:side, :side, 14 * i : 14 * i + side] = 1
+    return mask
+
+
+def test_small_components_are_removed_where_that_helps() -> None:
+    tallies = [tally(*a_case(seed)) for seed in range(FEWEST)]
+    found = a_volume(10, 3).astype(np.float32)
+    mistake = [minor_dice(found, a_volume(10, 0))] * FEWEST
+    lesions = [minor_dice(found, a_volume(10, 3))] * FEWEST
+    assert calibrate(tallies, mistake).minor == 0.1
+    assert calibrate(tallies, lesions).minor == 0
+    assert calibrate(tallies).minor == 0
 
 
 def test_json_and_back() -> None:

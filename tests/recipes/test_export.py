@@ -117,7 +117,7 @@ def test_metadata_say_what_a_user_must_know(run: Run) -> None:
     assert told["version"] == 1
     assert "not for clinical use" in told["notice"].lower()
     assert told["modalities"] == ["T1", "FLAIR"]
-    assert told["regions"][1] == {"name": "TC", "labels": [1, 4], "threshold": 0.5}
+    assert told["regions"][1] == {"name": "TC", "labels": [1, 4], "threshold": 0.5, "minor": 0.0}
     assert told["run"] == run.name
     assert told["training"] == {"width": 8, "encoder_weights": "vgg.pth"}
     assert told["versions"]["export"]["torch"] == torch.__version__
