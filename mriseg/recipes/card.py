@@ -109,17 +109,21 @@ def _measured(
     if rows:
         head = "| measured on | region | mean | median | cases |\n|---|---|---|---|---|\n"
         lines.append(head + "\n".join(rows))
+    told: dict[str, list[str]] = {}  # what is to be known of them -> of which
     for text, data in evaluations.items():
         names = {row["case"] for row in data["cases"]}
         chose = sum(map(validated, names))
         seen = len({row["case"] for row in data["cases"] if row.get("seen")})
         if chose:
-            lines.append(
-                f"{text}: {chose} of {len(names)} cases chose the best epoch, which flatters them "
-                f"slightly."
+            chosen = (
+                f"{chose} of {len(names)} cases chose the best epoch, and probabilities, threshold "
+                f"and smallest component are calibrated on them, which flatters them slightly."
             )
+            told.setdefault(chosen, []).append(text)
         if seen:
-            lines.append(f"{text}: {seen} of {len(names)} cases **trained the model**.")
+            learnt = f"{seen} of {len(names)} cases **trained the model**."
+            told.setdefault(learnt, []).append(text)
+    lines += [f"{'; '.join(texts)}: {what}" for what, texts in told.items()]
     values = [v for by_region in dice.values() for v in by_region.values() if v is not None]
     if values and not evaluations:
         lines.append(

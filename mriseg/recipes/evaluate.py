@@ -84,7 +84,7 @@ def evaluate(
 
     Cases that the run, or one that it was transferred from, was trained on (by name, patient or
     the same voxels) are left out unless ``include_seen``. A run's validation cases are in: they
-    chose the best epoch, so they are slightly flattered.
+    chose the best epoch and the threshold, so they are slightly flattered.
 
     Args:
         store: of cases with segmentations.
