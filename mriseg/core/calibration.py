@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from mriseg.core.metrics import count, dice
-from mriseg.core.postprocess import remove_minor, threshold
+from mriseg.core.metrics import Counts, count, dice
+from mriseg.core.postprocess import components_of, is_minor, threshold
 from mriseg.core.segnet import SegNet
 
 BINS = 512
@@ -95,8 +95,20 @@ def minor_dice(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> 
         probabilities: of one region [z, y, x].
         truth: 0 and 1, the same shape.
     """
-    mask = threshold(probabilities[None])
-    return tuple(dice(count(remove_minor(mask, share)[0], truth)) for share in MINOR)
+    mask = threshold(probabilities)
+    whole = count(mask, truth)
+    # Each component's own share of the hits and of the false alarms, so that one search for
+    # components serves all shares.
+    components, sizes = components_of(mask)
+    hits = np.bincount(components[truth > 0], minlength=len(sizes))
+    scores = []
+    for share in MINOR:
+        gone = is_minor(sizes, share)
+        gone[0] = False  # the outside
+        tp = whole.tp - int(hits[gone].sum())
+        fp = whole.fp - int((sizes - hits)[gone].sum())
+        scores.append(dice(Counts(tp, fp, whole.fn + whole.tp - tp)))
+    return tuple(scores)
 
 
 def calibrate(tallies: Sequence[Tally], minor: Sequence[Sequence[float]] = ()) -> Calibration:

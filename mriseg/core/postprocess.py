@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,15 @@ def remove_minor(mask: NDArray[Any], share: float | Sequence[float]) -> NDArray[
         raise ConfigError(f"a share of the largest component is from 0 to 1, not {share}")
     kept: NDArray[np.uint8] = (mask != 0).astype(np.uint8)
     for region, smallest in zip(kept, shares, strict=True):
-        if smallest > 0 and region.any():
-            part = crop(region, bounding_box(region))
-            components, sizes = components_of(part)
-            part[(sizes < smallest * sizes.max())[components] & (components > 0)] = 0
+        if smallest > 0:
+            _drop(region, partial(is_minor, share=smallest))
     return kept
+
+
+def is_minor(sizes: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Which of these sizes are below ``share`` of the largest."""
+    minor: NDArray[np.bool_] = sizes < share * sizes.max()
+    return minor
 
 
 def components_of(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -106,9 +111,17 @@ def remove_small(
         raise ConfigError(f"a voxel's volume is above 0, not {voxel_volume}")
     kept: NDArray[np.uint8] = (mask != 0).astype(np.uint8)
     for region in kept.reshape(-1, *kept.shape[-3:]):
-        if minimum_volume > 0 and region.any():
-            # The box is a view: what is cleared in it is cleared in ``kept``.
-            part = crop(region, bounding_box(region))
-            components, sizes = components_of(part)
-            part[(sizes * voxel_volume < minimum_volume)[components]] = 0
+        if minimum_volume > 0:
+            _drop(region, lambda sizes: sizes * voxel_volume < minimum_volume)
     return kept
+
+
+def _drop(
+    region: NDArray[np.uint8], small: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+) -> None:
+    """Clear the components of [z, y, x] whose sizes are ``small``, in place."""
+    if region.any():
+        # The box is a view: what is cleared in it is cleared in ``region``.
+        part = crop(region, bounding_box(region))
+        components, sizes = components_of(part)
+        part[small(sizes)[components]] = 0

@@ -13,6 +13,7 @@ from scipy import special
 
 from mriseg.core.calibration import (
     FEWEST,
+    MINOR,
     Calibration,
     calibrate,
     calibrated,
@@ -22,6 +23,7 @@ from mriseg.core.calibration import (
 )
 from mriseg.core.metrics import count, dice
 from mriseg.core.ops import PURE
+from mriseg.core.postprocess import remove_minor
 from mriseg.core.rng import generator
 from mriseg.core.segnet import SegNetConfig, build, init_weights
 
@@ -135,6 +137,18 @@ def test_small_components_are_removed_where_that_helps() -> None:
     assert calibrate(tallies, mistake).minor == 0.1
     assert calibrate(tallies, lesions).minor == 0
     assert calibrate(tallies).minor == 0
+
+
+@given(st.integers(0, 2**16), st.floats(0.7, 0.97))
+@settings(max_examples=20, deadline=None)
+def test_the_dice_of_each_share_is_that_of_the_mask_without_its_components(
+    seed: int, sparse: float
+) -> None:
+    draws = np.random.default_rng(seed)
+    probabilities = (draws.random((6, 9, 9)) > sparse).astype(np.float32)
+    truth = (draws.random((6, 9, 9)) > sparse).astype(np.uint8)
+    expected = [dice(count(remove_minor(probabilities[None], share)[0], truth)) for share in MINOR]
+    assert list(minor_dice(probabilities, truth)) == pytest.approx(expected)
 
 
 def test_json_and_back() -> None:
