@@ -118,6 +118,11 @@ class Backend:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What keeps a training's small gradients from vanishing in float16; else None."""
+        half = self.dtype == torch.float16
+        return torch.amp.GradScaler(self.device.type) if half else None
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """The context of a whole training or prediction; what it sets, it sets back."""

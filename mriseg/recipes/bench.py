@@ -385,8 +385,7 @@ def training(backend: Backend, config: BenchConfig) -> Action:
     optimiser = optimiser_of(model, settings)
     weight = backend.place(positive_weight(settings, (_FOREGROUND,)))
     loss = build_loss(parse_loss(settings.loss), weight)
-    half = backend.dtype == torch.float16
-    scaler = torch.amp.GradScaler(backend.device.type) if half else None
+    scaler = backend.scaler()
     image, target = _batch(backend, config)
 
     def step() -> None:

@@ -141,8 +141,7 @@ class _Trainer:
         self.model: SegNet = backend.place_model(network).train()
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=self.config.learning_rate)
         self.loss = build_loss(parse_loss(self.config.loss), 3.0)
-        half = backend.dtype == torch.float16
-        self.scaler = torch.amp.GradScaler(backend.device.type) if half else None
+        self.scaler = backend.scaler()
         self.on_cpu = bool(why_not_there(backend))
 
     def step(self, slices: int) -> tuple[int, float]:

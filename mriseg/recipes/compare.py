@@ -189,7 +189,8 @@ def _settled(
 def _unseen(setup: Setup, source: Run) -> tuple[list[list[CaseEntry]], list[str]]:
     """Cases by patient, without the patients that shaped the source; and those cases' names."""
     groups = patients(setup.index.cases)
-    seen = [g for g in groups if any(source.manifest.trained_on(case) for case in g)]
+    found = source.manifest.seen_among(setup.index.cases)
+    seen = [group for group in groups if any(case.name in found for case in group)]
     kept = [group for group in groups if group not in seen]
     if len(kept) < 2:
         raise ConfigError(

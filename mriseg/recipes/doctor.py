@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mriseg.backends import Backend, describe
 from mriseg.core.config import TrainConfig
-from mriseg.core.sampling import plan_epoch
 from mriseg.core.segnet import MIN_SIZE
 from mriseg.errors import BackendError, ConfigError
 from mriseg.io.store import Store
@@ -261,15 +260,7 @@ def _task(
         return Task(3, 3, width, size or SIZE, batch_size, slices, _REFERENCE), ()
     config = TrainConfig(width=width, batch_size=batch_size)
     setup = settle(store, config)
-    plans = plan_epoch(
-        setup.index.only(setup.split.train),
-        regions=tuple(setup.regions),
-        batch_size=batch_size,
-        tumour_fraction=config.tumour_fraction,
-        slices=config.slices_per_epoch,
-        seed=config.seed,
-        epoch=0,
-    )
+    plans = setup.plan(config, epoch=0)
     source = f"{store.location}, {len(setup.split.train)} training cases, the default settings"
     channels, classes = len(setup.modalities), len(setup.regions)
     slices = len(plans) * batch_size

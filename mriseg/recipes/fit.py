@@ -26,7 +26,7 @@ from mriseg.core.averaging import average_in, averaged
 from mriseg.core.calibration import calibrate
 from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
-from mriseg.core.sampling import BatchPlan, plan_epoch
+from mriseg.core.sampling import BatchPlan
 from mriseg.core.segnet import SegNet, freeze
 from mriseg.core.steps import train_step
 from mriseg.errors import DivergedError
@@ -192,14 +192,13 @@ class _Fit:
         runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
         weight = backend.place(positive_weight(config, setup.positive_share))
         self.loss = build_loss(parse_loss(config.loss), weight)
-        half = backend.dtype == torch.float16
-        self.scaler = torch.amp.GradScaler(backend.device.type) if half else None
+        self.scaler = backend.scaler()
         if self.scaler is not None and self.position.scaler:
             self.scaler.load_state_dict(self.position.scaler)
         self.compiling = Compiling(self.model, backend)
         self.augments_on_cpu = why_not_there(backend)
         self.rows = [row for row in run.read_log() if row["epoch"] <= self.position.epoch]
-        self.plans = self._plans()
+        self.plans = self.setup.plan(self.config, self.position.epoch)
         self._began = time.monotonic() - self.position.seconds
         self._saved = self.seconds
         self._seen, self._waited, self._epoch_began = 0, 0.0, self.seconds
@@ -247,7 +246,7 @@ class _Fit:
     def epoch(self) -> Recipe[None]:
         """The steps that are left of this epoch."""
         at = self.position
-        self.plans = self._plans()
+        self.plans = self.setup.plan(self.config, self.position.epoch)
         self._seen, self._waited, self._epoch_began = 0, 0.0, self.seconds
         losses: list[Tensor] = []
         self.model.train()
@@ -360,18 +359,6 @@ class _Fit:
         self.run.save("last", Checkpoint(_on_cpu(self.model), optimiser, state, average))
         self._saved = self.seconds
 
-    def _plans(self, epoch: int | None = None) -> list[BatchPlan]:
-        """Of the epoch under way, or of another."""
-        return plan_epoch(
-            self.setup.index.only(self.setup.split.train),
-            regions=tuple(self.setup.regions),
-            batch_size=self.config.batch_size,
-            tumour_fraction=self.config.tumour_fraction,
-            slices=self.config.slices_per_epoch,
-            seed=self.config.seed,
-            epoch=self.position.epoch if epoch is None else epoch,
-        )
-
     def _batches(self) -> Iterator[Pair]:
         """What is left of the epoch under way; each step has a draw of its own."""
         return self._augmented(self.plans[self.position.batch :], "augment", self.position.step)
@@ -457,7 +444,7 @@ class _Fit:
         count = min(self.config.norm_batches, len(self.plans))
         if self.config.average and count:
             # Always the first epoch's, so that a resumed training takes the same.
-            plans = self._plans(epoch=0)[:count]
+            plans = self.setup.plan(self.config, epoch=0)[:count]
             images = (image for image, _ in self._augmented(plans, "statistics"))
             # A stage that never trains keeps what its weights were trained with.
             never = self.phases[-1].frozen

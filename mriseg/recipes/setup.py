@@ -17,14 +17,17 @@ from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
 from mriseg.core.losses import parse_loss
 from mriseg.core.regions import Regions
 from mriseg.core.sampling import (
+    BatchPlan,
     CaseEntry,
     Split,
     VolumeIndex,
     lookalikes,
     patients,
+    plan_epoch,
     split,
     split_by_name,
 )
+from mriseg.core.segnet import SegNetConfig
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.store import Store, frame_for
 
@@ -56,6 +59,24 @@ class Setup:
     unit: str
     positive_share: tuple[float, ...]
     notices: tuple[str, ...]
+
+    def network(self, width: int) -> SegNetConfig:
+        """The shape of a network for these channels."""
+        return SegNetConfig(
+            in_channels=len(self.modalities), classes=len(self.regions), width=width
+        )
+
+    def plan(self, config: TrainConfig, epoch: int) -> list[BatchPlan]:
+        """The batches of an epoch, counted from 0, of a training of ``config``."""
+        return plan_epoch(
+            self.index.only(self.split.train),
+            regions=tuple(self.regions),
+            batch_size=config.batch_size,
+            tumour_fraction=config.tumour_fraction,
+            slices=config.slices_per_epoch,
+            seed=config.seed,
+            epoch=epoch,
+        )
 
     @property
     def prior(self) -> float:

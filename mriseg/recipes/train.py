@@ -78,9 +78,7 @@ def train(
     setup = start.setup if start else settle(store, config)
     for text in (*backend.notes, *setup.notices):
         yield Notice(text)
-    model_config = SegNetConfig(
-        in_channels=len(setup.modalities), classes=len(setup.regions), width=config.width
-    )
+    model_config = setup.network(config.width)
     model = build(model_config, backend.ops)
     init_weights(model, rng.generator(config.seed, "weights"), prior=setup.prior)
     if config.encoder_weights is not None:

@@ -12,8 +12,7 @@ from torch import Tensor
 from mriseg.backends.base import Backend
 from mriseg.core import batchnorm, finetune, rng
 from mriseg.core.config import TrainConfig, TransferConfig, parse
-from mriseg.core.sampling import plan_epoch
-from mriseg.core.segnet import SegNetConfig, build
+from mriseg.core.segnet import build
 from mriseg.core.transfer import Shape, TransferPlan, adapt, plan, unlearnt
 from mriseg.errors import ConfigError
 from mriseg.io.runs import Run
@@ -96,11 +95,8 @@ def transfer(
             yield Notice(f"{told} {action}: {how}")
     yield Notice(f"how it trains: {finetune.described(policy)}")
     learnt = weights == "source"
-    known = [
-        case.name
-        for case in setup.index.only(setup.split.validation).cases
-        if learnt and source.manifest.trained_on(case)
-    ]
+    validating = setup.index.only(setup.split.validation).cases
+    known = source.manifest.seen_among(validating) if learnt else {}
     if known:
         yield Notice(
             f"{source.path} was trained on {', '.join(known)}, which validate here: "
@@ -139,15 +135,7 @@ def _with_statistics_of(
 
     They are not augmented, since prediction will not meet augmented ones.
     """
-    plans = plan_epoch(
-        setup.index.only(setup.split.train),
-        regions=tuple(setup.regions),
-        batch_size=config.batch_size,
-        tumour_fraction=config.tumour_fraction,
-        slices=config.slices_per_epoch,
-        seed=config.seed,
-        epoch=0,
-    )
+    plans = setup.plan(config, epoch=0)
 
     def images() -> Iterator[Tensor]:
         for batch in plans[:_NORM_BATCHES]:
@@ -156,10 +144,7 @@ def _with_statistics_of(
             )
             yield backend.place(torch.from_numpy(read.image))
 
-    shape = SegNetConfig(
-        in_channels=len(setup.modalities), classes=len(setup.regions), width=config.width
-    )
-    model = build(shape, backend.ops)
+    model = build(setup.network(config.width), backend.ops)
     model.load_state_dict(state)
     with backend.running():
         placed = backend.place_model(model)
