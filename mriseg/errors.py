@@ -11,6 +11,7 @@
     │   └── RunError            3   not a run folder, or one that does not fit
     ├── BackendError            4   this machine lacks what was asked for
     ├── OutputError             5   the result cannot be written where it was asked for
+    │   └── BusyError           5   another process is writing there; later it may do
     ├── IncompleteError         6   the work was done, but some cases had to be skipped
     ├── DivergedError           7   training met a loss that is not a number
     └── ExportError             8   an exported file did not give the model's output
@@ -82,6 +83,10 @@ class OutputError(MrisegError):
     """The result cannot be written where it was asked for."""
 
     exit_code = 5
+
+
+class BusyError(OutputError):
+    """Another process is writing there: the same may do once that has ended."""
 
 
 class IncompleteError(MrisegError):

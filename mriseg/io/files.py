@@ -4,43 +4,104 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mriseg.errors import InputError, OutputError
+from mriseg.io import locks
+
+# Folders of these names hold what is being written; they end with it.
+_PART = ".part-"
+_PART_LOCK = "lock"
+# Seconds within which a folder may not have its lock yet.
+_YOUNG = 1.0
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well.
+def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
+    """A temporary path that takes the place of ``path`` when the block ends well.
+
+    It is in a hidden folder beside ``path``, so that whatever a library writes on its way lies
+    there. Such folders that a process left when it was killed are removed first.
+
+    Args:
+        path: of the file to write or to replace.
+        make_folder: make its folder where there is none; or else that is an error, such as where a
+            network folder went away in the middle of the work.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full; ``path`` is untouched.
     """
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays, since writers choose the format by it.
-        handle, name = tempfile.mkstemp(
-            prefix=".part-", suffix="".join(path.suffixes), dir=path.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        # Renamed only once it is on the disk: after a power cut it is the old file or the new.
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
+        with _part(path.parent) as part:
+            temporary = part / path.name
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            # Renamed only once it is on the disk: after a power cut it is the old file or the new.
+            _sync(temporary)
+            temporary.replace(path)
+        # And what is written after this is not there before it.
+        with suppress(OSError):
+            _sync(path.parent)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _part(folder: Path) -> Iterator[Path]:
+    """A folder in ``folder`` for one file on its way, locked so that nobody sweeps it."""
+    part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder))
+    lock = None
+    try:
+        with suppress(OSError):
+            lock = locks.hold(part / _PART_LOCK)
+        yield part
     finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        if lock is not None:
+            lock.release()
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left of files on their way into ``folder``."""
+    for part in folder.glob(f"{_PART}*"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _YOUNG and part.is_dir():
+                lock = locks.hold(part / _PART_LOCK)
+                if lock is not None:
+                    lock.release()
+                    shutil.rmtree(part, ignore_errors=True)
+
+
+def settle(folder: Path) -> None:
+    """See to it that all files in ``folder`` are on the disk before what is written next.
+
+    Raises:
+        OSError: they cannot be written there.
+    """
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            _sync(Path(parent, name))
+        with suppress(OSError):  # some systems cannot do this for a folder, or need not
+            _sync(Path(parent))
+
+
+def _sync(path: Path) -> None:
+    # Windows syncs only what is open for writing, and no folders.
+    handle = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:
@@ -58,9 +119,9 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """``value`` as JSON, whole or not at all."""
-    with replacing(path) as temporary:
+def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
+    """``value`` as JSON, whole or not at all; see `replacing`."""
+    with replacing(path, make_folder=make_folder) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
@@ -80,8 +141,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def is_free(path: Path) -> bool:
-    """Whether a folder can be made there: nothing is, or an empty one."""
-    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    """Whether a folder can be made there: nothing is, or one without anything of anybody's."""
+    return not path.exists() or (path.is_dir() and not any(contents(path)))
+
+
+def contents(folder: Path) -> Iterator[Path]:
+    """What is in ``folder`` but for locks and what was left of files on their way."""
+    for path in folder.iterdir():
+        if path.name not in (locks.LOCK, locks.HOLDER) and not path.name.startswith(_PART):
+            yield path
 
 
 def only_store(folder: Path) -> Path:

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from mriseg.errors import InputError, OutputError
-from mriseg.io.files import only_store, replacing, write_json
+from mriseg.io.files import is_free, only_store, replacing, write_json
 
 
 def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b.nii.gz"
     with replacing(path) as temporary:
-        assert temporary.parent == path.parent and temporary.name.endswith(".nii.gz")
+        assert temporary.parent.parent == path.parent and temporary.name == path.name
         temporary.write_text("new")
+        # As a library may that renames a file of its own.
+        (temporary.parent / "more").write_text("")
         assert not path.exists()
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
@@ -49,9 +51,77 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     ):
         pass
     (tmp_path / "taken" / "inside").mkdir(parents=True)
-    with pytest.raises(OutputError, match="taken cannot be written"), replacing(tmp_path / "taken"):
-        pass
+    with (
+        pytest.raises(OutputError, match="taken cannot be written"),
+        replacing(tmp_path / "taken") as temporary,
+    ):
+        temporary.write_text("")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken"]
+
+
+def test_a_folder_that_went_away_is_told_and_not_made_again(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"gone/x cannot be written: No such file"),
+        replacing(tmp_path / "gone" / "x", make_folder=False),
+    ):
+        pass
+    (tmp_path / "here").mkdir()
+    with (
+        pytest.raises(OutputError, match=r"here/x cannot be written: No such file"),
+        replacing(tmp_path / "here" / "x") as temporary,
+    ):
+        temporary.write_text("")
+        (tmp_path / "here").rename(tmp_path / "away")
+    assert [path.name for path in tmp_path.iterdir()] == ["away"]
+
+
+LEFT = """
+import sys
+from pathlib import Path
+from mriseg.io.files import replacing
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    (tmp_path / ".part-of-me").write_text("a file, and so none of ours")
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", LEFT, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None and writer.stdout.readline() == "written\n"
+    killed, alive = writers
+    killed.kill()
+    killed.communicate()
+    left = {part for part in tmp_path.glob(".part-*") if part.is_dir()}
+    assert len(left) == 2 and path.read_text() == "old" and not is_free(tmp_path)
+    for part in left:
+        os.utime(part, (0, 0))
+    write_json(tmp_path / "other.json", {})
+    [kept] = {part for part in tmp_path.glob(".part-*") if part.is_dir()}
+    assert (kept / "x").read_text() == "half"
+    alive.communicate("")
+    assert path.read_text() == "half"
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == [".part-of-me", "other.json", "x"]
+
+
+def test_a_folder_of_leftovers_alone_is_free(tmp_path: Path) -> None:
+    (tmp_path / ".part-abc").mkdir()
+    assert is_free(tmp_path) and is_free(tmp_path / "none")
+    (tmp_path / "x").write_text("")
+    assert not is_free(tmp_path) and not is_free(tmp_path / "x")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a limit on a file's size needs POSIX")
