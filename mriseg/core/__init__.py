@@ -12,8 +12,8 @@ In the order in which to read it, which is that of one slice's way through a tra
     whether two cases look like one scan; who a case is to a model that was trained on it.
 `sampling`, `rng`
     the split by patient and the plan of an epoch; where every draw comes from.
-`augment`
-    first draw, then apply.
+`augment`, `resolution`
+    first draw, then apply; and at first at half the resolution.
 `ops`, `segnet`
     pooling that remembers in three forms, and the network built on any of them.
 `losses`, `steps`, `averaging`

@@ -106,6 +106,9 @@ class TrainConfig(Config):
     # Training batches, an epoch's at most, from which the averaged network's BatchNorm statistics
     # are taken. 0: the average of what they were.
     norm_batches: Annotated[int, Field(ge=0)] = 40
+    # Share of the training, from its beginning, that sees slices at half the resolution; auto: half
+    # of it, but for small slices and transfers.
+    half_resolution: Fraction | Literal["auto"] = "auto"
     # Largest height and width of a training slice; larger ones lose their rim. None: no limit.
     size: tuple[Side, Side] | None = None
     # Share of the patients; 0: none, and the weights at the end are the run's.

@@ -26,6 +26,7 @@ from mriseg.core.averaging import average_in, averaged
 from mriseg.core.calibration import calibrate
 from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
+from mriseg.core.resolution import half_share, halved
 from mriseg.core.sampling import BatchPlan
 from mriseg.core.segnet import SegNet, freeze
 from mriseg.core.steps import train_step
@@ -181,6 +182,8 @@ class _Fit:
         self.epochs = config.epochs or (None if config.budget else DEFAULT_EPOCHS)
         self.phases = finetune.phases(config.transfer)
         self.phase = self.phases[-1]
+        self.half_share = half_share(config, setup.frame)
+        self.at_half = False
         # The optimiser has all that will ever train; what a phase freezes gets no gradient, and
         # is let be.
         mean = averaged(model)
@@ -252,8 +255,9 @@ class _Fit:
         self.model.train()
         self.compiling.begin()
         for image, target in self._batches():
-            if notice := self._keep_pace():
-                yield notice
+            yield from self._keep_pace()
+            if self.at_half:
+                image, target = halved(image, target)
             try:
                 losses.append(self._step(image, target))
             except Exception as error:
@@ -271,8 +275,7 @@ class _Fit:
                 at.loss_sum += self._finite_sum(losses)
                 losses.clear()
                 # Each phase has to be compiled anew, so only the last, the longest, is tried.
-                last = self.phase is self.phases[-1]
-                if last and (notice := self.compiling.end(steps, self.left)):
+                if self._settled and (notice := self.compiling.end(steps, self.left)):
                     yield notice
                 yield self._advanced()
                 if self.seconds - self._saved > self.config.checkpoint_every:
@@ -324,7 +327,7 @@ class _Fit:
             row["dice"] = found.score
             better = found.score > at.best
             # What has not trained yet may still help, so patience waits for the last phase.
-            waits = better or self.phase is not self.phases[-1]
+            waits = better or not self._settled
             at.stale = 0 if waits else at.stale + 1
             if better:
                 at.best, at.best_epoch, at.dice = found.score, at.epoch, found.dice
@@ -393,8 +396,13 @@ class _Fit:
                 return
             yield batch
 
-    def _keep_pace(self) -> Notice | None:
-        """Let train what should by now, as fast as it should; tell where that changes."""
+    @property
+    def _settled(self) -> bool:
+        """Whether what trains, and at which resolution, stays as it is from here on."""
+        return self.phase is self.phases[-1] and not self.at_half
+
+    def _keep_pace(self) -> Iterator[Notice]:
+        """Let train what should by now, as fast and as fine as it should; tell what changes."""
         if self.epochs:
             progress = self.position.step / (self.epochs * len(self.plans))
         else:
@@ -404,12 +412,16 @@ class _Fit:
         self.position.rate = rate
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
+        half_before, self.at_half = self.at_half, progress < self.half_share
+        if self.at_half is not half_before:
+            self.compiling.changed()
+            how = "at half their resolution at first" if self.at_half else "at full resolution"
+            yield Notice(f"at {progress:.0%} of the training: slices {how}")
         before, self.phase = self.phase, finetune.at(self.phases, progress)
-        if self.phase is before:
-            return None
-        freeze(self.model, self.phase.frozen)
-        self.compiling.changed()
-        return Notice(f"at {progress:.0%} of the training: {self.phase.trains} trains")
+        if self.phase is not before:
+            freeze(self.model, self.phase.frozen)
+            self.compiling.changed()
+            yield Notice(f"at {progress:.0%} of the training: {self.phase.trains} trains")
 
     def _finite_sum(self, losses: Sequence[Tensor]) -> float:
         total = float(torch.stack(list(losses)).sum())
@@ -464,7 +476,7 @@ class _Fit:
         if not found.finite:
             raise self._diverged("the network's output became infinite or NaN")
         at = self.position
-        path = self.run.path / "images" / f"image_{at.epoch:04d}_{at.step:06d}.png"
+        path = self.run.within("images", f"image_{at.epoch:04d}_{at.step:06d}.png")
         pictures.grid(path, found.rows, self.setup.modalities, tuple(self.setup.regions))
         return found
 

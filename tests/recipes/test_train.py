@@ -230,6 +230,46 @@ def test_all_patients_may_train(
     assert "dice" not in run.read_log()[-1]
 
 
+def test_a_training_begins_at_half_the_resolution(
+    tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    phantoms.write_brats(tmp_path / "scans", 2, shape=(12, 72, 72))
+    store_path = tmp_path / "large.zarr"
+    finish(preprocess(tmp_path / "scans", store_path, workers=1))
+    store = open_store(store_path)
+    # Three epochs of four steps: the switch is in the middle of the second.
+    short = changed(tiny, epochs=3, slices_per_epoch=16, validation=0.5)
+    told: dict[float, list[str]] = {}
+    for share in (0.0, 0.5, 1.0):
+        notices = told.setdefault(share, [])
+        run_training(
+            store,
+            changed(short, half_resolution=share),
+            cpu,
+            tmp_path / str(share),
+            lambda e, to=notices: to.append(e.text) if isinstance(e, Notice) else None,
+        )
+    never, mixed, always = (open_run(tmp_path / str(share)) for share in told)
+    losses = [[row["loss"] for row in numbers(run)] for run in (never, mixed, always)]
+    assert losses[1][0] == losses[2][0] != losses[0][0]
+    assert losses[1][1] not in (losses[0][1], losses[2][1])
+    halved, whole = "slices at half their resolution at first", "slices at full resolution"
+    assert [[text for text in texts if "resolution" in text] for texts in told.values()] == [
+        [],
+        [f"at 0% of the training: {halved}", f"at 50% of the training: {whole}"],
+        [f"at 0% of the training: {halved}"],
+    ]
+    # Stopped before it or after, it goes on to the bit.
+    for epoch in (1, 2):
+        path = tmp_path / f"stopped-{epoch}"
+        recipe = train(store, changed(short, half_resolution=0.5), cpu, out=path)
+        next(e for e in recipe if isinstance(e, Measured) and e.step == epoch)
+        recipe.close()
+        assert not open_run(path).ended
+        finish(resume(open_run(path), cpu))
+        assert weights_equal(open_run(path), mixed) and numbers(open_run(path)) == numbers(mixed)
+
+
 def test_what_is_kept_is_the_average(
     brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:

@@ -1,0 +1,59 @@
+"""Slices at half the resolution: what a batch becomes, and for how much of a training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mriseg.core.config import TrainConfig, TransferConfig, parse
+from mriseg.core.resolution import half_share, halved
+from mriseg.errors import ConfigError
+
+sides = st.integers(1, 6).map(lambda n: 2 * n)
+
+
+@given(height=sides, width=sides, seed=st.integers(0, 999))
+def test_four_pixels_become_their_mean_and_their_majority(
+    height: int, width: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn((2, 3, height, width), generator=generator)
+    target = (torch.rand((2, 2, height, width), generator=generator) < 0.5).to(torch.uint8)
+    few, marks = halved(image, target)
+    assert few.shape == (2, 3, height // 2, width // 2)
+    assert marks.shape == (2, 2, height // 2, width // 2)
+    assert marks.dtype == torch.uint8
+    corners = [(i, j) for i in (0, 1) for j in (0, 1)]
+    mean = sum(image[..., i::2, j::2] for i, j in corners) / 4
+    count = sum(target[..., i::2, j::2].int() for i, j in corners)
+    torch.testing.assert_close(few, mean)
+    assert torch.equal(marks, (count >= 2).to(torch.uint8))
+
+
+def test_half_of_a_training_is_coarse_unless_slices_are_small_or_weights_carried() -> None:
+    auto = TrainConfig()
+    assert half_share(auto, (224, 192)) == 0.5
+    assert half_share(auto, (64, 192)) == 0.0
+    assert half_share(TrainConfig(transfer=TransferConfig()), (224, 192)) == 0.0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_that_is_given_holds_everywhere(share: float) -> None:
+    for config in (
+        TrainConfig(half_resolution=share),
+        TrainConfig(half_resolution=share, transfer=TransferConfig()),
+    ):
+        assert half_share(config, (224, 192)) == half_share(config, (64, 64)) == share
+
+
+def test_slices_too_small_to_be_halved_are_refused() -> None:
+    with pytest.raises(ConfigError, match="32 x 64 cannot be halved"):
+        half_share(TrainConfig(half_resolution=0.1), (32, 64))
+    assert half_share(TrainConfig(half_resolution=0.0), (32, 64)) == 0.0
+
+
+def test_a_share_beyond_all_is_refused() -> None:
+    with pytest.raises(ConfigError, match="half_resolution"):
+        parse(TrainConfig, {"half_resolution": 1.5})
