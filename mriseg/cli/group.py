@@ -1,8 +1,13 @@
-"""The root of the command line: what an error or Ctrl-C becomes."""
+"""The root of the command line: what an error, Ctrl-C or a request to stop becomes."""
 
 from __future__ import annotations
 
 import errno
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 import typer
@@ -11,16 +16,31 @@ from typer.core import TyperGroup
 from mriseg.cli import render
 from mriseg.errors import MrisegError, OutputError
 
-INTERRUPTED = 130
+STOPPED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+"""What asks to stop, and the exit code: Ctrl-C; kill, a time limit or a shutdown; a closed
+terminal. A shell says the same of a process that died of the signal."""
 
-# What Ctrl-C leaves, and how to go on.
+# What stopping leaves, and how to go on.
 _AFTER = {
     "preprocess": "the cases so far are whole; the same command again goes on with those left",
     "train": "the latest checkpoint is kept; go on with: mriseg train --resume [RUN]",
-    "transfer": "the latest checkpoint is kept; go on with: mriseg train --resume [RUN]",
+    "transfer": "the latest checkpoint is kept; go on with: mriseg train --resume [RUN]; "
+    "a comparison, with the same options and --out",
     "predict": "the masks so far are whole",
     "demo": "what is written is whole; the same command again starts a new one beside it",
 }
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked to stop: as Ctrl-C, so that nothing takes it for an error to go on from.
+
+    Attributes:
+        exit_code: what it becomes.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
 
 
 class Commands(TyperGroup):
@@ -32,14 +52,17 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with _stoppable():
+                return super().invoke(ctx)
         except MrisegError as error:
             render.fail(str(error))
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
             after = _AFTER.get(ctx.invoked_subcommand or "", "nothing half-written is left")
-            render.fail(f"stopped: {after}")
-            raise typer.Exit(INTERRUPTED) from None
+            with suppress(OSError):  # the terminal may be gone
+                render.fail(f"stopped: {after}")
+            code = stopped.exit_code if isinstance(stopped, Stopped) else STOPPED["SIGINT"]
+            raise typer.Exit(code) from None
         except OSError as error:
             # A reader that went away (head, less) is the shell's business.
             if error.errno in (errno.EPIPE, None):
@@ -47,3 +70,28 @@ class Commands(TyperGroup):
             where = f"{error.filename}: " if error.filename else ""
             render.fail(f"{where}{error.strerror}")
             raise typer.Exit(OutputError.exit_code) from None
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Signals that ask to stop raise Stopped, the first time; the second time they end all.
+
+    What whoever started mriseg had set for a signal, as nohup does, is left.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in STOPPED if hasattr(signal, name)]
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) in usual}
+    for number in before:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise Stopped(STOPPED[signal.Signals(number).name])

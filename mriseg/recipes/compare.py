@@ -32,6 +32,7 @@ from mriseg.core.trials import Trial, trials
 from mriseg.errors import ConfigError, InputError, OutputError
 from mriseg.io import charts, runs, tables
 from mriseg.io.files import is_free, read_json
+from mriseg.io.locks import locked
 from mriseg.io.runs import Checkpoint, Run, open_run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
@@ -107,6 +108,7 @@ def compare(
         ConfigError: store, configuration, source and options do not fit; before the first step.
         InputError: a file of ``out`` is damaged, or a case cannot be measured.
         OutputError: ``out`` is taken by something else or cannot be written.
+        BusyError: another process is at work there.
         DivergedError: a loss became NaN or infinite.
     """
     options = options or CompareOptions()
@@ -124,39 +126,40 @@ def compare(
     out = out or runs.fresh_path(Path("runs"), f"compare-{store.name}", datetime.now())
     common = _Common(store, source, base, setup, groups, backend, options, out)
     settled = common.plan()
-    _claim(out, settled)
+    with locked(out, "compare"):
+        _claim(out, settled)
 
-    for text in (*backend.notes, *setup.notices):
-        yield Notice(text)
-    if known:
-        yield Notice(f"left out, since {source.name} was trained on them: {', '.join(known)}")
-    for name in methods:
-        yield Notice(f"{name}: {METHODS[name].what}")
-    todo = [trial for trial in planned if not common.result(trial).exists()]
-    yield Notice(_announced(planned, todo, common))
-    yield Notice(f"stopped, it goes on with the same options and --out {out}")
+        for text in (*backend.notes, *setup.notices):
+            yield Notice(text)
+        if known:
+            yield Notice(f"left out, since {source.name} was trained on them: {', '.join(known)}")
+        for name in methods:
+            yield Notice(f"{name}: {METHODS[name].what}")
+        todo = [trial for trial in planned if not common.result(trial).exists()]
+        yield Notice(_announced(planned, todo, common))
+        yield Notice(f"stopped, it goes on with the same options and --out {out}")
 
-    progress = _Progress(len(planned), base)
-    yield progress.began()
-    scores: list[Score] = []
-    for number, trial in enumerate(planned, start=1):
-        if trial in todo:
-            run = yield from _quietly(common.trained(trial), progress.within)
-            rows = yield from _quietly(common.measured(trial, run), lambda _: None)
-            _shed(run)
-            _write(common.result(trial), rows)
-        # Always from its file, so that an earlier sitting's are no others.
-        found = _read(common.result(trial), trial)
-        scores += found
-        dice = sum(score.dice for score in found) / len(found)
-        if trial in todo:
-            numbers = {"dice": dice, "seconds": found[0].seconds}
-            yield Measured("training", number, numbers, f"{number} of {len(planned)}: {trial}")
-        progress.finished = number
-        yield progress.advanced({"Dice": dice})
-    comparison = compared(scores)
-    yield from _written(out, settled, methods, scores, comparison)
-    return CompareReport(out, tuple(scores), comparison)
+        progress = _Progress(len(planned), base)
+        yield progress.began()
+        scores: list[Score] = []
+        for number, trial in enumerate(planned, start=1):
+            if trial in todo:
+                run = yield from _quietly(common.trained(trial), progress.within)
+                rows = yield from _quietly(common.measured(trial, run), lambda _: None)
+                _shed(run)
+                _write(common.result(trial), rows)
+            # Always from its file, so that an earlier sitting's are no others.
+            found = _read(common.result(trial), trial)
+            scores += found
+            dice = sum(score.dice for score in found) / len(found)
+            if trial in todo:
+                numbers = {"dice": dice, "seconds": found[0].seconds}
+                yield Measured("training", number, numbers, f"{number} of {len(planned)}: {trial}")
+            progress.finished = number
+            yield progress.advanced({"Dice": dice})
+        comparison = compared(scores)
+        yield from _written(out, settled, methods, scores, comparison)
+        return CompareReport(out, tuple(scores), comparison)
 
 
 def _settled(

@@ -7,6 +7,7 @@ result. Nothing in ``recipes`` prints.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -75,11 +76,13 @@ Recipe = Generator[Event, None, R]
 
 def finish(recipe: Recipe[R], on_event: Callable[[Event], None] | None = None) -> R:
     """Run ``recipe`` to its end and return its result, handing each event to ``on_event``."""
-    while True:
-        try:
-            event = next(recipe)
-        except StopIteration as end:
-            result: R = end.value
-            return result
-        if on_event is not None:
-            on_event(event)
+    # Closed where it is stopped, so that it has tidied up before anybody hears of it.
+    with closing(recipe):
+        while True:
+            try:
+                event = next(recipe)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            if on_event is not None:
+                on_event(event)

@@ -16,6 +16,7 @@ from mriseg.core.fingerprint import fingerprint
 from mriseg.core.identity import hidden
 from mriseg.errors import InputError, OutputError
 from mriseg.io.files import is_free, read_json
+from mriseg.io.locks import locked
 from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model
 from mriseg.io.store import open_store
 from mriseg.recipes.card import model_card
@@ -90,7 +91,8 @@ def share(
         data=data,
         terms=terms,
     )
-    made = create_model(out, manifest, Checkpoint(_slim(checkpoint.weights), {}, state), card)
+    with locked(out, "share"):
+        made = create_model(out, manifest, Checkpoint(_slim(checkpoint.weights), {}, state), card)
     size = sum(path.stat().st_size for path in out.iterdir())
     names = "without" if manifest.salt else "with"
     yield Notice(f"{out}: {size / 1e6:.1f} MB, {names} the names of cases")

@@ -19,7 +19,8 @@ from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.errors import RunError
 from mriseg.io import runs
 from mriseg.io.files import write_json
-from mriseg.io.runs import Checkpoint, Manifest, Run
+from mriseg.io.locks import locked
+from mriseg.io.runs import Checkpoint, Manifest, Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.io.weights import load_encoder_weights
 from mriseg.recipes.events import Notice, Recipe
@@ -73,6 +74,7 @@ def train(
     Raises:
         InputError, ConfigError: the store and the configuration do not fit; before the first step.
         OutputError: the run folder is taken or cannot be written.
+        BusyError: another process is training there.
         DivergedError: the loss became NaN or infinite; the last good checkpoint is kept.
     """
     setup = start.setup if start else settle(store, config)
@@ -107,21 +109,25 @@ def train(
         parent=start.parent if start else None,
     )
     path = out or runs.fresh_path(Path("runs"), store.name, datetime.now())
-    run = runs.create_run(path, manifest)
-    if start is not None:
-        write_json(path / "transfer.json", start.report)
-    anchors: dict[str, Tensor] = {}
-    if start is not None and _anchored(config):
-        # In this run too, since the one that they are from may be gone when this is resumed.
-        anchors = {name: start.weights[name] for name in start.carried}
-        run.save("start", Checkpoint(anchors, {}, {}))
-    held = len(setup.split.validation)
-    sides = f"{len(setup.split.train)} cases train, {held or 'none'} validate"
-    yield Notice(
-        f"run {run.path}: {sides}; {'+'.join(setup.modalities)} -> {', '.join(setup.regions)}; "
-        f"slices of {setup.frame[0]}x{setup.frame[1]}"
-    )
-    return (yield from fit(run, store, config, backend, setup, model, start=anchors))
+    with locked(path, "train"):
+        if _stopped_at_once(path):
+            yield Notice(f"{path} was stopped before its first checkpoint: it begins anew")
+            runs.discard(open_run(path))
+        run = runs.create_run(path, manifest)
+        if start is not None:
+            write_json(path / "transfer.json", start.report)
+        anchors: dict[str, Tensor] = {}
+        if start is not None and _anchored(config):
+            # In this run too, since the one that they are from may be gone when this is resumed.
+            anchors = {name: start.weights[name] for name in start.carried}
+            run.save("start", Checkpoint(anchors, {}, {}))
+        held = len(setup.split.validation)
+        sides = f"{len(setup.split.train)} cases train, {held or 'none'} validate"
+        yield Notice(
+            f"run {run.path}: {sides}; {'+'.join(setup.modalities)} -> "
+            f"{', '.join(setup.regions)}; slices of {setup.frame[0]}x{setup.frame[1]}"
+        )
+        return (yield from fit(run, store, config, backend, setup, model, start=anchors))
 
 
 def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[TrainReport]:
@@ -135,12 +141,18 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
     Raises:
         RunError: the run ended already.
         InputError: the store is gone, or lacks a case that the run was started with.
+        BusyError: another process is training it.
     """
     if run.handed_on:
         raise RunError(
             f"{run.path} is a model alone: its training is not here to go on with; carry it over "
             f"with: mriseg transfer --from {run.path}"
         )
+    with locked(run.path, "train"):
+        return (yield from _resumed(run, backend, store))
+
+
+def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainReport]:
     if not run.has("last"):
         raise RunError(f"{run.path} was stopped before its first checkpoint; start it anew")
     checkpoint = run.load("last")
@@ -174,6 +186,14 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
             average=checkpoint.average,
         )
     )
+
+
+def _stopped_at_once(path: Path) -> bool:
+    """Whether there is a run that never got as far as to have weights."""
+    if not (path / "run.json").exists():
+        return False
+    run = open_run(path)
+    return not (run.has("best") or run.has("last"))
 
 
 def _anchored(config: TrainConfig) -> bool:

@@ -1,0 +1,341 @@
+"""Start mriseg as a user does, stop it at random moments, and look at what it leaves.
+
+    python -m tests.reliability.kill --kills 30 --stops 90 --seed 1
+
+kills trainings so often and goes on with each until it ends, and stops preprocess, train, transfer,
+predict and export so often by SIGKILL, SIGTERM and SIGINT in turn; it says what it met, and fails
+at the first thing that is not as after an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from mriseg.io.runs import Checkpoint, open_run
+from mriseg.io.sample import sample_dir
+from mriseg.io.store import open_store
+
+START = "from mriseg.cli.app import main; main()"
+COMPUTING = "--backend cpu --precision fp32"
+EXACT = f"{COMPUTING} --deterministic"
+SETTINGS = """
+width = 8
+size = [64, 64]
+batch_size = 4
+slices_per_epoch = {slices}
+epochs = {epochs}
+checkpoint_every = 1e-9
+{more}
+"""
+# Numbers of a log that are of the clock.
+CLOCK = ("seconds", "images_per_second", "waiting_share")
+LEFTOVER = re.compile(r"\.part-.*|\.tmp.*|.*\.partial|\.mriseg\.lock.*")
+
+
+class Going:
+    """mriseg in a process and a session of its own, typed in a folder."""
+
+    def __init__(self, folder: Path, line: str) -> None:
+        self.line = line
+        self._told = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START, *line.split()],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=self._told,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    @property
+    def told(self) -> str:
+        """What it said on stderr so far."""
+        # Not through the file that it writes: they share their position.
+        return Path(f"/dev/fd/{self._told.fileno()}").read_text(encoding="utf-8")
+
+    def until(self, said: str) -> None:
+        """Wait until it says something."""
+        while said not in self.told and self.process.poll() is None:
+            time.sleep(0.01)
+
+    def stop(self, number: int, after: float = 0.0) -> bool:
+        """Send a signal after so many seconds; whether that met it at work."""
+        try:
+            self.process.wait(after)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(number)
+        else:
+            return False
+        self.wait()
+        return True
+
+    def wait(self) -> int:
+        """Wait for its end, and for that of all that it started; its exit code."""
+        code = self.process.wait(120)
+        left = [psutil.Process(pid) for pid in psutil.pids() if _session(pid) == self.process.pid]
+        _, alive = psutil.wait_procs(left, timeout=20)
+        assert not alive, f"{self.line}: left behind {alive}"
+        return code
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def typed(folder: Path, line: str) -> str:
+    """Run to the end, which must be a good one; what it said."""
+    going = Going(folder, line)
+    code = going.wait()
+    assert code == 0, f"{line}: {code}\n{going.told}"
+    return going.told
+
+
+def settings(folder: Path, *, epochs: int, slices: int = 40, more: str = "") -> Path:
+    """A file of settings for a training of seconds that is saved every ten steps."""
+    path = folder / "settings.toml"
+    path.write_text(SETTINGS.format(epochs=epochs, slices=slices, more=more))
+    return path
+
+
+def checkpoints(run: Path) -> dict[str, dict[str, Any]]:
+    """All that the checkpoints of a run hold but for the time they took."""
+    opened = open_run(run)
+    found = {which: opened.load(which) for which in ("last", "best") if opened.has(which)}
+    return {which: _numbers(checkpoint) for which, checkpoint in found.items()}
+
+
+def _numbers(checkpoint: Checkpoint) -> dict[str, Any]:
+    state = json.loads(json.dumps(checkpoint.state))
+    state.get("position", {}).pop("seconds", None)
+    return {
+        "weights": checkpoint.weights,
+        "optimiser": checkpoint.optimiser,
+        "average": checkpoint.average,
+        "state": state,
+    }
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    """A run's log but for the times."""
+    rows = open_run(run).read_log()
+    return [{k: v for k, v in row.items() if k not in CLOCK} for row in rows]
+
+
+def check_same_run(run: Path, whole: Path) -> None:
+    """Bit for bit, but for times."""
+    assert log(run) == log(whole)
+    found, expected = checkpoints(run), checkpoints(whole)
+    assert found.keys() == expected.keys() == {"last", "best"}
+    for which, parts in expected.items():
+        assert found[which]["state"] == parts["state"], which
+        for part in ("weights", "optimiser", "average"):
+            assert found[which][part].keys() == parts[part].keys(), (which, part)
+            for name, tensor in parts[part].items():
+                assert torch.equal(found[which][part][name], tensor), (which, part, name)
+
+
+def files(folder: Path) -> dict[str, str]:
+    """The digest of every file below a folder, leftovers included."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def leftovers(folder: Path) -> list[str]:
+    """What lies about that nobody wants."""
+    return [str(path) for path in folder.rglob("*") if LEFTOVER.fullmatch(path.name)]
+
+
+@dataclass
+class Trainings:
+    """Trainings that are killed until they have ended."""
+
+    folder: Path
+    chance: random.Random
+    kills: int = 0
+    ended: int = 0
+    steps: list[int] = field(default_factory=list)
+
+    def kill_until_done(self, begin: str, run: Path, within: float, most: int) -> None:
+        """Start, kill and go on with a training, ``most`` times, and then let it end."""
+        resume = f"train --resume --run {run} {EXACT}"
+        line = begin
+        for _ in range(most):
+            going = Going(self.folder, line)
+            going.until("run " if line is begin else "going on with")
+            if not going.stop(signal.SIGKILL, self.chance.uniform(0, within)):
+                assert going.wait() == 0, going.told
+                break
+            self.kills += 1
+            if (run / "last.safetensors").exists():
+                # It opens, whatever the moment.
+                self.steps.append(checkpoints(run)["last"]["state"]["position"]["step"])
+                line = resume
+        if not open_run(run).has("last") or not open_run(run).ended:
+            typed(self.folder, line)
+        self.ended += 1
+
+
+@dataclass
+class Stops:
+    """Commands that are stopped at random moments of all of their time, and then typed again."""
+
+    folder: Path
+    chance: random.Random
+    met: Counter[str] = field(default_factory=Counter)
+
+    def stop(self, name: str, line: str, lasts: float, number: signal.Signals) -> Going:
+        """Type a line and stop it somewhere in the seconds that it lasts."""
+        going = Going(self.folder, line)
+        if not going.stop(number, self.chance.uniform(0, lasts)):
+            self.met[f"{name}: had ended"] += 1
+            return going
+        code, told = going.process.returncode, going.told
+        self.met[f"{name}: {number.name} -> {code}"] += 1
+        if number is signal.SIGKILL:
+            assert code == -signal.SIGKILL
+        elif code != 0:
+            # Before mriseg begins, a signal is Python's to handle, and after its end again.
+            assert code in (128 + number, -number), (line, code, told)
+            if code > 0:
+                assert "error: stopped: " in told, (line, code, told)
+            if number is not signal.SIGINT or code > 0:
+                assert "Traceback" not in told, (line, code, told)
+        return going
+
+
+def _trainings(folder: Path, kills: int, chance: random.Random) -> None:
+    typed(folder, f"preprocess {sample_dir()} out.zarr --workers 1")
+    file = settings(folder, epochs=5, slices=80)
+    train = f"train out.zarr --config {file} {EXACT} --out"
+    typed(folder, f"{train} whole-train")
+    transfer = (
+        f"transfer out.zarr --from whole-train --config {folder / 'transfer.toml'} {EXACT} "
+        "--modalities FLAIR --schedule lp-ft --l2-sp 0.01 --layer-decay 0.8 --freeze none --out"
+    )
+    text = file.read_text().replace("width = 8\n", "")
+    (folder / "transfer.toml").write_text(text)
+    typed(folder, f"{transfer} whole-transfer")
+    trainings = Trainings(folder, chance)
+    while trainings.kills < kills:
+        name = ("train", "transfer")[trainings.ended % 2]
+        run = folder / f"{name}-{trainings.ended}"
+        begin = f"{train if name == 'train' else transfer} {run}"
+        trainings.kill_until_done(begin, run, within=1.5, most=8)
+        check_same_run(run, folder / f"whole-{name}")
+        shutil.rmtree(run)
+        print(f"{trainings.kills} kills, {trainings.ended} trainings the same", flush=True)
+    print("steps of the checkpoints found:", trainings.steps)
+
+
+def _stops(folder: Path, count: int, chance: random.Random) -> None:
+    source = sample_dir()
+    file = settings(folder, epochs=2)
+    lines = {
+        "preprocess 1": f"preprocess {source} OUT --workers 1",
+        "preprocess 2": f"preprocess {source} OUT --workers 2",
+        "train": f"train base.zarr --config {file} {EXACT} --out OUT",
+        "transfer": f"transfer base.zarr --from base --modalities FLAIR --epochs 1 --size 64x64 "
+        f"{EXACT} --out OUT",
+        "predict": f"predict {source} OUT --model base {COMPUTING} --probabilities",
+        "export": "export torchscript --model base --out OUT/model.pt",
+    }
+    typed(folder, f"preprocess {source} base.zarr --workers 1")
+    lasts: dict[str, float] = {}
+    for name, line in lines.items():
+        began = time.monotonic()
+        typed(folder, line.replace("OUT", _place(name, "whole")))
+        lasts[name] = time.monotonic() - began
+    stops = Stops(folder, chance)
+    numbers = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+    for turn in range(count):
+        name = list(lines)[turn % len(lines)]
+        place = _place(name, f"turn-{turn}")
+        out, whole = folder / place, folder / _place(name, "whole")
+        line = lines[name].replace("OUT", place)
+        number = numbers[turn // len(lines) % len(numbers)]
+        going = stops.stop(name, line, lasts[name], number)
+        if name in ("train", "transfer"):
+            _check_run(folder, out, whole, line)
+        else:
+            if name.startswith("preprocess"):
+                _check_store(out, whole)
+            else:
+                _check_outputs(out, whole)
+            if going.process.returncode != 0:
+                typed(folder, line)
+            found, expected = files(out), files(whole)
+            for report in (found, expected):
+                report.pop("report.json", None)
+            assert found == expected, (line, found.keys() ^ expected.keys())
+        assert not leftovers(out), leftovers(out)
+        shutil.rmtree(out)
+        print(turn + 1, line, dict(sorted(stops.met.items())), flush=True)
+
+
+def _place(name: str, what: str) -> str:
+    return f"{name.replace(' ', '-')}-{what}" + ".zarr" * name.startswith("preprocess")
+
+
+def _check_store(out: Path, whole: Path) -> None:
+    """It opens, and each of its cases is that of an undisturbed run."""
+    if (out / "zarr.json").exists():
+        for name in open_store(out).cases():
+            assert files(out / "cases" / name).items() >= files(whole / "cases" / name).items()
+
+
+def _check_outputs(out: Path, whole: Path) -> None:
+    """What is there is whole."""
+    there = {k: v for k, v in files(out).items() if not k.startswith(".")}
+    assert there.items() <= files(whole).items()
+
+
+def _check_run(folder: Path, out: Path, whole: Path, line: str) -> None:
+    """It goes on, or is told to begin anew, and ends as one that was never stopped."""
+    if (out / "last.safetensors").exists():
+        if not open_run(out).ended:
+            typed(folder, f"train --resume --run {out} {EXACT}")
+    else:
+        typed(folder, line)
+    check_same_run(out, whole)
+
+
+def main() -> None:
+    """Run the campaign."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--stops", type=int, default=90)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    chance = random.Random(asked.seed)
+    for campaign, count in ((_trainings, asked.kills), (_stops, asked.stops)):
+        if count:
+            with tempfile.TemporaryDirectory() as folder:
+                campaign(Path(folder), count, chance)
+
+
+if __name__ == "__main__":
+    main()
