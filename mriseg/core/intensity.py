@@ -26,6 +26,9 @@ _HEAD_LEVEL = 0.12
 # A head fills at most two thirds of its volume (LGG); of a crop within one (hippocampus), four
 # fifths and more are brighter than air, and the rest is not air but liquor.
 _CROP_SHARE = 0.75
+# No value of n lies further from their mean than sqrt(n) deviations. So with this limit, and 2**31
+# voxels, differences fit float32 and z-scores float16 (46341 of 65504).
+_GREATEST_STD = 1e30
 
 
 def foreground(images: Images) -> Array:
@@ -133,7 +136,8 @@ def statistics(images: Images, mask: Array) -> Normalisation:
     """Mean and deviation of each modality [z, y, x] over ``mask`` [z, y, x], in float64.
 
     Raises:
-        InputError: a modality is constant there, so that no z-score exists.
+        InputError: a modality is constant there, so that no z-score exists, or its numbers are so
+            large that float32 cannot hold their differences.
     """
     means, stds = [], []
     for index, image in enumerate(images):
@@ -143,6 +147,8 @@ def statistics(images: Images, mask: Array) -> Normalisation:
         std = math.sqrt(float(values @ values) / values.size)
         if not std > 1e-6 * max(1.0, abs(mean)):
             raise InputError(f"channel {index} is constant ({mean:g}) over the brain")
+        if std > _GREATEST_STD:
+            raise InputError(f"channel {index} spreads by {std:g} over the brain: that is damage")
         means.append(mean)
         stds.append(std)
     return Normalisation(tuple(means), tuple(stds))

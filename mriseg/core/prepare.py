@@ -71,6 +71,11 @@ class Prepared:
             ),
         )
 
+    @property
+    def broken(self) -> tuple[int, ...]:
+        """The slices z that hold NaN or infinity. `prepare` gives none; damaged storage may."""
+        return tuple(np.flatnonzero(~np.isfinite(self.image).all(axis=(0, 2, 3))).tolist())
+
     def to_source(self, masks: Array) -> Array:
         """Arrays [r, z, y, x] on the crop's grid, on the source's own grid [r, i, j, k]."""
         whole = volume.uncrop(masks, self.box, self.geometry.canonical_shape)

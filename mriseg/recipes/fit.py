@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ from mriseg.io.store import Store
 from mriseg.recipes.augmentation import augmented, why_not_there
 from mriseg.recipes.compiling import Compiling
 from mriseg.recipes.curves import Curves
+from mriseg.recipes.divergence import Suspect, diverged, suspects
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Wrote
 from mriseg.recipes.setup import Setup, positive_weight
 from mriseg.recipes.validate import Validation, validate
@@ -300,6 +301,7 @@ class _Fit:
 
     def close_epoch(self) -> tuple[dict[str, Any], bool]:
         """Validate if it is time to, keep the best, and give the epoch's numbers."""
+        self._check_weights()
         at = self.position
         at.epoch += 1
         spent = max(self.seconds - self._epoch_began, 1e-9)
@@ -312,7 +314,6 @@ class _Fit:
             "waiting_share": self._waited / spent,
         }
         at.batch, at.loss_sum = 0, 0.0
-        self._check_weights()
         better = False
         last, validates = self.is_last, bool(self.setup.split.validation)
         due = validates and at.epoch % self.config.validate_every == 0
@@ -368,7 +369,7 @@ class _Fit:
 
     def _augmented(
         self, plans: Sequence[BatchPlan], purpose: str, first: int = 0
-    ) -> Iterator[Pair]:
+    ) -> Generator[Pair, None, None]:
         """Batches on the device, read ahead, augmented by the draws ``purpose`` from ``first``."""
         setup, backend = self.setup, self.backend
 
@@ -424,22 +425,39 @@ class _Fit:
             yield Notice(f"at {progress:.0%} of the training: {self.phase.trains} trains")
 
     def _finite_sum(self, losses: Sequence[Tensor]) -> float:
-        total = float(torch.stack(list(losses)).sum())
+        """The sum of the losses since the last look."""
+        values = torch.stack(list(losses)).cpu()
+        total = float(values.sum())
         if not math.isfinite(total):
-            raise self._diverged(f"the loss became {total}")
+            first = int((~values.isfinite()).nonzero()[0])
+            raise self._diverged(f"the loss became {total:g}", ago=len(values) - 1 - first)
         return total
 
     def _check_weights(self) -> None:
         """A step may spoil the weights although its own loss, taken before it, was finite."""
-        state = self.model.state_dict().values()
-        if not bool(torch.stack([tensor.isfinite().all() for tensor in state]).all()):
-            raise self._diverged("a weight became infinite or NaN")
+        state = self.model.state_dict()
+        if not bool(torch.stack([tensor.isfinite().all() for tensor in state.values()]).all()):
+            (name, *_) = (name for name, tensor in state.items() if not tensor.isfinite().all())
+            raise self._diverged(f"{name}, a weight, became infinite or NaN")
 
-    def _diverged(self, what: str) -> DivergedError:
-        return DivergedError(
-            f"{what} at or before step {self.position.step}; the last good checkpoint is kept in "
-            f"{self.run.path}. Try a lower --learning-rate, or --precision fp32"
-        )
+    def _diverged(self, what: str, ago: int = 0) -> DivergedError:
+        """The error for what went wrong ``ago`` steps before the last one, whose batch it names."""
+        at = self.position
+        step = at.step - ago
+        found: list[Suspect] = []
+        if step:
+            # Made again as it was, and looked at with weights that can still tell.
+            plan = self.plans[at.batch - 1 - ago]
+            with closing(self._augmented([plan], "augment", step - 1)) as batches:
+                image, target = next(batches)
+            self.model.load_state_dict(self.run.load("last").weights)
+            found = suspects(plan.refs, image, target, self.model, self.loss)
+        return self._told(f"{what} at epoch {at.epoch + 1}, step {step}", found)
+
+    def _told(self, what: str, found: Sequence[Suspect]) -> DivergedError:
+        in_full = self.backend.dtype == torch.float32
+        rate = self.config.learning_rate
+        return diverged(what, found, self.run.path, rate=rate, in_full=in_full)
 
     def _advanced(self) -> Advanced:
         at = self.position
@@ -473,9 +491,11 @@ class _Fit:
             regions=self.setup.regions,
             frame=self.setup.frame,
         )
-        if not found.finite:
-            raise self._diverged("the network's output became infinite or NaN")
         at = self.position
+        if found.spoilt:
+            cases = ", ".join(found.spoilt)
+            what = f"after epoch {at.epoch} the network's output for {cases} is infinite or NaN"
+            raise self._told(what, [Suspect(ref, True, math.nan) for ref in found.broken])
         path = self.run.within("images", f"image_{at.epoch:04d}_{at.step:06d}.png")
         pictures.grid(path, found.rows, self.setup.modalities, tuple(self.setup.regions))
         return found

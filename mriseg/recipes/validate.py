@@ -15,6 +15,7 @@ from mriseg.core.calibration import Tally, minor_dice, tally
 from mriseg.core.postprocess import threshold
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.segnet import SegNet
+from mriseg.core.volume import SliceRef
 from mriseg.io.pictures import GridRow
 from mriseg.io.store import Store
 from mriseg.recipes.inference import probabilities, ready
@@ -27,14 +28,16 @@ class Validation:
     Attributes:
         dice: case -> region -> 3-D Dice.
         rows: for a picture grid.
-        finite: whether all that the network gave are numbers.
+        spoilt: the cases for which not all that the network gave are numbers.
+        broken: the slices of these that are not all numbers themselves.
         tallies: region -> a count of voxels by logit and truth for each case, for a calibration.
         minor: region -> the Dice of each case without small components, for the same.
     """
 
     dice: dict[str, dict[str, float]]
     rows: tuple[GridRow, ...]
-    finite: bool
+    spoilt: tuple[str, ...]
+    broken: tuple[SliceRef, ...]
     tallies: dict[str, list[Tally]]
     minor: dict[str, list[tuple[float, ...]]]
 
@@ -63,7 +66,8 @@ def validate(
     network = ready(model, backend)
     found: dict[str, dict[str, float]] = {}
     rows: list[GridRow] = []
-    finite = True
+    spoilt: list[str] = []
+    broken: list[SliceRef] = []
     tallies: dict[str, list[Tally]] = {region: [] for region in regions}
     minor: dict[str, list[tuple[float, ...]]] = {region: [] for region in regions}
     # Pictures of cases spread over the list, so that the same patients are seen every time.
@@ -75,7 +79,9 @@ def validate(
             network, backend, case, modalities=modalities, regions=len(regions), frame=frame
         )
         if not np.isfinite(output).all():
-            finite, output = False, np.nan_to_num(output)
+            spoilt.append(name)
+            broken += (SliceRef(name, z) for z in case.broken)
+            output = np.nan_to_num(output)
         truth = region_masks(case.labels, regions)
         marked = threshold(output)
         found[name] = {
@@ -87,7 +93,7 @@ def validate(
             minor[region].append(minor_dice(output[r], truth[r]))
         if number in shown:
             rows.append(_row(name, case.channels(modalities), truth, output, found[name]))
-    return Validation(found, tuple(rows), finite, tallies, minor)
+    return Validation(found, tuple(rows), tuple(spoilt), tuple(broken), tallies, minor)
 
 
 def _row(
