@@ -15,6 +15,9 @@ from mriseg.io.readers.base import Array
 
 # Files of one scan that lie this far apart, in mm, are on one grid: headers round.
 _SAME_GRID = 0.01
+# Of files whose axes run another way, in voxels: a header's quaternion is good to a thousandth of a
+# radian at times, a tenth of a voxel across a head, and each voxel still falls on its own.
+_SAME_VOXEL = 0.5
 
 
 @contextmanager
@@ -49,7 +52,8 @@ def onto_grid(
     Raises:
         InputError: its shape is another.
     """
-    if (own.axes, own.flips) != (grid.axes, grid.flips) and _apart(own, grid) <= _SAME_GRID:
+    nearest = _SAME_VOXEL * min(grid.spacing)
+    if (own.axes, own.flips) != (grid.axes, grid.flips) and _apart(own, grid) < nearest:
         turned = uncanonical(canonical(array, own), grid)
         return turned, (f"the axes of {what} run another way than its case's; it was turned",)
     if own.shape != grid.shape:
