@@ -6,16 +6,18 @@
     volumes and masks in and out, with their geometry.
 `modalities`
     what files call a sequence, and what it is called here.
-`store`, `arrays`, `loader`
-    the zarr store of prepared cases, how its arrays are read, and batches ahead of their use.
+`store`, `arrays`, `tree`, `loader`
+    the zarr store of prepared cases, how its arrays and its files are read, and batches ahead of
+    their use.
 `runs`, `weights`
     a training's folder and checkpoints; encoder weights from elsewhere.
 ``exporters``
     trained models as files that other programs load.
 `pictures`, `drawing`, `charts`, `tables`
     what people look at: PNG of scans and of numbers, CSV and JSON.
-`files`, `checksums`
-    whole files or none, and how a file is recognised again.
+`files`, `locks`, `checksums`, `versions`
+    whole files or none, one writer at a time, how a file is recognised again, and which versions
+    of a format are read.
 `sample`, `shipped`
     the scans and the models that ship with the package.
 

@@ -31,12 +31,14 @@ def is_local(location: str) -> bool:
     return "://" not in location
 
 
-def open_array(location: str, path: str) -> Reader:
+def open_array(location: str, path: str, *, complete: bool = False) -> Reader:
     """An array of a store, to be read slice by slice.
 
     Args:
         location: of the store, a folder or a URL.
         path: of the array in it.
+        complete: every chunk was written, so that one that is missing was lost and is an error.
+            zarr has no such mode: by URL, and where this is False, it reads as noughts.
 
     Returns:
         A function that begins to read a slice or a range of slices, and returns a function that
@@ -49,7 +51,11 @@ def open_array(location: str, path: str) -> Reader:
         array: Any = zarr.open_array(location, path=path, mode="r")
         return lambda which: lambda: np.asarray(array[which])
     store = tensorstore.open(
-        {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(Path(location) / path)}},
+        {
+            "driver": "zarr3",
+            "kvstore": {"driver": "file", "path": str(Path(location) / path)},
+            "fill_missing_data_reads": not complete,
+        },
         read=True,
         context=_CONTEXT,
     ).result()

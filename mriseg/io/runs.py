@@ -19,15 +19,19 @@ A model that was handed on (`mriseg.recipes.share`) is such a folder too, with `
 Everything is written beside its place and renamed into it, so each file is whole whenever the
 process dies. ``last.safetensors`` holds weights and training state in one file for the same
 reason: two files could be of different steps. Nothing here is pickled, so nothing read can run.
+
+``run.json`` and the weights carry their own SHA-256 (`mriseg.io.checksums`),
+which is checked when a run is opened and when weights are loaded; older ones have none.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,11 +41,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mriseg.core.config import parse, shown
 from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.sampling import CaseEntry
-from mriseg.errors import InputError, OutputError, RunError
-from mriseg.io.files import is_free, replacing, write_json
+from mriseg.core.segnet import SegNetConfig
+from mriseg.errors import ConfigError, InputError, OutputError, RunError
+from mriseg.io.checksums import BLANK, as_written, seal, write_sealed_json
+from mriseg.io.files import contents, is_free, replacing
+from mriseg.io.forms import Labels, Name, Row, Side, checked, state_of
+from mriseg.io.reading import MAX_TEXT, open_regular, parse_json, read_text
 from mriseg.io.shipped import locate
+from mriseg.io.versions import reading
 
 FORMAT = "mriseg-run"
 FORMAT_VERSION = 1
@@ -104,13 +114,40 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
-        """The inverse of `to_json`."""
-        values = {k: v for k, v in data.items() if k not in ("format", "version")}
+        """The inverse of `to_json`. Keys of a later mriseg are left out."""
+        known_keys = {f.name for f in fields(cls)}
+        values = {k: v for k, v in data.items() if k in known_keys}
         values["regions"] = {name: tuple(labels) for name, labels in data["regions"]}
         for key in ("modalities", "frame", "train", "validation"):
             values[key] = tuple(values[key])
         values["seen"] = tuple(Identity.from_json(item) for item in data["seen"])
-        return cls(**values)
+        made = checked(cls, values)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """See to it that its parts are of one network, of a size that there can be.
+
+        Raises:
+            ValueError: they are not.
+        """
+        shape = parse(SegNetConfig, self.model)
+        channels, classes = len(self.modalities), len(self.regions)
+        if (shape.in_channels, shape.classes) != (channels, classes):
+            raise ValueError(
+                f"its network has {shape.in_channels} inputs and {shape.classes} outputs, for "
+                f"{channels} modalities and {classes} regions"
+            )
+        if len(set(self.modalities)) < channels:
+            raise ValueError("a modality is named twice")
+        for values in self.regions.values():
+            checked(Labels, values)
+        for side in self.frame:
+            checked(Side, side)
+        if self.unit not in ("mm", "px"):
+            raise ValueError(f"its unit is {shown(self.unit)}, neither mm nor px")
+        if self.parent is not None:
+            checked(Name, self.parent.get("run", ""))
 
     @property
     def portable_config(self) -> dict[str, Any]:
@@ -131,6 +168,10 @@ class Manifest:
     def validated_on(self, name: str) -> bool:
         """Whether the case of this name helped to choose the best epoch."""
         return (hidden(name, self.salt) if self.salt else name) in self.validation
+
+
+VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], Manifest]] = {1: Manifest.from_json}
+"""How a run of each version is read. Keys that a version gained since have defaults."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +213,16 @@ class Run:
         """The log as a picture; there after the first validation."""
         return self.path / "curves.png"
 
+    def within(self, folder: str, name: str) -> Path:
+        """Where a file goes in a folder of the run's; the run itself is not made anew.
+
+        Raises:
+            OutputError: the run is gone.
+        """
+        if not self.path.is_dir():
+            raise OutputError(f"{self.path} is gone: {name} has nowhere to go")
+        return self.path / folder / name
+
     def save(self, which: str, checkpoint: Checkpoint) -> Path:
         """Write "best" or "last" in one atomic step and return its path.
 
@@ -182,11 +233,14 @@ class Run:
         tensors = {name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}
         tensors |= {_OPTIMISER + k: v.contiguous() for k, v in checkpoint.optimiser.items()}
         tensors |= {_AVERAGE + k: v.contiguous() for k, v in checkpoint.average.items()}
-        with replacing(path) as temporary:
+        # In the state, since safetensors keeps no order among several texts.
+        state = json.dumps({"digest": BLANK, **checkpoint.state})
+        with replacing(path, make_folder=False) as temporary:
             try:
-                save_file(tensors, temporary, metadata={"state": json.dumps(checkpoint.state)})
+                save_file(tensors, temporary, metadata={"state": state})
             except SafetensorError as error:  # how it tells of a full disk
                 raise OutputError(f"{path} cannot be written: {error}") from error
+            seal(temporary)
         return path
 
     def load(self, which: str = "best") -> Checkpoint:
@@ -199,8 +253,11 @@ class Run:
         if not path.exists():
             raise RunError(f"{self.path} has no {path.name}: its training did not get that far")
         try:
+            with open_regular(path) as opened:
+                if as_written(opened) is False:
+                    raise ValueError("it is not what was written")
             with safe_open(path, framework="pt") as file:
-                state = json.loads((file.metadata() or {}).get("state", "{}"))
+                state = _state_in(file)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
@@ -246,11 +303,11 @@ class Run:
         """The state alone, from the file's header: weights and optimiser may be large."""
         path = self.path / f"{which}.safetensors"
         try:
+            open_regular(path).close()  # a pipe would be waited for
             with safe_open(path, framework="pt") as file:
-                state = json.loads((file.metadata() or {}).get("state", "{}"))
+                return _state_in(file)
         except (SafetensorError, OSError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
-        return dict(state)
 
     @property
     def handed_on(self) -> bool:
@@ -267,22 +324,35 @@ class Run:
         return "best" if self.has("best") else "last"
 
     def read_log(self) -> list[dict[str, Any]]:
-        """The numbers of each epoch so far; a last line that was cut off is left out."""
+        """The numbers of each epoch so far; a line that is damaged ends them.
+
+        Raises:
+            RunError: the log is no file.
+        """
         if not self.log_path.exists():
             return []
-        rows = []
-        for line in self.log_path.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+        rows: list[dict[str, Any]] = []
+        try:
+            for line in read_text(self.log_path).splitlines():
+                row = parse_json(line)
+                checked(Row, row)
+                rows.append(row)
+        except OSError as error:
+            raise RunError(f"{self.log_path} cannot be read: {error.strerror or error}") from None
+        except ValueError:
+            return rows
         return rows
 
     def write_log(self, rows: list[dict[str, Any]]) -> None:
         """Replace the log: on each epoch, and cut back to the checkpoint when resuming."""
-        with replacing(self.log_path) as temporary:
+        with replacing(self.log_path, make_folder=False) as temporary:
             text = "".join(json.dumps(row) + "\n" for row in rows)
             temporary.write_text(text, encoding="utf-8")
+
+
+def _state_in(file: Any) -> dict[str, Any]:
+    found = state_of((file.metadata() or {}).get("state", "{}"))
+    return {key: value for key, value in found.items() if key != "digest"}
 
 
 def create_run(path: Path, manifest: Manifest) -> Run:
@@ -293,7 +363,7 @@ def create_run(path: Path, manifest: Manifest) -> Run:
     """
     if not is_free(path):
         raise OutputError(f"{path} exists; choose another folder, or --resume it")
-    write_json(path / "run.json", manifest.to_json())
+    write_sealed_json(path / "run.json", manifest.to_json())
     return Run(path, manifest)
 
 
@@ -316,17 +386,23 @@ def create_model(path: Path, manifest: Manifest, checkpoint: Checkpoint, card: s
 
 
 def discard(run: Run) -> None:
-    """Remove a run that was stopped before its first checkpoint, so that it can begin anew.
+    """Empty the folder of a run that was stopped before its first checkpoint, to begin anew there.
 
     Raises:
-        OutputError: it has weights, or cannot be removed.
+        OutputError: it has weights, or cannot be emptied.
     """
     if run.has("best") or run.has("last"):
         raise OutputError(f"{run.path} holds weights; remove it by hand if they are not wanted")
     try:
-        shutil.rmtree(run.path)
+        # But for its lock, which whoever discards it may hold; and with the manifest last, by
+        # which it is known as a run that can be discarded.
+        for path in sorted(contents(run.path), key=lambda path: path.name == "run.json"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     except OSError as error:
-        raise OutputError(f"{run.path} cannot be removed: {error.strerror or error}") from error
+        raise OutputError(f"{run.path} cannot be emptied: {error.strerror or error}") from error
 
 
 def open_run(path: str | Path) -> Run:
@@ -338,30 +414,49 @@ def open_run(path: str | Path) -> Run:
     folder = locate(path)
     file = folder / "run.json"
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        with open_regular(file) as opened:
+            content = opened.read(MAX_TEXT)
+        data = parse_json(content)
         if data.get("format") != FORMAT:
             raise ValueError("its run.json is of another format")
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{folder} is not a run folder ({error}); name one under runs/") from None
-    if data.get("version") != FORMAT_VERSION:
+    read = reading(
+        VERSIONS,
+        data.get("version"),
+        what=f"{folder} has run format",
+        remedy="train it again",
+        error=RunError,
+    )
+    if as_written(io.BytesIO(content)) is False:
         raise RunError(
-            f"{folder} has run format {data.get('version')}, and this mriseg reads "
-            f"{FORMAT_VERSION}; install a newer mriseg"
+            f"{file} is damaged: it is not what was written; restore it from a copy. If you edited "
+            f"it yourself, take the line with its digest out"
         )
     try:
-        return Run(folder, Manifest.from_json(data))
-    except (KeyError, TypeError, ValueError) as error:
+        return Run(folder, read(data))
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         raise RunError(f"{file} is damaged: {error}") from None
 
 
 def fresh_path(root: Path, label: str, now: datetime) -> Path:
-    """A path under ``root`` that is not taken: the time, then what it is of."""
+    """A new folder under ``root``, made for the caller: the time, then what it is of.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
     stem = f"{now:%Y%m%d-%H%M%S}-{label}"
     path, count = root / stem, 1
-    while path.exists():
-        count += 1
-        path = root / f"{stem}-{count}"
-    return path
+    while True:
+        try:
+            # Made here, since many may be started in one second, as a cluster's queue does.
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            count += 1
+            path = root / f"{stem}-{count}"
+        except OSError as error:
+            raise OutputError(f"{path} cannot be made: {error.strerror or error}") from error
 
 
 def newest_run(root: Path) -> Path:

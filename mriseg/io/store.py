@@ -6,25 +6,31 @@ and a shard is one case (so a case is two files, not hundreds). What is known of
 reading it is in its group's attributes, and these are written last, in one atomic step: a case
 without them is not there. Nothing is shared between cases, so several processes may append.
 
+A chunk ends in a CRC-32C, which each read checks; a case's attributes hold the SHA-256 of its
+files and their own digest, which opening the store checks. `mriseg.recipes.verify` checks them all.
+
 The format is described in ``docs/formats.md``; ``FORMAT_VERSION`` changes when it does.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
-from zarr.errors import NodeNotFoundError
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.intensity import Normalisation
@@ -33,15 +39,23 @@ from mriseg.core.regions import Regions, region_masks
 from mriseg.core.sampling import CaseEntry, VolumeIndex
 from mriseg.core.volume import Box, Geometry, Pad, SliceRef, round_up
 from mriseg.errors import OutputError, StoreError
-from mriseg.io.arrays import Reading, is_local, open_array
+from mriseg.io.arrays import Reader, Reading, is_local, open_array
+from mriseg.io.checksums import BLANK, as_written, digest_of
+from mriseg.io.files import is_free, settle
+from mriseg.io.tree import Tree
+from mriseg.io.versions import reading
 
 FORMAT = "mriseg-store"
 FORMAT_VERSION = 1
 _CASES = "cases"
 _KEY = "mriseg"
+_AXES = {"image": ("z", "modality", "y", "x"), "label": ("z", "y", "x")}
+_ARRAYS = tuple(f"{kind}/" for kind in _AXES)
+# What zarr names a file on its way.
+_PIECE = re.compile(r".+\.[0-9a-f]{32}\.partial")
 # File systems take names of 255 bytes.
 _LONGEST_KEY = 200
-_LONG = frozenset({"foreground", "sources", "fingerprint"})
+_LONG = frozenset({"foreground", "sources", "fingerprint", "files"})
 # Arrays that are kept open, two a case. To open one again costs less than to read a slice of it.
 _OPEN_ARRAYS = 256
 
@@ -79,6 +93,10 @@ class StoreSpec:
         )
 
 
+VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], StoreSpec]] = {1: StoreSpec.from_json}
+"""How a store of each version is read. Keys that a version gained since are asked for as such."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Slices as a network takes them.
@@ -98,8 +116,9 @@ class Store:
     def __init__(self, location: str, spec: StoreSpec) -> None:
         self.location = location
         self.spec = spec
+        self.tree = Tree(location)
         self._attributes: dict[str, dict[str, Any]] = {}
-        self._array = lru_cache(_OPEN_ARRAYS)(partial(open_array, location))
+        self._array = lru_cache(_OPEN_ARRAYS)(self._open)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is open belongs to the process that opened it.
@@ -150,15 +169,29 @@ class Store:
             "foreground": _counts(case, self.spec.regions).tolist(),
             "sources": [dict(source) for source in sources],
             "notices": list(notices),
+            "complete": True,
         }
         try:
             self._write_case(name, case, attributes)
+            self._check_there(name)
         except OSError as error:
+            self._check_there(name)
             raise OutputError(
                 f"{self.location} cannot be written: {error.strerror or error}"
             ) from error
         self._array.cache_clear()
         self._attributes.pop(name, None)
+
+    def _check_there(self, name: str) -> None:
+        """A store that went away in the middle is not to be made anew, as zarr makes folders."""
+        root = Path(self.location)
+        if not is_local(self.location) or (root / "zarr.json").exists():
+            return
+        shutil.rmtree(root / _CASES / _quoted(name), ignore_errors=True)
+        with suppress(OSError):  # another process may just be finding the same
+            (root / _CASES).rmdir()
+            root.rmdir()
+        raise OutputError(f"{self.location} cannot be written: it is gone")
 
     def _write_case(self, name: str, case: Prepared, attributes: dict[str, Any]) -> None:
         group = zarr.open_group(self.location, mode="r+")
@@ -167,47 +200,123 @@ class Store:
             del group[path]
         folder = group.create_group(path)
         image = np.ascontiguousarray(case.image.transpose(1, 0, 2, 3), dtype=np.float16)
-        _write(folder, "image", image, ("z", "modality", "y", "x"), "shuffle")
+        _write(folder, "image", image, "shuffle")
         if case.labels is not None:
             labels = np.ascontiguousarray(case.labels, dtype=np.uint8)
-            _write(folder, "label", labels, ("z", "y", "x"), "bitshuffle")
-        folder.update_attributes({_KEY: attributes})
+            _write(folder, "label", labels, "bitshuffle")
+        self._finish(folder, path, attributes)
 
-    def take_fingerprint(self, name: str) -> None:
-        """Give a case of an older store its fingerprint, from the voxels that are there.
+    def _finish(self, folder: Any, path: str, attributes: Mapping[str, Any]) -> None:
+        """Take the checksums of what was written, and write the attributes: the last step."""
+        if is_local(self.location):
+            # Before the attributes, which are what makes the case appear, after a power cut too.
+            settle(Path(self.location, path))
+        files = self.tree.identities(path)
+        files = [file for file in files if file["name"].startswith(_ARRAYS)]
+        folder.update_attributes(_sealed({**attributes, "files": files}))
+
+    def renew(self, name: str, attributes: Mapping[str, Any]) -> bool:
+        """Give a case of an older store what it lacks: its fingerprint, and checksums.
+
+        Both are of what lies there now, so it is read first, and its labels are counted again.
+
+        Args:
+            name: of the case.
+            attributes: what `cases` says of it.
+
+        Returns:
+            Whether the case is whole, as far as its files' sizes tell; else it is to be written
+            again.
 
         Raises:
-            StoreError: they cannot be read.
             OutputError: the store cannot be written.
         """
-        found = fingerprint(self.read_case(name))
-        folder = zarr.open_group(self.location, mode="r+")[f"{_CASES}/{_quoted(name)}"]
-        attributes = {**cast(dict[str, Any], folder.attrs[_KEY]), "fingerprint": dict(found)}
+        path = f"{_CASES}/{_quoted(name)}"
+        if "files" in attributes and "fingerprint" in attributes:
+            return all(
+                self.tree.size(f"{path}/{file['name']}") == file["size"]
+                for file in attributes["files"]
+            )
         try:
-            folder.update_attributes({_KEY: attributes})
+            case = self.read_case(name)
+        except StoreError:
+            return False
+        if _counts(case, self.spec.regions).tolist() != attributes["foreground"]:
+            return False
+        attributes = {**attributes, "fingerprint": dict(fingerprint(case))}
+        try:
+            self._finish(zarr.open_group(self.location, mode="r+")[path], path, attributes)
         except OSError as error:
             raise OutputError(
                 f"{self.location} cannot be written: {error.strerror or error}"
             ) from error
+        return True
+
+    def sweep(self) -> None:
+        """Remove what a process that was killed left: cases that are half there, pieces of files.
+
+        Only for whoever has the store alone (`mriseg.io.locks.locked`). A store by URL is let be.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        if not is_local(self.location):
+            return
+        documents = dict(self.documents())
+        root = Path(self.location)
+        for folder in (root, root / _CASES, *(root / _CASES / key for key in documents)):
+            for path in folder.glob("*.partial"):
+                if _PIECE.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+        for key, document in documents.items():
+            with suppress(ValueError, AttributeError):
+                # None at all, and not damaged ones: then it was begun and not ended.
+                if json.loads(document).get("attributes") == {}:
+                    shutil.rmtree(root / _CASES / key, ignore_errors=True)
 
     # Reading
 
     def cases(self) -> dict[str, dict[str, Any]]:
-        """Attributes of every case that is whole, by name, sorted."""
-        group = zarr.open_group(self.location, mode="r")
+        """Attributes of every case that is whole, by name, sorted.
+
+        Raises:
+            StoreError: they cannot be read, or those of a case are damaged.
+        """
         found = {}
-        if _CASES in group:
-            for _, folder in group[_CASES].groups():  # type: ignore[union-attr]
-                attributes = dict(folder.attrs).get(_KEY)
-                if isinstance(attributes, dict):
+        for key, document in self.documents():
+            if as_written(io.BytesIO(document)) is False:
+                raise StoreError(f"{self._place(key)}/zarr.json is damaged; {self._remedy(key)}")
+            try:
+                attributes = attributes_in(document)
+                if attributes is not None:
                     found[str(attributes["name"])] = attributes
+            except (ValueError, KeyError, RecursionError) as error:
+                raise StoreError(
+                    f"{self._place(key)}/zarr.json is damaged ({error!r}); {self._remedy(key)}"
+                ) from None
         found = dict(sorted(found.items()))
         # The long lists are not needed to read; of thousands of cases they would fill memory.
         self._attributes = {
             name: {key: value for key, value in data.items() if key not in _LONG}
+            | {"marked": any(map(any, data["foreground"]))}
             for name, data in found.items()
         }
         return found
+
+    def documents(self) -> list[tuple[str, bytes]]:
+        """The ``zarr.json`` of each case's folder that has one, by the folder's name.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        try:
+            keys = self.tree.folders(_CASES)
+            texts = self.tree.read_each([f"{_CASES}/{key}/zarr.json" for key in keys])
+        except OSError as error:
+            raise StoreError(
+                f"{self.location} cannot be read: {error.strerror or error}"
+            ) from error
+        return [(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
 
     def index(self) -> VolumeIndex:
         """What the sampler needs: cases, modalities and per-slice foreground counts."""
@@ -303,7 +412,16 @@ class Store:
         """Begin to read some slices of a case, and their labels if it has any."""
         kinds = ("image", "label") if self._case(name)["labelled"] else ("image",)
         with self._errors_of(name):
-            return tuple(self._array(f"{_CASES}/{_quoted(name)}/{k}")(which) for k in kinds)
+            return tuple(self._array(name, kind)(which) for kind in kinds)
+
+    def _open(self, name: str, kind: str) -> Reader:
+        data = self._case(name)
+        path = f"{_CASES}/{_quoted(name)}/{kind}"
+        # Of older stores, label maps of nothing but 0 were not written.
+        complete, expected = data.get("complete", False), kind == "image" or data["marked"]
+        if (complete or expected) and self.tree.size(f"{path}/{shard_name(kind)}") is None:
+            raise FileNotFoundError(f"{kind}/{shard_name(kind)} is missing")
+        return open_array(self.location, path, complete=complete)
 
     def _wait(
         self, name: str, asked: tuple[Reading, ...]
@@ -320,8 +438,17 @@ class Store:
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(
                 f"{self.location}: case {name} cannot be read ({error}); "
-                f"preprocess it again into a new store"
+                f"{self._remedy(_quoted(name))}"
             ) from error
+
+    def _place(self, key: str) -> str:
+        return f"{self.location.rstrip('/')}/{_CASES}/{key}"
+
+    def _remedy(self, key: str) -> str:
+        return (
+            f"remove the folder {self._place(key)} and start the same mriseg preprocess again: it "
+            f"writes the cases that are not there"
+        )
 
 
 def create(location: str | Path, spec: StoreSpec) -> Store:
@@ -334,7 +461,7 @@ def create(location: str | Path, spec: StoreSpec) -> Store:
     """
     text = str(location)
     path = Path(text)
-    if is_local(text) and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if is_local(text) and not is_free(path):
         try:
             store = open_store(text)
         except StoreError as error:
@@ -344,12 +471,11 @@ def create(location: str | Path, spec: StoreSpec) -> Store:
                 f"{text} was made for other regions ({_told(store.spec)}; now {_told(spec)}). "
                 f"Ask for its own with --regions, choose another name, or remove it"
             )
+        _renew_root(text)
         return store
     try:
-        zarr.create_group(
-            text,
-            attributes={_KEY: {"format": FORMAT, "version": FORMAT_VERSION, **spec.to_json()}},
-        )
+        about = {"format": FORMAT, "version": FORMAT_VERSION, **spec.to_json()}
+        zarr.create_group(text, attributes=_sealed(about))
     except OSError as error:
         raise OutputError(f"{text} cannot be written: {error.strerror or error}") from None
     return Store(text, spec)
@@ -365,22 +491,68 @@ def open_store(location: str | Path) -> Store:
     if is_local(text) and not Path(text).exists():
         raise StoreError(f"{text} does not exist; make a store with: mriseg preprocess SRC {text}")
     try:
-        root = dict(zarr.open_group(text, mode="r").attrs).get(_KEY)
-    except (NodeNotFoundError, OSError, ValueError, TypeError, AttributeError, KeyError):
+        document = Tree(text).read("zarr.json")
+        root = attributes_in(document)
+    except (OSError, ValueError, ImportError, RecursionError):
         root = None
-    if not isinstance(root, dict) or root.get("format") != FORMAT:
+    if root is None or root.get("format") != FORMAT:
         raise StoreError(
             f"{text} is not an mriseg store; make one with: mriseg preprocess SRC OUT.zarr"
         )
-    if root.get("version") != FORMAT_VERSION:
+    read = reading(
+        VERSIONS,
+        root.get("version"),
+        what=f"{text} has store format",
+        remedy=f"make it anew with: mriseg preprocess SRC {text}",
+        error=StoreError,
+    )
+    if as_written(io.BytesIO(document)) is False:
         raise StoreError(
-            f"{text} has store format {root.get('version')}, and this mriseg reads "
-            f"{FORMAT_VERSION}; preprocess it again, or install a newer mriseg"
+            f"{text}/zarr.json is damaged: it is not what was written; restore it from a copy, or "
+            f"preprocess again"
         )
     try:
-        return Store(text, StoreSpec.from_json(root))
+        return Store(text, read(root))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{text}/zarr.json is damaged ({error!r}); preprocess again") from None
+
+
+def _renew_root(location: str) -> None:
+    """Give an older store the digest of what holds for all cases."""
+    document = Tree(location).read("zarr.json")
+    about = attributes_in(document)
+    if about is not None and as_written(io.BytesIO(document)) is None:
+        try:
+            zarr.open_group(location, mode="r+").update_attributes(_sealed(about))
+        except OSError as error:
+            raise OutputError(f"{location} cannot be written: {error.strerror or error}") from error
+
+
+def attributes_in(document: bytes) -> dict[str, Any] | None:
+    """What a group's ``zarr.json`` holds of mriseg's; None where it is no such group.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    data = json.loads(document)
+    if not isinstance(data, dict) or data.get("node_type") != "group":
+        return None
+    attributes = data.get("attributes")
+    found = attributes.get(_KEY) if isinstance(attributes, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def shard_name(kind: str) -> str:
+    """Where the one shard of a case's array lies in the array's folder."""
+    return "/".join(("c", *"0" * len(_AXES[kind])))
+
+
+def _sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a group, with the digest of the ``zarr.json`` that zarr makes of them."""
+    blank = {"digest": BLANK, **{k: v for k, v in attributes.items() if k != "digest"}}
+    memory: dict[str, Any] = {}
+    zarr.create_group(memory, attributes={_KEY: blank})
+    return {_KEY: {**blank, "digest": digest_of(memory["zarr.json"].to_bytes())}}
 
 
 def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tuple[int, int]:
@@ -404,7 +576,6 @@ def _write(
     folder: Any,
     name: str,
     array: NDArray[Any],
-    dimensions: tuple[str, ...],
     shuffle: Literal["shuffle", "bitshuffle"],
 ) -> None:
     folder.create_array(
@@ -414,8 +585,9 @@ def _write(
         shards=array.shape,
         # lz4 costs a read next to nothing. Images shrink most, and are read fastest, with like
         # bytes side by side; label maps, which nearly vanish, with like bits.
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle=shuffle),
-        dimension_names=dimensions,
+        # lz4 notices few flipped bits, the CRC all; it costs a read a twentieth.
+        compressors=[BloscCodec(cname="lz4", clevel=5, shuffle=shuffle), Crc32cCodec()],
+        dimension_names=_AXES[name],
         # To look for slices of nothing but noughts costs more than to write the few there are.
         config={"write_empty_chunks": True},
     )

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +29,8 @@ from mriseg.io import store as stores
 from mriseg.io.arrays import is_local
 from mriseg.io.checksums import sha256
 from mriseg.io.files import write_json
-from mriseg.io.readers import Case, ReaderOptions
+from mriseg.io.locks import locked
+from mriseg.io.readers import Case, Found, ReaderOptions
 from mriseg.io.store import Store, StoreSpec
 from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 
@@ -111,6 +116,7 @@ def preprocess(
     Raises:
         InputError: no case was found, or, when strict, one cannot be used.
         OutputError: the store cannot be written, or was made with other settings.
+        BusyError: another process is writing the store.
         ConfigError: the regions or the layout are not known.
     """
     options = ReaderOptions(tuple(channels) if channels else None)
@@ -123,9 +129,18 @@ def preprocess(
     )
     for text in found.notices:
         yield Notice(text)
-    store = stores.create(out, StoreSpec(wanted, found.labels, chosen))
-    before = store.cases()
+    # What is done before this takes no time, and a folder is not made for a source without cases.
+    with locked(out, "preprocess") if is_local(str(out)) else nullcontext():
+        store = stores.create(out, StoreSpec(wanted, found.labels, chosen))
+        return (yield from _filled(store, source, found, chosen, workers, strict))
 
+
+def _filled(
+    store: Store, source: Path, found: Found, layout: str, workers: int | None, strict: bool
+) -> Recipe[PreprocessReport]:
+    """The cases that are not in the store yet, put there."""
+    store.sweep()
+    before = store.cases()
     reports = [CaseReport(name, "skipped", reason) for name, reason in found.skipped]
     for report in reports:
         if strict:
@@ -133,9 +148,9 @@ def preprocess(
         yield Skipped(report.case, report.reason)
     todo: list[Case] = []
     for case in found.cases:
-        if case.name in before and _same_files(before[case.name], case):
-            if "fingerprint" not in before[case.name]:  # written by a version without
-                store.take_fingerprint(case.name)
+        unchanged = case.name in before and _same_files(before[case.name], case)
+        # Cases of an older version get what it lacked; one whose files were lost is done again.
+        if unchanged and store.renew(case.name, before[case.name]):
             reports.append(_kept(before[case.name]))
         else:
             todo.append(case)
@@ -154,11 +169,12 @@ def preprocess(
         yield Advanced("preprocess", count, item=report.case)
 
     result = PreprocessReport(
-        str(out), chosen, wanted, tuple(sorted(reports, key=lambda r: r.case))
+        store.location, layout, store.spec.regions, tuple(sorted(reports, key=lambda r: r.case))
     )
-    if is_local(str(out)):
-        write_json(Path(out) / "report.json", result.to_json())
-        yield Wrote(Path(out), "store")
+    if is_local(store.location):
+        out = Path(store.location)
+        write_json(out / "report.json", result.to_json(), make_folder=False)
+        yield Wrote(out, "store")
     if len(result.skipped) == len(result.cases):
         first = result.skipped[0]
         raise InputError(
@@ -221,7 +237,14 @@ def _each(cases: Sequence[Case], store: Store, workers: int) -> Iterator[CaseRep
     # Spawned, since forking a process that runs threads (torch's, zarr's) can deadlock.
     context = multiprocessing.get_context("spawn")
     workers = min(workers, len(cases))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    living, life = context.Pipe(duplex=False)
+    with (
+        living,
+        life,
+        ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_live_with_parent, initargs=(living,)
+        ) as pool,
+    ):
         try:
             yield from _spread(pool, cases, store, workers)
         except BrokenProcessPool:
@@ -229,20 +252,49 @@ def _each(cases: Sequence[Case], store: Store, workers: int) -> Iterator[CaseRep
                 "a preprocessing process was killed, most likely for want of memory; "
                 "start again with --workers 1: it goes on with the cases left"
             ) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            # Stopped: what is under way is begun anew another time, so nobody waits for it.
+            life.close()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
+# What asks a whole group of processes to stop: Ctrl-C, a closed terminal, a time limit.
+_STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+
+def _live_with_parent(living: Connection) -> None:
+    """A process whose parent was killed would wait for work for ever.
+
+    Args:
+        living: ends when the parent does, or when it wants no more.
+    """
+    # They are the parent's to handle.
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
     def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        with suppress(EOFError, OSError):
+            living.recv_bytes()
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Processes that are started in here do not hear of signals until they can handle them."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _spread(
@@ -252,7 +304,8 @@ def _spread(
     running: set[Future[CaseReport]] = set()
     while left or running:
         while left and len(running) < workers + 1:
-            running.add(pool.submit(write_case, store, left.pop()))
+            with _signals_later():
+                running.add(pool.submit(write_case, store, left.pop()))
         done, running = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
             yield future.result()
