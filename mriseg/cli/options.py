@@ -20,11 +20,14 @@ from mriseg.core.config import (
     TransferConfig,
 )
 from mriseg.errors import ConfigError
+from mriseg.io.reading import read_text
 
 _TRAINING = "Training"
 _TRANSFER = "Transfer"
 _COMPARING = "Comparing"
 _COMPUTING = "Computing"
+# Bytes of a file of settings; to read what is nested in it takes the square of that.
+_MAX_SETTINGS = 2**16
 
 
 def _setting(name: str, text: str, metavar: str, default: str | None = None) -> Any:
@@ -397,11 +400,13 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(read_text(path, _MAX_SETTINGS))
     except OSError as error:
         raise ConfigError(f"--config {path} cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise ConfigError(f"--config {path} is no TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"--config {path} is no TOML: it is nested too deeply") from None
     # A file that is wrong in itself is told by its name, whatever options go over it.
     from mriseg.recipes.settings import training_config
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -90,7 +91,7 @@ class TrainConfig(Config):
     modalities: tuple[str, ...] | None = None
     regions: tuple[str, ...] | None = None
     width: Annotated[int, Field(ge=8, multiple_of=8)] = 64
-    loss: str = "bce+dice"
+    loss: Annotated[str, Field(max_length=200)] = "bce+dice"
     pos_weight: Positive | Literal["auto"] = "auto"
     tumour_fraction: Fraction = 0.5
     slices_per_epoch: Count | None = None
@@ -140,6 +141,11 @@ DEFAULT_MODALITIES = ("T1", "T2", "FLAIR")
 
 C = TypeVar("C", bound=Config)
 
+# Problems that one message tells.
+_TOLD = 10
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
 
 def parse(kind: type[C], values: Mapping[str, Any]) -> C:
     """``kind`` made of ``values``.
@@ -150,7 +156,14 @@ def parse(kind: type[C], values: Mapping[str, Any]) -> C:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError("; ".join(_problem(kind, item) for item in error.errors())) from None
+        told = [_problem(kind, item) for item in error.errors(include_url=False)]
+        more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+        raise ConfigError("; ".join(told[:_TOLD]) + more) from None
+
+
+def shown(value: Any) -> str:
+    """``value`` as a message quotes it: whole where it is short, for it may be anything."""
+    return _SHORT.repr(value)
 
 
 def _problem(kind: type[Config], item: Any) -> str:
@@ -159,11 +172,11 @@ def _problem(kind: type[Config], item: Any) -> str:
         known = _settings(kind, item["loc"][:-1])
         close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        return f"there is no setting {key!r}; {hint}known: {', '.join(known)}"
+        return f"there is no setting {shown(key)}; {hint}known: {', '.join(known)}"
     message = item["msg"].removeprefix("Value error, ")
     if not key:
         return str(message)
-    return f"{key} = {item['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{key} = {shown(item['input'])}: {message[0].lower()}{message[1:]}"
 
 
 def _settings(kind: type[Config], inside: Sequence[str | int]) -> list[str]:
@@ -199,7 +212,7 @@ def parse_duration(text: str) -> float:
             total = float("nan")
         rest = rest[digits + 1 :] if unit else ""
     if not 0 < total < math.inf:
-        raise ConfigError(f"{text!r} is no duration; write it as 90s, 30m, 1.5h or 1h30m")
+        raise ConfigError(f"{shown(text)} is no duration; write it as 90s, 30m, 1.5h or 1h30m")
     return total
 
 
@@ -218,6 +231,6 @@ def parse_freeze(text: str) -> tuple[str, int]:
     if kind in ("none", "all-but-head", "all-but-first") and not count:
         return kind, 0
     raise ConfigError(
-        f"freeze = {text!r}: expected none, encoder, encoder:K with K from 1 to 5, all-but-head or "
-        f"all-but-first"
+        f"freeze = {shown(text)}: expected none, encoder, encoder:K with K from 1 to 5, "
+        f"all-but-head or all-but-first"
     )

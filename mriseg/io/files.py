@@ -15,6 +15,7 @@ from typing import Any
 
 from mriseg.errors import InputError, OutputError
 from mriseg.io import locks
+from mriseg.io.reading import parse_json, read_text
 
 # Folders of these names hold what is being written; they end with it.
 _PART = ".part-"
@@ -132,7 +133,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: it cannot be read, or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged or cannot be read: {error}") from None
     if not isinstance(value, dict):

@@ -27,11 +27,13 @@ from zlib_ng import gzip_ng, zlib_ng
 from mriseg.core.volume import Geometry
 from mriseg.errors import InputError, OutputError
 from mriseg.io.files import replacing
+from mriseg.io.reading import open_regular
 
 Array = NDArray[Any]
 
 SUFFIXES = (".nii", ".nii.gz")
-MAX_VOXELS = 2**31
+MAX_VOXELS = 2**29
+"""1024 x 1024 x 512: more than any scanner makes of a living head, and 2 GiB in float32."""
 
 # The larger of the two header sizes (NIfTI-2); NIfTI-1 has 348 bytes and always 4 after them.
 _HEADER_BYTES = 540
@@ -41,6 +43,10 @@ _MAX_DEFLATE_RATIO = 1032
 _LEAST_SIZE, _GREATEST_SIZE = 1e-6, 1e6
 # Bytes that are read at a time.
 _PIECE = 2**18
+# Voxels that are scaled at a time.
+_BLOCK = 2**20
+# Bytes before the voxels: what is noted there (extensions) is kilobytes.
+_MAX_OFFSET = 2**26
 # A label further than this from a whole number was not rounded: it was interpolated.
 _LABEL_TOLERANCE = 0.05
 
@@ -276,7 +282,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     if not is_nifti(path):
         raise InputError(f"{name} is not named .nii or .nii.gz")
     try:
-        with path.open("rb") as raw:
+        with open_regular(path) as raw:
             if not name.lower().endswith(".gz"):
                 yield raw
                 return
@@ -336,7 +342,7 @@ def _header(path: Path, block: bytes) -> _Header:
         offset = float(header["vox_offset"])
     except (HeaderDataError, KeyError, ValueError) as error:
         raise InputError(f"{name} has a damaged NIfTI header ({error})") from error
-    if not 0 <= offset < 2**40:
+    if not 0 <= offset <= _MAX_OFFSET:
         raise InputError(f"{name} has a damaged NIfTI header (its voxels start at {offset:g})")
     if _is_slice(shape) and not affine[:3, 2].any():
         # Writers of single slices often leave the third voxel size at 0.
@@ -406,11 +412,16 @@ def _scaled(array: Array, slope: float, inter: float) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         if plain:
             return array.astype(np.float32, copy=False)
-        # In float64, where the offset and the scale cancel: the background of a scaled scan is 0.
-        scaled: Array = array.astype(np.float64)
-        scaled *= slope
-        scaled += inter
-        return scaled.astype(np.float32)
+        # In float64, where the offset and the scale cancel: the background of a scaled scan is 0;
+        # and by blocks, since all of it would be several times the scan.
+        flat = array.reshape(-1, order="F")
+        scaled = np.empty(flat.shape, dtype=np.float32)
+        for start in range(0, len(flat), _BLOCK):
+            block = flat[start : start + _BLOCK].astype(np.float64)
+            block *= slope
+            block += inter
+            scaled[start : start + _BLOCK] = block
+        return scaled.reshape(array.shape, order="F")
 
 
 def _check_finite(path: Path, array: Array) -> None:

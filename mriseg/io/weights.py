@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -46,13 +47,24 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # weights_only: a pickle may run anything, and this one comes from elsewhere.
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        _check_archive(path)
+        with warnings.catch_warnings(action="ignore"):  # of TorchScript, which is then refused
+            # weights_only: a pickle may run anything, and this one comes from elsewhere.
+            return torch.load(path, map_location="cpu", weights_only=True)
+    # Damaged, its pickle gives every error that there is (KeyError, struct.error, AssertionError).
+    except Exception as error:
         raise InputError(
             f"the encoder weights in {path} cannot be read ({_first_line(error)}); expected a "
             f"state dict saved by torch.save (.pth) or safetensors (.safetensors)"
         ) from error
+
+
+def _check_archive(path: Path) -> None:
+    """PyTorch never packs what it saves, so that a small file cannot hold a great deal."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(record.file_size for record in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it is packed: it promises more bytes than it has")
 
 
 def _download(url: str, cache: Path | None) -> Any:
@@ -78,7 +90,7 @@ def _download(url: str, cache: Path | None) -> Any:
 def _state(loaded: Any, source: str) -> dict[str, Tensor]:
     if not isinstance(loaded, dict):
         found = f"a {type(loaded).__name__}"
-    elif loaded and all(isinstance(value, Tensor) for value in loaded.values()):
+    elif loaded and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
         return loaded
     else:
         found = f"a dict of {', '.join(map(str, list(loaded)[:3])) or 'nothing'}"
@@ -89,4 +101,4 @@ def _state(loaded: Any, source: str) -> dict[str, Tensor]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

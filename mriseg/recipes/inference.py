@@ -17,6 +17,9 @@ from mriseg.core.volume import Pad, round_up
 # The network pools five times; slices are padded to whole multiples of what that divides by.
 MULTIPLE = 32
 
+# Pixels of a batch, which a scan of large slices would else fill all memory with.
+_MOST = 16 * 512 * 512
+
 
 def ready(model: SegNet, backend: Backend) -> nn.Module:
     """A copy of ``model`` that predicts: batch normalisation folded, in the backend's precision.
@@ -63,7 +66,7 @@ def probabilities(
         modalities: the model's input channels.
         regions: how many output channels it has.
         frame: the training's frame (h, w).
-        batch_size: slices at a time.
+        batch_size: slices at a time; fewer where they are large.
         flips: average over the four mirrorings.
     """
     depth, *plane = case.image.shape[1:]
@@ -74,6 +77,7 @@ def probabilities(
     ]
     kept = np.flatnonzero(case.image[[k for _, k in known]].any(axis=(0, 2, 3)))
     target = frame_of(case, frame)
+    batch_size = max(1, min(batch_size, _MOST // (target[0] * target[1])))
     pad = Pad.to((plane[0], plane[1]), target)
     with backend.running():
         for start in range(0, len(kept), batch_size):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
 from mriseg.backends.base import Backend
 from mriseg.core.calibration import Calibration, calibrated
 from mriseg.core.config import parse
@@ -10,18 +15,39 @@ from mriseg.errors import RunError
 from mriseg.io.runs import Run
 
 
+def network_of(run: Run, weights: Mapping[str, Tensor], backend: Backend) -> SegNet:
+    """A run's network with ``weights``, on the CPU.
+
+    Raises:
+        RunError: they are not of this network; it is then not made, for what a ``run.json`` asks
+            for may be of any size.
+    """
+    config = parse(SegNetConfig, run.manifest.model)
+    try:
+        with torch.device("meta"):
+            expected = {k: v.shape for k, v in SegNet(config, backend.ops).state_dict().items()}
+    except (RuntimeError, TypeError) as error:  # sizes that no tensor can have
+        raise RunError(f"{run.path} describes no network that there can be: {error}") from None
+    found = {key: tensor.shape for key, tensor in weights.items()}
+    odd = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
+    if odd:
+        raise RunError(
+            f"the weights in {run.path} do not fit its network: {len(odd)} of {len(expected)} "
+            f"tensors have another shape or are not there, the first is {odd[0][:80]}"
+        )
+    model = build(config, backend.ops)
+    model.load_state_dict(weights)
+    return model
+
+
 def load_model(run: Run, backend: Backend) -> SegNet:
     """The network of a run's best weights, calibrated, in evaluation mode, on the device.
 
     Raises:
         RunError: the weights are missing, damaged, or not of this network.
     """
-    model = build(parse(SegNetConfig, run.manifest.model), backend.ops)
     checkpoint = run.load(run.chosen)
-    try:
-        model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise RunError(f"the weights in {run.path} do not fit its network: {error}") from None
+    model = network_of(run, checkpoint.weights, backend)
     found = checkpoint.state.get("calibration", {})
     regions = enumerate(run.manifest.regions)
     calibrated(model, {i: Calibration(**found[name]) for i, name in regions if name in found})

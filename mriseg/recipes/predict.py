@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from mriseg.backends.base import Backend
 from mriseg.core.postprocess import remove_minor, remove_small, threshold
 from mriseg.core.prepare import Prepared, prepare
 from mriseg.core.regions import label_map
-from mriseg.errors import CaseError, InputError, StoreError
+from mriseg.errors import CaseError, InputError, OutputError, StoreError
 from mriseg.io import nifti, pictures, readers
 from mriseg.io.readers import ReaderOptions
 from mriseg.io.runs import Manifest, Run
@@ -126,6 +128,8 @@ def predict(
             f"{source} holds {len(found)} cases, and {out} is one file; name a folder instead"
         )
     manifest = run.manifest
+    regions = manifest.regions if options.probabilities else ()
+    stems = file_stems(found, regions)
     network = ready(load_model(run, backend), backend)
     results: list[Predicted] = []
     skipped: list[tuple[str, str]] = []
@@ -134,7 +138,9 @@ def predict(
         yield Notice(text)
     yield Began("predict", len(found), "case")
     for number, (name, load) in enumerate(found.items(), start=1):
-        target = out if single else out / f"{_in_file(name)}.nii.gz"
+        target = out if single else out / f"{stems[name]}.nii.gz"
+        if results and not target.parent.is_dir():
+            raise OutputError(f"{target.parent} is gone, with {len(results)} masks in it")
         try:
             case, notices = load()
             case = restricted(case, options)
@@ -198,6 +204,11 @@ def segment(
         flips=options.flips,
     )
     if not np.isfinite(found).all():
+        if case.broken:
+            raise InputError(
+                f"its slices {', '.join(map(str, case.broken))} hold voxels that are NaN or "
+                f"infinite; preprocess it again into a new store"
+            )
         raise InputError("the network's output is not a number; try --precision fp32")
     assert options.threshold is not None and options.minor is not None, "settled() gives them"
     marked = remove_minor(threshold(found, options.threshold), options.minor)
@@ -223,7 +234,7 @@ def _predict_case(
     nifti.write(target, label_map(case.to_source(masks), manifest.regions), case.geometry)
     if options.probabilities:
         for region, values in zip(manifest.regions, case.to_source(found), strict=True):
-            path = target.with_name(f"{stem}_prob_{_in_file(region)}.nii.gz")
+            path = target.with_name(f"{stem}{_ending(region)}.nii.gz")
             nifti.write(path, values.astype(np.float32), case.geometry)
     volumes = {
         region: float(masks[r].sum()) * voxel_volume(case)
@@ -242,6 +253,9 @@ def _predict_case(
         )
     return Predicted(name, target, volumes, case.geometry.unit)
 
+
+# File systems take names of 255 bytes, and an ending and a digest come on top.
+_LONGEST = 100
 
 Loader = Callable[[], tuple[Prepared, list[str]]]
 
@@ -299,9 +313,50 @@ def _missing(name: str, case: Prepared, manifest: Manifest, options: PredictOpti
     return [f"lacks {', '.join(lacking)}: the channel reads 0, the brain's mean"]
 
 
+def file_stems(cases: Iterable[str], regions: Iterable[str] = ()) -> dict[str, str]:
+    """For each case, what its files are called, so that none is another case's.
+
+    The case's name, where a file can have it; or else what is left of it, and a digest of the
+    name. Names that differ in nothing but case are one on some systems, and a mask of
+    probabilities may be called as another case's mask: these get a digest too.
+
+    Args:
+        cases: their names.
+        regions: names of those that get a file of their own for each case.
+
+    Raises:
+        InputError: names were chosen to have one file for all that.
+    """
+    cases, endings = sorted(cases), ["", *(_ending(region) for region in regions)]
+    plain = {name: _in_file(name) for name in cases}
+    taken = Counter((plain[name] + ending).casefold() for name in cases for ending in endings)
+    found = {
+        name: stem
+        if all(taken[(stem + ending).casefold()] == 1 for ending in endings)
+        else _with_digest(stem, name)
+        for name, stem in plain.items()
+    }
+    if len({stem.casefold() for stem in found.values()}) < len(found):
+        raise InputError(f"the names of cases are made to collide: {', '.join(cases[:5])}, ...")
+    return found
+
+
+def _ending(region: str) -> str:
+    return f"_prob_{_in_file(region)}"
+
+
 def _in_file(name: str) -> str:
-    """``name`` as a part of a file's name: never a path, and never hidden."""
-    return re.sub(r'[/\\:*?"<>|\x00-\x1f]|^\.', "_", name)
+    """``name`` as a part of a file's name: never a path, never hidden, and no other name's."""
+    found = re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]|^\.', "_", name)
+    if found == name and len(name.encode()) <= _LONGEST:
+        return name
+    return _with_digest(found, name)
+
+
+def _with_digest(stem: str, name: str) -> str:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    short = stem.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
+    return f"{short}-{digest}"
 
 
 def _names(manifest: Manifest) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mriseg.core.config import TrainConfig, parse, parse_duration
+from mriseg.core.config import TrainConfig, parse, parse_duration, shown
 from mriseg.errors import ConfigError
 from mriseg.io.modalities import canonical_modality
 
@@ -69,8 +70,9 @@ def height_width(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     sides = value.lower().split("x")
-    if len(sides) != 2 or not all(side.strip().isdecimal() for side in sides):
-        raise ConfigError(f"size = {value!r}: expected height x width, such as 160x192")
+    # No side has more digits, and Python refuses to read thousands.
+    if len(sides) != 2 or not all(re.fullmatch(r"\s*\d{1,9}\s*", side) for side in sides):
+        raise ConfigError(f"size = {shown(value)}: expected height x width, such as 160x192")
     return tuple(int(side) for side in sides)
 
 
@@ -79,11 +81,11 @@ def _number_or_auto(value: Any) -> Any:
         return value
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     # Told here, since of a choice between two types pydantic would tell both failures.
     if not 0 < number < math.inf:
-        raise ConfigError(f"pos_weight = {value!r}: expected a number above 0, or auto")
+        raise ConfigError(f"pos_weight = {shown(value)}: expected a number above 0, or auto")
     return number
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.identity import hidden
 from mriseg.errors import InputError, OutputError
+from mriseg.io.arrays import is_local
 from mriseg.io.files import is_free, read_json
+from mriseg.io.forms import Name, checked
 from mriseg.io.locks import locked
 from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model
 from mriseg.io.store import open_store
@@ -109,11 +112,40 @@ def share(
     return ShareReport(out, size, missing)
 
 
+class _Measured(BaseModel):
+    """A row of an evaluation's summary, as far as a card tells it."""
+
+    region: Name
+    metric: Name
+    mean: float | None
+    low: float | None
+    high: float | None
+    median: float | None
+    cases: int
+
+
+class _Case(BaseModel):
+    """A row of an evaluation's cases, as far as a card tells it."""
+
+    case: Name
+    seen: bool = False
+
+
+class _Evaluation(BaseModel):
+    """What a card needs of an ``evaluation.json``."""
+
+    summary: list[_Measured]
+    cases: list[_Case]
+
+
 def _evaluation(path: Path) -> dict[str, Any]:
     data = read_json(path)
-    if not isinstance(data.get("summary"), list) or not isinstance(data.get("cases"), list):
-        raise InputError(f"{path} is no evaluation.json of: mriseg evaluate --out DIR")
-    return data
+    try:
+        return checked(_Evaluation, data).model_dump()
+    except ValueError as error:
+        raise InputError(
+            f"{path} is no evaluation.json of: mriseg evaluate --out DIR ({error})"
+        ) from None
 
 
 def _with_fingerprints(manifest: Manifest) -> Manifest:
@@ -121,7 +153,8 @@ def _with_fingerprints(manifest: Manifest) -> Manifest:
 
     Only while its store is where it was, and for cases whose voxels are what they were.
     """
-    if all(case.fingerprint for case in manifest.seen):
+    # A run may be anyone's: what address its store has is not to be asked unseen.
+    if all(case.fingerprint for case in manifest.seen) or not is_local(manifest.store):
         return manifest
     try:
         store = open_store(manifest.store)

@@ -15,16 +15,18 @@ from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.identity import Identity
 from mriseg.core.sampling import Split
-from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.segnet import build, init_weights
 from mriseg.errors import RunError
 from mriseg.io import runs
 from mriseg.io.files import write_json
+from mriseg.io.forms import checked
 from mriseg.io.locks import locked
 from mriseg.io.runs import Checkpoint, Manifest, Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.io.weights import load_encoder_weights
 from mriseg.recipes.events import Notice, Recipe
 from mriseg.recipes.fit import Position, TrainReport, fit
+from mriseg.recipes.models import network_of
 from mriseg.recipes.setup import Setup, settle, versions
 
 __all__ = ["Start", "TrainReport", "resume", "train"]
@@ -168,9 +170,11 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
     opened = store or open_store(manifest.store)
     setup = settle(opened, config, Split(manifest.train, manifest.validation))
     setup = replace(setup, frame=manifest.frame)
-    model = build(parse(SegNetConfig, manifest.model), backend.ops)
-    model.load_state_dict(checkpoint.weights)
-    position = Position(**checkpoint.state["position"])
+    model = network_of(run, checkpoint.weights, backend)
+    try:
+        position = checked(Position, checkpoint.state.get("position"))
+    except ValueError as error:
+        raise RunError(f"{run.path}/last.safetensors is damaged: {error}") from None
     yield Notice(f"going on with {run.path} at epoch {position.epoch + 1}, step {position.step}")
     return (
         yield from fit(

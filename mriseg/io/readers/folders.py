@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mriseg.errors import InputError
+from mriseg.io.reading import is_regular
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
     """Every folder under ``root`` and ``root`` itself, with its folders and its files, sorted.
 
-    Hidden entries (``._x.nii.gz``, ``__MACOSX``) are left out, links to folders are not followed,
-    and links to files only if they stay inside. As with `os.walk`, a caller may remove folders
-    from the list to keep out of them.
+    Hidden entries (``._x.nii.gz``, ``__MACOSX``) are left out, and what is neither a folder nor a
+    file (a pipe, a broken link). Links to folders are not followed, and links to files only if they
+    stay inside. As with `os.walk`, a caller may remove folders from the list to keep out of them.
 
     Raises:
         InputError: a folder cannot be read.
@@ -49,7 +50,8 @@ def _shown(name: str) -> bool:
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    if not _shown(path.name):
+    # Not a file: a pipe, a device, a link that leads nowhere or to itself.
+    if not _shown(path.name) or not is_regular(path):
         return False
     return not path.is_symlink() or path.resolve().is_relative_to(root)
 

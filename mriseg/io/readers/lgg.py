@@ -23,6 +23,7 @@ from mriseg.core.volume import Geometry
 from mriseg.errors import CaseError, InputError
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import SEGMENTATION, Case, Found, Loaded, ReaderOptions
+from mriseg.io.reading import open_regular
 
 CHANNELS = ("T1", "FLAIR", "T1CE")
 
@@ -33,6 +34,8 @@ _DATED = re.compile(r"(TCGA_\w+?_\w+?)_\d{8}")
 _COPY_SHARE = 0.999
 # The sets' slices are 256 x 256; a header that claims more than this is not one of them.
 _MAX_SIDE = 4096
+# Of all slices of a case together; the sets' have 15 million at most.
+_MAX_PIXELS = 2**28
 
 
 @dataclass
@@ -159,6 +162,12 @@ def _stack(name: str, paths: tuple[Path, ...], mode: str) -> NDArray[np.uint8]:
     planes: list[NDArray[np.uint8]] = []
     for path in paths:
         plane = _plane(name, path, mode)
+        if plane.shape[0] * plane.shape[1] * len(paths) > _MAX_PIXELS:
+            raise CaseError(
+                name,
+                f"it has {len(paths)} slices of {plane.shape[0]} x {plane.shape[1]} pixels, more "
+                f"than any scan of a head",
+            )
         if planes and plane.shape != planes[0].shape:
             raise CaseError(name, f"{path.name} has another size than {paths[0].name}")
         planes.append(plane)
@@ -168,7 +177,11 @@ def _stack(name: str, paths: tuple[Path, ...], mode: str) -> NDArray[np.uint8]:
 def _plane(name: str, path: Path, mode: str) -> NDArray[np.uint8]:
     try:
         # Pillow warns of what is odd in a file's tags; the pixels are what matters here.
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("TIFF",)) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            open_regular(path) as file,
+            Image.open(file, formats=("TIFF",)) as image,
+        ):
             if max(image.size) > _MAX_SIDE:
                 raise CaseError(
                     name, f"{path.name} claims {image.size[0]} x {image.size[1]} pixels"

@@ -8,7 +8,6 @@ Formats: nnU-Net's documentation/dataset_format.md, versions 1 and 2; arXiv 1902
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from mriseg.io.modalities import canonical_modality
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import SEGMENTATION, Case, Found, Loaded, ReaderOptions
 from mriseg.io.readers.loading import errors_of, onto_grid
+from mriseg.io.reading import parse_json, read_text
 
 FOREGROUND = "foreground"
 
@@ -299,12 +299,10 @@ def read_description(path: Path) -> Description:
     if not path.is_file() or path.is_symlink():
         return Description()
     try:
-        if path.stat().st_size > _MAX_JSON_BYTES:
-            raise InputError(f"{path} is larger than any dataset.json")
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = parse_json(read_text(path, _MAX_JSON_BYTES))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path} is not JSON ({error})") from error
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no JSON object")
@@ -313,7 +311,7 @@ def read_description(path: Path) -> Description:
             channels=_described_channels(data.get("channel_names", data.get("modality"))),
             labels=_described_labels(data.get("labels")),
         )
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f'{path} should hold "channel_names": {{"0": "T1", ...}} (or "modality") and '
             f'"labels": {{"background": 0, "tumour": 1, ...}} ({error})'
