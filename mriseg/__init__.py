@@ -51,6 +51,7 @@ _API: dict[str, str] = {
         "share",
         "train",
         "transfer",
+        "verify",
     )
 }
 

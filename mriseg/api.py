@@ -28,6 +28,7 @@ from mriseg.recipes import preprocess as preprocessing
 from mriseg.recipes import share as sharing
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
+from mriseg.recipes import verify as verification
 from mriseg.recipes.bench import BenchConfig, BenchReport
 from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.demo import DemoReport
@@ -42,6 +43,7 @@ from mriseg.recipes.preprocess import PreprocessReport
 from mriseg.recipes.settings import height_width, names, training_config
 from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
+from mriseg.recipes.verify import VerifyReport
 
 __all__ = [
     "Backend",
@@ -66,6 +68,7 @@ __all__ = [
     "share",
     "train",
     "transfer",
+    "verify",
 ]
 
 OnEvent = Callable[[Event], None]
@@ -362,6 +365,25 @@ def share(
         terms=terms,
         keep_names=keep_names,
     )
+    return finish(recipe, on_event)
+
+
+def verify(
+    path: str | Path,
+    *,
+    sources: str | Path | Sequence[str | Path] = (),
+    layout: str = "auto",
+    channels: str | Sequence[str] | None = None,
+    on_event: OnEvent | None = None,
+) -> VerifyReport:
+    """Whether a store, a run or an exported file is what was written, and its sources unchanged.
+
+    See `mriseg.recipes.verify.verify` for the arguments and what is raised. What is wrong is in the
+    report's ``faults``, and raised by `mriseg.recipes.verify.check_whole`.
+    """
+    given = [sources] if isinstance(sources, str | Path) else sources
+    folders = [Path(folder) for folder in given]
+    recipe = verification.verify(path, sources=folders, layout=layout, channels=_names(channels))
     return finish(recipe, on_event)
 
 

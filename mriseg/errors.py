@@ -14,7 +14,8 @@
     │   └── BusyError           5   another process is writing there; later it may do
     ├── IncompleteError         6   the work was done, but some cases had to be skipped
     ├── DivergedError           7   training met a loss that is not a number
-    └── ExportError             8   an exported file did not give the model's output
+    ├── ExportError             8   an exported file did not give the model's output
+    └── DamagedError            9   what is stored is no longer what was written
 
 A message says what was given, what was expected and what to do. The command line prints it alone:
 a traceback is for mriseg's own mistakes, never for a user's.
@@ -105,3 +106,13 @@ class ExportError(MrisegError):
     """An exported file did not give the model's output."""
 
     exit_code = 8
+
+
+class DamagedError(MrisegError):
+    """What is stored, or what it was made of, is no longer what was written.
+
+    A code of its own, so that a script that verifies tells damage that was found from a path that
+    was mistyped.
+    """
+
+    exit_code = 9

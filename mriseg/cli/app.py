@@ -496,6 +496,40 @@ def info(
 
 
 @app.command()
+def verify(
+    path: Annotated[
+        str,
+        typer.Argument(metavar="STORE|RUN|FILE", help="A store, a run or an exported file."),
+    ],
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Of a store: the folder of scans that it was made from, where it is now; may be "
+            "given again.",
+            metavar="SRC",
+        ),
+    ] = None,
+    layout: options.Layout = "auto",
+    channels: options.Channels = None,
+    json: options.Json = None,
+) -> None:
+    """Check that what is stored is what was written, and that its sources have not changed.
+
+    Nothing is changed. The exit code is 9 where something is wrong.
+    """
+    from mriseg import api
+    from mriseg.recipes.verify import check_whole
+
+    with render.drawing() as draw:
+        report = api.verify(
+            path, sources=sources or (), layout=layout, channels=channels, on_event=draw
+        )
+    if not render.as_json(json, report.to_json()):
+        tables.verified(render.results(), report)
+    check_whole(report)
+
+
+@app.command()
 def doctor(
     store: Annotated[
         str | None,

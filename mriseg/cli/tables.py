@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mriseg.recipes.predict import PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
     from mriseg.recipes.train import TrainReport
+    from mriseg.recipes.verify import VerifyReport
 
 
 def preprocessed(console: Console, report: PreprocessReport) -> None:
@@ -246,3 +247,25 @@ def _volume_unit(unit: str) -> str:
 
 def _volume(value: float, unit: str) -> str:
     return f"{value:.2f}" if unit == "mm" else f"{value:.0f}"
+
+
+def verified(console: Console, report: VerifyReport) -> None:
+    """A row a thing that is wrong, and how much was looked at."""
+    if report.faults:
+        table(
+            console,
+            ("case", "file", "slices", "what is wrong"),
+            [
+                (fault.case, fault.file, _slices(fault.slices), fault.what)
+                for fault in report.faults
+            ],
+        )
+    table(console, ("checked", "how many"), [(k, str(v)) for k, v in report.checked.items()])
+    wrong = len(report.faults)
+    found = f"{wrong} thing{'s' * (wrong != 1)} wrong" if wrong else "nothing is wrong"
+    say(console, f"{report.path}: {report.kind}, format {report.version}: {found}")
+
+
+def _slices(numbers: Sequence[int]) -> str:
+    """The first few."""
+    return ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,12 +42,14 @@ from mriseg.errors import OutputError, StoreError
 from mriseg.io.arrays import Reader, Reading, is_local, open_array
 from mriseg.io.checksums import BLANK, as_written, digest_of
 from mriseg.io.files import is_free, settle
+from mriseg.io.forms import CaseForm, Labels, checked
+from mriseg.io.reading import parse_json
 from mriseg.io.tree import Tree
 from mriseg.io.versions import reading
 
 FORMAT = "mriseg-store"
 FORMAT_VERSION = 1
-_CASES = "cases"
+CASES = "cases"
 _KEY = "mriseg"
 _AXES = {"image": ("z", "modality", "y", "x"), "label": ("z", "y", "x")}
 _ARRAYS = tuple(f"{kind}/" for kind in _AXES)
@@ -58,6 +60,8 @@ _LONGEST_KEY = 200
 _LONG = frozenset({"foreground", "sources", "fingerprint", "files"})
 # Arrays that are kept open, two a case. To open one again costs less than to read a slice of it.
 _OPEN_ARRAYS = 256
+# Voxels to a byte of a shard: lz4 makes one of 255 noughts at most.
+_MAX_RATIO = 256
 
 
 @dataclass(frozen=True)
@@ -187,15 +191,15 @@ class Store:
         root = Path(self.location)
         if not is_local(self.location) or (root / "zarr.json").exists():
             return
-        shutil.rmtree(root / _CASES / _quoted(name), ignore_errors=True)
+        shutil.rmtree(root / CASES / key_of(name), ignore_errors=True)
         with suppress(OSError):  # another process may just be finding the same
-            (root / _CASES).rmdir()
+            (root / CASES).rmdir()
             root.rmdir()
         raise OutputError(f"{self.location} cannot be written: it is gone")
 
     def _write_case(self, name: str, case: Prepared, attributes: dict[str, Any]) -> None:
         group = zarr.open_group(self.location, mode="r+")
-        path = f"{_CASES}/{_quoted(name)}"
+        path = f"{CASES}/{key_of(name)}"
         if path in group:
             del group[path]
         folder = group.create_group(path)
@@ -231,7 +235,7 @@ class Store:
         Raises:
             OutputError: the store cannot be written.
         """
-        path = f"{_CASES}/{_quoted(name)}"
+        path = f"{CASES}/{key_of(name)}"
         if "files" in attributes and "fingerprint" in attributes:
             return all(
                 self.tree.size(f"{path}/{file['name']}") == file["size"]
@@ -262,17 +266,17 @@ class Store:
         """
         if not is_local(self.location):
             return
-        documents = dict(self.documents())
+        found = dict(documents(self.location))
         root = Path(self.location)
-        for folder in (root, root / _CASES, *(root / _CASES / key for key in documents)):
+        for folder in (root, root / CASES, *(root / CASES / key for key in found)):
             for path in folder.glob("*.partial"):
                 if _PIECE.fullmatch(path.name):
                     path.unlink(missing_ok=True)
-        for key, document in documents.items():
+        for key, document in found.items():
             with suppress(ValueError, AttributeError):
                 # None at all, and not damaged ones: then it was begun and not ended.
-                if json.loads(document).get("attributes") == {}:
-                    shutil.rmtree(root / _CASES / key, ignore_errors=True)
+                if parse_json(document).get("attributes") == {}:
+                    shutil.rmtree(root / CASES / key, ignore_errors=True)
 
     # Reading
 
@@ -283,16 +287,18 @@ class Store:
             StoreError: they cannot be read, or those of a case are damaged.
         """
         found = {}
-        for key, document in self.documents():
+        for key, document in documents(self.location):
             if as_written(io.BytesIO(document)) is False:
                 raise StoreError(f"{self._place(key)}/zarr.json is damaged; {self._remedy(key)}")
             try:
                 attributes = attributes_in(document)
                 if attributes is not None:
-                    found[str(attributes["name"])] = attributes
-            except (ValueError, KeyError, RecursionError) as error:
+                    case = checked(CaseForm, attributes)
+                    case.check(len(self.spec.regions))
+                    found[case.name] = case.model_dump(exclude_unset=True)
+            except ValueError as error:
                 raise StoreError(
-                    f"{self._place(key)}/zarr.json is damaged ({error!r}); {self._remedy(key)}"
+                    f"{self._place(key)}/zarr.json is damaged ({error}); {self._remedy(key)}"
                 ) from None
         found = dict(sorted(found.items()))
         # The long lists are not needed to read; of thousands of cases they would fill memory.
@@ -302,21 +308,6 @@ class Store:
             for name, data in found.items()
         }
         return found
-
-    def documents(self) -> list[tuple[str, bytes]]:
-        """The ``zarr.json`` of each case's folder that has one, by the folder's name.
-
-        Raises:
-            StoreError: they cannot be read.
-        """
-        try:
-            keys = self.tree.folders(_CASES)
-            texts = self.tree.read_each([f"{_CASES}/{key}/zarr.json" for key in keys])
-        except OSError as error:
-            raise StoreError(
-                f"{self.location} cannot be read: {error.strerror or error}"
-            ) from error
-        return [(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
 
     def index(self) -> VolumeIndex:
         """What the sampler needs: cases, modalities and per-slice foreground counts."""
@@ -416,12 +407,24 @@ class Store:
 
     def _open(self, name: str, kind: str) -> Reader:
         data = self._case(name)
-        path = f"{_CASES}/{_quoted(name)}/{kind}"
+        path = f"{CASES}/{key_of(name)}/{kind}"
         # Of older stores, label maps of nothing but 0 were not written.
         complete, expected = data.get("complete", False), kind == "image" or data["marked"]
         if (complete or expected) and self.tree.size(f"{path}/{shard_name(kind)}") is None:
             raise FileNotFoundError(f"{kind}/{shard_name(kind)} is missing")
+        self._check_array(path, kind, data)
         return open_array(self.location, path, complete=complete)
+
+    def _check_array(self, path: str, kind: str, data: Mapping[str, Any]) -> None:
+        """See to it that an array is as large as its case, and its shard not much smaller."""
+        z, y, x = Box.from_json(data["box"]).shape
+        shape = [z, len(data["modalities"]), y, x] if kind == "image" else [z, y, x]
+        array = parse_json(self.tree.read(f"{path}/zarr.json"))
+        if not isinstance(array, dict) or array.get("shape") != shape:
+            raise ValueError(f"{kind} has not the shape {shape}")
+        size = self.tree.size(f"{path}/{shard_name(kind)}")
+        if size is not None and math.prod(shape) > _MAX_RATIO * size:
+            raise ValueError(f"{kind}/{shard_name(kind)} is too small to hold what it should")
 
     def _wait(
         self, name: str, asked: tuple[Reading, ...]
@@ -438,11 +441,11 @@ class Store:
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(
                 f"{self.location}: case {name} cannot be read ({error}); "
-                f"{self._remedy(_quoted(name))}"
+                f"{self._remedy(key_of(name))}"
             ) from error
 
     def _place(self, key: str) -> str:
-        return f"{self.location.rstrip('/')}/{_CASES}/{key}"
+        return f"{self.location.rstrip('/')}/{CASES}/{key}"
 
     def _remedy(self, key: str) -> str:
         return (
@@ -512,7 +515,10 @@ def open_store(location: str | Path) -> Store:
             f"preprocess again"
         )
     try:
-        return Store(text, read(root))
+        spec = checked(StoreSpec, read(root))
+        for labels in spec.regions.values():
+            checked(Labels, labels)
+        return Store(text, spec)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{text}/zarr.json is damaged ({error!r}); preprocess again") from None
 
@@ -528,13 +534,28 @@ def _renew_root(location: str) -> None:
             raise OutputError(f"{location} cannot be written: {error.strerror or error}") from error
 
 
+def documents(location: str) -> list[tuple[str, bytes]]:
+    """The ``zarr.json`` of each case's folder that has one, by the folder's name.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    tree = Tree(location)
+    try:
+        keys = tree.folders(CASES)
+        texts = tree.read_each([f"{CASES}/{key}/zarr.json" for key in keys])
+    except OSError as error:
+        raise StoreError(f"{location} cannot be read: {error.strerror or error}") from error
+    return [(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
+
+
 def attributes_in(document: bytes) -> dict[str, Any] | None:
     """What a group's ``zarr.json`` holds of mriseg's; None where it is no such group.
 
     Raises:
         ValueError: it is no JSON.
     """
-    data = json.loads(document)
+    data = parse_json(document)
     if not isinstance(data, dict) or data.get("node_type") != "group":
         return None
     attributes = data.get("attributes")
@@ -593,7 +614,8 @@ def _write(
     )
 
 
-def _quoted(name: str) -> str:
+def key_of(name: str) -> str:
+    """The name of a case's folder in a store."""
     # A case's name may hold anything that a folder's may; a key in a store may not.
     key = quote(name, safe=" ,+=()[]@")
     if key.startswith("."):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mriseg.io.exporters.base import Exported, Exporter
+from mriseg.io.exporters.base import Exported, Exporter, Inspected
 from mriseg.registry import Registry
 
-__all__ = ["EXPORTERS", "Exported", "Exporter"]
+__all__ = ["EXPORTERS", "Exported", "Exporter", "Inspected"]
 
 EXPORTERS: Registry[Exporter] = Registry(
     "export format",

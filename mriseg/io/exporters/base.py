@@ -28,6 +28,21 @@ class Exported:
     metadata: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Inspected:
+    """A file as it lies there, read as data.
+
+    Attributes:
+        metadata: what the file says about itself; empty where that cannot be read.
+        whole: whether it is what was written, by its own digest; None where it carries none.
+        faults: what is wrong with it, a sentence each, the part that it is wrong with first.
+    """
+
+    metadata: dict[str, Any]
+    whole: bool | None
+    faults: tuple[str, ...] = ()
+
+
 class Exporter(Protocol):
     """An export format. An object with this shape is registered in ``EXPORTERS``."""
 
@@ -51,5 +66,13 @@ class Exporter(Protocol):
 
         Raises:
             ExportError: it cannot be loaded.
+        """
+        ...
+
+    def inspect(self, path: Path) -> Inspected:
+        """Check a file, whoever gave it, without running anything that is in it.
+
+        Raises:
+            OSError: it cannot be read.
         """
         ...

@@ -1,7 +1,7 @@
 """TorchScript: one file that ``torch.jit.load`` runs in Python or C++, without mriseg.
 
 The metadata is in it twice: as ``model.metadata()``, and as ``extra/mriseg.json`` in the archive
-(a zip file), which needs no torch to be read.
+(a zip file), which needs no torch to be read. The file's digest is in the comment at its end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor
 
 from mriseg.core.deploy import Deployed
 from mriseg.errors import ExportError
-from mriseg.io.exporters.base import Exported
+from mriseg.io.exporters.archive import inspect_archive, seal_archive
+from mriseg.io.exporters.base import Exported, Inspected
 
 METADATA = "mriseg.json"
 
@@ -46,6 +47,7 @@ class TorchScript:
             torch.jit.save(script, archive, {METADATA: json.dumps(metadata, indent=1)})
         with path.open("wb") as file:
             _strip(archive, file)
+        seal_archive(path)
 
     def load(self, path: Path) -> Exported:
         """See `Exporter.load`. For files just written: TorchScript is a program, not data."""
@@ -63,6 +65,10 @@ class TorchScript:
             return result
 
         return Exported(predict, metadata)
+
+    def inspect(self, path: Path) -> Inspected:
+        """See `Exporter.inspect`: a TorchScript file is a zip file, and is read as one."""
+        return inspect_archive(path, f"/extra/{METADATA}")
 
 
 def _strip(archive: io.BytesIO, file: io.BufferedWriter) -> None:

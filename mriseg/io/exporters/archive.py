@@ -1,0 +1,54 @@
+"""Zip files that carry their own digest, in the comment at their end.
+
+Whoever reads a zip file skips the comment, so a format that is a zip file stays what it was.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+from mriseg.io.checksums import BLANK, as_written, seal
+from mriseg.io.exporters.base import Inspected
+
+# Metadata is a page of text; more is not read into memory.
+_LARGEST = 2**24
+
+
+def seal_archive(path: Path) -> None:
+    """Put its digest into a zip file that is otherwise finished."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = json.dumps({"digest": BLANK}).encode()
+    seal(path)
+
+
+def inspect_archive(path: Path, metadata: str) -> Inspected:
+    """Check a zip file and take its metadata out of it.
+
+    Args:
+        path: the file.
+        metadata: the end of the name of the record that holds it, as JSON.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        whole = as_written(file)
+    faults, found = [], {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+            if broken is not None:
+                faults.append(f"{broken}: is not what was written (CRC-32)")
+            for record in archive.infolist():
+                if record.filename.endswith(metadata) and record.file_size <= _LARGEST:
+                    found = json.loads(archive.read(record))
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+        faults.append(f"{path.name}: is damaged ({error})")
+    except RuntimeError as error:  # how zipfile tells of an encrypted record
+        faults.append(f"{path.name}: is no exported file ({error})")
+    if not isinstance(found, dict):
+        found = {}
+    return Inspected(found, whole, tuple(faults))
