@@ -91,8 +91,8 @@ def prepare(images: Mapping[str, Array], labels: Array | None, geometry: Geometr
         geometry: of all of them.
 
     Raises:
-        InputError: the brain is empty, a modality is constant over it, or the segmentation marks
-            everything.
+        InputError: the brain is empty, a modality is constant over it, the segmentation marks
+            everything, or slices are larger than any of a head.
     """
     views = [volume.canonical(image, geometry) for image in images.values()]
     turned = None if labels is None else volume.canonical(labels, geometry)
@@ -104,6 +104,11 @@ def prepare(images: Mapping[str, Array], labels: Array | None, geometry: Geometr
         raise InputError("the brain is empty: every modality is constant")
     # A lesion at the rim of an imperfect brain mask must not be cut off.
     box = volume.bounding_box(mask if marked is None else mask | marked)
+    if max(box.shape[1:]) > volume.MAX_SIDE:
+        raise InputError(
+            f"its slices are {box.shape[1]} x {box.shape[2]} voxels, which no scan of a head has; "
+            f"at most {volume.MAX_SIDE} a side are taken"
+        )
     # From here on only the crop is touched; it holds all of the foreground.
     crops, inside = [volume.crop(view, box) for view in views], volume.crop(mask, box)
     names = tuple(images)

@@ -21,6 +21,10 @@ Affine = tuple[tuple[float, ...], ...]
 Window = tuple[slice, slice]
 
 
+MAX_SIDE = 4096
+"""Voxels of a slice's side: four times what heads are scanned at."""
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Where a source array lies in space, and how its axes become the canonical ones.

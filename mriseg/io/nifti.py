@@ -27,13 +27,12 @@ from zlib_ng import gzip_ng, zlib_ng
 from mriseg.core.volume import Geometry
 from mriseg.errors import InputError, OutputError
 from mriseg.io.files import replacing
+from mriseg.io.forms import MAX_VOXELS
 from mriseg.io.reading import open_regular
 
 Array = NDArray[Any]
 
 SUFFIXES = (".nii", ".nii.gz")
-MAX_VOXELS = 2**29
-"""1024 x 1024 x 512: more than any scanner makes of a living head, and 2 GiB in float32."""
 
 # The larger of the two header sizes (NIfTI-2); NIfTI-1 has 348 bytes and always 4 after them.
 _HEADER_BYTES = 540

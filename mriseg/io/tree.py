@@ -6,6 +6,7 @@ files themselves.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -14,6 +15,7 @@ import fsspec  # type: ignore[import-untyped]
 
 from mriseg.io.arrays import is_local
 from mriseg.io.checksums import digest
+from mriseg.io.reading import is_regular
 
 
 class Tree:
@@ -23,7 +25,8 @@ class Tree:
     """
 
     def __init__(self, location: str) -> None:
-        if is_local(location):
+        self._local = is_local(location)
+        if self._local:
             # Not parsed: a folder's name may look like a URL's chain.
             self._fs: Any = fsspec.filesystem("file")
             self._root = Path(location).absolute().as_posix()
@@ -33,10 +36,13 @@ class Tree:
 
     def read(self, name: str) -> bytes:
         """A whole file, for small ones."""
+        self._refuse_endless(name)
         return bytes(self._fs.cat_file(self._path(name)))
 
     def read_each(self, names: Sequence[str]) -> list[bytes | None]:
         """Many small files at once; None for one that is not there."""
+        for name in names:
+            self._refuse_endless(name)
         found = self._fs.cat_ranges([self._path(n) for n in names], None, None, on_error="return")
         for one in found:
             if isinstance(one, Exception) and not isinstance(
@@ -67,12 +73,14 @@ class Tree:
     def size(self, name: str) -> int | None:
         """In bytes; None where the file is not there."""
         try:
+            self._refuse_endless(name)
             return int(self._fs.size(self._path(name)))
         except FileNotFoundError:
             return None
 
     def open(self, name: str) -> BinaryIO:
         """A file, to be read in pieces."""
+        self._refuse_endless(name)
         return cast(BinaryIO, self._fs.open(self._path(name), "rb"))
 
     def identities(self, name: str) -> list[dict[str, Any]]:
@@ -83,6 +91,12 @@ class Tree:
                 sha256 = digest(opened)
             found.append({"name": file, "size": self.size(f"{name}/{file}"), "sha256": sha256})
         return found
+
+    def _refuse_endless(self, name: str) -> None:
+        """A pipe or a device in a file's place would be waited for, or never end."""
+        path = Path(self._path(name))
+        if self._local and path.exists() and not is_regular(path):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root

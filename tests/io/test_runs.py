@@ -75,12 +75,12 @@ def test_a_manifest_goes_through_its_file(run: Run) -> None:
 
 def test_a_checkpoint_goes_through_its_file(run: Run) -> None:
     assert not run.has("best") and run.chosen == "last"
-    checkpoint = a_checkpoint(epoch=3, dice={"a": 0.5})
+    checkpoint = a_checkpoint(epoch=3, dice={"case": {"a": 0.5}})
     run.save("last", checkpoint)
     found = run.load("last")
     assert torch.equal(found.weights["w"], checkpoint.weights["w"])
     assert torch.equal(found.optimiser["w/step"], checkpoint.optimiser["w/step"])
-    assert found.state == {"epoch": 3, "dice": {"a": 0.5}}
+    assert found.state == {"epoch": 3, "dice": {"case": {"a": 0.5}}}
     run.save("best", a_checkpoint(2.0))
     assert run.has("best") and run.chosen == "best"
     assert run.load().weights["w"].eq(2).all()
