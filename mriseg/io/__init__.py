@@ -9,8 +9,8 @@
 `store`, `arrays`, `tree`, `loader`
     the zarr store of prepared cases, how its arrays and its files are read, and batches ahead of
     their use.
-`runs`, `weights`
-    a training's folder and checkpoints; encoder weights from elsewhere.
+`runs`, `board`, `weights`
+    a training's folder, checkpoints and TensorBoard; encoder weights from elsewhere.
 ``exporters``
     trained models as files that other programs load.
 `pictures`, `drawing`, `charts`, `tables`

@@ -213,15 +213,15 @@ class Run:
         """The log as a picture; there after the first validation."""
         return self.path / "curves.png"
 
-    def within(self, folder: str, name: str) -> Path:
-        """Where a file goes in a folder of the run's; the run itself is not made anew.
+    def within(self, *parts: str) -> Path:
+        """Where a file of the run's goes; the run itself is not made anew where it went away.
 
         Raises:
             OutputError: the run is gone.
         """
         if not self.path.is_dir():
-            raise OutputError(f"{self.path} is gone: {name} has nowhere to go")
-        return self.path / folder / name
+            raise OutputError(f"{self.path} is gone: {'/'.join(parts)} cannot be written")
+        return self.path.joinpath(*parts)
 
     def save(self, which: str, checkpoint: Checkpoint) -> Path:
         """Write "best" or "last" in one atomic step and return its path.

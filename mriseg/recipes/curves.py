@@ -44,7 +44,8 @@ class Curves:
             return None
         self._drawn = now
         try:
-            charts.learning_curves(self._run.curves_path, rows, self._run.name)
+            path = self._run.within(self._run.curves_path.name)
+            charts.learning_curves(path, rows, self._run.name)
         # Whatever it is: hours of training are worth more than a picture of them.
         except Exception as error:
             told, self._told = self._told, True

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from mriseg.backends.base import Backend
 from mriseg.core import augment, batchnorm, finetune, rng
@@ -32,6 +31,7 @@ from mriseg.core.segnet import SegNet, freeze
 from mriseg.core.steps import train_step
 from mriseg.errors import DivergedError
 from mriseg.io import pictures, runs
+from mriseg.io.board import Board
 from mriseg.io.loader import prefetch
 from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
@@ -136,7 +136,8 @@ def fit(
         DivergedError: the loss or a weight became NaN or infinite.
         StoreError: a slice cannot be read.
     """
-    with backend.running(), closing(_board(run, position)) as board:
+    with backend.running():
+        board = _board(run, position)
         loop = _Fit(run, store, config, backend, setup, model, start, position, optimiser, average)
         if loop.augments_on_cpu:
             yield Notice(
@@ -522,16 +523,12 @@ def _on_cpu(model: SegNet) -> dict[str, Tensor]:
     return {k: v.detach().to("cpu") for k, v in model.state_dict().items()}
 
 
-def _board(run: Run, position: Position | None) -> SummaryWriter:
+def _board(run: Run, position: Position | None) -> Board:
     # What an earlier process wrote beyond the checkpoint did not happen.
-    step = position.step if position else 0
-    return SummaryWriter(str(run.path / "tensorboard"), purge_step=step)
+    return Board(run.path / "tensorboard", position.step if position else 0)
 
 
-def _log(run: Run, board: SummaryWriter, rows: list[dict[str, Any]]) -> None:
+def _log(run: Run, board: Board, rows: list[dict[str, Any]]) -> None:
     run.write_log(rows)
     row = rows[-1]
-    for key, value in row.items():
-        if key not in ("epoch", "step"):
-            board.add_scalar(key, value, row["step"])
-    board.flush()
+    board.add(row["step"], {k: v for k, v in row.items() if k not in ("epoch", "step")})
