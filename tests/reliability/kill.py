@@ -77,21 +77,35 @@ class Going:
             time.sleep(0.01)
 
     def stop(self, number: int, after: float = 0.0) -> bool:
-        """Send a signal after so many seconds; whether that met it at work."""
-        try:
-            self.process.wait(after)
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(number)
-        else:
+        """Send a signal after so much work; whether that met it at work.
+
+        Args:
+            number: of the signal.
+            after: seconds of the processor from now on, so that a busy machine changes nothing.
+        """
+        worked = self.worked
+        while self.process.poll() is None and self.worked < worked + after:
+            time.sleep(0.005)
+        if self.process.poll() is not None:
             return False
+        self.process.send_signal(number)
         self.wait()
         return True
 
+    @property
+    def worked(self) -> float:
+        """Seconds of the processor that it took so far."""
+        try:
+            used = psutil.Process(self.process.pid).cpu_times()
+            return float(used.user + used.system)
+        except psutil.NoSuchProcess:
+            return 0.0
+
     def wait(self) -> int:
         """Wait for its end, and for that of all that it started; its exit code."""
-        code = self.process.wait(120)
+        code = self.process.wait(900)
         left = [psutil.Process(pid) for pid in psutil.pids() if _session(pid) == self.process.pid]
-        _, alive = psutil.wait_procs(left, timeout=20)
+        _, alive = psutil.wait_procs(left, timeout=60)
         assert not alive, f"{self.line}: left behind {alive}"
         return code
 
@@ -208,7 +222,7 @@ class Stops:
     met: Counter[str] = field(default_factory=Counter)
 
     def stop(self, name: str, line: str, lasts: float, number: signal.Signals) -> Going:
-        """Type a line and stop it somewhere in the seconds that it lasts."""
+        """Type a line and stop it somewhere in the seconds of the processor that it takes."""
         going = Going(self.folder, line)
         if not going.stop(number, self.chance.uniform(0, lasts)):
             self.met[f"{name}: had ended"] += 1
@@ -244,7 +258,7 @@ def _trainings(folder: Path, kills: int, chance: random.Random) -> None:
         name = ("train", "transfer")[trainings.ended % 2]
         run = folder / f"{name}-{trainings.ended}"
         begin = f"{train if name == 'train' else transfer} {run}"
-        trainings.kill_until_done(begin, run, within=1.5, most=8)
+        trainings.kill_until_done(begin, run, within=1.2, most=8)
         check_same_run(run, folder / f"whole-{name}")
         shutil.rmtree(run)
         print(f"{trainings.kills} kills, {trainings.ended} trainings the same", flush=True)
@@ -266,9 +280,11 @@ def _stops(folder: Path, count: int, chance: random.Random) -> None:
     typed(folder, f"preprocess {source} base.zarr --workers 1")
     lasts: dict[str, float] = {}
     for name, line in lines.items():
-        began = time.monotonic()
-        typed(folder, line.replace("OUT", _place(name, "whole")))
-        lasts[name] = time.monotonic() - began
+        going = Going(folder, line.replace("OUT", _place(name, "whole")))
+        while going.process.poll() is None:
+            lasts[name] = max(lasts.get(name, 0), going.worked)
+            time.sleep(0.01)
+        assert going.wait() == 0, going.told
     stops = Stops(folder, chance)
     numbers = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
     for turn in range(count):
