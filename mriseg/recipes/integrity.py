@@ -113,7 +113,7 @@ def _check_sums(found: Checked, location: str, folder: str) -> None:
     written = {file["name"]: file for file in found.attributes["files"]}
     for kind in _kinds(found.attributes):
         for name in (f"{kind}/zarr.json", f"{kind}/{shard_name(kind)}"):
-            if name not in written and found.attributes["complete"]:
+            if name not in written and found.attributes.get("complete"):
                 found.blame(f"{folder}/zarr.json", f"lists no checksum of {name}")
     for name, file in written.items():
         found.files += 1
