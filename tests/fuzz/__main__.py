@@ -16,6 +16,7 @@ from random import Random
 
 from tests.fuzz.box import boxed
 from tests.fuzz.campaign import campaign, shares
+from tests.fuzz.commands import type_in
 from tests.fuzz.seeds import plant
 from tests.fuzz.targets import TARGETS
 
@@ -27,6 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=list(TARGETS), action="append")
     parser.add_argument("--number", type=int)
+    parser.add_argument("--typed", action="store_true", help="through the command line")
     given = parser.parse_args()
     names = given.only or list(TARGETS)
     with tempfile.TemporaryDirectory(prefix="mriseg-seeds-") as root:
@@ -35,14 +37,17 @@ def main() -> int:
             target, rng = TARGETS[names[0]], Random(f"{given.seed}/{names[0]}/{given.number}")
             with boxed(Path(root)) as box:
                 target.damage(rng, seeds, box)
-                target.read(rng, seeds, box)
+                if given.typed:
+                    type_in(rng, names[0], seeds, box)
+                else:
+                    target.read(rng, seeds, box)
             return 0
         bad = 0
         print(f"{'kind':12}{'inputs':>8}{'accepted':>10}{'refused':>9}{'defects':>9}"
               f"{'slowest s':>11}{'MiB':>6}{'all s':>7}", flush=True)  # fmt: skip
         for name, count in shares(given.count, names).items():
             began = time.monotonic()
-            tally = campaign(name, count, given.seed, seeds)
+            tally = campaign(name, count, given.seed, seeds, given.typed)
             outcomes, defects = tally.outcomes, tally.defects
             print(f"{name:12}{count:8}{outcomes['accepted']:10}{outcomes['refused']:9}"
                   f"{len(defects):9}{tally.slowest:11.1f}{tally.largest / 2**20:6.0f}"

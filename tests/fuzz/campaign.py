@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 from tests.fuzz.box import boxed
+from tests.fuzz.commands import type_in
 from tests.fuzz.judge import MEMORY, SECONDS, Verdict, judged
 from tests.fuzz.seeds import Seeds
 from tests.fuzz.targets import TARGETS
@@ -48,12 +49,25 @@ class Tally:
             self.defects.append((number, f"{verdict.outcome}: {verdict.detail}"))
 
 
-def one(name: str, number: int, seed: int, seeds: Seeds, under: Path) -> Verdict:
-    """Make and run one input; the same numbers make the same input."""
+def one(
+    name: str, number: int, seed: int, seeds: Seeds, under: Path, typed: bool = False
+) -> Verdict:
+    """Make and run one input; the same numbers make the same input.
+
+    Args:
+        name: of the target.
+        number: of the input.
+        seed: of the campaign.
+        seeds: what is damaged.
+        under: where the input's folders are made.
+        typed: give it to a command rather than to functions.
+    """
     target = TARGETS[name]
     rng = Random(f"{seed}/{name}/{number}")
     with boxed(under) as box:
         target.damage(rng, seeds, box)
+        if typed:
+            return judged(lambda: type_in(rng, name, seeds, box), box)
         return judged(lambda: target.read(rng, seeds, box), box)
 
 
@@ -66,23 +80,30 @@ def shares(count: int, names: list[str]) -> dict[str, int]:
     return found
 
 
-def campaign(name: str, count: int, seed: int, seeds: Seeds) -> Tally:
+def campaign(name: str, count: int, seed: int, seeds: Seeds, typed: bool = False) -> Tally:
     """Run ``count`` inputs of a kind; a child that dies or hangs is a defect, and replaced."""
     tally, number = Tally(), 0
     with tempfile.TemporaryDirectory(prefix="mriseg-fuzz-", ignore_cleanup_errors=True) as under:
         while number < count:
-            number = _sitting(name, number, count, seed, seeds, Path(under), tally)
+            number = _sitting(name, number, count, seed, seeds, Path(under), typed, tally)
     return tally
 
 
 def _sitting(
-    name: str, first: int, count: int, seed: int, seeds: Seeds, under: Path, tally: Tally
+    name: str,
+    first: int,
+    count: int,
+    seed: int,
+    seeds: Seeds,
+    under: Path,
+    typed: bool,
+    tally: Tally,
 ) -> int:
     """Inputs from ``first`` on until the child dies or all are done; the next one's number."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     child = context.Process(
-        target=_work, args=(theirs, name, first, count, seed, seeds, under), daemon=True
+        target=_work, args=(theirs, name, first, count, seed, seeds, under, typed), daemon=True
     )
     child.start()
     theirs.close()
@@ -106,7 +127,14 @@ def _sitting(
 
 
 def _work(
-    link: Connection, name: str, first: int, count: int, seed: int, seeds: Seeds, under: Path
+    link: Connection,
+    name: str,
+    first: int,
+    count: int,
+    seed: int,
+    seeds: Seeds,
+    under: Path,
+    typed: bool,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What libraries say of broken files is theirs; mriseg's own warnings are defects.
@@ -116,9 +144,11 @@ def _work(
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    one(name, first, seed, seeds, under)  # loads all that the first input would be charged for
+    one(
+        name, first, seed, seeds, under, typed
+    )  # loads all that the first input would be charged for
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limit = taken + 4 * MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for number in range(first, count):
-        link.send(one(name, number, seed, seeds, under))
+        link.send(one(name, number, seed, seeds, under, typed))

@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from mriseg.errors import MrisegError
 from tests.fuzz.box import Box
 
 SECONDS = 10.0
-"""An input that takes longer hangs: good ones of this size take milliseconds."""
+"""Seconds of computing from which on an input hangs: good ones of this size take milliseconds."""
+
+WAITED = 60.0
+"""Seconds by the clock: who waits for a pipe computes nothing, and who shares a machine waits."""
 
 MEMORY = 512 * 2**20
 """Bytes by which the process may grow over an input; none of them claims more than 64 MiB that
@@ -35,7 +39,7 @@ class Verdict:
             "memory", "outside" (a file elsewhere was made or changed), "message".
         detail: the message, or where it went wrong.
         grown: bytes by which the process grew at most.
-        seconds: that it took.
+        seconds: of computing.
     """
 
     outcome: str
@@ -53,17 +57,17 @@ class Hang(BaseException):
     """Time is up. Not an Exception, which might be caught on the way."""
 
 
-def judged(run: Callable[[], None], box: Box, seconds: float = SECONDS) -> Verdict:
+def judged(run: Callable[[], None], box: Box) -> Verdict:
     """Run an input in this process, and say how it ended."""
     before = box.state()
     resident = _begin_measuring()
-    began = time.monotonic()
+    began = time.process_time()
     try:
-        with _alarm(seconds):
+        with _alarms():
             outcome, detail = _ended(run)
-    except Hang:
-        outcome, detail = "hang", f"more than {seconds:g} s"
-    took, grown = time.monotonic() - began, _peak() - resident
+    except Hang as hang:
+        outcome, detail = "hang", str(hang)
+    took, grown = time.process_time() - began, _peak() - resident
     if outcome in GOOD:
         changed = {*before.items()} ^ {*box.state().items()}
         if changed:
@@ -101,17 +105,23 @@ def _where(error: BaseException) -> str:
 
 
 @contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    def ring(number: int, frame: object) -> None:
-        raise Hang
+def _alarms() -> Iterator[None]:
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise Hang("".join(traceback.format_stack(frame)[-2:]))
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = (
+        (signal.ITIMER_PROF, signal.SIGPROF, SECONDS),
+        (signal.ITIMER_REAL, signal.SIGALRM, WAITED),
+    )
+    before = [signal.signal(number, ring) for _, number, _ in timers]
+    for timer, _, seconds in timers:
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for (timer, number, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
 
 
 _STATUS = Path("/proc/self/status")

@@ -29,6 +29,7 @@ from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.settings import training_config
 from mriseg.recipes.share import share
 from mriseg.recipes.train import resume, train
+from mriseg.recipes.verify import verify
 from tests.fuzz.box import Box
 from tests.fuzz.bytes_ import damaged
 from tests.fuzz.json_ import damaged_text
@@ -38,6 +39,7 @@ from tests.fuzz.safetensors_ import damaged_safetensors
 from tests.fuzz.seeds import Seeds
 from tests.fuzz.toml_ import damaged_toml
 from tests.fuzz.tree import disturbed
+from tests.fuzz.zip_ import damaged_zip
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,13 @@ def _bad_store(rng: Random, seeds: Seeds, box: Box) -> None:
 
 
 def _read_store(rng: Random, seeds: Seeds, box: Box) -> None:
+    way = rng.random()
+    if way > 0.85:
+        finish(verify(box.given))
+        return
     holds(box.given)
     store = open_store(box.given)
     index = store.index()
-    way = rng.random()
     if way < 0.06:
         config = TrainConfig(width=8, epochs=1, batch_size=4, slices_per_epoch=4)
         cpu = select("cpu", precision="fp32")
@@ -200,10 +205,13 @@ def _bad_run(rng: Random, seeds: Seeds, box: Box) -> None:
 
 def _read_run(rng: Random, seeds: Seeds, box: Box) -> None:
     path = box.out / "run"
+    way = rng.random()
+    if way > 0.85:
+        finish(verify(path))
+        return
     run = open_run(path)
     holds(path)
     cpu = select("cpu", precision="fp32")
-    way = rng.random()
     if way < 0.1 and run.has("last") and not run.ended:
         finish(resume(run, cpu, store=open_store(seeds.store)))
     elif way < 0.3:
@@ -262,6 +270,19 @@ def _read_evaluation(rng: Random, seeds: Seeds, box: Box) -> None:
     finish(share(open_run(seeds.run), box.out / "shared", evaluations=given))
 
 
+# Exported files
+
+
+def _bad_export(rng: Random, seeds: Seeds, box: Box) -> None:
+    data = seeds.exported
+    data = damaged(rng, data) if rng.random() < 0.5 else damaged_zip(rng, data)
+    (box.given / "model.torchscript.pt").write_bytes(data)
+
+
+def _read_export(rng: Random, seeds: Seeds, box: Box) -> None:
+    finish(verify(box.given / "model.torchscript.pt"))
+
+
 TARGETS: dict[str, Target] = {
     "nifti": Target(_bad_nifti, _read_nifti, 30),
     "tiff": Target(_bad_slices, _read_slices, 8),
@@ -270,5 +291,6 @@ TARGETS: dict[str, Target] = {
     "run": Target(_bad_run, _read_run, 12),
     "settings": Target(_bad_settings, _read_settings, 8),
     "weights": Target(_bad_weights, _read_weights, 6),
+    "exported": Target(_bad_export, _read_export, 4),
     "evaluation": Target(_bad_evaluation, _read_evaluation, 4),
 }
