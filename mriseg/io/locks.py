@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from mriseg.errors import BusyError
+from mriseg.io.reading import parse_json, read_text
 
 LOCK = ".mriseg.lock"
 # Beside the lock, since on some systems nobody else can read a file that is locked.
@@ -91,7 +92,7 @@ def _tell(folder: Path, doing: str) -> None:
 def _holder(folder: Path) -> str:
     """Who keeps it, in brackets; empty where that is not known."""
     try:
-        found = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        found = parse_json(read_text(folder / HOLDER, 4096))
         return (
             f" ({found['doing']}, process {found['process']} on {found['host']}, "
             f"since {found['since']})"

@@ -16,7 +16,6 @@ copied about. Whoever verifies says where they are now.
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +37,7 @@ from mriseg.io.checksums import as_written
 from mriseg.io.exporters import EXPORTERS, Exporter
 from mriseg.io.files import read_json
 from mriseg.io.readers import Case, ReaderOptions
+from mriseg.io.reading import open_regular, parse_json, read_text
 from mriseg.io.shipped import MODELS, locate
 from mriseg.io.tree import Tree
 from mriseg.io.versions import reading
@@ -234,7 +234,7 @@ def _check_group(report: VerifyReport, tree: Tree) -> None:
         return
     report.count("files")
     try:
-        found = json.loads(tree.read(name))
+        found = parse_json(tree.read(name))
         said = {key: value for key, value in found.items() if value is not None}
         if said != {"attributes": {}, "node_type": "group", "zarr_format": 3}:
             report.blame(name, "is not what was written")
@@ -300,10 +300,10 @@ def _manifest(report: VerifyReport, folder: Path) -> dict[str, list[int]] | None
     """
     report.count("files")
     try:
-        content = (folder / "run.json").read_bytes()
-        intact, data = as_written(io.BytesIO(content)), json.loads(content)
+        content = read_text(folder / "run.json").encode()
+        intact, data = as_written(io.BytesIO(content)), parse_json(content)
         damaged = intact is False or not isinstance(data, dict)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         intact, damaged = None, True
     if damaged:
         report.blame("run.json", "is not what was written")
@@ -329,7 +329,7 @@ def _check_weights(
     """A file of tensors: its digest, or else each tensor's numbers; and that they fit."""
     report.count("files")
     try:
-        with path.open("rb") as opened:
+        with open_regular(path) as opened:
             intact = as_written(opened)
         if intact is False:
             report.blame(path.name, "is not what was written (its own digest)")
@@ -355,19 +355,19 @@ def _check_weights(
 
 def _check_texts(report: VerifyReport, folder: Path) -> None:
     """The log and the report of a transfer can be read; they carry no digest."""
-    for name, read in (("log.jsonl", _lines), ("transfer.json", json.loads)):
+    for name, read in (("log.jsonl", _lines), ("transfer.json", parse_json)):
         path = folder / name
         if not path.exists():
             continue
         report.count("files")
         try:
-            read(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            read(read_text(path))
+        except (OSError, ValueError) as error:
             report.blame(name, f"is damaged ({error})")
 
 
 def _lines(text: str) -> list[Any]:
-    return [json.loads(line) for line in text.splitlines()]
+    return [parse_json(line) for line in text.splitlines()]
 
 
 # Exported files

@@ -16,12 +16,12 @@ from random import Random
 
 from tests.fuzz.box import boxed
 from tests.fuzz.commands import type_in
-from tests.fuzz.judge import MEMORY, SECONDS, Verdict, judged
+from tests.fuzz.judge import MEMORY, WAITED, Verdict, judged
 from tests.fuzz.seeds import Seeds
 from tests.fuzz.targets import TARGETS
 
 # Beyond this the child is stuck where no alarm reaches it, and is killed.
-_PATIENCE = 3 * SECONDS
+_PATIENCE = 2 * WAITED
 
 
 @dataclass
@@ -107,7 +107,7 @@ def _sitting(
     )
     child.start()
     theirs.close()
-    number, patience = first, 120.0  # it has to load torch first
+    number, patience = first, 300.0  # it has to load torch first
     try:
         while number < count:
             if not ours.poll(patience):

@@ -29,7 +29,7 @@ from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.settings import training_config
 from mriseg.recipes.share import share
 from mriseg.recipes.train import resume, train
-from mriseg.recipes.verify import verify
+from mriseg.recipes.verify import check_whole, verify
 from tests.fuzz.box import Box
 from tests.fuzz.bytes_ import damaged
 from tests.fuzz.json_ import damaged_text
@@ -165,7 +165,7 @@ def _bad_store(rng: Random, seeds: Seeds, box: Box) -> None:
 def _read_store(rng: Random, seeds: Seeds, box: Box) -> None:
     way = rng.random()
     if way > 0.85:
-        finish(verify(box.given))
+        check_whole(finish(verify(box.given)))
         return
     holds(box.given)
     store = open_store(box.given)
@@ -207,7 +207,7 @@ def _read_run(rng: Random, seeds: Seeds, box: Box) -> None:
     path = box.out / "run"
     way = rng.random()
     if way > 0.85:
-        finish(verify(path))
+        check_whole(finish(verify(path)))
         return
     run = open_run(path)
     holds(path)
@@ -280,7 +280,7 @@ def _bad_export(rng: Random, seeds: Seeds, box: Box) -> None:
 
 
 def _read_export(rng: Random, seeds: Seeds, box: Box) -> None:
-    finish(verify(box.given / "model.torchscript.pt"))
+    check_whole(finish(verify(box.given / "model.torchscript.pt")))
 
 
 TARGETS: dict[str, Target] = {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mriseg.io.checksums import BLANK, as_written, seal
 from mriseg.io.exporters.base import Inspected
+from mriseg.io.reading import open_regular, parse_json
 
 # Metadata is a page of text; more is not read into memory.
 _LARGEST = 2**24
@@ -34,7 +35,7 @@ def inspect_archive(path: Path, metadata: str) -> Inspected:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         whole = as_written(file)
     faults, found = [], {}
     try:
@@ -44,10 +45,12 @@ def inspect_archive(path: Path, metadata: str) -> Inspected:
                 faults.append(f"{broken}: is not what was written (CRC-32)")
             for record in archive.infolist():
                 if record.filename.endswith(metadata) and record.file_size <= _LARGEST:
-                    found = json.loads(archive.read(record))
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+                    found = parse_json(archive.read(record))
+    # OSError: an offset in it leads to before its beginning.
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
         faults.append(f"{path.name}: is damaged ({error})")
-    except RuntimeError as error:  # how zipfile tells of an encrypted record
+    # How zipfile tells of an encrypted record, and of a way of packing that it lacks.
+    except RuntimeError as error:
         faults.append(f"{path.name}: is no exported file ({error})")
     if not isinstance(found, dict):
         found = {}
