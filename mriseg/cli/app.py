@@ -359,8 +359,11 @@ def evaluate(
 ) -> None:
     """Measure masks patient by patient: a model's on a store, or files against files."""
     from mriseg import api
+    from mriseg.io.room import check_writable
     from mriseg.io.tables import write_csv, write_json
 
+    for file in filter(None, (csv, json)):
+        check_writable(file.parent)
     with render.drawing() as draw:
         if masks is not None or truths is not None:
             if masks is None or truths is None:

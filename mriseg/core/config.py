@@ -129,10 +129,12 @@ class TrainConfig(Config):
     def _consistent(self) -> TrainConfig:
         if self.epochs is not None and self.budget is not None:
             raise ValueError("give epochs or a budget, not both: each says when to stop")
-        if self.modalities is not None and not self.modalities:
-            raise ValueError("name at least one modality")
-        if self.modalities and len(set(self.modalities)) != len(self.modalities):
-            raise ValueError(f"modalities holds a name twice: {', '.join(self.modalities)}")
+        for key in ("modalities", "regions", "validation_cases"):
+            names = getattr(self, key)
+            if names is not None and not names:
+                raise ValueError(f"{key} names nothing; name one at least, or leave it out")
+            if names and len(set(names)) != len(names):
+                raise ValueError(f"{key} holds a name twice: {', '.join(names)}")
         return self
 
 

@@ -15,9 +15,9 @@
     trained models as files that other programs load.
 `pictures`, `drawing`, `charts`, `tables`
     what people look at: PNG of scans and of numbers, CSV and JSON.
-`files`, `locks`, `checksums`, `versions`
-    whole files or none, one writer at a time, how a file is recognised again, and which versions
-    of a format are read.
+`files`, `locks`, `room`, `checksums`, `versions`
+    whole files or none, one writer at a time, whether there is room, how a file is recognised
+    again, and which versions of a format are read.
 `sample`, `shipped`
     the scans and the models that ship with the package.
 

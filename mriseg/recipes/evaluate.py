@@ -21,6 +21,7 @@ from mriseg.core.showcase import showcase
 from mriseg.errors import ConfigError, InputError
 from mriseg.io import charts, nifti, tables
 from mriseg.io.pictures import grid
+from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
 from mriseg.recipes import gallery
@@ -105,6 +106,8 @@ def evaluate(
     index = store.index()
     labelled = [case for case in index.cases if case.labelled]
     if cases is not None:
+        if not cases:
+            raise InputError("no case is named; leave --cases out for all of them")
         lacking = set(cases) - {case.name for case in labelled}
         if lacking:
             raise InputError(
@@ -129,6 +132,19 @@ def evaluate(
             f"among the {len(chosen)} measured are the run's {len(held)} validation cases, which "
             f"chose its best epoch and so are slightly flattered"
         )
+    manifest, asked = run.manifest, options.modalities
+    if asked is None and not (manifest.incomplete or options.allow_missing):
+        has = {case.name: case.modalities for case in index.only(chosen).cases}
+        lacking = set(manifest.modalities).difference(*has.values())
+        if lacking:
+            kept = [name for name in manifest.modalities if name not in lacking]
+            raise InputError(
+                f"no case to measure in {store.location} has {', '.join(sorted(lacking))}, and "
+                f"the model never saw a case without; to measure it all the same, name the "
+                f"others: --modalities {','.join(kept) or '(none is left)'}"
+            )
+    if out is not None:
+        check_writable(out)
     network = ready(load_model(run, backend), backend)
     look = partial(_segmented, store, network, backend, run.manifest, options, regions)
     channels = run.manifest.modalities

@@ -33,6 +33,7 @@ from mriseg.errors import DivergedError
 from mriseg.io import pictures, runs
 from mriseg.io.board import Board
 from mriseg.io.loader import prefetch
+from mriseg.io.room import check_space
 from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.augmentation import augmented, why_not_there
@@ -210,6 +211,8 @@ class _Fit:
         self._concluded = False
         if self.position.step == 0:
             self.save()  # from the first moment there is something to go on from
+        # Of both checkpoints there is an old one while the new one is written.
+        check_space(run.path, 2 * (run.path / "last.safetensors").stat().st_size)
 
     @property
     def seconds(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from mriseg.core.regions import label_map
 from mriseg.errors import CaseError, InputError, OutputError, StoreError
 from mriseg.io import nifti, pictures, readers
 from mriseg.io.readers import ReaderOptions
+from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
@@ -111,11 +112,13 @@ def predict(
 
     Raises:
         InputError: there is no case, or none could be used.
-        OutputError: a result cannot be written.
+        OutputError: a result cannot be written, or would be written over a scan.
     """
     options = settled(options, run)
     found, assumed = _sources(source, layout, channels)
     if cases is not None:
+        if not cases:
+            raise InputError("no case is named; leave --cases out for all of them")
         lacking = [name for name in cases if name not in found]
         if lacking:
             raise InputError(
@@ -130,6 +133,12 @@ def predict(
     manifest = run.manifest
     regions = manifest.regions if options.probabilities else ()
     stems = file_stems(found, regions)
+    targets = {name: out if single else out / f"{stems[name]}.nii.gz" for name in found}
+    _check_outputs(out, [*targets.values()], found)
+    # What the names of files and the store's attributes tell is told before anything is read.
+    unfit = {name: why for name, item in found.items() if (why := _unfit(item, manifest, options))}
+    if len(unfit) == len(found):
+        raise _none_usable(source, unfit)
     network = ready(load_model(run, backend), backend)
     results: list[Predicted] = []
     skipped: list[tuple[str, str]] = []
@@ -137,12 +146,14 @@ def predict(
     for text in assumed:
         yield Notice(text)
     yield Began("predict", len(found), "case")
-    for number, (name, load) in enumerate(found.items(), start=1):
-        target = out if single else out / f"{stems[name]}.nii.gz"
+    for number, (name, item) in enumerate(found.items(), start=1):
+        target = targets[name]
         if results and not target.parent.is_dir():
             raise OutputError(f"{target.parent} is gone, with {len(results)} masks in it")
         try:
-            case, notices = load()
+            if name in unfit:
+                raise CaseError(name, unfit[name])
+            case, notices = item.load()
             case = restricted(case, options)
             notices += _missing(name, case, manifest, options)
             for text in notices:
@@ -157,8 +168,7 @@ def predict(
         yield Wrote(target, "mask")
         yield Advanced("predict", number, item=name)
     if not results:
-        told = "; ".join(f"{name}: {reason}" for name, reason in skipped)
-        raise InputError(f"none of the {len(found)} cases under {source} could be used: {told}")
+        raise _none_usable(source, dict(skipped))
     return PredictReport(tuple(results), tuple(skipped))
 
 
@@ -254,23 +264,68 @@ def _predict_case(
     return Predicted(name, target, volumes, case.geometry.unit)
 
 
+# Cases that cannot be used, by name.
+_TOLD = 5
 # File systems take names of 255 bytes, and an ending and a digest come on top.
 _LONGEST = 100
 
 Loader = Callable[[], tuple[Prepared, list[str]]]
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A case that was found and not read.
+
+    Attributes:
+        load: reads it.
+        modalities: as far as they are known; None where only reading tells.
+        files: that it is read from.
+    """
+
+    load: Loader
+    modalities: tuple[str, ...] | None = None
+    files: tuple[Path, ...] = ()
+
+
 def _sources(
     source: Path, layout: str, channels: Sequence[str] | None
-) -> tuple[dict[str, Loader], tuple[str, ...]]:
-    """How to load each case by its name, and what was assumed about all of them."""
+) -> tuple[dict[str, _Source], tuple[str, ...]]:
+    """Each case by its name, and what was assumed about all of them."""
     if (source / "zarr.json").exists():
         store = open_store(source)
-        return {name: partial(_stored, store, name) for name in store.cases()}, ()
+        return {
+            name: _Source(partial(_stored, store, name), tuple(data["modalities"]))
+            for name, data in store.cases().items()
+        }, ()
     _, found = readers.find(source, layout, ReaderOptions(tuple(channels) if channels else None))
-    loaders: dict[str, Loader] = {name: partial(_fail, name, why) for name, why in found.skipped}
-    loaders |= {case.name: partial(_load, case) for case in found.cases}
-    return dict(sorted(loaders.items())), found.notices
+    cases = {name: _Source(partial(_fail, name, why)) for name, why in found.skipped}
+    cases |= {
+        case.name: _Source(partial(_load, case), case.modalities, case.files)
+        for case in found.cases
+    }
+    return dict(sorted(cases.items())), found.notices
+
+
+def _check_outputs(out: Path, targets: Sequence[Path], found: Mapping[str, _Source]) -> None:
+    """Refuse to write over what is read, into a store or a run, or where nothing can be."""
+    if any((out / name).exists() for name in ("zarr.json", "run.json")):
+        raise OutputError(f"{out} is a store or a run; name another folder for the masks")
+    read = {path.resolve(): path for item in found.values() for path in item.files}
+    for target in targets:
+        if target.resolve() in read:
+            raise OutputError(
+                f"{target} is a scan that is read here, and its mask would take its place; name "
+                f"another folder for the masks"
+            )
+    check_writable(targets[0].parent)
+
+
+def _none_usable(source: Path, reasons: Mapping[str, str]) -> InputError:
+    told = "; ".join(f"{name}: {reason}" for name, reason in [*reasons.items()][:_TOLD])
+    more = f"; and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
+    return InputError(
+        f"none of the {len(reasons)} cases under {source} could be used: {told}{more}"
+    )
 
 
 def _stored(store: Store, name: str) -> tuple[Prepared, list[str]]:
@@ -293,24 +348,44 @@ def _fail(name: str, reason: str) -> tuple[Prepared, list[str]]:
     raise CaseError(name, reason)
 
 
+def _unfit(item: _Source, manifest: Manifest, options: PredictOptions) -> str:
+    """Why a case cannot be used, as far as that shows before it is read; or nothing."""
+    if item.modalities is None:
+        return ""
+    kept = item.modalities
+    if options.modalities is not None:
+        kept = tuple(name for name in kept if name in options.modalities)
+    if not kept:
+        return (
+            f"it has {', '.join(item.modalities)}: nothing is left with "
+            f"{', '.join(options.modalities or ())}"
+        )
+    return _too_few(kept, manifest, options)
+
+
+def _too_few(has: tuple[str, ...], manifest: Manifest, options: PredictOptions) -> str:
+    """Why these modalities are not enough, or nothing."""
+    lacking = [m for m in manifest.modalities if m not in has]
+    told = ", ".join(has)
+    if lacking and len(lacking) == len(manifest.modalities):
+        return (
+            f"it has {told} and the model reads {', '.join(manifest.modalities)}: none fits; "
+            f"if the files do not name their channels, name them with --channels"
+        )
+    if lacking and not (manifest.incomplete or options.allow_missing):
+        return (
+            f"it lacks {', '.join(lacking)} (it has {told}), and the model never saw a case "
+            f"without; --allow-missing predicts all the same"
+        )
+    return ""
+
+
 def _missing(name: str, case: Prepared, manifest: Manifest, options: PredictOptions) -> list[str]:
+    """What a case lacks, as notices."""
+    if why := _too_few(case.modalities, manifest, options):
+        raise CaseError(name, why)
     lacking = [m for m in manifest.modalities if m not in case.modalities]
-    if not lacking:
-        return []
-    has = ", ".join(case.modalities)
-    if len(lacking) == len(manifest.modalities):
-        raise CaseError(
-            name,
-            f"it has {has} and the model reads {', '.join(manifest.modalities)}: none fits; "
-            f"if the files do not name their channels, name them with --channels",
-        )
-    if not (manifest.incomplete or options.allow_missing):
-        raise CaseError(
-            name,
-            f"it lacks {', '.join(lacking)} (it has {has}), and the model never saw a case "
-            f"without; --allow-missing predicts all the same",
-        )
-    return [f"lacks {', '.join(lacking)}: the channel reads 0, the brain's mean"]
+    return [f"lacks {', '.join(lacking)}: the channel reads 0, the brain's mean"] * bool(lacking)
 
 
 def file_stems(cases: Iterable[str], regions: Iterable[str] = ()) -> dict[str, str]:

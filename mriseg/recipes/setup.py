@@ -101,13 +101,29 @@ def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Se
     index = store.index()
     if not index.cases:
         raise InputError(f"{store.location} holds no case; preprocess some scans into it first")
-    modalities, notices = _modalities(index, config)
-    regions = _regions(index, config)
+    try:
+        modalities, notices = _modalities(index, config)
+        regions = _regions(index, config)
+    except ConfigError as error:
+        if chosen is None:
+            raise
+        raise InputError(
+            f"{store.location} is not the store that this run was started on, nor like it: "
+            f"{str(error).partition(':')[0].partition('. ')[0]}; name that store, or one of the "
+            f"same scans"
+        ) from None
     labelled = [case for case in index.cases if case.labelled]
+    if not labelled:
+        raise InputError(
+            f"none of the {len(index.cases)} cases in {store.location} has a segmentation to "
+            f"learn from; preprocess scans that have one"
+        )
     if len(labelled) < len(index.cases):
         notices.append(f"{len(index.cases) - len(labelled)} cases have no segmentation: not used")
     labelled, left_out = _without(labelled, config.exclude, index)
     notices += left_out
+    if not labelled:
+        raise ConfigError(f"every labelled case of {store.location} is excluded: exclude fewer")
     usable, more = _usable(labelled, modalities, config)
     notices += more
     if not usable:

@@ -16,7 +16,7 @@ from mriseg.core.config import TrainConfig, parse
 from mriseg.core.identity import Identity
 from mriseg.core.sampling import Split
 from mriseg.core.segnet import build, init_weights
-from mriseg.errors import RunError
+from mriseg.errors import InputError, RunError
 from mriseg.io import runs
 from mriseg.io.files import write_json
 from mriseg.io.forms import checked
@@ -170,6 +170,7 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
     opened = store or open_store(manifest.store)
     setup = settle(opened, config, Split(manifest.train, manifest.validation))
     setup = replace(setup, frame=manifest.frame)
+    _check_same(run, setup, opened)
     model = network_of(run, checkpoint.weights, backend)
     try:
         position = checked(Position, checkpoint.state.get("position"))
@@ -190,6 +191,30 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
             average=checkpoint.average,
         )
     )
+
+
+def _check_same(run: Run, setup: Setup, store: Store) -> None:
+    """Refuse a store whose names are those of the run's, but mean other regions or scans."""
+    for name, labels in run.manifest.regions.items():
+        if setup.regions[name] != labels:
+            old, new = ("+".join(map(str, values)) for values in (labels, setup.regions[name]))
+            raise InputError(
+                f"in {store.location} the region {name} is of the labels {new}, and this run was "
+                f"started with {old}: name the store that it was started on, or train anew"
+            )
+    # Of a transfer, the source's cases are there as well, maybe by the same names.
+    seen = {(item.name, item.content) for item in run.manifest.seen if item.content}
+    known = {name for name, _ in seen}
+    other = [
+        case.name
+        for case in setup.index.only(setup.split.train).cases
+        if case.content and case.name in known and (case.name, case.content) not in seen
+    ]
+    if other:
+        raise InputError(
+            f"{store.location} holds other scans than this run was started with, by the same "
+            f"names: {', '.join(other)}; name the store that it was started on, or train anew"
+        )
 
 
 def _stopped_at_once(path: Path) -> bool:

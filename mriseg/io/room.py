@@ -1,0 +1,43 @@
+"""Whether there is room for what will be written, asked before the work and not after it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from mriseg.errors import OutputError
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, leaving nothing behind.
+
+    Raises:
+        OutputError: nothing can be written there.
+    """
+    there = _there(folder)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=there):
+            pass
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
+
+
+def check_space(folder: Path, size: int) -> None:
+    """Refuse a disk that has not this many bytes left.
+
+    Raises:
+        OutputError: it has fewer.
+    """
+    free = shutil.disk_usage(_there(folder)).free
+    if free < size:
+        raise OutputError(
+            f"{folder} would need {size / 1e6:.0f} MB and its disk has {free / 1e6:.0f} MB left; "
+            f"make room, or choose another folder with --out"
+        )
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    absolute = folder.absolute()
+    return next(path for path in (absolute, *absolute.parents) if path.exists())
