@@ -214,6 +214,19 @@ class ExporterContract:
     def test_metadata_comes_back(self, network: Deployed, exported: Exported) -> None:
         assert exported.metadata == json.loads(network.metadata())
 
+    def test_it_is_inspected_without_being_run(self, path: Path, exported: Exported) -> None:
+        found = self.exporter.inspect(path)
+        assert (found.metadata, found.whole, found.faults) == (exported.metadata, True, ())
+        content = bytearray(path.read_bytes())
+        for place in (0, len(content) // 3, len(content) // 2, len(content) - 1):
+            content[place] ^= 4
+            path.write_bytes(content)
+            found = self.exporter.inspect(path)
+            assert found.whole is False or found.faults, place
+            content[place] ^= 4
+        path.write_bytes(b"<!doctype html>")
+        assert self.exporter.inspect(path).faults
+
     def test_the_network_is_left_as_it_was(self, tmp_path: Path) -> None:
         network = a_deployed()
         before = copy.deepcopy(network.state_dict())

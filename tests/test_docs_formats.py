@@ -111,6 +111,8 @@ def test_the_store(made: Made) -> None:
     same("keys: geometry", case["geometry"])
     for source in case["sources"]:
         same("keys: source", source)
+    for file in case["files"]:
+        assert set(file) == {"name", "size", "sha256"}
     assert set(case["box"]) == {"start", "stop"}
     assert set(case["normalisation"]) == {"mean", "std"}
 
@@ -125,7 +127,8 @@ def test_the_arrays_of_a_case(made: Made) -> None:
         assert str(array.dtype) == dtype
         assert array.chunks == (1, *array.shape[1:])
         assert array.shards == array.shape
-        (blosc,) = array.compressors
+        blosc, crc = array.compressors
+        assert type(crc).__name__ == "Crc32cCodec"
         told = (blosc.cname.value, blosc.clevel, blosc.shuffle.value)
         assert told == ("lz4", 5, shuffle)
         assert f"Blosc ({told[0]}, level {told[1]}" in FORMATS
@@ -193,7 +196,7 @@ def test_checkpoints(made: Made) -> None:
             names[which] = set(file.keys())
             states[which] = json.loads(file.metadata()["state"])
     same("keys: best state", states["best"])
-    assert set(states["last"]) == {"position", "ended"}
+    assert set(states["last"]) == {"digest", "position", "ended"}
     same("keys: position", states["last"]["position"])
     assert all(_TENSOR.fullmatch(name) for name in names["best"])
     assert {f"average/{name}" for name in names["best"]} < names["last"]

@@ -174,7 +174,7 @@ def _store(
     regions = _root(report, location)
     documents = stores.documents(location)
     yield Began("verify", len(documents), "case")
-    names = set()
+    names, keys = set(), set()
     for done, (key, document) in enumerate(documents, start=1):
         found = check_case(location, key, document, regions)
         report.count("files", found.files)
@@ -183,6 +183,7 @@ def _store(
             report.unfinished.append(found.name)
             continue
         names.add(found.name)
+        keys.add(key)
         report.count("cases")
         if not found.sealed and found.attributes:
             report.unsealed.append(found.name)
@@ -190,7 +191,7 @@ def _store(
             report.count("sources", len(found.attributes.get("sources", ())))
             report.faults += check_sources(found.name, found.attributes, scans.get(found.name))
         yield Advanced("verify", done, item=found.name)
-    _tell_lost(report, location, names)
+    _tell_lost(report, location, keys)
     if left := sorted(set(scans) - names):
         yield Notice(f"{_some(left)}: among the sources, and not in the store")
     return report
@@ -242,7 +243,7 @@ def _check_group(report: VerifyReport, tree: Tree) -> None:
         report.blame(name, "is damaged")
 
 
-def _tell_lost(report: VerifyReport, location: str, names: set[str]) -> None:
+def _tell_lost(report: VerifyReport, location: str, keys: set[str]) -> None:
     """Cases that the last preprocessing left in the store and that are not there."""
     path = Path(location) / "report.json"
     if not is_local(location) or not path.exists():
@@ -254,8 +255,9 @@ def _tell_lost(report: VerifyReport, location: str, names: set[str]) -> None:
         report.blame("report.json", "is damaged")
         return
     for name in before:
-        if name not in names:
-            place = f"{stores.CASES}/{stores.key_of(name)}"
+        key = stores.key_of(name)
+        if key not in keys:
+            place = f"{stores.CASES}/{key}"
             report.blame(place, "is lost: report.json says that it was written", name)
 
 
