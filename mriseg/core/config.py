@@ -108,7 +108,7 @@ class TrainConfig(Config):
     # are taken. 0: the average of what they were.
     norm_batches: Annotated[int, Field(ge=0)] = 40
     # Share of the training, from its beginning, that sees slices at half the resolution; auto: half
-    # of it, but for small slices and transfers.
+    # of it, but none where slices are small.
     half_resolution: Fraction | Literal["auto"] = "auto"
     # Largest height and width of a training slice; larger ones lose their rim. None: no limit.
     size: tuple[Side, Side] | None = None

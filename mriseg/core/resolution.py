@@ -24,8 +24,8 @@ def half_share(config: TrainConfig, frame: tuple[int, int]) -> float:
     """The share of a training, from its beginning, whose slices are shown at half the resolution.
 
     Args:
-        config: its ``half_resolution``; "auto" is half of the training, but nothing where slices
-            are small, or where weights come from a training that ended at the full resolution.
+        config: its ``half_resolution``; "auto" is half of the training, but none of it where slices
+            are small.
         frame: height and width of a training slice.
 
     Raises:
@@ -33,7 +33,7 @@ def half_share(config: TrainConfig, frame: tuple[int, int]) -> float:
     """
     share = config.half_resolution
     if share == "auto":
-        return 0.0 if config.transfer is not None or min(frame) < _SENSIBLE else _USUAL
+        return _USUAL if min(frame) >= _SENSIBLE else 0.0
     if share > 0 and min(frame) < _SMALLEST:
         raise ConfigError(
             f"half_resolution = {share:g}: slices of {frame[0]} x {frame[1]} cannot be halved, "

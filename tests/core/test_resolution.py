@@ -32,20 +32,20 @@ def test_four_pixels_become_their_mean_and_their_majority(
     assert torch.equal(marks, (count >= 2).to(torch.uint8))
 
 
-def test_half_of_a_training_is_coarse_unless_slices_are_small_or_weights_carried() -> None:
-    auto = TrainConfig()
+@pytest.mark.parametrize("transfer", [None, TransferConfig()])
+def test_half_of_a_training_is_coarse_unless_slices_are_small(
+    transfer: TransferConfig | None,
+) -> None:
+    # A transfer as any other: what is set beside training from scratch trains as that does.
+    auto = TrainConfig(transfer=transfer)
     assert half_share(auto, (224, 192)) == 0.5
     assert half_share(auto, (64, 192)) == 0.0
-    assert half_share(TrainConfig(transfer=TransferConfig()), (224, 192)) == 0.0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_share_that_is_given_holds_everywhere(share: float) -> None:
-    for config in (
-        TrainConfig(half_resolution=share),
-        TrainConfig(half_resolution=share, transfer=TransferConfig()),
-    ):
-        assert half_share(config, (224, 192)) == half_share(config, (64, 64)) == share
+    config = TrainConfig(half_resolution=share)
+    assert half_share(config, (224, 192)) == half_share(config, (64, 64)) == share
 
 
 def test_slices_too_small_to_be_halved_are_refused() -> None:
