@@ -48,7 +48,7 @@ def open_array(location: str, path: str, *, complete: bool = False) -> Reader:
         OSError, ValueError, RuntimeError: there is none, or it cannot be read. So does reading.
     """
     if not is_local(location):
-        # Of version 3 alone: version 2 has a codec that runs what it reads (pickle).
+        # Of version 3 alone: version 2 knows a codec that unpickles, and so runs, what it reads.
         array: Any = zarr.open_array(location, path=path, mode="r", zarr_format=3)
         return lambda which: lambda: np.asarray(array[which])
     store = tensorstore.open(
