@@ -12,6 +12,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage, special
 
@@ -27,7 +29,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.events import Advanced, Event, Notice, Skipped, Wrote, finish
 from mriseg.recipes.inference import frame_of, probabilities, ready
 from mriseg.recipes.models import load_model
-from mriseg.recipes.predict import PredictOptions, PredictReport, predict
+from mriseg.recipes.predict import PredictOptions, PredictReport, file_stems, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
 from tests import phantoms
@@ -388,6 +390,40 @@ def test_names_in_a_store_lead_nowhere(
     assert all(result.mask.parent == out for result in report.results)
     assert len(list(out.iterdir())) == 8
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "in"]
+
+
+def test_names_that_are_one_in_a_file_get_a_file_each(
+    trained: Run, cpu: Backend, brats_store: Store, tmp_path: Path
+) -> None:
+    store = open_store(shutil.copytree(brats_store.location, tmp_path / "s.zarr"))
+    case = store.read_case(trained.manifest.validation[0])
+    names = ("a/b", "a_b", "a:b", "A_B", "x" * 255, "x" * 254 + "/", "é" * 120, "a_b_prob_WT")
+    for name in names:
+        store.append(name, case, patient=name, content="")
+    out = tmp_path / "out"
+    options = PredictOptions(probabilities=True, overlays=False)
+    report = run_prediction(tmp_path / "s.zarr", out, trained, cpu, options, cases=names)
+    assert len(report.results) == len(names)
+    files = [path.name for path in out.iterdir()]
+    assert len({name.casefold() for name in files}) == len(files) == 4 * len(names)
+    # What a name's file is called does not hang on which other names there are.
+    alone = run_prediction(tmp_path / "s.zarr", out, trained, cpu, cases=["a/b"]).results[0].mask
+    assert alone in [result.mask for result in report.results]
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.lists(st.text(), max_size=3))
+def test_every_case_has_a_file_of_its_own(cases: list[str], regions: list[str]) -> None:
+    stems = file_stems(cases, regions)
+    assert set(stems) == set(cases)
+    assert len({stem.casefold() for stem in stems.values()}) == len(cases)
+    for stem in stems.values():
+        assert stem not in ("", ".", "..") and not {*stem} & {*'/\\:*?"<>|\0\n'}
+        assert not stem.startswith(".") and len(stem.encode()) <= 110
+
+
+def test_plain_names_stay_as_they_are() -> None:
+    names = ["BraTS20_Training_001", "TCGA_CS_4941", "x__y", "case 1", "-x", "é"]
+    assert file_stems(names, ["WT"]) == {name: name for name in names}
 
 
 def test_a_single_slice_gives_a_single_slice(
