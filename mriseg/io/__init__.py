@@ -18,6 +18,8 @@
 `files`, `locks`, `room`, `checksums`, `versions`
     whole files or none, one writer at a time, whether there is room, how a file is recognised
     again, and which versions of a format are read.
+`reading`, `forms`
+    files and JSON that anyone may have made: read no further than they may reach, and checked.
 `sample`, `shipped`
     the scans and the models that ship with the package.
 
