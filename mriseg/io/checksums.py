@@ -96,17 +96,18 @@ def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
 def _place(file: BinaryIO) -> int | None:
     """Where the 64 characters of a file's digest begin."""
     size = file.seek(0, io.SEEK_END)
-    for start in (0, max(0, size - _NEAR)):
+    # From the outside inwards: a file may hold others that carry digests of their own.
+    for start, step in ((0, 1), (max(0, size - _NEAR), -1)):
         file.seek(start)
-        found = _find(file.read(_NEAR))
+        found = _find(file.read(_NEAR), step)
         if found is not None:
             return start + found
     return None
 
 
-def _find(part: bytes) -> int | None:
+def _find(part: bytes, step: int) -> int | None:
     for mark in _MARKS:
-        for start in range(len(part) - len(mark) - len(BLANK)):
+        for start in range(len(part) - len(mark) - len(BLANK))[::step]:
             middle = start + len(mark)
             wrong = sum(a != b for a, b in zip(mark, part[start:middle], strict=True))
             digits = part[middle : middle + len(BLANK)]

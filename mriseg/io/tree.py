@@ -83,13 +83,17 @@ class Tree:
         self._refuse_endless(name)
         return cast(BinaryIO, self._fs.open(self._path(name), "rb"))
 
+    def sha256(self, name: str) -> str:
+        """The SHA-256 of a file, which is read in pieces."""
+        with self.open(name) as opened:
+            return digest(opened)
+
     def identities(self, name: str) -> list[dict[str, Any]]:
         """Name, size and SHA-256 of every file below a folder."""
         found = []
         for file in self.files(name):
-            with self.open(f"{name}/{file}") as opened:
-                sha256 = digest(opened)
-            found.append({"name": file, "size": self.size(f"{name}/{file}"), "sha256": sha256})
+            path = f"{name}/{file}"
+            found.append({"name": file, "size": self.size(path), "sha256": self.sha256(path)})
         return found
 
     def _refuse_endless(self, name: str) -> None:

@@ -17,7 +17,7 @@ from mriseg.core.regions import Regions
 from mriseg.core.volume import Box
 from mriseg.errors import InputError
 from mriseg.io.arrays import Reader, open_array
-from mriseg.io.checksums import as_written, digest, sha256
+from mriseg.io.checksums import as_written, sha256
 from mriseg.io.readers import Case
 from mriseg.io.store import CASES, attributes_in, key_of, shard_name
 from mriseg.io.tree import Tree
@@ -86,7 +86,9 @@ def check_case(location: str, key: str, document: bytes, regions: Regions | None
         found.blame(about, "is damaged: it is no JSON")
         return found
     if intact is False:
+        # Then nothing that it says of the other files can be trusted.
         found.blame(about, "is not what was written (its own digest)")
+        return found
     if not found.attributes:
         return found
     try:
@@ -111,20 +113,21 @@ def _check_sums(found: Checked, location: str, folder: str) -> None:
     """Every file against the size and the SHA-256 that it was written with."""
     tree = Tree(location)
     written = {file["name"]: file for file in found.attributes["files"]}
-    for kind in _kinds(found.attributes):
-        for name in (f"{kind}/zarr.json", f"{kind}/{shard_name(kind)}"):
-            if name not in written and found.attributes.get("complete"):
-                found.blame(f"{folder}/zarr.json", f"lists no checksum of {name}")
-    for name, file in written.items():
+    kinds = _kinds(found.attributes)
+    names = [f"{kind}/{part}" for kind in kinds for part in ("zarr.json", shard_name(kind))]
+    for name in names:
+        if name not in written and found.attributes.get("complete"):
+            found.blame(f"{folder}/zarr.json", f"lists no checksum of {name}")
+    # Of others, such as one that leads out of the folder, nothing is read.
+    for name, file in ((name, written[name]) for name in names if name in written):
         found.files += 1
         path = f"{folder}/{name}"
         size = tree.size(path)
         if size is None:
             found.blame(path, "is missing")
             continue
-        with tree.open(path) as opened:
-            if digest(opened) == file["sha256"]:
-                continue
+        if tree.sha256(path) == file["sha256"]:
+            continue
         what = "is not what was written (SHA-256)"
         if size != file["size"]:
             what = f"has {size} bytes, {file['size']} were written"
