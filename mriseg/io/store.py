@@ -60,6 +60,8 @@ _LONGEST_KEY = 200
 _LONG = frozenset({"foreground", "sources", "fingerprint", "files"})
 # Arrays that are kept open, two a case. To open one again costs less than to read a slice of it.
 _OPEN_ARRAYS = 256
+# Characters of a library's message, which may quote all of a file.
+_QUOTED = 500
 # Voxels to a byte of a shard: lz4 makes one of 255 noughts at most.
 _MAX_RATIO = 256
 
@@ -440,7 +442,7 @@ class Store:
             yield
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(
-                f"{self.location}: case {name} cannot be read ({error}); "
+                f"{self.location}: case {name} cannot be read ({str(error)[:_QUOTED]}); "
                 f"{self._remedy(key_of(name))}"
             ) from error
 

@@ -82,7 +82,7 @@ def _ended(run: Callable[[], None]) -> tuple[str, str]:
         run()
     except MrisegError as error:
         text = str(error)
-        if not text.strip() or not 1 <= error.exit_code <= 8:
+        if not text.strip() or not 1 <= error.exit_code <= 9:
             return "message", f"{type(error).__name__} {text!r}"
         if len(text) > LONGEST:
             return "message", f"{len(text)} characters: {text[:300]}"
