@@ -100,7 +100,12 @@ def test_ctrl_c_ends_it() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None and process.stdout.readline() == "0\n"
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=20)
+    # Whatever fails here, it is not left to count for ever.
+    with process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "0\n"
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == -signal.SIGINT and told.rstrip().endswith("KeyboardInterrupt")

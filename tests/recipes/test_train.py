@@ -607,8 +607,8 @@ def test_cases_that_came_since_change_nothing(
     run_training(open_store(out), config, cpu, tmp_path / "whole")
     stop(train(open_store(out), config, cpu, out=tmp_path / "run"), 4)
     # Now there is T2, which is among the channels that are taken when none are named.
-    phantoms.write_brats(tmp_path / "src", 6)
-    finish(preprocess(tmp_path / "src", out, workers=1))
+    phantoms.write_brats(tmp_path / "more", 3, seed=8, names="2023")
+    finish(preprocess(tmp_path / "more", out, workers=1))
     finish(resume(open_run(tmp_path / "run"), cpu))
     run, expected = open_run(tmp_path / "run"), open_run(tmp_path / "whole")
     assert run.manifest.modalities == ("T1", "FLAIR")

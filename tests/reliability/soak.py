@@ -34,7 +34,7 @@ from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
 from tests import phantoms
 
-SHAPE = (16, 64, 64)
+SHAPE = (8, 36, 36)
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ def training(folder: Path, steps: int, window: int) -> Iterator[Level]:
     epochs = steps // window
     config = TrainConfig(
         width=8,
-        batch_size=4,
+        batch_size=2,
         epochs=epochs,
-        slices_per_epoch=4 * window,
+        slices_per_epoch=2 * window,
         patience=epochs,
-        checkpoint_every=1,
+        checkpoint_every=5,
         half_resolution=0.0,
     )
     cpu = select("cpu", precision="fp32")

@@ -255,10 +255,11 @@ def check_grid(mask: Any, scan: Any) -> None:
     """The mask's grid is the scan's, by both of the header's affines where they can say it."""
     assert mask.shape == scan.shape
     np.testing.assert_allclose(mask.get_sform(), scan.affine, rtol=1e-6, atol=1e-4)
-    # A quaternion in float32 is good to about a thousandth of a radian.
-    scale = np.abs(scan.affine[:3, :3]).max()
-    np.testing.assert_allclose(mask.get_qform(), scan.affine, rtol=1e-6, atol=2e-3 * scale)
-    assert int(mask.header["sform_code"]) > 0 and int(mask.header["qform_code"]) > 0
+    assert int(mask.header["sform_code"]) > 0
+    # A quaternion in float32 is good to a thousandth of a radian at times. Where that shows, the
+    # mask has none rather than a second grid.
+    if int(mask.header["qform_code"]):
+        np.testing.assert_allclose(mask.get_qform(), scan.affine, rtol=1e-5, atol=1e-3)
     assert nib.aff2axcodes(mask.affine) == nib.aff2axcodes(scan.affine)
 
 
