@@ -206,24 +206,46 @@ class Trainings:
     ended: int = 0
     steps: list[int] = field(default_factory=list)
 
-    def kill_until_done(self, begin: str, run: Path, within: float, most: int) -> None:
-        """Start, kill and go on with a training, ``most`` times, and then let it end."""
+    def kill_until_done(
+        self, begin: str, run: Path, within: float, most: int, *, later: bool = False
+    ) -> None:
+        """Start, kill and go on with a training, ``most`` times, and then let it end.
+
+        Args:
+            begin: the line that starts it.
+            run: its folder.
+            within: so many seconds of the processor a time, at most.
+            most: this often.
+            later: count them from the next checkpoint on, so that none of the kills comes to
+                nothing.
+        """
         resume = f"train --resume --run {run} {EXACT}"
         line = begin
         for _ in range(most):
             going = Going(self.folder, line)
             going.until("run " if line is begin else "going on with")
+            if later:
+                before = self._step(run)
+                while going.process.poll() is None and self._step(run) in (before, 0):
+                    time.sleep(0.01)
             if not going.stop(signal.SIGKILL, self.chance.uniform(0, within)):
                 assert going.wait() == 0, going.told
                 break
             self.kills += 1
             if (run / "last.safetensors").exists():
                 # It opens, whatever the moment.
-                self.steps.append(checkpoints(run)["last"]["state"]["position"]["step"])
+                checkpoints(run)
+                self.steps.append(self._step(run))
                 line = resume
         if not open_run(run).has("last") or not open_run(run).ended:
             typed(self.folder, line)
         self.ended += 1
+
+    @staticmethod
+    def _step(run: Path) -> int:
+        """Of the latest checkpoint; 0 where there is none."""
+        found = open_run(run) if (run / "last.safetensors").exists() else None
+        return int(found.load("last").state["position"]["step"]) if found else 0
 
 
 @dataclass
@@ -256,7 +278,7 @@ class Stops:
 
 def _trainings(folder: Path, kills: int, chance: random.Random) -> None:
     typed(folder, f"preprocess {sample_dir()} out.zarr --workers 1")
-    file = settings(folder, epochs=5, slices=80)
+    file = settings(folder, epochs=5, slices=120)
     train = f"train out.zarr --config {file} {EXACT} --out"
     typed(folder, f"{train} whole-train")
     transfer = (
@@ -271,7 +293,9 @@ def _trainings(folder: Path, kills: int, chance: random.Random) -> None:
         name = ("train", "transfer")[trainings.ended % 2]
         run = folder / f"{name}-{trainings.ended}"
         begin = f"{train if name == 'train' else transfer} {run}"
-        trainings.kill_until_done(begin, run, within=1.2, most=8)
+        # Now and then before there is a new checkpoint, so that the same steps are done again.
+        later = chance.random() < 0.8
+        trainings.kill_until_done(begin, run, within=1.0, most=10, later=later)
         check_same_run(run, folder / f"whole-{name}")
         shutil.rmtree(run)
         print(f"{trainings.kills} kills, {trainings.ended} trainings the same", flush=True)
