@@ -42,6 +42,22 @@ class _Calibration(BaseModel):
     minor: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
+class _Augment(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    drop_modality: float = 0.0
+
+
+class RunConfig(BaseModel):
+    """A training's configuration, as far as it is used without being parsed as one."""
+
+    model_config = ConfigDict(extra="allow")
+
+    encoder_weights: Name | None = None
+    augment: _Augment | None = None
+    transfer: dict[str, Any] | None = None
+
+
 class Row(BaseModel):
     """An epoch's line in a run's log, as far as it is used by name."""
 
@@ -156,9 +172,7 @@ def state_of(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it has another form.
     """
-    found: dict[str, Any] = parse_json(text)
-    checked(_State, found)
-    return found
+    return checked(_State, parse_json(text)).model_dump(exclude_unset=True)
 
 
 @lru_cache

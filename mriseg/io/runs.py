@@ -48,7 +48,7 @@ from mriseg.core.segnet import SegNetConfig
 from mriseg.errors import ConfigError, InputError, OutputError, RunError
 from mriseg.io.checksums import BLANK, as_written, seal, write_sealed_json
 from mriseg.io.files import contents, is_free, replacing
-from mriseg.io.forms import Labels, Name, Row, Side, checked, state_of
+from mriseg.io.forms import Labels, Name, Row, RunConfig, Side, checked, state_of
 from mriseg.io.reading import MAX_TEXT, open_regular, parse_json, read_text
 from mriseg.io.shipped import locate
 from mriseg.io.versions import reading
@@ -131,6 +131,7 @@ class Manifest:
         Raises:
             ValueError: they are not.
         """
+        checked(RunConfig, self.config)
         shape = parse(SegNetConfig, self.model)
         channels, classes = len(self.modalities), len(self.regions)
         if (shape.in_channels, shape.classes) != (channels, classes):

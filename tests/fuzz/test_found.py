@@ -200,6 +200,9 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "seen": lambda d: d.update(seen=[["a", "b", {}]]),
     "parent": lambda d: d.update(parent={"run": 3}),
     "store": lambda d: d.update(store=None),
+    "augment": lambda d: d["config"].update(augment=[{"drop_modality": 0}]),
+    "transfer": lambda d: d["config"].update(transfer=[None]),
+    "encoder weights": lambda d: d["config"].update(encoder_weights=5),
 }
 
 
@@ -234,6 +237,20 @@ def test_a_state_of_the_wrong_form(run: Path, name: str) -> None:
         with_state(run / f"{which}.safetensors", STATES[name])
         with pytest.raises(RunError, match="is damaged"):
             open_run(run).load(which)
+
+
+def test_a_scale_too_large_for_an_integer(run: Path) -> None:
+    with_state(run / "best.safetensors", lambda d: d.update(calibration={"WT": {"scale": 10**30}}))
+    load_model(open_run(run), select("cpu", precision="fp32"))
+
+
+def test_a_librarys_message_is_told_in_part(store: Path) -> None:
+    path = sorted(store.glob("cases/*/image/zarr.json"))[0]
+    edited(path, lambda d: d.update(node_type="x" * 10_000))
+    with pytest.raises(StoreError) as caught:
+        opened = open_store(store)
+        [opened.read_case(case) for case in opened.cases()]
+    assert len(str(caught.value)) < 2000
 
 
 def test_a_position_of_the_wrong_form(run: Path, seeds: Seeds) -> None:
@@ -296,6 +313,16 @@ class TestSettings:
         (tmp_path / "x.toml").write_text(text)
         with pytest.raises(ConfigError, match="nested too deeply|no TOML"):
             read_settings(tmp_path / "x.toml")
+
+    @pytest.mark.parametrize(
+        "key", ["a." * 20_000 + "a", '"a b" . ' * 7000 + "a", "'.'." * 9000 + "a"]
+    )
+    def test_whose_keys_have_thousands_of_parts(self, tmp_path: Path, key: str) -> None:
+        # Python's reader took 2 GB and half a minute.
+        for text in (f"{key} = 1", f"[{key}]", f"x = {{{key} = 1}}"):
+            (tmp_path / "x.toml").write_text(text)
+            with pytest.raises(ConfigError, match="more than 20 parts"):
+                read_settings(tmp_path / "x.toml")
 
     def test_that_are_too_long(self, tmp_path: Path) -> None:
         (tmp_path / "x.toml").write_text("# " + "x" * 2**16)
