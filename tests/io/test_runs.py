@@ -215,7 +215,7 @@ def test_paths_of_new_runs_do_not_clash(tmp_path: Path) -> None:
     now = datetime(2026, 3, 4, 5, 6, 7)
     first = fresh_path(tmp_path, "out", now)
     assert first == tmp_path / "20260304-050607-out"
-    first.mkdir()
+    assert first.is_dir()
     assert fresh_path(tmp_path, "out", now) == tmp_path / "20260304-050607-out-2"
 
 
