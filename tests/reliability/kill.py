@@ -63,6 +63,8 @@ class Going:
             stdout=subprocess.DEVNULL,
             stderr=self._told,
             start_new_session=True,
+            # Whoever runs this in the background has it ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
 
@@ -323,7 +325,7 @@ def _stops(folder: Path, count: int, chance: random.Random) -> None:
             time.sleep(0.01)
         assert going.wait() == 0, going.told
     stops = Stops(folder, chance)
-    numbers = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
     for turn in range(count):
         name = list(lines)[turn % len(lines)]
         place = _place(name, f"turn-{turn}")
