@@ -144,7 +144,8 @@ def statistics(images: Images, mask: Array) -> Normalisation:
         values = image[mask].astype(np.float64)
         mean = float(values.mean())
         values -= mean
-        std = math.sqrt(float(values @ values) / values.size)
+        # Not a dot product, whose last bits depend on how many threads BLAS has.
+        std = math.sqrt(float(np.square(values, out=values).mean()))
         if not std > 1e-6 * max(1.0, abs(mean)):
             raise InputError(f"channel {index} is constant ({mean:g}) over the brain")
         if std > _GREATEST_STD:
