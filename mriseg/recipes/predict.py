@@ -116,6 +116,8 @@ def predict(
     """
     options = settled(options, run)
     found, assumed = _sources(source, layout, channels)
+    if not found:
+        raise InputError(f"{source} holds no case")
     if cases is not None:
         if not cases:
             raise InputError("no case is named; leave --cases out for all of them")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,10 +103,19 @@ def _damage_one(rng: Random, box: Box) -> None:
         path.write_bytes(damaged_text(rng, data))
     elif path.suffix == ".nii":
         path.write_bytes(damaged_nifti(rng, data))
-    elif path.suffix == ".gz":
-        path.write_bytes(packed(rng, damaged_nifti(rng, nifti.gzip_ng.decompress(data))))
+    elif path.suffix == ".gz" and _whole(data):
+        path.write_bytes(packed(rng, damaged_nifti(rng, gzip.decompress(data))))
     else:
         path.write_bytes(damaged(rng, data))
+
+
+def _whole(data: bytes) -> bool:
+    """Whether a gzip file was not damaged before."""
+    try:
+        gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return True
 
 
 def _read_folder(rng: Random, seeds: Seeds, box: Box) -> None:

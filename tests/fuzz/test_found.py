@@ -34,6 +34,7 @@ from mriseg.recipes.events import finish
 from mriseg.recipes.inference import probabilities
 from mriseg.recipes.info import holds
 from mriseg.recipes.models import load_model
+from mriseg.recipes.predict import predict
 from mriseg.recipes.settings import training_config
 from mriseg.recipes.share import share
 from mriseg.recipes.train import resume
@@ -136,6 +137,25 @@ def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "gone_t1.nii").symlink_to("nowhere.nii")
     _, found = readers.find(tmp_path, "brats")
     assert [case.name for case in found.cases] == ["BraTS20_Training_001"]
+
+
+def test_two_scans_whose_names_differ_in_case(tmp_path: Path) -> None:
+    (folder,) = phantoms.write_brats(tmp_path, 1, shape=(4, 34, 32))
+    (path,) = folder.glob("*_t1.nii.gz")
+    other = path.with_name(path.name.upper().replace("NII.GZ", "nii.gz"))
+    if other.exists():
+        pytest.skip("this file system takes them for one")
+    shutil.copy(path, other)
+    _, found = readers.find(tmp_path, "brats")
+    assert not found.cases
+    assert "2 files of T1" in found.skipped[0][1]
+
+
+def test_a_store_without_a_case_is_not_predicted(store: Path, seeds: Seeds, tmp_path: Path) -> None:
+    shutil.rmtree(store / "cases")
+    cpu = select("cpu", precision="fp32")
+    with pytest.raises(InputError, match="holds no case"):
+        finish(predict(store, tmp_path / "out", open_run(seeds.run), cpu))
 
 
 class TestJson:

@@ -207,9 +207,10 @@ def _folder(path: Path, entries: list[Path]) -> _Folder:
         files = candidates.get(name, [])
         if not files:
             continue
-        # One file both packed and unpacked is one file.
+        # One file both packed and unpacked is one file; two that differ in case alone are two.
         plain = [file for file in files if not file.name.lower().endswith(".gz")]
-        if len({nifti.stem(file).lower() for file in files}) > 1:
+        stems = {nifti.stem(file).lower() for file in files}
+        if len(stems) > 1 or max(len(plain), len(files) - len(plain)) > 1:
             listed = ", ".join(folders.text(file.name) for file in files[:3])
             problem = (
                 f"it holds {len(files)} files of {name} ({listed}); expected one, "
