@@ -335,7 +335,7 @@ def test_a_store_without_segmentations_is_refused(
 ) -> None:
     phantoms.write_brats(tmp_path / "src", 2, labelled=False)
     finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
-    with pytest.raises(InputError, match="no labelled case"):
+    with pytest.raises(InputError, match="none of the 2 cases .* has a segmentation"):
         run_training(open_store(tmp_path / "out.zarr"), tiny, cpu, tmp_path / "run")
 
 

@@ -181,8 +181,8 @@ def marks_the_brightest(cpu: Backend) -> SegNet:
     return model
 
 
-# In deviations of the head: all but the brightest are below its mean, which is 0.
-THRESHOLD = 0.5
+# In deviations of the head: its noise stays below 1.8, its brightest voxels above 3.
+THRESHOLD = 2.0
 
 
 def marks_at_random(cpu: Backend) -> SegNet:
@@ -327,3 +327,35 @@ def test_all_48_orientations(runs: Sequence[Run], cpu: Backend, seed: int) -> No
             case = opened.read_case(name)
             assert case.labels is not None
             assert np.array_equal(case.to_source(case.labels[None])[0], onto(truth, scan)), name
+
+
+def test_single_slices_of_any_plane(runs: Sequence[Run], cpu: Backend, tmp_path: Path) -> None:
+    """Files of two axes, in each of the 48 ways, give masks of two axes on the same pixels."""
+    chance = np.random.default_rng(2)
+    truths = {}
+    for orientation in ORIENTATIONS:
+        kind = kinds(chance)
+        image = np.zeros((29, 37), dtype=kind.dtype)
+        image[3:22, 5:24] = chance.integers(50, 150, size=(19, 19))
+        truth = np.zeros(image.shape, dtype=np.uint8)
+        place = tuple(chance.integers((3, 5), (22, 24)))
+        image[place], truth[place] = 3000, 1
+        affine = np.array(orientation.affine((0.9, 1.7, 4), (5, -60, 7), turned(chance, 20)))
+        made = nib.Nifti2Image if kind.two else nib.Nifti1Image
+        filed = made(image, affine)
+        filed.set_sform(None if kind.forms == "qform" else affine, int(kind.forms != "qform"))
+        filed.set_qform(None if kind.forms == "sform" else affine, int(kind.forms != "sform"))
+        path = tmp_path / "src" / f"{orientation.codes}{kind.suffix}"
+        path.parent.mkdir(exist_ok=True)
+        nib.save(filed, path)
+        truths[path] = truth
+    done = finish(
+        predict(tmp_path / "src", tmp_path / "out", runs[0], cpu, OPTIONS, channels=["T1"])
+    )
+    assert len(done.results) == 48 and not done.skipped
+    for path, truth in truths.items():
+        scan = nib.load(path)
+        mask = nib.load(tmp_path / "out" / f"{path.name.partition('.')[0]}.nii.gz")
+        assert mask.shape == scan.shape == truth.shape
+        assert np.array_equal(np.asarray(mask.dataobj), truth), path.name
+        np.testing.assert_allclose(mask.affine, scan.affine, rtol=1e-6, atol=1e-4)
