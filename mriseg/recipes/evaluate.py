@@ -21,6 +21,7 @@ from mriseg.core.showcase import showcase
 from mriseg.errors import ConfigError, InputError
 from mriseg.io import charts, nifti, tables
 from mriseg.io.pictures import grid
+from mriseg.io.readers import folders
 from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
@@ -334,7 +335,7 @@ def _files(folder: Path, kind: str) -> dict[str, Path]:
     for path in sorted(p for p in folder.rglob("*.nii*") if p.is_file() and nifti.is_nifti(p)):
         if "_prob_" in path.name:
             continue
-        name = nifti.stem(path)
+        name = folders.text(nifti.stem(path))
         for ending in _TRUTH_ENDINGS:
             name = name.removesuffix(ending)
         if name in found:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -19,6 +19,9 @@ from tests.fuzz.commands import type_in
 from tests.fuzz.judge import MEMORY, WAITED, Verdict, judged
 from tests.fuzz.seeds import Seeds
 from tests.fuzz.targets import TARGETS
+
+if sys.platform != "win32":
+    import resource
 
 # Beyond this the child is stuck where no alarm reaches it, and is killed.
 _PATIENCE = 2 * WAITED
@@ -147,8 +150,9 @@ def _work(
     one(
         name, first, seed, seeds, under, typed
     )  # loads all that the first input would be charged for
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    limit = taken + 4 * MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    if sys.platform == "linux":
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        limit = taken + 4 * MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for number in range(first, count):
         link.send(one(name, number, seed, seeds, under, typed))

@@ -30,6 +30,7 @@ from mriseg.io.reading import is_regular, open_regular, parse_json, read_text
 from mriseg.io.runs import open_run
 from mriseg.io.store import open_store
 from mriseg.io.weights import load_encoder_weights
+from mriseg.recipes.evaluate import evaluate_masks
 from mriseg.recipes.events import finish
 from mriseg.recipes.inference import probabilities
 from mriseg.recipes.info import holds
@@ -156,6 +157,16 @@ def test_a_store_without_a_case_is_not_predicted(store: Path, seeds: Seeds, tmp_
     cpu = select("cpu", precision="fp32")
     with pytest.raises(InputError, match="holds no case"):
         finish(predict(store, tmp_path / "out", open_run(seeds.run), cpu))
+
+
+@posix
+def test_masks_whose_names_are_not_utf_8_are_measured(tmp_path: Path) -> None:
+    phantoms.write_nnunet(tmp_path, 1, shape=(4, 34, 32))
+    (path,) = (tmp_path / "labelsTr").iterdir()
+    path.rename(path.with_name(os.fsdecode(b"caf\xe9.nii.gz")))
+    report = finish(evaluate_masks(path.parent, path.parent, out=tmp_path / "out", pictures=False))
+    assert [score.case for score in report.scores] == ["caf\\xe9"]
+    assert "caf\\xe9" in (tmp_path / "out" / "cases.csv").read_text(encoding="utf-8")
 
 
 class TestJson:
