@@ -34,7 +34,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -53,10 +53,14 @@ from mriseg.io.reading import MAX_TEXT, open_regular, parse_json, read_text
 from mriseg.io.shipped import locate
 from mriseg.io.versions import reading
 
+T = TypeVar("T")
+
 FORMAT = "mriseg-run"
 FORMAT_VERSION = 1
 _OPTIMISER = "optimiser/"
 _AVERAGE = "average/"
+# A checkpoint is written every ten minutes, and at an epoch's end.
+_TRIES = 100
 
 CARD = "MODEL_CARD.md"
 
@@ -253,14 +257,17 @@ class Run:
         path = self.path / f"{which}.safetensors"
         if not path.exists():
             raise RunError(f"{self.path} has no {path.name}: its training did not get that far")
-        try:
+
+        def read() -> tuple[dict[str, Any], dict[str, Tensor]]:
             with open_regular(path) as opened:
                 if as_written(opened) is False:
                     raise ValueError("it is not what was written")
             with safe_open(path, framework="pt") as file:
-                state = _state_in(file)
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as error:
+                return _state_in(file), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+        try:
+            state, tensors = _of_one_file(path, read)
+        except (SafetensorError, OSError, ValueError, RuntimeError) as error:
             raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
         optimiser, average = (
             {k.removeprefix(start): tensors.pop(k) for k in list(tensors) if k.startswith(start)}
@@ -303,11 +310,15 @@ class Run:
     def _state(self, which: str) -> dict[str, Any]:
         """The state alone, from the file's header: weights and optimiser may be large."""
         path = self.path / f"{which}.safetensors"
-        try:
+
+        def read() -> dict[str, Any]:
             open_regular(path).close()  # a pipe would be waited for
             with safe_open(path, framework="pt") as file:
                 return _state_in(file)
-        except (SafetensorError, OSError, ValueError) as error:
+
+        try:
+            return _of_one_file(path, read)
+        except (SafetensorError, OSError, ValueError, RuntimeError) as error:
             raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
 
     @property
@@ -349,6 +360,30 @@ class Run:
         with replacing(self.log_path, make_folder=False) as temporary:
             text = "".join(json.dumps(row) + "\n" for row in rows)
             temporary.write_text(text, encoding="utf-8")
+
+
+def _of_one_file(path: Path, read: Callable[[], T]) -> T:
+    """What ``read`` gives of a file that it opens several times, although a training replaces it.
+
+    Raises:
+        OSError: there is none.
+    """
+    for _ in range(_TRIES):
+        before = _identity(path)
+        try:
+            found = read()
+        except Exception:
+            if _identity(path) == before:
+                raise
+        else:
+            if _identity(path) == before:
+                return found
+    raise OSError(f"{path.name} is replaced all the time")
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _state_in(file: Any) -> dict[str, Any]:

@@ -95,6 +95,38 @@ def test_a_checkpoint_replaces_the_one_before_even_while_it_is_read(run: Run) ->
     assert sorted(p.name for p in run.path.iterdir()) == ["last.safetensors", "run.json"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a file in use is not replaced")
+def test_a_checkpoint_that_is_replaced_again_and_again_is_of_one_step(run: Run) -> None:
+    run.save("last", a_checkpoint(0.0, number=0))
+    code = """
+import sys, torch
+from mriseg.io.runs import Checkpoint, open_run
+run = open_run(sys.argv[1])
+print("begun", flush=True)
+value = 0
+while True:
+    value += 1
+    weights = {"w": torch.full((2, 3), float(value))}
+    # Of another length each time.
+    run.save("last", Checkpoint(weights, {}, {"number": value, "more": "x" * (value % 7 * 1000)}))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(run.path)], stdout=subprocess.PIPE
+    ) as training:
+        assert training.stdout is not None
+        training.stdout.readline()
+        met = set()
+        try:
+            while training.poll() is None and len(met) < 100:
+                found = run.load("last")
+                assert found.weights["w"].eq(found.state["number"]).all()
+                met.add(found.state["number"])
+                run.ended  # noqa: B018
+        finally:
+            training.kill()
+    assert len(met) == 100
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a limit on a file's size needs POSIX")
 def test_a_full_disk_keeps_the_last_checkpoint(run: Run) -> None:
     run.save("last", a_checkpoint())
