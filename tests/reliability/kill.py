@@ -229,7 +229,7 @@ class Trainings:
             if later:
                 before = self._step(run)
                 while going.process.poll() is None and self._step(run) in (before, 0):
-                    time.sleep(0.01)
+                    time.sleep(0.05)
             if not going.stop(signal.SIGKILL, self.chance.uniform(0, within)):
                 assert going.wait() == 0, going.told
                 break

@@ -83,10 +83,10 @@ def small_disk(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "rooms",
     [
-        [0, 100],
+        [60],
         pytest.param([0, 4, 8, 16, 24, 40, 64, 100, 150, 200, 300, 600], marks=pytest.mark.slow),
     ],
-    ids=["two", "many"],
+    ids=["one", "many"],
 )
 def test_a_full_disk_is_told_and_the_work_goes_on_when_there_is_room(
     small_disk: Path, tmp_path: Path, rooms: list[int]
@@ -126,7 +126,7 @@ def test_a_full_disk_is_told_and_the_work_goes_on_when_there_is_room(
         else:
             assert code == OutputError.exit_code, (name, room, told)
             assert last.startswith("error: ") and "No space left on device" in last, (name, told)
-    assert {name for name, room, *_ in found if room == 0} == set(lines)
+    assert {name for name, room, *_ in found if room == rooms[0]} == set(lines)
 
     after = tmp_path / "after"
     assert not leftovers(after)
