@@ -430,10 +430,10 @@ class _Fit:
 
     def _finite_sum(self, losses: Sequence[Tensor]) -> float:
         """The sum of the losses since the last look."""
-        values = torch.stack(list(losses)).cpu()
+        values = torch.stack(list(losses))
         total = float(values.sum())
         if not math.isfinite(total):
-            first = int((~values.isfinite()).nonzero()[0])
+            first = int((~values.cpu().isfinite()).nonzero()[0])
             raise self._diverged(f"the loss became {total:g}", ago=len(values) - 1 - first)
         return total
 

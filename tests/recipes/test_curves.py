@@ -37,6 +37,7 @@ def drawn(run: Run, curves: Curves, rows: list[dict[str, Any]], last: bool = Fal
 
 def test_after_a_validation_at_most_once_a_minute_and_at_the_end(run: Run) -> None:
     clock = Clock()
+    run.path.mkdir()
     curves = Curves(run, clock)
     assert not drawn(run, curves, [TRAINED])
     assert drawn(run, curves, [TRAINED, VALIDATED | {"epoch": 2}])

@@ -60,7 +60,7 @@ def test_the_later_of_epochs_and_budget_says_when_to_stop() -> None:
         ({"widht": 8}, "did you mean 'width'"),
         ({"augment": {"spin": 1}}, "'augment.spin'"),
         ({"augment": 3}, "augment = 3"),
-        ({"modalities": ""}, "at least one modality"),
+        ({"modalities": ""}, "names nothing; name one at least"),
         ({"modalities": "t1,T1n"}, "holds a name twice"),
         ({"modalities": 3}, "modalities = 3"),
         ({"modalities": ["T1", 2]}, "modalities.1 = 2"),

@@ -636,6 +636,7 @@ def test_weights_of_another_network_are_told(whole: Run, cpu: Backend, tmp_path:
     shutil.copytree(whole.path, tmp_path / "run")
     data = json.loads((tmp_path / "run" / "run.json").read_text())
     data["model"]["width"] = 16
+    del data["digest"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(data))
     with pytest.raises(RunError, match="do not fit its network"):
         load_model(open_run(tmp_path / "run"), cpu)
