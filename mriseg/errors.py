@@ -9,7 +9,7 @@
     │   ├── CaseError           3   one case is unusable; carries its name
     │   ├── StoreError          3   not a store, or of a format this version cannot read
     │   └── RunError            3   not a run folder, or one that does not fit
-    ├── BackendError            4   this machine lacks what was asked for
+    ├── BackendError            4   this machine lacks what was asked for, memory too
     ├── OutputError             5   the result cannot be written where it was asked for
     │   └── BusyError           5   another process is writing there; later it may do
     ├── IncompleteError         6   the work was done, but some cases had to be skipped

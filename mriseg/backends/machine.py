@@ -11,6 +11,15 @@ from pathlib import Path
 _CGROUP = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
 
+# Of CUDA and MPS; of torch's allocator on Linux and macOS, and on Windows; of C++; of cuBLAS.
+_EXHAUSTED = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "alloc_failed",
+)
+
 
 def cores() -> int:
     """Cores that this process may keep busy, at least 1.
@@ -57,6 +66,18 @@ def available_memory() -> int | None:
         return None if physical is None else physical // 2
     left = _cgroup_left(_CGROUP)
     return free if left is None else min(free, left)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that the processor's or a device's memory did not suffice.
+
+    Python and numpy raise a MemoryError, torch a RuntimeError: an OutOfMemoryError for CUDA, and
+    on the processor and MPS only its words tell.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _EXHAUSTED)
 
 
 def peak_memory() -> int | None:

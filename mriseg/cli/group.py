@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mriseg.cli import render
-from mriseg.errors import MrisegError, OutputError
+from mriseg.errors import BackendError, MrisegError, OutputError
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 """What asks to stop, and the exit code: Ctrl-C; kill, a time limit or a shutdown; a closed
@@ -29,6 +29,21 @@ _AFTER = {
     "predict": "the masks so far are whole",
     "demo": "what is written is whole; the same command again starts a new one beside it",
 }
+
+
+# What takes less memory.
+_WEIGH = "mriseg doctor STORE says how many slices fit"
+_LESS = {
+    "train": f"start again with a smaller --batch-size, --size or --width; {_WEIGH}",
+    "transfer": f"start again with a smaller --batch-size or --size; {_WEIGH}",
+    "preprocess": "start again with fewer --workers: it goes on with the cases left",
+    "bench": "give a smaller --batch-size, --size or --width",
+    "doctor": "give a smaller --batch-size, --size or --width",
+}
+
+
+# Of a library's message, at most.
+_QUOTED = 200
 
 
 class Stopped(KeyboardInterrupt):
@@ -63,6 +78,16 @@ class Commands(TyperGroup):
                 render.fail(f"stopped: {after}")
             code = stopped.exit_code if isinstance(stopped, Stopped) else STOPPED["SIGINT"]
             raise typer.Exit(code) from None
+        except (typer.Exit, typer.Abort):
+            raise  # no errors, but RuntimeErrors all the same
+        except (MemoryError, RuntimeError) as error:
+            # torch, its libraries and numpy each have an error of their own for this.
+            from mriseg.backends.machine import ran_out
+
+            if not ran_out(error):
+                raise
+            render.fail(_exhausted(error, ctx.invoked_subcommand or ""))
+            raise typer.Exit(BackendError.exit_code) from None
         except OSError as error:
             # A reader that went away (head, less) is the shell's business.
             if error.errno in (errno.EPIPE, None):
@@ -70,6 +95,13 @@ class Commands(TyperGroup):
             where = f"{error.filename}: " if error.filename else ""
             render.fail(f"{where}{error.strerror}")
             raise typer.Exit(OutputError.exit_code) from None
+
+
+def _exhausted(error: BaseException, command: str) -> str:
+    """The message for memory that ran out; the libraries' own can be pages long."""
+    said = (str(error).splitlines() or [""])[0][:_QUOTED] or type(error).__name__
+    less = _LESS.get(command, "close other programs, or take a machine with more")
+    return f"memory ran out ({said}); {less}"
 
 
 @contextmanager

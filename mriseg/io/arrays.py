@@ -38,7 +38,8 @@ def open_array(location: str, path: str, *, complete: bool = False) -> Reader:
         location: of the store, a folder or a URL.
         path: of the array in it.
         complete: every chunk was written, so that one that is missing was lost and is an error.
-            zarr has no such mode: by URL, and where this is False, it reads as noughts.
+            zarr has no such mode: by URL, and where this is False, it reads as noughts. See
+            `or_lost`.
 
     Returns:
         A function that begins to read a slice or a range of slices, and returns a function that
@@ -61,3 +62,29 @@ def open_array(location: str, path: str, *, complete: bool = False) -> Reader:
         context=_CONTEXT,
     ).result()
     return lambda which: store[which].read().result
+
+
+def or_lost(reader: Reader, is_there: Callable[[], bool], name: str) -> Reader:
+    """A reader that tells noughts that were written from an array's only file being gone.
+
+    Where nothing but noughts is read, the file is looked for. That is one more question for an
+    empty label map, and none for a slice of a head.
+
+    Args:
+        reader: of `open_array`.
+        is_there: asks for the file.
+        name: of the file, for the error, a FileNotFoundError where what was read is not there.
+    """
+
+    def begin(which: int | slice) -> Reading:
+        reading = reader(which)
+
+        def read() -> Array:
+            values = reading()
+            if not values.any() and not is_there():
+                raise FileNotFoundError(f"{name} is missing")
+            return values
+
+        return read
+
+    return begin

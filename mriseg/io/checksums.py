@@ -87,9 +87,9 @@ def sealed_json(value: Mapping[str, Any]) -> bytes:
     return blank.replace(BLANK.encode(), digest_of(blank).encode(), 1)
 
 
-def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
-    """``value`` as JSON with its digest, whole or not at all."""
-    with replacing(path) as temporary:
+def write_sealed_json(path: Path, value: Mapping[str, Any], *, make_folder: bool = True) -> None:
+    """``value`` as JSON with its digest, whole or not at all; see `replacing`."""
+    with replacing(path, make_folder=make_folder) as temporary:
         temporary.write_bytes(sealed_json(value))
 
 

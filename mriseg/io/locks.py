@@ -18,6 +18,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from mriseg.errors import BusyError
 from mriseg.io.reading import parse_json, read_text
+from mriseg.io.room import check_outside_stores
 
 LOCK = ".mriseg.lock"
 # Beside the lock, since on some systems nobody else can read a file that is locked.
@@ -37,7 +38,9 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
 
     Raises:
         BusyError: another process keeps it, or this one does already.
+        OutputError: it lies in a store.
     """
+    check_outside_stores(folder)
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,24 @@ from pathlib import Path
 from mriseg.errors import OutputError
 
 
+def check_outside_stores(path: Path) -> None:
+    """Refuse a place in a store, whose folder is its own: whoever removes it would lose both.
+
+    Raises:
+        OutputError: a folder above ``path`` is a store.
+    """
+    for folder in path.absolute().parents:
+        if (folder / "zarr.json").exists():
+            raise OutputError(f"{path} lies in the store {folder}; name a place outside of it")
+
+
 def check_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written, leaving nothing behind.
+    """Refuse a folder that cannot be made or written or is in a store, leaving nothing behind.
 
     Raises:
         OutputError: nothing can be written there.
     """
+    check_outside_stores(folder / "any")
     there = _there(folder)
     try:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=there):

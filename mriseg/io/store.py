@@ -22,7 +22,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -39,7 +39,7 @@ from mriseg.core.regions import Regions, region_masks
 from mriseg.core.sampling import CaseEntry, VolumeIndex
 from mriseg.core.volume import Box, Geometry, Pad, SliceRef, round_up
 from mriseg.errors import OutputError, StoreError
-from mriseg.io.arrays import Reader, Reading, is_local, open_array
+from mriseg.io.arrays import Reader, Reading, is_local, open_array, or_lost
 from mriseg.io.checksums import BLANK, as_written, digest_of
 from mriseg.io.files import is_free, settle
 from mriseg.io.forms import CaseForm, Labels, checked
@@ -412,10 +412,14 @@ class Store:
         path = f"{CASES}/{key_of(name)}/{kind}"
         # Of older stores, label maps of nothing but 0 were not written.
         complete, expected = data.get("complete", False), kind == "image" or data["marked"]
-        if (complete or expected) and self.tree.size(f"{path}/{shard_name(kind)}") is None:
+        shard = f"{path}/{shard_name(kind)}"
+        if (complete or expected) and self.tree.size(shard) is None:
             raise FileNotFoundError(f"{kind}/{shard_name(kind)} is missing")
         self._check_array(path, kind, data)
-        return open_array(self.location, path, complete=complete)
+        reader = open_array(self.location, path, complete=complete)
+        if (complete and is_local(self.location)) or not (complete or expected):
+            return reader
+        return or_lost(reader, partial(self.tree.is_there, shard), f"{kind}/{shard_name(kind)}")
 
     def _check_array(self, path: str, kind: str, data: Mapping[str, Any]) -> None:
         """See to it that an array is as large as its case, and its shard not much smaller."""

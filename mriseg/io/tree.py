@@ -78,6 +78,11 @@ class Tree:
         except FileNotFoundError:
             return None
 
+    def is_there(self, name: str) -> bool:
+        """Whether a file is there now, whatever was known of it before."""
+        self._fs.invalidate_cache()
+        return self.size(name) is not None
+
     def open(self, name: str) -> BinaryIO:
         """A file, to be read in pieces."""
         self._refuse_endless(name)

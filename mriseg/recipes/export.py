@@ -24,6 +24,7 @@ from mriseg.core.volume import Box, Geometry
 from mriseg.errors import ExportError, OutputError
 from mriseg.io.exporters import EXPORTERS, Exported
 from mriseg.io.files import replacing
+from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Wrote
 from mriseg.recipes.inference import probabilities
@@ -98,6 +99,7 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
         raise OutputError(
             f"{path} is a folder; name a file, such as {path / 'model'}{exporter.suffix}"
         )
+    check_writable(path.parent)
     # Not a choice of device: what every machine has, computing as the file will. Another memory
     # format rounds otherwise, which now and then makes another of four nearly equal values the
     # maximum; un-pooling puts it elsewhere, and the difference is no longer one of rounding.

@@ -293,13 +293,15 @@ def _sources(
     source: Path, layout: str, channels: Sequence[str] | None
 ) -> tuple[dict[str, _Source], tuple[str, ...]]:
     """Each case by its name, and what was assumed about all of them."""
+    options = ReaderOptions(tuple(channels) if channels else None)
     if (source / "zarr.json").exists():
+        options.refuse_channels("store", "it tells them itself")
         store = open_store(source)
         return {
             name: _Source(partial(_stored, store, name), tuple(data["modalities"]))
             for name, data in store.cases().items()
         }, ()
-    _, found = readers.find(source, layout, ReaderOptions(tuple(channels) if channels else None))
+    _, found = readers.find(source, layout, options)
     cases = {name: _Source(partial(_fail, name, why)) for name, why in found.skipped}
     cases |= {
         case.name: _Source(partial(_load, case), case.modalities, case.files)

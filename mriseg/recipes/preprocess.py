@@ -28,8 +28,7 @@ from mriseg.errors import CaseError, IncompleteError, InputError, MrisegError
 from mriseg.io import readers
 from mriseg.io import store as stores
 from mriseg.io.arrays import is_local
-from mriseg.io.checksums import sha256
-from mriseg.io.files import write_json
+from mriseg.io.checksums import sha256, write_sealed_json
 from mriseg.io.locks import locked
 from mriseg.io.readers import Case, Found, ReaderOptions
 from mriseg.io.store import Store, StoreSpec
@@ -174,7 +173,7 @@ def _filled(
     )
     if is_local(store.location):
         out = Path(store.location)
-        write_json(out / "report.json", result.to_json(), make_folder=False)
+        write_sealed_json(out / "report.json", result.to_json(), make_folder=False)
         yield Wrote(out, "store")
     if len(result.skipped) == len(result.cases):
         first = result.skipped[0]

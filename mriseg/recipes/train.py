@@ -18,7 +18,7 @@ from mriseg.core.sampling import Split
 from mriseg.core.segnet import build, init_weights
 from mriseg.errors import InputError, RunError
 from mriseg.io import runs
-from mriseg.io.files import write_json
+from mriseg.io.checksums import write_sealed_json
 from mriseg.io.forms import checked
 from mriseg.io.locks import locked
 from mriseg.io.runs import Checkpoint, Manifest, Run, open_run
@@ -117,7 +117,7 @@ def train(
             runs.discard(open_run(path))
         run = runs.create_run(path, manifest)
         if start is not None:
-            write_json(path / "transfer.json", start.report)
+            write_sealed_json(path / "transfer.json", start.report)
         anchors: dict[str, Tensor] = {}
         if start is not None and _anchored(config):
             # In this run too, since the one that they are from may be gone when this is resumed.

@@ -35,7 +35,6 @@ from mriseg.io import store as stores
 from mriseg.io.arrays import is_local
 from mriseg.io.checksums import as_written
 from mriseg.io.exporters import EXPORTERS, Exporter
-from mriseg.io.files import read_json
 from mriseg.io.readers import Case, ReaderOptions
 from mriseg.io.reading import open_regular, parse_json, read_text
 from mriseg.io.shipped import MODELS, locate
@@ -250,9 +249,10 @@ def _tell_lost(report: VerifyReport, location: str, keys: set[str]) -> None:
         return
     report.count("files")
     try:
-        before = [case["case"] for case in read_json(path)["cases"] if case["status"] != "skipped"]
-    except (InputError, KeyError, TypeError):
-        report.blame("report.json", "is damaged")
+        said = _sealed(report, path)
+        before = [case["case"] for case in said["cases"] if case["status"] != "skipped"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        report.blame("report.json", f"is damaged ({error})")
         return
     for name in before:
         key = stores.key_of(name)
@@ -356,20 +356,35 @@ def _check_weights(
 
 
 def _check_texts(report: VerifyReport, folder: Path) -> None:
-    """The log and the report of a transfer can be read; they carry no digest."""
-    for name, read in (("log.jsonl", _lines), ("transfer.json", parse_json)):
+    """The report of a transfer; and the log, which grows by lines and carries no digest."""
+    for name, check in (("log.jsonl", _lines), ("transfer.json", _sealed)):
         path = folder / name
         if not path.exists():
             continue
         report.count("files")
         try:
-            read(read_text(path))
+            check(report, path)
         except (OSError, ValueError) as error:
             report.blame(name, f"is damaged ({error})")
 
 
-def _lines(text: str) -> list[Any]:
-    return [parse_json(line) for line in text.splitlines()]
+def _lines(report: VerifyReport, path: Path) -> Any:
+    return [parse_json(line) for line in read_text(path).splitlines()]
+
+
+def _sealed(report: VerifyReport, path: Path) -> Any:
+    """What a JSON document says, if it is what its digest says.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is not what was written.
+    """
+    content = read_text(path)
+    intact = as_written(io.BytesIO(content.encode()))
+    if intact is False:
+        raise ValueError("it is not what was written, by its own digest")
+    if intact is None:
+        report.unsealed.append(path.name)
+    return parse_json(content)
 
 
 # Exported files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import pickle
@@ -360,6 +361,28 @@ def test_a_store_by_url_is_read_alike(store: Store) -> None:
     batches = [one.read([SliceRef("one", 2)], **kwargs) for one in (store, far)]
     assert np.array_equal(batches[0].image, batches[1].image)
     assert np.array_equal(batches[0].target, batches[1].target)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+@pytest.mark.parametrize("kind", ["image", "label"])
+def test_a_shard_that_vanishes_while_it_is_read_is_told(
+    store: Store, scheme: str, kind: str
+) -> None:
+    append(store, "one", a_case())
+    read = open_store(f"{scheme}{store.location}")
+    read.read_case("one")
+    shutil.rmtree(Path(store.location) / "cases/one" / kind / "c")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="case one cannot be read"):
+            read.read_case("one")
+
+
+def test_an_empty_label_map_by_url_is_no_lost_one(store: Store) -> None:
+    case = a_case()
+    assert case.labels is not None
+    append(store, "one", dataclasses.replace(case, labels=np.zeros_like(case.labels)))
+    labels = open_store(f"file://{store.location}").read_case("one").labels
+    assert labels is not None and not labels.any()
 
 
 def test_a_store_by_url_is_written_too() -> None:

@@ -76,7 +76,7 @@ def test_what_an_earlier_version_wrote_is_used_and_brought_up(older: Path) -> No
         finish(resume(run, backend, store))
 
     found, told = verified(older / "out.zarr", sources=[older / "scans"])
-    assert not found.faults and len(found.unsealed) == 5
+    assert not found.faults and len(found.unsealed) == 6
     assert "earlier version" in told and "preprocess" in told
     found, told = verified(older / "run")
     assert not found.faults and found.unsealed and "earlier version" in told

@@ -117,6 +117,16 @@ def everything(folder: Path) -> dict[str, bytes | None]:
         ("evaluate four.zarr --model three --out three/run.json", 5, "cannot be written"),
         ("evaluate four.zarr --model three --csv three/run.json/a.csv", 5, "cannot be written"),
         ("train four.zarr --out three/run.json/a", 5, "cannot be written"),
+        ("train four.zarr --out two.zarr/runs/a", 5, "lies in the store"),
+        ("transfer four.zarr --from three --out two.zarr/run", 5, "lies in the store"),
+        ("preprocess four two.zarr/cases/four.zarr", 5, "lies in the store"),
+        ("predict four two.zarr/masks --model three", 5, "lies in the store"),
+        ("export torchscript --model three --out two.zarr/a.pt", 5, "lies in the store"),
+        ("share two.zarr/model --model three", 5, "lies in the store"),
+        # Names of channels where nothing is to be named
+        ("preprocess four new.zarr --channels T1,FLAIR", 2, "named by their modalities"),
+        ("predict four out --model three --channels T1", 2, "named by their modalities"),
+        ("predict four.zarr out --model three --channels T1", 2, "it tells them itself"),
         # Numbers
         ("train four.zarr --epochs 0", 2, "epochs = 0"),
         ("train four.zarr --learning-rate 1e6", 2, "learning_rate = 1000000.0"),
@@ -129,7 +139,8 @@ def test_a_wrong_combination(folder: Path, line: str, code: int, message: str) -
     (folder / "wide.toml").write_text("width = 16\n")
     before = everything(folder)
     with chdir(folder):
-        result = CliRunner().invoke(app, [*line.split(), *COMPUTE.split()])
+        computes = line.split()[0] in ("train", "transfer", "predict", "evaluate")
+        result = CliRunner().invoke(app, line.split() + COMPUTE.split() * computes)
     assert result.exit_code == code, result.output
     told = " ".join(result.stderr.split())
     assert message in told and told.count("error: ") == 1 and "Traceback" not in told

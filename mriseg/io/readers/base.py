@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from mriseg.core.volume import Geometry
+from mriseg.errors import ConfigError
 
 Array = NDArray[Any]
 
@@ -75,6 +76,18 @@ class ReaderOptions:
     """
 
     channels: tuple[str, ...] | None = None
+
+    def refuse_channels(self, layout: str, why: str) -> None:
+        """For layouts in which nothing is left to name.
+
+        Raises:
+            ConfigError: channels were named, which would not be heeded.
+        """
+        if self.channels is not None:
+            raise ConfigError(
+                f"channels were named ({', '.join(self.channels)}) for the layout {layout}, which "
+                f"needs none: {why}; leave --channels out"
+            )
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,13 @@ class BratsReader:
         return any(_has_modality(_folder(*entry)) for entry in _walk(root))
 
     def find(self, root: Path, options: ReaderOptions) -> Found:
-        """The cases under ``root``; ``options.channels`` is not used, since files have names."""
+        """The cases under ``root``, whose files are named by their modalities.
+
+        Raises:
+            InputError: there is none.
+            ConfigError: ``options.channels`` names them otherwise.
+        """
+        options.refuse_channels(self.name, "its files are named by their modalities")
         found = [
             folder for folder in (_folder(*entry) for entry in _walk(root)) if _has_modality(folder)
         ]

@@ -57,7 +57,13 @@ class LggReader:
         return any(_slices(files) for _, _, files in folders.walk(root))
 
     def find(self, root: Path, options: ReaderOptions) -> Found:
-        """The cases under ``root``; ``options.channels`` is not used, since they are fixed."""
+        """The cases under ``root``, whose three channels are always the same.
+
+        Raises:
+            InputError: there is none.
+            ConfigError: ``options.channels`` names them otherwise.
+        """
+        options.refuse_channels(self.name, "its channels are always T1, FLAIR and T1CE")
         cases: dict[str, Case] = {}
         skipped = []
         for here, _, files in folders.walk(root):
