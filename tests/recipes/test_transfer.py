@@ -66,7 +66,7 @@ def test_a_frozen_encoder_stays_as_it_was_statistics_and_all(
     assert run.manifest.parent == {
         "run": str(trained.path),
         "weights": "source",
-        **TransferConfig().model_dump(),
+        **TransferConfig(freeze="encoder").model_dump(),
         "frozen": [f"encoder.{level}" for level in range(1, 6)],
     }
     written = json.loads((run.path / "transfer.json").read_text())
