@@ -259,7 +259,9 @@ def dice_against_cases(
     axes = _axes(figure.add_subplot(), "Dice, mean over cases", f"training cases{scale}")
     span = float(places[-1] - places[0]) if len(places) > 1 else 1.0
     # Beside one another, or the bars of one would hide those of the next.
-    shifts = (np.arange(len(methods)) - (len(methods) - 1) / 2) * min(0.012, 0.1 / len(methods))
+    beside = 0.012 if len(places) > 1 else 0.1  # a single size has all of the width
+    shifts = np.arange(len(methods)) - (len(methods) - 1) / 2
+    shifts *= min(beside, 8 * beside / len(methods))
     handles = []
     for number, (values, shift) in enumerate(zip(methods.values(), shifts * span, strict=True)):
         table = np.array(values, dtype=np.float64).reshape(-1, 3)[order]
@@ -277,6 +279,8 @@ def dice_against_cases(
     _ticks(axes, places, [str(sizes[i]) for i in order])
     axes.minorticks_off()
     axes.margins(x=0.06, y=0.06)
+    if len(places) == 1:
+        axes.set_xlim(places[0] - 0.5, places[0] + 0.5)
     _legend(figure, handles, list(methods))
     _save(path, figure)
 
