@@ -316,7 +316,7 @@ def test_all_48_orientations(runs: Sequence[Run], cpu: Backend, seed: int) -> No
                     assert np.array_equal(array, onto(truth, scan)), name
                 else:
                     output, sure = wanted[name]
-                    assert sure.mean() > 0.9 and array.any(), name
+                    assert sure.mean() > 0.75 and array.any(), name
                     assert np.array_equal(array[sure], output[sure]), name
         # Whatever the axes and the way taken, one head has one mask in the world.
         for run in runs:
