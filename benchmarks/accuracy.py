@@ -263,7 +263,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("store", help="made by mriseg preprocess")
     parser.add_argument("--minutes", type=float, default=60, help="of each training; default: 60")
     parser.add_argument("--folds", type=int, default=5, help="of the patients; default: 5")
-    parser.add_argument("--fold", type=int, help="only this one, counted from 0")
+    parser.add_argument(
+        "--fold", type=int, nargs="+", help="only this one, or these, counted from 0"
+    )
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="default: PyTorch's"
     )
@@ -316,9 +318,10 @@ def _compare(options: argparse.Namespace) -> Comparison:
     cases = setup.index.cases
     patient_of = {case.name: group[0].patient for group in patients(cases) for case in group}
     parts = folds(cases, options.folds, options.seed)
-    chosen = range(len(parts)) if options.fold is None else [options.fold]
-    if chosen[0] not in range(len(parts)):
-        raise ConfigError(f"--fold {options.fold}: expected a number from 0 to {len(parts) - 1}")
+    chosen = range(len(parts)) if options.fold is None else sorted(set(options.fold))
+    odd = [number for number in chosen if number not in range(len(parts))]
+    if odd:
+        raise ConfigError(f"--fold {odd[0]}: expected a number from 0 to {len(parts) - 1}")
     settings = {
         "store": str(Path(options.store).absolute()),
         "config": base.model_dump(mode="json"),
