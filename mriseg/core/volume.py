@@ -37,6 +37,8 @@ class Geometry:
         unit: "mm", or "px" where the source states no voxel size.
         ndim: how many axes the source file itself has (2 for a single slice, 3 otherwise); its
             array is brought to 3 by the reader.
+        space: which world the affine leads to, by NIfTI's codes (1 the scanner's, 2 another
+            scan's, 3 Talairach's, 4 MNI 152, 5 another template's); None: the source says none.
     """
 
     shape: tuple[int, int, int]
@@ -45,6 +47,7 @@ class Geometry:
     flips: tuple[bool, bool, bool]
     unit: str = "mm"
     ndim: int = 3
+    space: int | None = None
 
     def __post_init__(self) -> None:
         if sorted(self.axes) != [0, 1, 2]:
@@ -77,6 +80,7 @@ class Geometry:
             "flips": list(self.flips),
             "unit": self.unit,
             "ndim": self.ndim,
+            "space": self.space,
         }
 
     @classmethod
@@ -89,6 +93,7 @@ class Geometry:
             flips=tuple(data["flips"]),
             unit=data["unit"],
             ndim=data["ndim"],
+            space=data.get("space"),  # stores of earlier versions do not say
         )
 
 

@@ -96,6 +96,7 @@ class _Geometry(BaseModel):
     flips: tuple[bool, bool, bool]
     unit: Literal["mm", "px"]
     ndim: Literal[2, 3]
+    space: Literal[1, 2, 3, 4, 5] | None = None
 
 
 class _Box(BaseModel):

@@ -49,6 +49,9 @@ _MAX_OFFSET = 2**26
 # A label further than this from a whole number was not rounded: it was interpolated.
 _LABEL_TOLERANCE = 0.05
 
+# NIfTI's codes of the world that an affine leads to; 0 and whatever else tell nothing.
+_SPACES = range(1, 6)
+
 
 @dataclass(frozen=True)
 class _Header:
@@ -60,6 +63,7 @@ class _Header:
     slope: float
     inter: float
     affine: NDArray[np.float64]
+    space: int | None
 
 
 def is_nifti(path: Path) -> bool:
@@ -120,7 +124,11 @@ def shape(path: Path) -> tuple[int, ...]:
 
 
 def geometry(
-    shape: tuple[int, int, int], affine: NDArray[np.float64], unit: str = "mm", ndim: int = 3
+    shape: tuple[int, int, int],
+    affine: NDArray[np.float64],
+    unit: str = "mm",
+    ndim: int = 3,
+    space: int | None = None,
 ) -> Geometry:
     """The geometry of an array in RAS+ world coordinates, oblique ones by the nearest axes.
 
@@ -132,6 +140,7 @@ def geometry(
         affine: 4x4, voxel indices to world coordinates (x to the right, y to the front, z up).
         unit: of the world coordinates.
         ndim: how many axes the source file has.
+        space: NIfTI's code of the world, if it is known.
 
     Raises:
         InputError: the affine is singular or not finite.
@@ -157,6 +166,7 @@ def geometry(
         flips=flips,
         unit=unit,
         ndim=ndim,
+        space=space,
     )
 
 
@@ -223,8 +233,9 @@ def write(path: Path, array: Array, geometry: Geometry) -> None:
     affine = np.asarray(geometry.affine)
     image = kind(data, affine)
     in_mm = geometry.unit == "mm"
-    # 1: scanner coordinates; 2: some other space, which is all that can be said without a size.
-    code = 1 if in_mm else 2
+    # What the scan says; else 1, scanner coordinates, or 2, some other space, which is all that
+    # can be said without a size.
+    code = geometry.space or (1 if in_mm else 2)
     image.header.set_xyzt_units("mm" if in_mm else "unknown")
     image.set_sform(affine, code)
     image.set_qform(affine, code)
@@ -269,7 +280,10 @@ def _read(path: Path, max_voxels: int) -> tuple[Array, Geometry]:
     _check_finite(path, array)
     full = _squeezed(header.shape)
     grid = geometry(
-        (full[0], full[1], full[2]), header.affine, ndim=2 if _is_slice(header.shape) else 3
+        (full[0], full[1], full[2]),
+        header.affine,
+        ndim=2 if _is_slice(header.shape) else 3,
+        space=header.space,
     )
     return array.reshape(full, order="F"), grid
 
@@ -338,6 +352,8 @@ def _header(path: Path, block: bytes) -> _Header:
         slope, inter = header.get_slope_inter()
         with np.errstate(all="ignore"):
             affine = np.array(header.get_best_affine(), dtype=np.float64)
+        # The code of the affine that nibabel takes for the best.
+        code = int(header["sform_code"]) or int(header["qform_code"])
         offset = float(header["vox_offset"])
     except (HeaderDataError, KeyError, ValueError) as error:
         raise InputError(f"{name} has a damaged NIfTI header ({error})") from error
@@ -358,6 +374,7 @@ def _header(path: Path, block: bytes) -> _Header:
         slope=1.0 if slope is None else float(slope),
         inter=0.0 if inter is None else float(inter),
         affine=affine,
+        space=code if code in _SPACES else None,
     )
 
 

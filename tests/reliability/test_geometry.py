@@ -61,12 +61,19 @@ class Kind:
         two: whether as NIfTI-2.
         forms: which of the header's two affines is set: "both", "sform" or "qform".
         dtype: of the voxels.
+
+    The code of the affines goes by the type, so that all but one of NIfTI's occur.
     """
 
     suffix: str
     two: bool
     forms: str
     dtype: str
+
+    @property
+    def space(self) -> int:
+        """NIfTI's code of the world that the affine leads to."""
+        return {"int16": 1, "float32": 4, "uint16": 2, "uint8": 5}[self.dtype]
 
 
 @dataclass(frozen=True)
@@ -135,8 +142,9 @@ def write(path: Path, array: Array, affine: Array, orientation: Orientation, kin
     turned = image.as_reoriented(turn)
     made = nib.Nifti2Image if kind.two else nib.Nifti1Image
     filed = made(np.asarray(turned.dataobj).astype(kind.dtype), turned.affine)
-    filed.set_sform(None if kind.forms == "qform" else turned.affine, int(kind.forms != "qform"))
-    filed.set_qform(None if kind.forms == "sform" else turned.affine, int(kind.forms != "sform"))
+    has_sform, has_qform = kind.forms != "qform", kind.forms != "sform"
+    filed.set_sform(turned.affine if has_sform else None, kind.space * has_sform)
+    filed.set_qform(turned.affine if has_qform else None, kind.space * has_qform)
     path = path.with_name(path.name + kind.suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(filed, path)
@@ -255,7 +263,8 @@ def check_grid(mask: Any, scan: Any) -> None:
     """The mask's grid is the scan's, by both of the header's affines where they can say it."""
     assert mask.shape == scan.shape
     np.testing.assert_allclose(mask.get_sform(), scan.affine, rtol=1e-6, atol=1e-4)
-    assert int(mask.header["sform_code"]) > 0
+    codes = [int(scan.header[f"{form}_code"]) for form in ("sform", "qform")]
+    assert int(mask.header["sform_code"]) == (codes[0] or codes[1]) > 0
     # A quaternion in float32 is good to a thousandth of a radian at times. Where that shows, the
     # mask has none rather than a second grid.
     if int(mask.header["qform_code"]):
