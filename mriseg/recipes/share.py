@@ -178,7 +178,7 @@ def _without_names(manifest: Manifest) -> Manifest:
         # Sorted anew: names in order would say which is which.
         train=tuple(sorted(hidden(name, salt) for name in manifest.train)),
         validation=tuple(sorted(hidden(name, salt) for name in manifest.validation)),
-        seen=tuple(sorted(case.without_names(salt) for case in manifest.seen)),
+        seen=tuple(sorted({case.without_names(salt) for case in manifest.seen})),
         salt=salt,
     )
 

@@ -104,7 +104,8 @@ def train(
         store=_absolute(store.location),
         train=setup.split.train,
         validation=setup.split.validation,
-        seen=(*_identities(setup), *(start.seen if start else ())),
+        # Once each, though a transfer may go on with its source's own cases.
+        seen=tuple(dict.fromkeys((*_identities(setup), *(start.seen if start else ())))),
         versions=versions(),
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         backend=describe(backend),

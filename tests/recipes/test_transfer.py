@@ -146,6 +146,15 @@ def test_what_the_source_saw_is_remembered(
     assert len(manifest.seen) == len(trained.manifest.seen) + len(manifest.train)
 
 
+def test_who_was_seen_twice_is_remembered_once(
+    brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    """Of a transfer that goes on with its source's own patients."""
+    config = short(tiny, epochs=1, slices_per_epoch=4)
+    report, _ = finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "run"))
+    assert sorted(open_run(report.run).manifest.seen) == sorted(trained.manifest.seen)
+
+
 def test_validating_on_what_the_source_trained_on_is_told(
     brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
