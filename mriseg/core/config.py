@@ -53,7 +53,8 @@ class AugmentConfig(Config):
 class TransferConfig(Config):
     """How a transfer trains: `mriseg transfer` without options does what stands here.
 
-    The defaults did best of the transfers in ``docs/results.md``, with 5 patients as with 20.
+    The defaults were the best of the transfers in ``docs/results.md``, or within 0.02 of it, with 5
+    patients as with 20.
     """
 
     # What starts from the source: all, or its encoder, under a decoder and a head made anew.

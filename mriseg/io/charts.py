@@ -257,11 +257,10 @@ def dice_against_cases(
     places, scale = _places([sizes[i] for i in order])
     figure = _figure(8, 5.4, title)
     axes = _axes(figure.add_subplot(), "Dice, mean over cases", f"training cases{scale}")
-    span = float(places[-1] - places[0]) if len(places) > 1 else 1.0
+    # A single size has all of the width.
+    span = float(places[-1] - places[0]) if len(places) > 1 else 8.0
     # Beside one another, or the bars of one would hide those of the next.
-    beside = 0.012 if len(places) > 1 else 0.1  # a single size has all of the width
-    shifts = np.arange(len(methods)) - (len(methods) - 1) / 2
-    shifts *= min(beside, 8 * beside / len(methods))
+    shifts = (np.arange(len(methods)) - (len(methods) - 1) / 2) * min(0.012, 0.1 / len(methods))
     handles = []
     for number, (values, shift) in enumerate(zip(methods.values(), shifts * span, strict=True)):
         table = np.array(values, dtype=np.float64).reshape(-1, 3)[order]

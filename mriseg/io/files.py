@@ -120,9 +120,9 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
+def write_json(path: Path, value: Any) -> None:
     """``value`` as JSON, whole or not at all; see `replacing`."""
-    with replacing(path, make_folder=make_folder) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 

@@ -40,7 +40,7 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         BusyError: another process keeps it, or this one does already.
         OutputError: it lies in a store.
     """
-    check_outside_stores(folder)
+    check_outside_stores(folder.absolute().parent)  # it may be a store itself
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,15 +9,19 @@ from pathlib import Path
 from mriseg.errors import OutputError
 
 
-def check_outside_stores(path: Path) -> None:
-    """Refuse a place in a store, whose folder is its own: whoever removes it would lose both.
+def check_outside_stores(folder: Path) -> None:
+    """Refuse to write into a store, whose folder is its own: whoever removes it would lose both.
 
     Raises:
-        OutputError: a folder above ``path`` is a store.
+        OutputError: ``folder``, or one above it, is a store.
     """
-    for folder in path.absolute().parents:
-        if (folder / "zarr.json").exists():
-            raise OutputError(f"{path} lies in the store {folder}; name a place outside of it")
+    absolute = folder.absolute()
+    for path in (absolute, *absolute.parents):
+        if (path / "zarr.json").exists():
+            raise OutputError(
+                f"what would be written in {folder} lies in the store {path}; name a place outside "
+                f"of it"
+            )
 
 
 def check_writable(folder: Path) -> None:
@@ -26,7 +30,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         OutputError: nothing can be written there.
     """
-    check_outside_stores(folder / "any")
+    check_outside_stores(folder)
     there = _there(folder)
     try:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=there):

@@ -412,14 +412,17 @@ class Store:
         path = f"{CASES}/{key_of(name)}/{kind}"
         # Of older stores, label maps of nothing but 0 were not written.
         complete, expected = data.get("complete", False), kind == "image" or data["marked"]
-        shard = f"{path}/{shard_name(kind)}"
-        if (complete or expected) and self.tree.size(shard) is None:
-            raise FileNotFoundError(f"{kind}/{shard_name(kind)} is missing")
+        file = f"{kind}/{shard_name(kind)}"
+        shard = f"{CASES}/{key_of(name)}/{file}"
+        written = complete or expected
+        if written and self.tree.size(shard) is None:
+            raise FileNotFoundError(f"{file} is missing")
         self._check_array(path, kind, data)
         reader = open_array(self.location, path, complete=complete)
-        if (complete and is_local(self.location)) or not (complete or expected):
+        tells = complete and is_local(self.location)  # that it was lost, by itself
+        if tells or not written:
             return reader
-        return or_lost(reader, partial(self.tree.is_there, shard), f"{kind}/{shard_name(kind)}")
+        return or_lost(reader, partial(self.tree.is_there, shard), file)
 
     def _check_array(self, path: str, kind: str, data: Mapping[str, Any]) -> None:
         """See to it that an array is as large as its case, and its shard not much smaller."""

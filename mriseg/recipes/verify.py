@@ -216,12 +216,13 @@ def _root(report: VerifyReport, location: str) -> Regions | None:
     except ValueError:
         report.blame("zarr.json", "is damaged: it is no JSON")
         return None
-    if as_written(io.BytesIO(document)) is False:
+    intact = as_written(io.BytesIO(document))
+    if intact is False:
         report.blame("zarr.json", "is not what was written (its own digest)")
         return None
     store = stores.open_store(location)
     report.version = about["version"] if about else report.version
-    if as_written(io.BytesIO(document)) is None:
+    if intact is None:
         report.unsealed.append("zarr.json")
     _check_group(report, tree)
     return store.spec.regions

@@ -133,6 +133,13 @@ def kinds(chance: np.random.Generator) -> Kind:
     )
 
 
+def set_forms(image: Any, affine: Array, kind: Kind) -> None:
+    """State the affine in those of the header's two places that ``kind`` has."""
+    has_sform, has_qform = kind.forms != "qform", kind.forms != "sform"
+    image.set_sform(affine if has_sform else None, kind.space * has_sform)
+    image.set_qform(affine if has_qform else None, kind.space * has_qform)
+
+
 def write(path: Path, array: Array, affine: Array, orientation: Orientation, kind: Kind) -> Path:
     """A file by nibabel alone, its axes turned to run as ``orientation`` says."""
     image = nib.Nifti1Image(array, affine)
@@ -142,9 +149,7 @@ def write(path: Path, array: Array, affine: Array, orientation: Orientation, kin
     turned = image.as_reoriented(turn)
     made = nib.Nifti2Image if kind.two else nib.Nifti1Image
     filed = made(np.asarray(turned.dataobj).astype(kind.dtype), turned.affine)
-    has_sform, has_qform = kind.forms != "qform", kind.forms != "sform"
-    filed.set_sform(turned.affine if has_sform else None, kind.space * has_sform)
-    filed.set_qform(turned.affine if has_qform else None, kind.space * has_qform)
+    set_forms(filed, turned.affine, kind)
     path = path.with_name(path.name + kind.suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(filed, path)
@@ -352,8 +357,7 @@ def test_single_slices_of_any_plane(runs: Sequence[Run], cpu: Backend, tmp_path:
         affine = np.array(orientation.affine((0.9, 1.7, 4), (5, -60, 7), turned(chance, 20)))
         made = nib.Nifti2Image if kind.two else nib.Nifti1Image
         filed = made(image, affine)
-        filed.set_sform(None if kind.forms == "qform" else affine, int(kind.forms != "qform"))
-        filed.set_qform(None if kind.forms == "sform" else affine, int(kind.forms != "sform"))
+        set_forms(filed, affine, kind)
         path = tmp_path / "src" / f"{orientation.codes}{kind.suffix}"
         path.parent.mkdir(exist_ok=True)
         nib.save(filed, path)
