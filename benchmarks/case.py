@@ -2,7 +2,8 @@
 
 The network alone is timed on the slices that hold brain, cropped and padded as prediction does it,
 on the device already and in the same batches; so the ratio is what reading, preparing, assembling
-and writing add. The run's weights are fresh: no time depends on what a network has learnt.
+and writing add, and in the last row what adapting to the scan does. The run's weights are fresh: no
+time depends on what a network has learnt.
 """
 
 from __future__ import annotations
@@ -85,16 +86,17 @@ def main(arguments: list[str] | None = None) -> Comparison:
         )
         out = root / "mask.nii.gz"
 
-        def predicting(overlays: bool) -> Contender:
-            how = PredictOptions(overlays=overlays)
+        def predicting(overlays: bool = False, adapt: bool = False) -> Contender:
+            how = PredictOptions(overlays=overlays, adapt=adapt)
             return seconds_of(lambda: api.predict(source, out, run, how, backend=backend))
 
         group = interleaved(
             f"{case.name}, {depth} slices of {frame[0]}x{frame[1]}, width {options.width}",
             {
                 NETWORK: network(run, backend, prepared, PredictOptions().batch_size),
-                "mriseg predict, NIfTI in, mask out": predicting(overlays=False),
+                "mriseg predict --no-adapt, NIfTI in, mask out": predicting(),
                 "the same, with its picture": predicting(overlays=True),
+                "the same without, adapting to the scan": predicting(adapt=True),
             },
             base=NETWORK,
             rounds=options.rounds,

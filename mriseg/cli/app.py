@@ -259,6 +259,7 @@ def predict(
         bool, typer.Option("--probabilities", help="Write these too, a file a region.")
     ] = False,
     flips: options.Flips = False,
+    adapt: options.Adapt = True,
     min_volume: options.MinVolume = 0.0,
     min_share: options.MinShare = None,
     threshold: options.Threshold = None,
@@ -291,6 +292,7 @@ def predict(
             _predict_options(
                 threshold=threshold,
                 flips=flips,
+                adapt=adapt,
                 minimum_volume=min_volume,
                 minor=min_share,
                 probabilities=probabilities,
@@ -348,6 +350,7 @@ def evaluate(
         ),
     ] = False,
     flips: options.Flips = False,
+    adapt: options.Adapt = True,
     min_volume: options.MinVolume = 0.0,
     min_share: options.MinShare = None,
     threshold: options.Threshold = None,
@@ -382,6 +385,7 @@ def evaluate(
                 _predict_options(
                     threshold=threshold,
                     flips=flips,
+                    adapt=adapt,
                     minimum_volume=min_volume,
                     minor=min_share,
                     modalities=modalities,

@@ -339,6 +339,13 @@ OnlyModalities = Annotated[
 Flips = Annotated[
     bool, typer.Option("--flips", help="Average over the four mirrorings of each slice.")
 ]
+Adapt = Annotated[
+    bool,
+    typer.Option(
+        "--adapt/--no-adapt",
+        help="Let BatchNorm's statistics follow each scan, half of the way.",
+    ),
+]
 MinVolume = Annotated[
     float,
     typer.Option(

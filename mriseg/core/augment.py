@@ -75,11 +75,12 @@ def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int)
     scale = 1 + uniform(batch) * on * config.scale
     shear = uniform(batch) * on * config.shear
     shift = uniform(batch, 2) * on[:, None] * config.shift * 2
-    mirror = 1 - 2 * happens(config.flip, batch)
+    across = 1 - 2 * happens(config.flip, batch)
+    down = 1 - 2 * happens(config.vertical_flip, batch)
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
     rows = [
-        torch.stack([mirror * cos, -sin + shear, shift[:, 0]], dim=1),
-        torch.stack([mirror * sin, cos, shift[:, 1]], dim=1),
+        torch.stack([across * cos, down * (shear - sin), shift[:, 0]], dim=1),
+        torch.stack([across * sin, down * cos, shift[:, 1]], dim=1),
     ]
     bent = happens(config.elastic, batch)[:, None, None, None]
     grid = torch.randn((batch, 2, _ELASTIC_GRID, _ELASTIC_GRID), generator=generator)

@@ -32,7 +32,8 @@ Side = Annotated[int, Field(ge=32, multiple_of=32)]
 class AugmentConfig(Config):
     """How training slices are varied. Every probability is per slice; 0 switches a part off."""
 
-    flip: Fraction = 0.5
+    flip: Fraction = 0.5  # left and right
+    vertical_flip: Fraction = 0.5  # front and back, in axial slices
     affine: Fraction = 0.7
     rotation: Annotated[float, Field(ge=0, le=180)] = 20.0  # degrees, uniform in +-
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.2  # uniform in 1 +- scale

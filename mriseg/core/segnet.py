@@ -119,6 +119,21 @@ class SegNet(nn.Module):
         """
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             _check_size(x)
+        x, codes, sizes = self.encode(x)
+        for depth, stage in enumerate(self.decoder.values()):
+            x = stage(self._unpool(x, codes.pop(), sizes.pop()))
+            if 5 - depth >= 3:
+                x = self.dropout(x)
+        logits: Tensor = self.head(x)
+        return logits
+
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[tuple[int, int]]]:
+        """What the encoder makes of slices [b, in_channels, h, w].
+
+        Returns:
+            Features [b, c, h / 32, w / 32]; and of each level, the first one first, where its
+            maxima were, and the height and width that its pooling halved.
+        """
         codes: list[Tensor] = []
         sizes: list[tuple[int, int]] = []
         for level, stage in enumerate(self.encoder.values(), 1):
@@ -128,12 +143,7 @@ class SegNet(nn.Module):
             codes.append(code)
             if level >= 3:
                 x = self.dropout(x)
-        for depth, stage in enumerate(self.decoder.values()):
-            x = stage(self._unpool(x, codes.pop(), sizes.pop()))
-            if 5 - depth >= 3:
-                x = self.dropout(x)
-        logits: Tensor = self.head(x)
-        return logits
+        return x, codes, sizes
 
     def train(self, mode: bool = True) -> SegNet:
         """Training or evaluation mode; a frozen stage stays in evaluation mode.

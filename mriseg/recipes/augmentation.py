@@ -18,6 +18,7 @@ from mriseg.core.config import AugmentConfig
 # Every part at once: a part that is off by chance would not be tried.
 _ALL = AugmentConfig(
     flip=1,
+    vertical_flip=1,
     affine=1,
     elastic=1,
     gamma=1,

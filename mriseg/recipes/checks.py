@@ -292,7 +292,17 @@ def weights_after(at: At) -> Outcome:
     return _state(placed)
 
 
-_PARTS = ("flip", "affine", "elastic", "gamma", "contrast", "noise", "blur", "bias")
+_PARTS = (
+    "flip",
+    "vertical_flip",
+    "affine",
+    "elastic",
+    "gamma",
+    "contrast",
+    "noise",
+    "blur",
+    "bias",
+)
 
 
 def augmentation(at: At) -> Outcome:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from mriseg.backends.base import Backend
 from mriseg.core import volume
@@ -28,9 +27,8 @@ from mriseg.io.store import Store
 from mriseg.recipes import gallery
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
 from mriseg.recipes.gallery import Views
-from mriseg.recipes.inference import ready
-from mriseg.recipes.models import load_model
-from mriseg.recipes.predict import PredictOptions, restricted, segment, settled
+from mriseg.recipes.inference import Fitted
+from mriseg.recipes.predict import PredictOptions, fitted_for, restricted, segment, settled
 
 # The bootstrap's own seed: an evaluation repeated gives the same interval.
 _SEED = 0
@@ -146,8 +144,8 @@ def evaluate(
             )
     if out is not None:
         check_writable(out)
-    network = ready(load_model(run, backend), backend)
-    look = partial(_segmented, store, network, backend, run.manifest, options, regions)
+    fit = fitted_for(run, backend, options)
+    look = partial(_segmented, store, fit, backend, run.manifest, options, regions)
     channels = run.manifest.modalities
     scores: list[CaseScores] = []
     skipped: list[tuple[str, str]] = []
@@ -186,7 +184,7 @@ def evaluate(
 
 def _segmented(
     store: Store,
-    network: nn.Module,
+    fit: Fitted,
     backend: Backend,
     manifest: Manifest,
     options: PredictOptions,
@@ -197,7 +195,7 @@ def _segmented(
     case = restricted(store.read_case(name), options)
     if not set(case.modalities) & set(manifest.modalities):
         raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-    masks, _ = segment(case, network, backend, manifest, options)
+    masks, _ = segment(case, fit, backend, manifest, options)
     assert case.labels is not None, "only labelled cases were chosen"
     return case, masks, region_masks(case.labels, regions)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from mriseg.backends.base import Backend
+from mriseg.core import batchnorm
 from mriseg.core.folding import folded
 from mriseg.core.prepare import Prepared
 from mriseg.core.segnet import SegNet
@@ -17,8 +21,15 @@ from mriseg.core.volume import Pad, round_up
 # The network pools five times; slices are padded to whole multiples of what that divides by.
 MULTIPLE = 32
 
+# Slices, spread over a case, that its statistics are taken from, or a batch of them at least:
+# more say nothing new.
+_SPREAD = 32
+
 # Pixels of a batch, which a scan of large slices would else fill all memory with.
 _MOST = 16 * 512 * 512
+
+Fitted = Callable[[Prepared], nn.Module]
+"""Gives a case the network that predicts it."""
 
 
 def ready(model: SegNet, backend: Backend) -> nn.Module:
@@ -31,6 +42,44 @@ def ready(model: SegNet, backend: Backend) -> nn.Module:
     network = backend.place_model(folded(model))
     # Autocast would make the half-precision weights anew for every batch.
     return network.to(backend.dtype)
+
+
+def fitted(
+    model: SegNet,
+    backend: Backend,
+    *,
+    modalities: tuple[str, ...],
+    frame: tuple[int, int],
+    adapt: bool,
+) -> Fitted:
+    """What gives each case its network, as `ready` makes it: one for all, or one of its own.
+
+    Args:
+        model: with its weights, on the CPU or on the device; it is left as it is.
+        backend: where to predict.
+        modalities: the model's input channels.
+        frame: the training's frame (h, w).
+        adapt: let the encoder's statistics follow each case, see `mriseg.core.batchnorm.lean`.
+    """
+    if not adapt:
+        network = ready(model, backend)
+        return lambda _: network
+
+    def follow(case: Prepared) -> nn.Module:
+        batches = _Batches(case, modalities, frame)
+        count = len(batches.kept)
+        # Full batches, since empty slices would count, and each of them of the whole scan.
+        parts = -(-min(count, _SPREAD) // batches.size)
+        places = np.linspace(0, count - 1, parts * batches.size)
+        spread = batches.kept[places.round().astype(int)]
+        own = backend.place_model(copy.deepcopy(model))
+        with backend.running():
+            images = (batches.on(backend, spread[part::parts]) for part in range(parts))
+            share = batchnorm.share_of(count)
+            batchnorm.lean(own, images, share, autocast=backend.autocast)
+        return ready(own, backend)
+
+    return follow
 
 
 def frame_of(case: Prepared, frame: tuple[int, int]) -> tuple[int, int]:
@@ -69,32 +118,55 @@ def probabilities(
         batch_size: slices at a time; fewer where they are large.
         flips: average over the four mirrorings.
     """
-    depth, *plane = case.image.shape[1:]
-    out = np.zeros((regions, depth, *plane), dtype=np.float32)
-    # Channels that the case lacks, and slices without any, stay 0.
-    known = [
-        (i, case.modalities.index(m)) for i, m in enumerate(modalities) if m in case.modalities
-    ]
-    kept = np.flatnonzero(case.image[[k for _, k in known]].any(axis=(0, 2, 3)))
-    target = frame_of(case, frame)
-    batch_size = max(1, min(batch_size, _MOST // (target[0] * target[1])))
-    pad = Pad.to((plane[0], plane[1]), target)
+    batches = _Batches(case, modalities, frame, batch_size)
+    out = np.zeros((regions, *case.image.shape[1:]), dtype=np.float32)
     with backend.running():
-        for start in range(0, len(kept), batch_size):
-            z = kept[start : start + batch_size]
-            # Filled up with empty slices where a shorter batch would be another shape to compile.
-            size = batch_size if backend.fixed_shapes else len(z)
-            batch = np.zeros((size, len(modalities), *target), dtype=np.float32)
-            for channel, k in known:
-                batch[: len(z), channel] = pad.apply(case.image[k, z])
-            found = _predicted(network, backend, batch, flips)[: len(z)]
-            out[:, z] = pad.inverse().apply(found).transpose(1, 0, 2, 3)
+        for z in batches:
+            image = batches.on(backend, z)
+            found = predict_step(network, image, autocast=backend.autocast, flips=flips)
+            slices = backend.collect(found).numpy()[: len(z)]
+            out[:, z] = batches.pad.inverse().apply(slices).transpose(1, 0, 2, 3)
     return out
 
 
-def _predicted(
-    network: nn.Module, backend: Backend, batch: NDArray[np.float32], flips: bool
-) -> NDArray[np.float32]:
-    image = backend.place(backend.stage(torch.from_numpy(batch)))
-    found = predict_step(network, image, autocast=backend.autocast, flips=flips)
-    return backend.collect(found).numpy()
+class _Batches:
+    """The slices of a case as a network is given them; iterating gives a batch's numbers (z).
+
+    Attributes:
+        kept: the slices with something in them.
+        pad: what makes them as large as the network's frame.
+        size: slices of a batch.
+    """
+
+    def __init__(
+        self,
+        case: Prepared,
+        modalities: tuple[str, ...],
+        frame: tuple[int, int],
+        batch_size: int = 16,
+    ) -> None:
+        # Channels that the case lacks, and slices without any, stay 0.
+        self._known = [
+            (i, case.modalities.index(m)) for i, m in enumerate(modalities) if m in case.modalities
+        ]
+        self._image = case.image
+        self._shape = (len(modalities), *(target := frame_of(case, frame)))
+        h, w = case.image.shape[-2:]
+        self.pad = Pad.to((h, w), target)
+        self.kept = np.flatnonzero(case.image[[k for _, k in self._known]].any(axis=(0, 2, 3)))
+        self.size = max(1, min(batch_size, _MOST // (target[0] * target[1])))
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        for start in range(0, len(self.kept), self.size):
+            yield self.kept[start : start + self.size]
+
+    def on(self, backend: Backend, z: NDArray[np.int64]) -> Tensor:
+        """The slices ``z`` [b, c, h, w] on a device.
+
+        Filled up with empty slices where a shorter batch would be another shape to compile.
+        """
+        size = self.size if backend.fixed_shapes else len(z)
+        batch = np.zeros((size, *self._shape), dtype=np.float32)
+        for channel, k in self._known:
+            batch[: len(z), channel] = self.pad.apply(self._image[k, z])
+        return backend.place(backend.stage(torch.from_numpy(batch)))

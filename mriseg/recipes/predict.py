@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from mriseg.backends.base import Backend
 from mriseg.core.postprocess import remove_minor, remove_small, threshold
@@ -25,7 +24,7 @@ from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
-from mriseg.recipes.inference import probabilities, ready
+from mriseg.recipes.inference import Fitted, fitted, probabilities
 from mriseg.recipes.models import load_model
 
 
@@ -39,6 +38,7 @@ class PredictOptions:
         minor: components below this share of their region's largest are removed, one for all
             regions or one for each; None: as the run's calibration found, or none.
         flips: average over the four mirrorings of each slice.
+        adapt: let the encoder's statistics follow each case, see `mriseg.core.batchnorm.lean`.
         minimum_volume: smaller components are removed; mL, or voxels where the scan states no
             voxel size.
         probabilities: write these too, a file a region.
@@ -51,6 +51,7 @@ class PredictOptions:
     threshold: float | tuple[float, ...] | None = None
     minor: float | tuple[float, ...] | None = None
     flips: bool = False
+    adapt: bool = True
     minimum_volume: float = 0.0
     probabilities: bool = False
     overlays: bool = True
@@ -141,7 +142,7 @@ def predict(
     unfit = {name: why for name, item in found.items() if (why := _unfit(item, manifest, options))}
     if len(unfit) == len(found):
         raise _none_usable(source, unfit)
-    network = ready(load_model(run, backend), backend)
+    fit = fitted_for(run, backend, options)
     results: list[Predicted] = []
     skipped: list[tuple[str, str]] = []
     yield Notice(f"model {run.path}: {'+'.join(manifest.modalities)} -> {_names(manifest)}")
@@ -160,7 +161,7 @@ def predict(
             notices += _missing(name, case, manifest, options)
             for text in notices:
                 yield Notice(f"{name}: {text}")
-            result = _predict_case(name, case, target, network, backend, manifest, options)
+            result = _predict_case(name, case, target, fit, backend, manifest, options)
         except InputError as error:
             reason = error.reason if isinstance(error, CaseError) else str(error)
             skipped.append((name, reason))
@@ -193,9 +194,20 @@ def settled(options: PredictOptions | None, run: Run) -> PredictOptions:
     )
 
 
+def fitted_for(run: Run, backend: Backend, options: PredictOptions) -> Fitted:
+    """What gives each case the network of ``run``."""
+    return fitted(
+        load_model(run, backend),
+        backend,
+        modalities=run.manifest.modalities,
+        frame=run.manifest.frame,
+        adapt=options.adapt,
+    )
+
+
 def segment(
     case: Prepared,
-    network: nn.Module,
+    fit: Fitted,
     backend: Backend,
     manifest: Manifest,
     options: PredictOptions,
@@ -206,7 +218,7 @@ def segment(
         InputError: the output is not a number, which would look like an empty mask.
     """
     found = probabilities(
-        network,
+        fit(case),
         backend,
         case,
         modalities=manifest.modalities,
@@ -236,12 +248,12 @@ def _predict_case(
     name: str,
     case: Prepared,
     target: Path,
-    network: nn.Module,
+    fit: Fitted,
     backend: Backend,
     manifest: Manifest,
     options: PredictOptions,
 ) -> Predicted:
-    masks, found = segment(case, network, backend, manifest, options)
+    masks, found = segment(case, fit, backend, manifest, options)
     stem = nifti.stem(target)
     nifti.write(target, label_map(case.to_source(masks), manifest.regions), case.geometry)
     if options.probabilities:

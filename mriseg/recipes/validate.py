@@ -18,7 +18,7 @@ from mriseg.core.segnet import SegNet
 from mriseg.core.volume import SliceRef
 from mriseg.io.pictures import GridRow
 from mriseg.io.store import Store
-from mriseg.recipes.inference import probabilities, ready
+from mriseg.recipes.inference import fitted, probabilities
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def validate(
     pictures: int = 4,
 ) -> Validation:
     """Dice per case and region, by a copy of the model as prediction makes it. One case a time."""
-    network = ready(model, backend)
+    fit = fitted(model, backend, modalities=modalities, frame=frame, adapt=True)
     found: dict[str, dict[str, float]] = {}
     rows: list[GridRow] = []
     spoilt: list[str] = []
@@ -76,7 +76,7 @@ def validate(
         case = store.read_case(name)
         assert case.labels is not None, "settle() keeps labelled cases alone"
         output = probabilities(
-            network, backend, case, modalities=modalities, regions=len(regions), frame=frame
+            fit(case), backend, case, modalities=modalities, regions=len(regions), frame=frame
         )
         if not np.isfinite(output).all():
             spoilt.append(name)

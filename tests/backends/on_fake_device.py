@@ -486,12 +486,13 @@ class TestRecipes:
         assert Counter((c.by, c.shape) for c in done.trained if c.way == "in") == {
             ("place", IMAGE): TRAINED + STATISTICS,
             ("place", TARGET): TRAINED + STATISTICS,
-            ("place", SLICES): 1,
+            # The case that validates, to take its statistics and to be predicted.
+            ("place", SLICES): 2,
         }
         moved = [c for c in done.predicted if c.by != "place_model"]
-        batches = len(moved) // 2
+        batches = len(moved) // 3
         assert Counter((c.by, c.way, c.shape) for c in moved) == {
-            ("place", "in", SLICES): batches,
+            ("place", "in", SLICES): 2 * batches,
             ("collect", "out", MARKED): batches,
         }
         # Three cases of less than a batch, and one of two.

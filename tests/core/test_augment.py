@@ -18,9 +18,9 @@ from mriseg.core.config import AugmentConfig
 from mriseg.core.rng import generator
 
 _PARTS = ("affine", "elastic", "gamma", "contrast", "noise", "blur", "bias", "low_resolution")
-OFF = AugmentConfig(flip=0, drop_modality=0, **dict.fromkeys(_PARTS, 0.0))
-ALL = AugmentConfig(flip=0.5, drop_modality=0.5, **dict.fromkeys(_PARTS, 1.0))
-SPATIAL = OFF.model_copy(update={"flip": 0.5, "affine": 1, "elastic": 1})
+OFF = AugmentConfig(flip=0, vertical_flip=0, drop_modality=0, **dict.fromkeys(_PARTS, 0.0))
+ALL = AugmentConfig(flip=0.5, vertical_flip=0.5, drop_modality=0.5, **dict.fromkeys(_PARTS, 1.0))
+SPATIAL = OFF.model_copy(update={"flip": 0.5, "vertical_flip": 0.5, "affine": 1, "elastic": 1})
 
 
 def a_batch(channels: int = 3, shape: tuple[int, int] = (64, 96)) -> tuple[Tensor, Tensor]:
@@ -77,10 +77,18 @@ def test_switched_off_it_is_the_identity(seed: int) -> None:
     assert torch.equal(moved, mask)
 
 
+@pytest.mark.parametrize(("config", "axes"), [({"flip": 1}, [3]), ({"vertical_flip": 1}, [2])])
+def test_flips_turn_one_axis_each(config: dict[str, float], axes: list[int]) -> None:
+    image, mask = a_batch()
+    found, moved = apply(draw(generator(0), OFF.model_copy(update=config), 4, 3), image, mask)
+    torch.testing.assert_close(found, image.flip(axes), atol=1e-4, rtol=1e-4)
+    assert torch.equal(moved, mask.flip(axes))
+
+
 @given(st.integers(0, 1000))
 def test_outside_the_brain_stays_nought(seed: int) -> None:
     image, mask = a_batch()
-    config = ALL.model_copy(update={"affine": 0, "elastic": 0, "flip": 0})
+    config = ALL.model_copy(update={"affine": 0, "elastic": 0, "flip": 0, "vertical_flip": 0})
     found, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
     # But for the rim of a pixel, where interpolation may mix.
     brain = torch.nn.functional.max_pool2d((image != 0).any(1, keepdim=True).float(), 3, 1, 1) > 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import nullcontext
 
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from mriseg.core import batchnorm
 from mriseg.core.ops import PURE
@@ -68,3 +69,38 @@ def test_twice_on_the_same_slices_is_once_even_with_dropout() -> None:
     batchnorm.estimate(model, images(5, scale=9), autocast=nullcontext)
     twice = batchnorm.estimate(model, images(2), autocast=nullcontext).state_dict()
     assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+def state_of(model: SegNet) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.floats(0, 1), st.booleans())
+def test_leaning_goes_a_share_of_the_way_in_the_encoder_alone(share: float, training: bool) -> None:
+    model = a_model(dropout=0.5).train(training)
+    before = state_of(model)
+    modes = {name: module.training for name, module in model.named_modules()}
+    there = state_of(batchnorm.estimate(copy.deepcopy(model), images(2), autocast=nullcontext))
+    after = batchnorm.lean(model, images(2), share, autocast=nullcontext).state_dict()
+    for name, tensor in after.items():
+        moves = name.startswith("encoder.") and name.endswith(("running_mean", "running_var"))
+        expected = torch.lerp(before[name], there[name], share) if moves else before[name]
+        torch.testing.assert_close(tensor, expected, rtol=0, atol=0)
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    assert all(m.momentum == 0.1 for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_no_slices_lean_nowhere() -> None:
+    model = a_model()
+    before = state_of(model)
+    after = batchnorm.lean(model, [], 0.5, autocast=nullcontext).state_dict()
+    assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
+
+
+@given(st.integers(0, 10_000))
+def test_more_slices_count_more_up_to_half(slices: int) -> None:
+    share = batchnorm.share_of(slices)
+    assert 0 <= share <= batchnorm.share_of(slices + 1) <= 0.5
+    assert (share == 0) == (slices == 0)
+    assert (share == 0.5) == (slices >= 16)

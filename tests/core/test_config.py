@@ -136,6 +136,16 @@ def test_what_is_no_freeze_policy_is_told(text: str) -> None:
 
 
 def test_augmentation_can_be_switched_off() -> None:
-    names = ("flip", "affine", "elastic", "gamma", "contrast", "noise", "blur", "bias")
+    names = (
+        "flip",
+        "vertical_flip",
+        "affine",
+        "elastic",
+        "gamma",
+        "contrast",
+        "noise",
+        "blur",
+        "bias",
+    )
     off = parse(AugmentConfig, dict.fromkeys(names, 0))
     assert not any(getattr(off, name) for name in (*names, "drop_modality"))

@@ -80,6 +80,14 @@ def test_logits_have_the_slices_size(batch: int, height: int, width: int, ops: O
     assert model(a_batch(batch, 2, height, width)).shape == (batch, 3, height, width)
 
 
+def test_the_encoder_gives_features_and_where_the_maxima_were() -> None:
+    model = a_model().eval()
+    features, codes, sizes = model.encode(a_batch(2, 2, 70, 65))
+    assert features.shape == (2, 8 * SMALL.width, 2, 2)
+    assert sizes == [(70, 65), (35, 32), (17, 16), (8, 8), (4, 4)]
+    assert [tuple(code.shape[2:]) for code in codes] == [(h // 2, w // 2) for h, w in sizes]
+
+
 def test_240_goes_through_15_and_7() -> None:
     model = a_model().eval()
     seen = []

@@ -27,7 +27,7 @@ from mriseg.io import readers
 from mriseg.io.runs import Checkpoint, Run, create_run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.events import Advanced, Event, Notice, Skipped, Wrote, finish
-from mriseg.recipes.inference import frame_of, probabilities, ready
+from mriseg.recipes.inference import fitted, frame_of, probabilities, ready
 from mriseg.recipes.models import load_model
 from mriseg.recipes.predict import PredictOptions, PredictReport, file_stems, predict
 from mriseg.recipes.preprocess import preprocess
@@ -82,29 +82,26 @@ def test_a_mask_lies_on_the_scans_own_grid(
     assert np.array_equal(canonical(reference.results[0].mask), marked)
 
 
+@pytest.mark.parametrize("adapt", [True, False])
 def test_the_mask_is_what_the_networks_output_says(
-    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path, adapt: bool
 ) -> None:
-    options = replace(PLAIN, probabilities=True, flips=True, threshold=0.4)
+    options = replace(PLAIN, probabilities=True, flips=True, adapt=adapt, threshold=0.4)
     report = run_prediction(brats_source, tmp_path, trained, cpu, options)
     manifest = trained.manifest
     model = load_model(trained, cpu)
     assert not model.training
-    network = ready(model, cpu)
+    known = {"modalities": manifest.modalities, "frame": manifest.frame}
+    fit = fitted(model, cpu, adapt=adapt, **known)
     _, found = readers.find(brats_source)
     assert [result.case for result in report.results] == [case.name for case in found.cases]
     for case, result in zip(found.cases, report.results, strict=True):
         loaded = case.load()
         # The segmentation must not shape what the network sees.
         prepared = prepare(loaded.images, None, loaded.geometry)
+        network = fit(prepared)
         output = probabilities(
-            network,
-            cpu,
-            prepared,
-            modalities=manifest.modalities,
-            regions=len(manifest.regions),
-            frame=manifest.frame,
-            flips=True,
+            network, cpu, prepared, regions=len(manifest.regions), flips=True, **known
         )
         labels = label_map(prepared.to_source(output > 0.4), manifest.regions)
         assert np.array_equal(np.asarray(nib.load(result.mask).dataobj), labels)
@@ -117,6 +114,49 @@ def test_the_mask_is_what_the_networks_output_says(
         marked = (output > 0.4).sum(axis=(1, 2, 3)) / 1000
         assert list(result.volumes.values()) == pytest.approx(marked.tolist())
     assert len(list(tmp_path.iterdir())) == 4 * (1 + len(manifest.regions))
+
+
+def test_a_network_follows_each_case_for_itself(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    model = load_model(trained, cpu)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    known = {"modalities": trained.manifest.modalities, "frame": trained.manifest.frame}
+    fit = fitted(model, cpu, adapt=True, **known)
+    one, other = (brats_store.read_case(name) for name in list(brats_store.cases())[:2])
+    first = fit(one).state_dict()
+    assert any(not torch.equal(first[k], v) for k, v in fit(other).state_dict().items())
+    # Neither the case before nor the shape of a batch tells in the next.
+    devices = (cpu, replace(cpu, fixed_shapes=True))
+    for again in (fitted(model, device, adapt=True, **known)(one) for device in devices):
+        assert all(torch.equal(first[k], v) for k, v in again.state_dict().items())
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("contrast", [0.7, 1.5])
+def test_following_a_scan_undoes_part_of_what_a_scanner_did(
+    trained: Run, cpu: Backend, brats_store: Store, contrast: float
+) -> None:
+    case = brats_store.read_case(next(iter(brats_store.cases())))
+    known = {"modalities": trained.manifest.modalities, "frame": trained.manifest.frame}
+    shifted = replace(case, image=(case.image * contrast).astype(case.image.dtype))
+    off = []
+    for adapt in (True, False):
+        fit = fitted(load_model(trained, cpu), cpu, adapt=adapt, **known)
+        found = [probabilities(fit(c), cpu, c, regions=3, **known) for c in (case, shifted)]
+        off.append(np.abs(found[0] - found[1]).mean())
+    assert off[0] < 0.8 * off[1]
+
+
+def test_a_case_with_nothing_in_it_has_the_network_of_all(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    case = brats_store.read_case(next(iter(brats_store.cases())))
+    known = {"modalities": trained.manifest.modalities, "frame": trained.manifest.frame}
+    model = load_model(trained, cpu)
+    empty = fitted(model, cpu, adapt=True, **known)(replace(case, image=case.image * 0))
+    plain = ready(model, cpu).state_dict()
+    assert all(torch.equal(plain[k], v) for k, v in empty.state_dict().items())
 
 
 def test_a_segmentation_beside_the_scan_changes_nothing(

@@ -43,7 +43,8 @@ Array = NDArray[Any]
 
 FRAME = (32, 32)
 CONFIG = SegNetConfig(in_channels=1, classes=1, width=8)
-OPTIONS = PredictOptions(overlays=False, threshold=0.5, minor=0.0)
+# What is expected is computed slice by slice, with one network for all scans.
+OPTIONS = PredictOptions(overlays=False, threshold=0.5, minor=0.0, adapt=False)
 # Probabilities this near to the threshold may fall to either side of it by rounding.
 UNSURE = 1e-3
 
