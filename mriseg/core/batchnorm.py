@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -46,10 +45,9 @@ def estimate(
         for name, module in model.named_modules()
         if isinstance(module, nn.BatchNorm2d) and stage_of(name) not in but
     ]
-    with _estimating(norms):
-        for image in images:
-            with autocast():
-                model(image)
+    for image in _estimating(norms, images):
+        with autocast():
+            model(image)
     return model.train(training)
 
 
@@ -82,11 +80,10 @@ def lean(model: SegNet, images: Iterable[Tensor], share: float, *, autocast: Con
     norms = [module for module in model.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [{name: value.clone() for name, value in norm.named_buffers()} for norm in norms]
     met = False
-    with _estimating(norms):
-        for image in images:
-            met = True
-            with autocast():
-                model.encode(image)
+    for image in _estimating(norms, images):
+        met = True
+        with autocast():
+            model.encode(image)
     for norm, old in zip(norms, before, strict=True):
         for name, value in norm.named_buffers():
             between = met and value.is_floating_point()
@@ -94,14 +91,17 @@ def lean(model: SegNet, images: Iterable[Tensor], share: float, *, autocast: Con
     return model.train(training)
 
 
-@contextmanager
-def _estimating(norms: Sequence[nn.BatchNorm2d]) -> Iterator[None]:
-    """In it, ``norms`` forget their statistics and take the mean over all that they meet."""
+def _estimating(norms: Sequence[nn.BatchNorm2d], images: Iterable[Tensor]) -> Iterator[Tensor]:
+    """``images``, one after another, whose mean statistics ``norms`` have at the end."""
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # PyTorch's way to say: the mean over all batches so far
         norm.train()
-    yield
+    for count, image in enumerate(images, start=1):
+        for norm in norms:
+            # The mean over the batches so far. Without any momentum PyTorch does the same, and
+            # asks the device for the count at every layer.
+            norm.momentum = 1 / count
+        yield image
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

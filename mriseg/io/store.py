@@ -52,6 +52,7 @@ FORMAT_VERSION = 1
 CASES = "cases"
 _KEY = "mriseg"
 _AXES = {"image": ("z", "modality", "y", "x"), "label": ("z", "y", "x")}
+_GROUP = "zarr.json"
 _ARRAYS = tuple(f"{kind}/" for kind in _AXES)
 # What zarr names a file on its way.
 _PIECE = re.compile(r".+\.[0-9a-f]{32}\.partial")
@@ -190,13 +191,22 @@ class Store:
 
     def _check_there(self, name: str) -> None:
         """A store that went away in the middle is not to be made anew, as zarr makes folders."""
+        if not is_local(self.location):
+            return
         root = Path(self.location)
-        if not is_local(self.location) or (root / "zarr.json").exists():
+        try:
+            # A group without mriseg's attributes is zarr's, which makes a folder's parents too.
+            if attributes_in((root / _GROUP).read_bytes()) is not None:
+                return
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError):  # there, though it cannot be read
             return
         shutil.rmtree(root / CASES / key_of(name), ignore_errors=True)
         with suppress(OSError):  # another process may just be finding the same
-            (root / CASES).rmdir()
-            root.rmdir()
+            for folder in (root / CASES, root):
+                if {path.name for path in folder.iterdir()} <= {_GROUP}:
+                    shutil.rmtree(folder)
         raise OutputError(f"{self.location} cannot be written: it is gone")
 
     def _write_case(self, name: str, case: Prepared, attributes: dict[str, Any]) -> None:

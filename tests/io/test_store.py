@@ -294,6 +294,18 @@ def test_a_store_that_went_away_is_told(store: Store) -> None:
         append(store, "one", a_case())
 
 
+@pytest.mark.parametrize("parents", [False, True], ids=["alone", "and zarr makes its parents"])
+def test_a_store_that_goes_away_is_not_made_anew(store: Store, parents: bool) -> None:
+    root = Path(store.location)
+    away = root.rename(root.with_name("away"))
+    if parents:  # as zarr does where the folder goes between its opening and a group's making
+        zarr.create_group(root)
+        zarr.create_group(root / "cases")
+    with pytest.raises(OutputError, match="cannot be written"):
+        append(store, "a", a_case(1))
+    assert not root.exists() and away.exists()
+
+
 def test_an_open_store_can_be_sent_to_another_process(store: Store) -> None:
     append(store, "one", a_case())
     store.read_case("one")
