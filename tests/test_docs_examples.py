@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from mriseg.backends import BACKENDS
 from mriseg.backends.fallback import Manner, choose, probe
 from mriseg.core import losses
-from mriseg.core.config import AugmentConfig, TrainConfig
+from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
 from mriseg.io import nifti
 from mriseg.io.exporters import EXPORTERS, Exported, Exporter
 from mriseg.io.readers import READERS, Reader
@@ -299,9 +299,10 @@ def test_a_link_that_leads_astray_is_found(tmp_path: Path) -> None:
 def test_settings_that_pages_name_exist() -> None:
     """``name = value`` in prose is a setting of a training."""
     pattern = re.compile(r"`(\w+) = [^`]+`")
+    configs = (TrainConfig, AugmentConfig, TransferConfig)
     for page in (ROOT / "README.md", DOCS / "data.md", DOCS / "results.md"):
         for name in pattern.findall(page.read_text(encoding="utf-8")):
-            known = {*TrainConfig.model_fields, *AugmentConfig.model_fields}
+            known = {key for config in configs for key in config.model_fields}
             assert name in known, f"{page.name}: {name}"
 
 

@@ -38,6 +38,8 @@ class Drawn:
         coarse: [b, c] 1 where a channel is shown at a lower resolution, else 0.
         coarseness: how many pixels, along each side, become one there.
         bias: [b, 1, g, g] logarithm of a smooth multiplicative field.
+        target: [b, c] how much of the difference between what is marked and the rest of the brain
+            is added to the former: 0 leaves it, -1 takes the difference away.
         keep: [b, c] 0 where a modality is dropped, else 1.
     """
 
@@ -52,6 +54,7 @@ class Drawn:
     coarse: Tensor
     coarseness: int
     bias: Tensor
+    target: Tensor
     keep: Tensor
 
     def to(self, device: torch.device) -> Drawn:
@@ -90,6 +93,7 @@ def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int)
     kept = torch.randint(2**channels - 1, (batch, 1), generator=generator) + 1
     subset = (kept >> torch.arange(channels) & 1).float()
     drops = happens(config.drop_modality, batch)[:, None]
+    target_on = happens(config.target_contrast, batch)[:, None] * happens(0.7, batch, channels)
     return Drawn(
         matrix=torch.stack(rows, dim=1),
         elastic=grid * bent * config.elastic_strength * 2,
@@ -102,6 +106,7 @@ def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int)
         coarse=happens(config.low_resolution, batch, channels),
         coarseness=int(torch.randint(2, _COARSEST + 1, (1,), generator=generator)),
         bias=field * happens(config.bias, batch)[:, None, None, None] * 0.15,
+        target=(uniform(batch, channels) * 0.55 - 0.35) * target_on,
         keep=1 - drops * (1 - subset),
     )
 
@@ -120,10 +125,12 @@ def apply(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         in a channel that is 0 all over, the image stays 0.
     """
     # Asked here, on the CPU: the answer of a device would have to be waited for.
-    parts = {name for name in ("blur", "noise", "coarse") if getattr(drawn, name).any()}
+    parts = {name for name in ("target", "blur", "noise", "coarse") if getattr(drawn, name).any()}
     drawn = drawn.to(image.device)
     image, mask = _move(drawn, image, mask)
     brain = (image != 0).any(dim=1, keepdim=True)
+    if "target" in parts:
+        image = _contrasted(drawn.target, image, mask, brain)
     image = _intensities(drawn, image, parts)
     return image * brain, mask
 
@@ -138,6 +145,22 @@ def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     moved = F.grid_sample(image, grid, mode="bilinear", align_corners=False)
     masks = F.grid_sample(mask.to(grid.dtype), grid, mode="nearest", align_corners=False)
     return moved, masks.to(mask.dtype)
+
+
+def _contrasted(change: Tensor, image: Tensor, mask: Tensor, brain: Tensor) -> Tensor:
+    """What is marked, brought nearer to the rest of the brain or away from it, channel by channel.
+
+    How much a lesion differs depends on the patient and the scanner more than anything else in a
+    scan, and few patients show little of that. Its edge is softened, or it would give it away.
+    (LesionMix, Basaran et al. 2023, arXiv 2308.09026, varies lesions' intensities likewise.)
+    """
+    marked = (mask != 0).any(dim=1, keepdim=True) & brain
+    here, there = marked.to(image.dtype), (brain & ~marked).to(image.dtype)
+    mean, rest = (
+        (image * part).sum((2, 3)) / part.sum((2, 3)).clamp_min(1) for part in (here, there)
+    )
+    soft = _blurred(_blurred(here))
+    return image + (change * (mean - rest))[:, :, None, None] * soft * (image != 0)
 
 
 def _intensities(drawn: Drawn, image: Tensor, parts: Collection[str]) -> Tensor:

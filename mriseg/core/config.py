@@ -47,6 +47,7 @@ class AugmentConfig(Config):
     noise: Fraction = 0.2
     blur: Fraction = 0.15
     bias: Fraction = 0.3
+    target_contrast: Fraction = 0.5  # of what is marked, against the rest of the brain
     low_resolution: Fraction = 0.0
     drop_modality: Fraction = 0.0
 

@@ -26,6 +26,7 @@ _ALL = AugmentConfig(
     noise=1,
     blur=1,
     bias=1,
+    target_contrast=1,
     low_resolution=1,
 )
 # Devices round differently; a wrong kernel is off by far more.

@@ -302,6 +302,7 @@ _PARTS = (
     "noise",
     "blur",
     "bias",
+    "target_contrast",
 )
 
 

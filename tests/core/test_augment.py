@@ -13,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mriseg.core.augment import apply, draw
+from mriseg.core.augment import Drawn, apply, draw
 from mriseg.core.config import AugmentConfig
 from mriseg.core.rng import generator
 
-_PARTS = ("affine", "elastic", "gamma", "contrast", "noise", "blur", "bias", "low_resolution")
+_PARTS = (
+    *("affine", "elastic", "gamma", "contrast", "noise", "blur", "bias"),
+    *("low_resolution", "target_contrast"),
+)
 OFF = AugmentConfig(flip=0, vertical_flip=0, drop_modality=0, **dict.fromkeys(_PARTS, 0.0))
 ALL = AugmentConfig(flip=0.5, vertical_flip=0.5, drop_modality=0.5, **dict.fromkeys(_PARTS, 1.0))
 SPATIAL = OFF.model_copy(update={"flip": 0.5, "vertical_flip": 0.5, "affine": 1, "elastic": 1})
@@ -145,6 +148,7 @@ def test_a_draw_is_its_generators_alone() -> None:
         ("bias", "bias"),
         ("elastic", "elastic"),
         ("affine", "matrix"),
+        ("target_contrast", "target"),
     ],
 )
 def test_each_part_can_be_switched_alone(part: str, unchanged: str) -> None:
@@ -154,6 +158,38 @@ def test_each_part_can_be_switched_alone(part: str, unchanged: str) -> None:
     assert not torch.equal(getattr(drawn, unchanged), getattr(plain, unchanged))
     found, _ = apply(drawn, image, mask)
     assert (found - image).abs().max() > 0.01
+
+
+@given(st.integers(0, 1000))
+def test_the_contrast_of_what_is_marked_changes_and_the_rest_stays(seed: int) -> None:
+    image, mask = a_batch()
+    mask[0] = 0
+    marked = (mask != 0).any(1, keepdim=True).expand_as(image)
+    image = image + (image != 0) * (1.0 + marked)
+    found, _ = apply(drawn := a_contrast(seed), image, mask)
+    change = found - image
+    near = torch.nn.functional.max_pool2d(marked.float(), 9, 1, 4) > 0
+    # But for what moving by nothing rounds.
+    assert change[0].abs().max() < 1e-3 and change[~near].abs().max() < 1e-3
+    assert change[1:].abs().max() > 0.01
+    # Well inside, all of it moves by the same share of the difference, towards the rest or away.
+    inside = -torch.nn.functional.max_pool2d(-marked.float(), 9, 1, 4) > 0
+    rest = (image != 0) & ~marked
+    for b, c in itertools.product(range(1, 4), range(3)):
+        one = image[b, c]
+        difference = one[marked[b, c]].mean() - one[rest[b, c]].mean()
+        moved = change[b, c][inside[b, c]]
+        assert moved.std() < 1e-3
+        # The rim, where moving by nothing mixes in the air, counts as brain.
+        torch.testing.assert_close(
+            moved.mean(), drawn.target[b, c] * difference, atol=1e-3, rtol=0.05
+        )
+
+
+def a_contrast(seed: int) -> Drawn:
+    drawn = draw(generator(seed), OFF.model_copy(update={"target_contrast": 1.0}), 4, 3)
+    assert (drawn.target >= -0.9).all() and (drawn.target <= 0.2 + 1e-6).all()
+    return drawn
 
 
 def test_a_lower_resolution_shows_one_value_where_there_were_many() -> None:

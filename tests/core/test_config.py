@@ -146,6 +146,7 @@ def test_augmentation_can_be_switched_off() -> None:
         "noise",
         "blur",
         "bias",
+        "target_contrast",
     )
     off = parse(AugmentConfig, dict.fromkeys(names, 0))
     assert not any(getattr(off, name) for name in (*names, "drop_modality"))
