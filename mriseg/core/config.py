@@ -33,7 +33,9 @@ class AugmentConfig(Config):
     """How training slices are varied. Every probability is per slice; 0 switches a part off."""
 
     flip: Fraction = 0.5  # left and right
-    vertical_flip: Fraction = 0.5  # front and back, in axial slices
+    # Front and back, in axial slices. Off: it takes away what tells apart structures that lie along
+    # this axis, such as the two ends of a hippocampus.
+    vertical_flip: Fraction = 0.0
     affine: Fraction = 0.7
     rotation: Annotated[float, Field(ge=0, le=180)] = 20.0  # degrees, uniform in +-
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.2  # uniform in 1 +- scale
