@@ -52,7 +52,6 @@ FORMAT_VERSION = 1
 CASES = "cases"
 _KEY = "mriseg"
 _AXES = {"image": ("z", "modality", "y", "x"), "label": ("z", "y", "x")}
-_GROUP = "zarr.json"
 _ARRAYS = tuple(f"{kind}/" for kind in _AXES)
 # What zarr names a file on its way.
 _PIECE = re.compile(r".+\.[0-9a-f]{32}\.partial")
@@ -196,7 +195,7 @@ class Store:
         root = Path(self.location)
         try:
             # A group without mriseg's attributes is zarr's, which makes a folder's parents too.
-            if attributes_in((root / _GROUP).read_bytes()) is not None:
+            if attributes_in((root / "zarr.json").read_bytes()) is not None:
                 return
         except FileNotFoundError:
             pass
@@ -205,7 +204,7 @@ class Store:
         shutil.rmtree(root / CASES / key_of(name), ignore_errors=True)
         with suppress(OSError):  # another process may just be finding the same
             for folder in (root / CASES, root):
-                if {path.name for path in folder.iterdir()} <= {_GROUP}:
+                if {path.name for path in folder.iterdir()} <= {"zarr.json"}:
                     shutil.rmtree(folder)
         raise OutputError(f"{self.location} cannot be written: it is gone")
 

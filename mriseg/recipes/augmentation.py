@@ -16,7 +16,7 @@ from mriseg.core import augment, rng
 from mriseg.core.config import AugmentConfig
 
 # Every part at once: a part that is off by chance would not be tried.
-_ALL = AugmentConfig(
+ALL = AugmentConfig(
     flip=1,
     vertical_flip=1,
     affine=1,
@@ -38,7 +38,7 @@ def why_not_there(backend: Backend) -> str:
     generator = rng.generator(0, "augmentation")
     image = torch.randn((2, 2, 16, 24), generator=generator)
     mask = (torch.rand((2, 1, 16, 24), generator=generator) > 0.5).to(torch.uint8)
-    drawn = augment.draw(generator, _ALL, 2, 2)
+    drawn = augment.draw(generator, ALL, 2, 2)
     expected = augment.apply(drawn, image, mask)
     try:
         found = augment.apply(drawn, backend.place(image), backend.place(mask))

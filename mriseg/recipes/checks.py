@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from mriseg.backends.base import Backend
 from mriseg.core import augment, rng
-from mriseg.core.config import AugmentConfig
 from mriseg.core.losses import LOSSES, bce, build_loss, parse_loss
 from mriseg.core.ops import PURE, Ops, pure_unpool, scatter_unpool
 from mriseg.core.segnet import (
@@ -39,7 +38,7 @@ from mriseg.core.segnet import (
     stage_modules,
 )
 from mriseg.core.steps import predict_step
-from mriseg.recipes.augmentation import TOLERANCE
+from mriseg.recipes.augmentation import ALL, TOLERANCE
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -292,23 +291,9 @@ def weights_after(at: At) -> Outcome:
     return _state(placed)
 
 
-_PARTS = (
-    "flip",
-    "vertical_flip",
-    "affine",
-    "elastic",
-    "gamma",
-    "contrast",
-    "noise",
-    "blur",
-    "bias",
-    "target_contrast",
-)
-
-
 def augmentation(at: At) -> Outcome:
     """All of it at once, of a batch with a margin of air."""
-    config = AugmentConfig(**dict.fromkeys((*_PARTS, "drop_modality"), 1.0))
+    config = ALL.model_copy(update={"low_resolution": 0.0, "drop_modality": 1.0})
     drawn = augment.draw(rng.generator(0, "doctor", "augment"), config, 2, 2)
     if at.exact:
         exact = {f.name: getattr(drawn, f.name) for f in fields(drawn)}
