@@ -176,12 +176,20 @@ class _Trainer:
 def _counting() -> Iterator[dict[int, int]]:
     """What autograd keeps: identity of each storage -> bytes; several tensors may share one."""
     kept: dict[int, int] = {}
+    # What is dropped again in the forward would lend its identity to a later one. It is let go when
+    # the backward first asks for something, since that frees as it goes.
+    alive: list[torch.UntypedStorage] = []
 
     def pack(tensor: Tensor) -> Tensor:
-        kept[_identity(tensor)] = tensor.untyped_storage().nbytes()
+        alive.append(storage := tensor.untyped_storage())
+        kept[_identity(tensor)] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    def unpack(tensor: Tensor) -> Tensor:
+        alive.clear()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         yield kept
 
 

@@ -293,7 +293,7 @@ def weights_after(at: At) -> Outcome:
 
 def augmentation(at: At) -> Outcome:
     """All of it at once, of a batch with a margin of air."""
-    config = ALL.model_copy(update={"low_resolution": 0.0, "drop_modality": 1.0})
+    config = ALL.model_copy(update={"drop_modality": 1.0})
     drawn = augment.draw(rng.generator(0, "doctor", "augment"), config, 2, 2)
     if at.exact:
         exact = {f.name: getattr(drawn, f.name) for f in fields(drawn)}

@@ -36,6 +36,9 @@ _SEED = 0
 # Slices of this many cases are kept for the picture; of more, those shown are segmented once more.
 _KEPT = 32
 
+# What of the options a score depends on.
+_MADE = ("threshold", "minor", "minimum_volume", "flips", "adapt", "modalities")
+
 
 @dataclass(frozen=True)
 class EvaluateReport:
@@ -46,12 +49,15 @@ class EvaluateReport:
         summary: a row a region and metric.
         seen: cases among them that the model was trained on; their scores say nothing of others.
         skipped: (case, reason).
+        made: how the masks were made: the model, and `PredictOptions` as they were settled; None
+            where masks were given.
     """
 
     scores: tuple[CaseScores, ...]
     summary: tuple[Summary, ...]
     seen: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+    made: Mapping[str, Any] | None = None
 
     def mean(self, region: str, metric: str = "dice") -> float:
         """The mean of a metric over the cases."""
@@ -66,6 +72,7 @@ class EvaluateReport:
             "cases": [{**asdict(s), "seen": s.case in self.seen} for s in self.scores],
             "summary": [asdict(row) for row in self.summary],
             "skipped": [list(pair) for pair in self.skipped],
+            "made": None if self.made is None else dict(self.made),
         }
 
 
@@ -169,7 +176,8 @@ def evaluate(
     if not scores:
         told = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise InputError(f"no case of {store.location} could be measured: {told}")
-    report = yield from _reported(scores, seen, skipped, out, pictures)
+    made = {"model": str(run.path), **{key: getattr(options, key) for key in _MADE}}
+    report = yield from _reported(scores, seen, skipped, out, pictures, made)
     if out is not None and pictures:
         shown = showcase(scores)
         for name in {item.case for item in shown} - set(views):
@@ -287,9 +295,10 @@ def _reported(
     skipped: list[tuple[str, str]],
     out: Path | None,
     pictures: bool,
+    made: Mapping[str, Any] | None = None,
 ) -> Recipe[EvaluateReport]:
     summary = summarise(scores, np.random.default_rng(_SEED))
-    report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped))
+    report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped), made)
     if out is not None:
         data = report.to_json()
         tables.write_csv(out / "cases.csv", data["cases"])

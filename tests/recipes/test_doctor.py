@@ -321,6 +321,16 @@ def test_what_autograd_keeps_is_counted_by_hand(cpu: Backend) -> None:
     assert sizes == sorted([4 * 3 * 9 * 4, 2 * 3 * 80 * 4, 2 * 4 * 80 * 4, 2 * 4 * 80 * 4])
 
 
+def test_what_autograd_dropped_again_lends_its_identity_to_none() -> None:
+    from mriseg.recipes.capacity import _counting
+
+    weight = torch.zeros(16, requires_grad=True)
+    with _counting() as kept:
+        for _ in range(20):
+            torch.exp(weight)  # keeps its result, 64 bytes, until the graph is dropped: at once
+    assert sum(kept.values()) == 20 * 64
+
+
 def test_memory_too_small_for_a_slice(cpu: Backend) -> None:
     class Tiny(Backend):
         def free_memory(self) -> int | None:

@@ -200,6 +200,9 @@ def test_training_cases_are_left_out_unless_asked_for(
     assert len({score.case for score in everyone.scores}) == 4
     data = json.loads((tmp_path / "evaluation.json").read_text())
     assert {c["case"] for c in data["cases"] if c["seen"]} == set(manifest.train)
+    # What was not asked for is told as the run's calibration settled it.
+    assert data["made"]["threshold"] == list(trained.thresholds)
+    assert (data["made"]["model"], data["made"]["flips"]) == (str(trained.path), False)
 
 
 def test_a_training_scan_is_known_under_another_name(
