@@ -38,6 +38,9 @@ from mriseg.recipes.predict import PredictOptions
 
 NETWORK = "the network alone"
 
+# What `mriseg predict` does beside a network's one look at each slice, left out.
+PLAIN = dict.fromkeys(("overlays", "adapt", "refine", "flips"), False)
+
 
 def network(run: Run, backend: Backend, case: Prepared, batch_size: int) -> Contender:
     """The network on the slices of the brain."""
@@ -57,7 +60,7 @@ def network(run: Run, backend: Backend, case: Prepared, batch_size: int) -> Cont
     def predict() -> None:
         with backend.running():
             for batch in batches:
-                predict_step(model, batch, autocast=backend.autocast, flips=False)
+                predict_step(model, batch, autocast=backend.autocast)
             backend.synchronize()
 
     return seconds_of(predict)
@@ -86,17 +89,20 @@ def main(arguments: list[str] | None = None) -> Comparison:
         )
         out = root / "mask.nii.gz"
 
-        def predicting(overlays: bool = False, adapt: bool = False) -> Contender:
-            how = PredictOptions(overlays=overlays, adapt=adapt)
+        def predicting(**more: bool) -> Contender:
+            how = PredictOptions(**{**PLAIN, **more})
             return seconds_of(lambda: api.predict(source, out, run, how, backend=backend))
 
         group = interleaved(
             f"{case.name}, {depth} slices of {frame[0]}x{frame[1]}, width {options.width}",
             {
                 NETWORK: network(run, backend, prepared, PredictOptions().batch_size),
-                "mriseg predict --no-adapt, NIfTI in, mask out": predicting(),
+                "mriseg predict, NIfTI in, mask out, nothing else": predicting(),
                 "the same, with its picture": predicting(overlays=True),
-                "the same without, adapting to the scan": predicting(adapt=True),
+                "the same, adapting to the scan": predicting(adapt=True),
+                "the same, refined by the scan": predicting(refine=True),
+                "the same, mirrored as in training": predicting(flips=True),
+                "all of these, as by default": predicting(**dict.fromkeys(PLAIN, True)),
             },
             base=NETWORK,
             rounds=options.rounds,

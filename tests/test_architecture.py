@@ -345,7 +345,7 @@ def _loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"torch", "zarr", "nibabel", "scipy", "PIL", "tensorboard", "matplotlib"}
+HEAVY = {"torch", "zarr", "nibabel", "scipy", "sklearn", "PIL", "tensorboard", "matplotlib"}
 
 
 def test_importing_mriseg_loads_nothing_heavy() -> None:

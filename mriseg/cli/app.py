@@ -258,8 +258,9 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write these too, a file a region.")
     ] = False,
-    flips: options.Flips = False,
+    flips: options.Flips = True,
     adapt: options.Adapt = True,
+    refine: options.Refine = True,
     min_volume: options.MinVolume = 0.0,
     min_share: options.MinShare = None,
     threshold: options.Threshold = None,
@@ -293,6 +294,7 @@ def predict(
                 threshold=threshold,
                 flips=flips,
                 adapt=adapt,
+                refine=refine,
                 minimum_volume=min_volume,
                 minor=min_share,
                 probabilities=probabilities,
@@ -349,8 +351,9 @@ def evaluate(
             "--include-seen", help="Measure the cases that the model was trained on as well."
         ),
     ] = False,
-    flips: options.Flips = False,
+    flips: options.Flips = True,
     adapt: options.Adapt = True,
+    refine: options.Refine = True,
     min_volume: options.MinVolume = 0.0,
     min_share: options.MinShare = None,
     threshold: options.Threshold = None,
@@ -386,6 +389,7 @@ def evaluate(
                     threshold=threshold,
                     flips=flips,
                     adapt=adapt,
+                    refine=refine,
                     minimum_volume=min_volume,
                     minor=min_share,
                     modalities=modalities,

@@ -337,13 +337,24 @@ OnlyModalities = Annotated[
     ),
 ]
 Flips = Annotated[
-    bool, typer.Option("--flips", help="Average over the four mirrorings of each slice.")
+    bool,
+    typer.Option(
+        "--flips/--no-flips",
+        help="Average over each slice as it is and mirrored as it was in training.",
+    ),
 ]
 Adapt = Annotated[
     bool,
     typer.Option(
         "--adapt/--no-adapt",
         help="Let BatchNorm's statistics follow each scan, half of the way.",
+    ),
+]
+Refine = Annotated[
+    bool,
+    typer.Option(
+        "--refine/--no-refine",
+        help="Let each scan's own intensities, and slices side by side, have a say.",
     ),
 ]
 MinVolume = Annotated[

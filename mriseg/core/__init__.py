@@ -18,8 +18,9 @@ In the order in which to read it, which is that of one slice's way through a tra
     pooling that remembers in three forms, and the network built on any of them.
 `losses`, `steps`, `averaging`
     what is minimised, the only lines that change a model, and the average of what they give.
-`calibration`, `postprocess`, `metrics`
-    what probabilities mean, from them to masks, and how good these are.
+`refine`, `calibration`, `postprocess`, `metrics`
+    what the scan itself says of probabilities, what they mean, from them to masks, and how good
+    these are.
 `showcase`
     which cases and slices show it.
 `pretrained`, `transfer`

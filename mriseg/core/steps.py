@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
@@ -59,16 +60,19 @@ def train_step(
     return value.detach()
 
 
-def predict_step(model: nn.Module, image: Tensor, *, autocast: Context, flips: bool) -> Tensor:
+def predict_step(
+    model: nn.Module, image: Tensor, *, autocast: Context, flips: Sequence[int] = ()
+) -> Tensor:
     """Probabilities [b, r, h, w], float32, of slices [b, c, h, w].
 
     Args:
         model: in evaluation mode, on the batch's device.
         image: the slices.
         autocast: the context in which the network runs.
-        flips: average the logits over the four mirrorings of the slice.
+        flips: axes of the batch, 2 and 3 at most: the logits are averaged over the slice as it is
+            and mirrored along each of them and along both.
     """
-    mirrors: list[list[int]] = [[], [3], [2], [2, 3]] if flips else [[]]
+    mirrors = [axes for count in range(len(flips) + 1) for axes in combinations(flips, count)]
     total: Tensor | None = None
     with torch.inference_mode(), autocast():
         for axes in mirrors:

@@ -45,6 +45,8 @@ class _Calibration(BaseModel):
 class _Augment(BaseModel):
     model_config = ConfigDict(extra="allow")
 
+    flip: float = 0.0
+    vertical_flip: float = 0.0
     drop_modality: float = 0.0
 
 

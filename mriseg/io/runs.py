@@ -155,6 +155,13 @@ class Manifest:
             checked(Name, self.parent.get("run", ""))
 
     @property
+    def mirrored(self) -> tuple[int, ...]:
+        """Axes of a batch [b, c, h, w] along which training mirrored slices."""
+        varied = self.config.get("augment") or {}
+        axes = {"vertical_flip": 2, "flip": 3}
+        return tuple(axis for name, axis in axes.items() if varied.get(name, 0) > 0)
+
+    @property
     def portable_config(self) -> dict[str, Any]:
         """The configuration without names of cases, which may be patients', and without paths."""
         config = {k: v for k, v in self.config.items() if k not in ("exclude", "validation_cases")}
@@ -302,6 +309,16 @@ class Run:
             RunError: the chosen checkpoint is damaged.
         """
         return self._calibrated("minor", 0.0)
+
+    @property
+    def lines(self) -> tuple[tuple[float, float], ...]:
+        """For each region, the scale and the shift that its calibration gave its logits.
+
+        Raises:
+            RunError: the chosen checkpoint is damaged.
+        """
+        pairs = zip(self._calibrated("scale", 1.0), self._calibrated("shift", 0.0), strict=True)
+        return tuple(pairs)
 
     def _calibrated(self, key: str, default: float) -> tuple[float, ...]:
         found = self._state(self.chosen).get("calibration", {})

@@ -369,7 +369,7 @@ def inference(backend: Backend, config: BenchConfig) -> Action:
     image, _ = _batch(backend, config)
 
     def predict() -> None:
-        predict_step(network, image, autocast=backend.autocast, flips=False)
+        predict_step(network, image, autocast=backend.autocast)
 
     return predict
 

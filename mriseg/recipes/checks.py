@@ -226,7 +226,7 @@ def probabilities(at: At) -> Outcome:
     # None so near to the threshold that rounding would decide.
     logits = at.place(logits + logits.sign() / 8)
     # Autocast is for the network, which here is none.
-    found = predict_step(nn.Identity(), logits, autocast=nullcontext, flips=True)
+    found = predict_step(nn.Identity(), logits, autocast=nullcontext, flips=(2, 3))
     exact = torch.sigmoid(logits) if at.exact else found
     return Outcome((exact, (exact > 0.5).to(exact.dtype)))
 

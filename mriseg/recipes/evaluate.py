@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,7 @@ from mriseg.io.store import Store
 from mriseg.recipes import gallery
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
 from mriseg.recipes.gallery import Views
-from mriseg.recipes.inference import Fitted
-from mriseg.recipes.predict import PredictOptions, fitted_for, restricted, segment, settled
+from mriseg.recipes.predict import PredictOptions, Segmented, restricted, segmenter, settled
 
 # The bootstrap's own seed: an evaluation repeated gives the same interval.
 _SEED = 0
@@ -37,7 +36,7 @@ _SEED = 0
 _KEPT = 32
 
 # What of the options a score depends on.
-_MADE = ("threshold", "minor", "minimum_volume", "flips", "adapt", "modalities")
+_MADE = ("threshold", "minor", "minimum_volume", "flips", "adapt", "refine", "modalities")
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,8 @@ def evaluate(
             )
     if out is not None:
         check_writable(out)
-    fit = fitted_for(run, backend, options)
-    look = partial(_segmented, store, fit, backend, run.manifest, options, regions)
+    segment = segmenter(run, backend, options)
+    look = partial(_segmented, store, segment, run.manifest, options, regions)
     channels = run.manifest.modalities
     scores: list[CaseScores] = []
     skipped: list[tuple[str, str]] = []
@@ -192,8 +191,7 @@ def evaluate(
 
 def _segmented(
     store: Store,
-    fit: Fitted,
-    backend: Backend,
+    segment: Callable[[Prepared], Segmented],
     manifest: Manifest,
     options: PredictOptions,
     regions: Regions,
@@ -203,7 +201,7 @@ def _segmented(
     case = restricted(store.read_case(name), options)
     if not set(case.modalities) & set(manifest.modalities):
         raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-    masks, _ = segment(case, fit, backend, manifest, options)
+    masks, _ = segment(case)
     assert case.labels is not None, "only labelled cases were chosen"
     return case, masks, region_masks(case.labels, regions)
 

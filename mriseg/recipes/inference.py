@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from mriseg.backends.base import Backend
 from mriseg.core import batchnorm
 from mriseg.core.folding import folded
 from mriseg.core.prepare import Prepared
+from mriseg.core.refine import refine
 from mriseg.core.segnet import SegNet
 from mriseg.core.steps import predict_step
 from mriseg.core.volume import Pad, round_up
@@ -102,7 +103,7 @@ def probabilities(
     regions: int,
     frame: tuple[int, int],
     batch_size: int = 16,
-    flips: bool = False,
+    flips: Sequence[int] = (),
 ) -> NDArray[np.float32]:
     """Probabilities [r, z, y, x] on the case's own (cropped) grid.
 
@@ -116,7 +117,7 @@ def probabilities(
         regions: how many output channels it has.
         frame: the training's frame (h, w).
         batch_size: slices at a time; fewer where they are large.
-        flips: average over the four mirrorings.
+        flips: as `mriseg.core.steps.predict_step` has them.
     """
     batches = _Batches(case, modalities, frame, batch_size)
     out = np.zeros((regions, *case.image.shape[1:]), dtype=np.float32)
@@ -127,6 +128,24 @@ def probabilities(
             slices = backend.collect(found).numpy()[: len(z)]
             out[:, z] = batches.pad.inverse().apply(slices).transpose(1, 0, 2, 3)
     return out
+
+
+def refined(
+    found: NDArray[np.float32],
+    case: Prepared,
+    modalities: tuple[str, ...],
+    lines: Sequence[tuple[float, float]] = (),
+) -> NDArray[np.float32]:
+    """`mriseg.core.refine.refine` of what `probabilities` gave for a case.
+
+    Args:
+        found: probabilities [r, z, y, x]; all finite.
+        case: the case.
+        modalities: the model's input channels; what else the case has is not looked at.
+        lines: of each region, the scale and shift of its calibration; empty: it has none.
+    """
+    known = tuple(m for m in modalities if m in case.modalities)
+    return refine(found, case.channels(known), lines)
 
 
 class _Batches:

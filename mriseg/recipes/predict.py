@@ -24,7 +24,7 @@ from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
-from mriseg.recipes.inference import Fitted, fitted, probabilities
+from mriseg.recipes.inference import fitted, probabilities, refined
 from mriseg.recipes.models import load_model
 
 
@@ -37,8 +37,10 @@ class PredictOptions:
             None: what the run's calibration found, or one half where it has none.
         minor: components below this share of their region's largest are removed, one for all
             regions or one for each; None: as the run's calibration found, or none.
-        flips: average over the four mirrorings of each slice.
+        flips: average over each slice as it is and mirrored as it was in training.
         adapt: let the encoder's statistics follow each case, see `mriseg.core.batchnorm.lean`.
+        refine: let each case's own intensities, and slices side by side, have a say in its
+            probabilities, see `mriseg.core.refine.refine`.
         minimum_volume: smaller components are removed; mL, or voxels where the scan states no
             voxel size.
         probabilities: write these too, a file a region.
@@ -50,8 +52,9 @@ class PredictOptions:
 
     threshold: float | tuple[float, ...] | None = None
     minor: float | tuple[float, ...] | None = None
-    flips: bool = False
+    flips: bool = True
     adapt: bool = True
+    refine: bool = True
     minimum_volume: float = 0.0
     probabilities: bool = False
     overlays: bool = True
@@ -142,7 +145,7 @@ def predict(
     unfit = {name: why for name, item in found.items() if (why := _unfit(item, manifest, options))}
     if len(unfit) == len(found):
         raise _none_usable(source, unfit)
-    fit = fitted_for(run, backend, options)
+    segment = segmenter(run, backend, options)
     results: list[Predicted] = []
     skipped: list[tuple[str, str]] = []
     yield Notice(f"model {run.path}: {'+'.join(manifest.modalities)} -> {_names(manifest)}")
@@ -161,7 +164,7 @@ def predict(
             notices += _missing(name, case, manifest, options)
             for text in notices:
                 yield Notice(f"{name}: {text}")
-            result = _predict_case(name, case, target, fit, backend, manifest, options)
+            result = _predict_case(name, case, target, segment(case), manifest, options)
         except InputError as error:
             reason = error.reason if isinstance(error, CaseError) else str(error)
             skipped.append((name, reason))
@@ -194,49 +197,57 @@ def settled(options: PredictOptions | None, run: Run) -> PredictOptions:
     )
 
 
-def fitted_for(run: Run, backend: Backend, options: PredictOptions) -> Fitted:
-    """What gives each case the network of ``run``."""
-    return fitted(
+Segmented = tuple[NDArray[np.uint8], NDArray[np.float32]]
+"""Masks and probabilities [r, z, y, x] on a case's cropped grid."""
+
+
+def segmenter(
+    run: Run, backend: Backend, options: PredictOptions
+) -> Callable[[Prepared], Segmented]:
+    """What gives a case its masks and probabilities.
+
+    It raises InputError where the output is not a number, which would look like an empty mask.
+
+    Args:
+        run: the model.
+        backend: where to compute.
+        options: as `settled` gives them.
+    """
+    manifest, lines = run.manifest, run.lines
+    level, minor = options.threshold, options.minor
+    assert level is not None and minor is not None, "settled() gives them"
+    fit = fitted(
         load_model(run, backend),
         backend,
-        modalities=run.manifest.modalities,
-        frame=run.manifest.frame,
+        modalities=manifest.modalities,
+        frame=manifest.frame,
         adapt=options.adapt,
     )
 
+    def segment(case: Prepared) -> Segmented:
+        found = probabilities(
+            fit(case),
+            backend,
+            case,
+            modalities=manifest.modalities,
+            regions=len(manifest.regions),
+            frame=manifest.frame,
+            batch_size=options.batch_size,
+            flips=manifest.mirrored if options.flips else (),
+        )
+        if not np.isfinite(found).all():
+            if case.broken:
+                raise InputError(
+                    f"its slices {', '.join(map(str, case.broken))} hold voxels that are NaN or "
+                    f"infinite; preprocess it again into a new store"
+                )
+            raise InputError("the network's output is not a number; try --precision fp32")
+        if options.refine:
+            found = refined(found, case, manifest.modalities, lines)
+        marked = remove_minor(threshold(found, level), minor)
+        return remove_small(marked, options.minimum_volume, voxel_volume(case)), found
 
-def segment(
-    case: Prepared,
-    fit: Fitted,
-    backend: Backend,
-    manifest: Manifest,
-    options: PredictOptions,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Masks and probabilities [r, z, y, x] on the case's cropped grid.
-
-    Raises:
-        InputError: the output is not a number, which would look like an empty mask.
-    """
-    found = probabilities(
-        fit(case),
-        backend,
-        case,
-        modalities=manifest.modalities,
-        regions=len(manifest.regions),
-        frame=manifest.frame,
-        batch_size=options.batch_size,
-        flips=options.flips,
-    )
-    if not np.isfinite(found).all():
-        if case.broken:
-            raise InputError(
-                f"its slices {', '.join(map(str, case.broken))} hold voxels that are NaN or "
-                f"infinite; preprocess it again into a new store"
-            )
-        raise InputError("the network's output is not a number; try --precision fp32")
-    assert options.threshold is not None and options.minor is not None, "settled() gives them"
-    marked = remove_minor(threshold(found, options.threshold), options.minor)
-    return remove_small(marked, options.minimum_volume, voxel_volume(case)), found
+    return segment
 
 
 def voxel_volume(case: Prepared) -> float:
@@ -248,12 +259,11 @@ def _predict_case(
     name: str,
     case: Prepared,
     target: Path,
-    fit: Fitted,
-    backend: Backend,
+    segmented: Segmented,
     manifest: Manifest,
     options: PredictOptions,
 ) -> Predicted:
-    masks, found = segment(case, fit, backend, manifest, options)
+    masks, found = segmented
     stem = nifti.stem(target)
     nifti.write(target, label_map(case.to_source(masks), manifest.regions), case.geometry)
     if options.probabilities:

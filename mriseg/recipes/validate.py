@@ -18,7 +18,7 @@ from mriseg.core.segnet import SegNet
 from mriseg.core.volume import SliceRef
 from mriseg.io.pictures import GridRow
 from mriseg.io.store import Store
-from mriseg.recipes.inference import fitted, probabilities
+from mriseg.recipes.inference import fitted, probabilities, refined
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ def validate(
             spoilt.append(name)
             broken += (SliceRef(name, z) for z in case.broken)
             output = np.nan_to_num(output)
+        output = refined(output, case, modalities)
         truth = region_masks(case.labels, regions)
         marked = threshold(output)
         found[name] = {

@@ -415,7 +415,9 @@ def do_all(source: Path, store: Store, backend: Backend, out: Path) -> Done:
     trained = tuple(FAKE.crossings)
     FAKE.forget()
     run = open_run(out / "run")
-    report = finish(predict(source, out / "masks", run, backend, PredictOptions(overlays=False)))
+    report = finish(
+        predict(source, out / "masks", run, backend, PredictOptions(overlays=False, flips=False))
+    )
     masks = {result.case: nifti.read(result.mask)[0] for result in report.results}
     return Done(run, tuple(notices), masks, trained, tuple(FAKE.crossings))
 

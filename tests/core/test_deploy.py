@@ -36,7 +36,7 @@ def by_parts(
         inside = np.ones((h, w), dtype=bool) if mask is None else mask[i].numpy()
         scaled = normalise(image[i].numpy()[:, None], inside[None], norm)[:, 0]
         x = torch.from_numpy(pad.apply(scaled))[None]
-        out = predict_step(network.network, x, autocast=nullcontext, flips=False)
+        out = predict_step(network.network, x, autocast=nullcontext)
         found.append(torch.from_numpy(pad.inverse().apply(out.numpy())))
     return torch.cat(found)
 

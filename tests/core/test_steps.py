@@ -92,7 +92,7 @@ def test_a_frozen_part_is_left_alone() -> None:
 def test_predictions_are_probabilities() -> None:
     model = a_model().eval()
     image, _ = a_problem()
-    found = predict_step(model, image, autocast=nullcontext, flips=False)
+    found = predict_step(model, image, autocast=nullcontext)
     assert found.dtype == torch.float32 and not found.requires_grad
     assert torch.equal(found, torch.sigmoid(model(image)).detach())
 
@@ -101,16 +101,25 @@ def test_predictions_are_probabilities() -> None:
 def test_with_mirrorings_a_mirrored_slice_gives_the_mirrored_result(axes: list[int]) -> None:
     model = a_model().eval()
     image, _ = a_problem()
-    found = predict_step(model, image, autocast=nullcontext, flips=True)
-    mirrored = predict_step(model, image.flip(axes), autocast=nullcontext, flips=True)
+    found = predict_step(model, image, autocast=nullcontext, flips=(2, 3))
+    mirrored = predict_step(model, image.flip(axes), autocast=nullcontext, flips=(2, 3))
     torch.testing.assert_close(mirrored.flip(axes), found)
-    plain = predict_step(model, image, autocast=nullcontext, flips=False)
+    plain = predict_step(model, image, autocast=nullcontext)
     assert not torch.allclose(plain, found)
+
+
+def test_slices_are_mirrored_along_the_axes_asked_for_alone() -> None:
+    model = a_model().eval()
+    image, _ = a_problem()
+    both = [model(image), model(image.flip(3)).flip(3)]
+    expected = torch.sigmoid(sum(both) / 2).detach()
+    found = predict_step(model, image, autocast=nullcontext, flips=(3,))
+    torch.testing.assert_close(found, expected)
 
 
 def test_mirrorings_change_nothing_for_a_network_that_does_not_mind() -> None:
     model = nn.Conv2d(2, 1, 1).eval()
     image, _ = a_problem()
-    plain = predict_step(model, image, autocast=nullcontext, flips=False)
-    flipped = predict_step(model, image, autocast=nullcontext, flips=True)
+    plain = predict_step(model, image, autocast=nullcontext)
+    flipped = predict_step(model, image, autocast=nullcontext, flips=(2, 3))
     torch.testing.assert_close(flipped, plain)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,21 @@ def test_a_manifest_goes_through_its_file(run: Run) -> None:
     assert found == run
     assert found.manifest == MANIFEST
     assert list(found.manifest.regions) == ["WT", "ET"]
+
+
+@pytest.mark.parametrize(
+    ("varied", "axes"),
+    [
+        (None, ()),
+        ({"flip": 0.5}, (3,)),
+        ({"flip": 0.0, "vertical_flip": 0.1}, (2,)),
+        ({"flip": 0.5, "vertical_flip": 0.5}, (2, 3)),
+    ],
+)
+def test_a_run_knows_how_training_mirrored(
+    varied: dict[str, float] | None, axes: tuple[int, ...]
+) -> None:
+    assert replace(MANIFEST, config={"augment": varied}).mirrored == axes
 
 
 def test_a_checkpoint_goes_through_its_file(run: Run) -> None:

@@ -183,7 +183,8 @@ def test_training_cases_are_left_out_unless_asked_for(
 ) -> None:
     manifest = trained.manifest
     told: list[Event] = []
-    report = measure(brats_store, trained, cpu, told.append, out=tmp_path)
+    once = PredictOptions(flips=False)
+    report = measure(brats_store, trained, cpu, told.append, options=once, out=tmp_path)
     assert {score.case for score in report.scores} == set(manifest.validation)
     assert [score.region for score in report.scores] == ["WT", "TC", "ET"]
     assert set(report.seen) == set(manifest.train)
@@ -191,7 +192,7 @@ def test_training_cases_are_left_out_unless_asked_for(
     assert any("3 cases that the model was trained on are left out" in text for text in texts)
     assert any("validation cases, which chose its best epoch" in text for text in texts)
     assert sum(isinstance(event, Measured) for event in told) == 3
-    # The same as the training's own validation found.
+    # The same as the training's own validation found, which sees each slice once.
     dice = trained.load("best").state["dice"][manifest.validation[0]]
     assert {s.region: s.dice for s in report.scores} == pytest.approx(dice)
     assert report.mean("WT") > 0.5
@@ -202,7 +203,7 @@ def test_training_cases_are_left_out_unless_asked_for(
     assert {c["case"] for c in data["cases"] if c["seen"]} == set(manifest.train)
     # What was not asked for is told as the run's calibration settled it.
     assert data["made"]["threshold"] == list(trained.thresholds)
-    assert (data["made"]["model"], data["made"]["flips"]) == (str(trained.path), False)
+    assert (data["made"]["model"], data["made"]["flips"]) == (str(trained.path), True)
 
 
 def test_a_training_scan_is_known_under_another_name(
@@ -291,8 +292,16 @@ def test_a_case_that_cannot_be_read_harms_no_other(
 def test_how_masks_are_made_matters(brats_store: Store, trained: Run, cpu: Backend) -> None:
     nothing = measure(brats_store, trained, cpu, options=PredictOptions(minimum_volume=1e6))
     assert nothing.mean("WT") == 0
-    flipped = measure(brats_store, trained, cpu, options=PredictOptions(flips=True))
-    assert flipped.mean("WT") > 0.3
+    found = {
+        measure(brats_store, trained, cpu, options=options).mean("WT")
+        for options in (
+            PredictOptions(),
+            PredictOptions(flips=False),
+            PredictOptions(adapt=False),
+            PredictOptions(refine=False),
+        )
+    }
+    assert len(found) == 4 and min(found) > 0.3
 
 
 # Pictures

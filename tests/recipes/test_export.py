@@ -286,8 +286,10 @@ def test_the_example_without_mriseg_gives_the_mask_of_predict(run: Run, tmp_path
     assert done.returncode == 0, done.stderr
 
     backend = select("cpu", precision="fp32")
-    # The file's network is the same for every scan.
-    options = PredictOptions(overlays=False, probabilities=True, adapt=False)
+    # The file's network is the same for every scan, and sees nothing but its slice.
+    options = PredictOptions(
+        overlays=False, probabilities=True, flips=False, adapt=False, refine=False
+    )
     report = finish(predict(tmp_path / "scans", tmp_path / "masks", run, backend, options))
     [prob] = [p for p in (tmp_path / "masks").iterdir() if p.name.endswith("_prob_WT.nii.gz")]
     expected = nib.as_closest_canonical(nib.load(prob)).get_fdata() > 0.5
