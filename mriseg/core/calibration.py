@@ -14,6 +14,7 @@ doi 10.1038/s41592-020-01008-z).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -70,9 +71,23 @@ class Calibration:
     threshold: float = 0.5
     minor: float = 0.0
 
+    @property
+    def own_threshold(self) -> float:
+        """The threshold as a probability of the network as trained, before scale and shift."""
+        return float(special.expit((special.logit(self.threshold) - self.shift) / self.scale))
+
     def to_json(self) -> dict[str, float]:
         """This calibration as JSON types; ``Calibration(**data)`` is the inverse."""
         return asdict(self)
+
+
+def unmeasured(weight: float) -> Calibration:
+    """What is known of a network's logits before any validation case is looked at.
+
+    A cross-entropy in which positives weigh ``weight`` is least where the odds are that many times
+    the true ones (Elkan 2001, "The foundations of cost-sensitive learning", section 3).
+    """
+    return Calibration(shift=-math.log(weight))
 
 
 def tally(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> Tally:
@@ -88,14 +103,17 @@ def tally(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> Tally
     return np.bincount(place, minlength=2 * BINS).reshape(2, BINS)
 
 
-def minor_dice(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> tuple[float, ...]:
-    """The Dice of a case for each share in `MINOR`, at a threshold of one half.
+def minor_dice(
+    probabilities: NDArray[np.float32], truth: NDArray[np.uint8], level: float = 0.5
+) -> tuple[float, ...]:
+    """The Dice of a case for each share in `MINOR`.
 
     Args:
         probabilities: of one region [z, y, x].
         truth: 0 and 1, the same shape.
+        level: a voxel is marked above this probability.
     """
-    mask = threshold(probabilities)
+    mask = threshold(probabilities, level)
     whole = count(mask, truth)
     # Each component's own share of the hits and of the false alarms, so that one search for
     # components serves all shares.
@@ -111,19 +129,24 @@ def minor_dice(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> 
     return tuple(scores)
 
 
-def calibrate(tallies: Sequence[Tally], minor: Sequence[Sequence[float]] = ()) -> Calibration:
+def calibrate(
+    tallies: Sequence[Tally],
+    minor: Sequence[Sequence[float]] = (),
+    otherwise: Calibration | None = None,
+) -> Calibration:
     """The line, the threshold and the smallest component of one region, from validation cases.
 
     The line minimises the cross-entropy of all voxels. The threshold gives the best mean Dice over
-    cases. Where fewer than `FEWEST` cases have any foreground, nothing is changed: what suits one
-    patient is not what suits the next.
+    cases. Where fewer than `FEWEST` cases have any foreground, neither is looked for: what suits
+    one patient is not what suits the next.
 
     Args:
         tallies: one a case.
         minor: of each case, what `minor_dice` gave; none: all components stay.
+        otherwise: what holds where there are too few cases; None: nothing is changed.
     """
     if sum(bool(counts[1].any()) for counts in tallies) < FEWEST:
-        return Calibration()
+        return otherwise or Calibration()
     total = np.sum(tallies, axis=0)
     scale, shift = _line(total)
     logits = scale * _EDGES[1:-1] + shift

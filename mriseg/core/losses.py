@@ -126,6 +126,11 @@ class LossSpec:
             name if weight == 1 else f"{weight:g}*{name}" for weight, name in self.terms
         )
 
+    @property
+    def weighs_positives(self) -> bool:
+        """Whether a term takes ``pos_weight``."""
+        return any(_weighs(name) for _, name in self.terms)
+
 
 def parse_loss(text: str) -> LossSpec:
     """Read ``"bce+dice"``, ``"0.5*bce+dice"`` and their like.
@@ -151,7 +156,7 @@ def build_loss(spec: LossSpec, pos_weight: float | Tensor = 1.0) -> Loss:
     terms = []
     for weight, name in spec.terms:
         function = LOSSES[name]
-        if "pos_weight" in inspect.signature(function).parameters:
+        if _weighs(name):
             function = partial(function, pos_weight=pos_weight)
         terms.append((weight, function))
 
@@ -159,6 +164,10 @@ def build_loss(spec: LossSpec, pos_weight: float | Tensor = 1.0) -> Loss:
         return torch.stack([weight * term(logits, target) for weight, term in terms]).sum()
 
     return loss
+
+
+def _weighs(name: str) -> bool:
+    return "pos_weight" in inspect.signature(LOSSES[name]).parameters
 
 
 def _prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from torch import Tensor
 from mriseg.backends.base import Backend
 from mriseg.core import augment, batchnorm, finetune, rng
 from mriseg.core.averaging import average_in, averaged
-from mriseg.core.calibration import calibrate
+from mriseg.core.calibration import Calibration, calibrate
 from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.resolution import half_share, halved
@@ -41,7 +41,7 @@ from mriseg.recipes.compiling import Compiling
 from mriseg.recipes.curves import Curves
 from mriseg.recipes.divergence import Suspect, diverged, suspects
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Wrote
-from mriseg.recipes.setup import Setup, positive_weight
+from mriseg.recipes.setup import Setup, positive_weight, unmeasured_for
 from mriseg.recipes.validate import Validation, validate
 
 # Steps between two looks at the loss: each look waits for the device.
@@ -198,6 +198,8 @@ class _Fit:
         runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
         weight = backend.place(positive_weight(config, setup.positive_share))
         self.loss = build_loss(parse_loss(config.loss), weight)
+        unmeasured = unmeasured_for(config, setup.positive_share)
+        self.unmeasured = dict(zip(setup.regions, unmeasured, strict=True))
         self.scaler = backend.scaler()
         if self.scaler is not None and self.position.scaler:
             self.scaler.load_state_dict(self.position.scaler)
@@ -324,7 +326,7 @@ class _Fit:
         self._concluded = last or due
         if last and not validates:
             at.best_epoch = at.epoch
-            self._save_best(self._kept(), {}, {})
+            self._save_best(self._kept(), {}, self.unmeasured)
         elif self._concluded:
             network = self._kept()
             found = self._validate(network)
@@ -337,8 +339,8 @@ class _Fit:
             if better:
                 at.best, at.best_epoch, at.dice = found.score, at.epoch, found.dice
                 calibration = {
-                    name: calibrate(found.tallies[name], found.minor[name]).to_json()
-                    for name in self.setup.regions
+                    name: calibrate(found.tallies[name], found.minor[name], otherwise)
+                    for name, otherwise in self.unmeasured.items()
                 }
                 self._save_best(network, found.dice, calibration)
         row["seconds"] = self.seconds
@@ -349,10 +351,11 @@ class _Fit:
         self,
         network: SegNet,
         dice: dict[str, dict[str, float]],
-        calibration: dict[str, dict[str, float]],
+        calibration: dict[str, Calibration],
     ) -> None:
         at = self.position
-        state = {"epoch": at.epoch, "step": at.step, "dice": dice, "calibration": calibration}
+        found = {name: item.to_json() for name, item in calibration.items()}
+        state = {"epoch": at.epoch, "step": at.step, "dice": dice, "calibration": found}
         self.run.save("best", Checkpoint(_on_cpu(network), {}, state))
 
     def save(self, ended: str = "") -> None:
@@ -494,6 +497,7 @@ class _Fit:
             modalities=self.setup.modalities,
             regions=self.setup.regions,
             frame=self.setup.frame,
+            levels=tuple(item.own_threshold for item in self.unmeasured.values()),
         )
         at = self.position
         if found.spoilt:

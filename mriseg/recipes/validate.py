@@ -60,9 +60,22 @@ def validate(
     modalities: tuple[str, ...],
     regions: Regions,
     frame: tuple[int, int],
+    levels: Sequence[float],
     pictures: int = 4,
 ) -> Validation:
-    """Dice per case and region, by a copy of the model as prediction makes it. One case a time."""
+    """Dice per case and region, by a copy of the model as prediction makes it. One case a time.
+
+    Args:
+        model: with its weights, as trained.
+        backend: where to compute.
+        store: where to read.
+        cases: names of those that validate.
+        modalities: the model's input channels.
+        regions: its output channels.
+        frame: the training's frame (h, w).
+        levels: of each region, the probability above which a voxel is marked.
+        pictures: of how many cases slices are kept to look at.
+    """
     fit = fitted(model, backend, modalities=modalities, frame=frame, adapt=True)
     found: dict[str, dict[str, float]] = {}
     rows: list[GridRow] = []
@@ -84,14 +97,14 @@ def validate(
             output = np.nan_to_num(output)
         output = refined(output, case, modalities)
         truth = region_masks(case.labels, regions)
-        marked = threshold(output)
+        marked = threshold(output, levels)
         found[name] = {
             region: metrics.dice(metrics.count(marked[r], truth[r]))
             for r, region in enumerate(regions)
         }
         for r, region in enumerate(regions):
             tallies[region].append(tally(output[r], truth[r]))
-            minor[region].append(minor_dice(output[r], truth[r]))
+            minor[region].append(minor_dice(output[r], truth[r], levels[r]))
         if number in shown:
             rows.append(_row(name, case.channels(modalities), truth, output, found[name]))
     return Validation(found, tuple(rows), tuple(spoilt), tuple(broken), tallies, minor)

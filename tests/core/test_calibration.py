@@ -20,7 +20,9 @@ from mriseg.core.calibration import (
     calibration_error,
     minor_dice,
     tally,
+    unmeasured,
 )
+from mriseg.core.losses import bce
 from mriseg.core.metrics import count, dice
 from mriseg.core.ops import PURE
 from mriseg.core.postprocess import remove_minor
@@ -92,6 +94,39 @@ def test_too_few_cases_with_foreground_change_nothing() -> None:
     assert calibrate([]) == calibrate([empty] * 9) == Calibration()
     assert calibrate([full] * (FEWEST - 1) + [empty]) == Calibration()
     assert calibrate([full] * FEWEST).scale == pytest.approx(0.5, rel=0.1)
+    known = unmeasured(3.0)
+    assert calibrate([full] * (FEWEST - 1), otherwise=known) == known
+    assert calibrate([full] * FEWEST, otherwise=known) == calibrate([full] * FEWEST)
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0, 2.6, 40.0])
+def test_what_a_weight_does_to_the_odds_is_taken_off(weight: float) -> None:
+    """A logit that is best under the weighted loss says, shifted, how often it is right."""
+    rate = 0.2
+    target = torch.zeros(1, 1, 1, 10)
+    target[..., : round(10 * rate)] = 1
+    shared = torch.zeros((), requires_grad=True)
+    optimiser = torch.optim.LBFGS([shared], max_iter=50)
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = bce(shared.expand(1, 1, 1, 10), target, pos_weight=weight)
+        value.backward()
+        return value
+
+    optimiser.step(closure)
+    found = unmeasured(weight)
+    assert special.expit(shared.item() + found.shift) == pytest.approx(rate, abs=1e-3)
+    assert special.logit(found.own_threshold) == pytest.approx(math.log(weight))
+
+
+@given(st.floats(0.25, 4), st.floats(-3, 3), st.floats(0.2, 0.8), st.floats(0.01, 0.99))
+def test_a_threshold_marks_the_same_before_the_line_as_after(
+    scale: float, shift: float, level: float, probability: float
+) -> None:
+    found = Calibration(scale, shift, level)
+    after = special.expit(scale * special.logit(probability) + shift)
+    assert (after - level) * (probability - found.own_threshold) >= -1e-9
 
 
 def test_a_perfect_network_does_not_ask_for_a_step() -> None:
