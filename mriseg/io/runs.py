@@ -41,6 +41,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mriseg.core.calibration import Calibration
 from mriseg.core.config import parse, shown
 from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.sampling import CaseEntry
@@ -293,13 +294,23 @@ class Run:
         return str(self._state("last").get("ended", ""))
 
     @property
-    def thresholds(self) -> tuple[float, ...]:
-        """The probability above which each region is marked, as its calibration found it.
+    def calibrations(self) -> tuple[Calibration, ...]:
+        """What validation found of each region's probabilities, in the order of the regions.
 
         Raises:
             RunError: the chosen checkpoint is damaged.
         """
-        return self._calibrated("threshold", 0.5)
+        found = self._state(self.chosen).get("calibration", {})
+        return tuple(Calibration(**found.get(name, {})) for name in self.manifest.regions)
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The probability above which each region is marked.
+
+        Raises:
+            RunError: the chosen checkpoint is damaged.
+        """
+        return tuple(found.threshold for found in self.calibrations)
 
     @property
     def minor(self) -> tuple[float, ...]:
@@ -308,7 +319,7 @@ class Run:
         Raises:
             RunError: the chosen checkpoint is damaged.
         """
-        return self._calibrated("minor", 0.0)
+        return tuple(found.minor for found in self.calibrations)
 
     @property
     def lines(self) -> tuple[tuple[float, float], ...]:
@@ -317,12 +328,7 @@ class Run:
         Raises:
             RunError: the chosen checkpoint is damaged.
         """
-        pairs = zip(self._calibrated("scale", 1.0), self._calibrated("shift", 0.0), strict=True)
-        return tuple(pairs)
-
-    def _calibrated(self, key: str, default: float) -> tuple[float, ...]:
-        found = self._state(self.chosen).get("calibration", {})
-        return tuple(found.get(r, {}).get(key, default) for r in self.manifest.regions)
+        return tuple((found.scale, found.shift) for found in self.calibrations)
 
     def _state(self, which: str) -> dict[str, Any]:
         """The state alone, from the file's header: weights and optimiser may be large."""
