@@ -22,7 +22,7 @@ from torch import Tensor
 from mriseg.backends.base import Backend
 from mriseg.core import augment, batchnorm, finetune, rng
 from mriseg.core.averaging import average_in, averaged
-from mriseg.core.calibration import Calibration, calibrate
+from mriseg.core.calibration import Calibration, calibrate, unmeasured
 from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.resolution import half_share, halved
@@ -41,7 +41,7 @@ from mriseg.recipes.compiling import Compiling
 from mriseg.recipes.curves import Curves
 from mriseg.recipes.divergence import Suspect, diverged, suspects
 from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Wrote
-from mriseg.recipes.setup import Setup, positive_weight, unmeasured_for
+from mriseg.recipes.setup import Setup, positive_weight
 from mriseg.recipes.validate import Validation, validate
 
 # Steps between two looks at the loss: each look waits for the device.
@@ -196,10 +196,13 @@ class _Fit:
         self.model = backend.place_model(freeze(model, self.phase.frozen))
         self.optimiser = optimiser_of(self.model, config, start)
         runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
-        weight = backend.place(positive_weight(config, setup.positive_share))
-        self.loss = build_loss(parse_loss(config.loss), weight)
-        unmeasured = unmeasured_for(config, setup.positive_share)
-        self.unmeasured = dict(zip(setup.regions, unmeasured, strict=True))
+        spec, weight = parse_loss(config.loss), positive_weight(config, setup.positive_share)
+        self.loss = build_loss(spec, backend.place(weight))
+        # What holds where too few patients validate to measure a calibration.
+        self.unmeasured = {
+            name: unmeasured(each) if spec.weighs_positives else Calibration()
+            for name, each in zip(setup.regions, weight.ravel().tolist(), strict=True)
+        }
         self.scaler = backend.scaler()
         if self.scaler is not None and self.position.scaler:
             self.scaler.load_state_dict(self.position.scaler)

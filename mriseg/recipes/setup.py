@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from mriseg import __version__
-from mriseg.core.calibration import Calibration, unmeasured
 from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
 from mriseg.core.losses import parse_loss
 from mriseg.core.regions import Regions
@@ -168,13 +167,6 @@ def positive_weight(config: TrainConfig, share: Sequence[float]) -> torch.Tensor
         return torch.full((len(share), 1, 1), float(config.pos_weight))
     weights = [((1 - p) / p) ** 0.25 if p > 0 else 1.0 for p in share]
     return torch.tensor(weights).view(-1, 1, 1)
-
-
-def unmeasured_for(config: TrainConfig, share: Sequence[float]) -> tuple[Calibration, ...]:
-    """The calibration of each region where too few patients validate to measure one."""
-    if not parse_loss(config.loss).weighs_positives:
-        return (Calibration(),) * len(share)
-    return tuple(unmeasured(weight) for weight in positive_weight(config, share).ravel().tolist())
 
 
 def versions() -> dict[str, str]:
