@@ -100,7 +100,7 @@ def test_a_full_disk_is_told_and_the_work_goes_on_when_there_is_room(
         "train": f"train {tmp_path}/whole.zarr --config {file} --backend cpu --precision fp32 "
         f"--deterministic --out {small_disk}/run",
         "predict": f"predict {source} {small_disk}/masks --model base --backend cpu "
-        "--precision fp32 --probabilities",
+        "--precision fp32 --no-flips --no-refine --probabilities",
         "export": f"export torchscript --model base --out {small_disk}/model.pt",
     }
     copy = f"cp -a {small_disk}/. {tmp_path}/after"
