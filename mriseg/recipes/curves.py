@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,6 +17,8 @@ _SECONDS_BETWEEN = 60.0
 class Curves:
     """Keeps a run's ``curves.png`` up to date, at most once a minute, and harms no training.
 
+    The first minute begins here: a training of seconds draws them at its end alone.
+
     Args:
         run: whose curves.
         clock: tells the seconds.
@@ -26,7 +27,7 @@ class Curves:
     def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
         self._run = run
         self._clock = clock
-        self._drawn = -math.inf
+        self._drawn = clock()
         self._told = False
 
     def draw(self, rows: Sequence[Mapping[str, Any]], *, last: bool) -> Notice | None:

@@ -39,6 +39,9 @@ def test_after_a_validation_at_most_once_a_minute_and_at_the_end(run: Run) -> No
     clock = Clock()
     run.path.mkdir()
     curves = Curves(run, clock)
+    clock.now += 59
+    assert not drawn(run, curves, [VALIDATED])
+    clock.now += 2
     assert not drawn(run, curves, [TRAINED])
     assert drawn(run, curves, [TRAINED, VALIDATED | {"epoch": 2}])
     clock.now += 59
@@ -54,6 +57,7 @@ def test_what_cannot_be_drawn_is_told_once_and_harms_nothing(run: Run) -> None:
     run.path.mkdir()
     run.curves_path.mkdir()
     curves = Curves(run, clock)
+    clock.now += 61
     notice = curves.draw([VALIDATED], last=False)
     assert notice is not None and "the learning curves cannot be drawn" in notice.text
     assert "curves.png cannot be written" in notice.text
