@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import accuracy
 from benchmarks._nnunet import labels
 from benchmarks._processes import Process, alone
 from benchmarks._timing import interleaved, seconds_of
@@ -147,19 +149,18 @@ def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
         ("--predict flip=true", "flips"),
     ],
 )
-def test_what_accuracy_cannot_do_is_told(options: str, told: str, sample: Path) -> None:
+def test_what_accuracy_cannot_do_is_told(
+    options: str,
+    told: str,
+    sample: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     # Before anything is trained, so that nnU-Net need not be here.
-    words = [str(sample), *options.split()]
-    script = (
-        "import sys, benchmarks.accuracy as script\n"
-        "script.need = lambda *names: None\n"
-        "script.main(sys.argv[1:])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 2 and told in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.setattr(accuracy, "need", lambda *names: None)
+    with pytest.raises(SystemExit) as end:
+        accuracy.main([str(sample), *options.split()])
+    assert end.value.code == 2 and told in capsys.readouterr().err
 
 
 def test_regions_as_nnunet_has_them() -> None:
@@ -192,28 +193,32 @@ def test_a_patient_counts_once_in_the_summary() -> None:
 
 
 @pytest.mark.parametrize("script", ["preprocessing", "case", "training_wait"])
-def test_without_scans_there_is_nothing_to_do(script: str, tmp_path: Path) -> None:
-    done = run(script, "", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert f"benchmarks.{script} needs BraTS cases" in done.stderr and done.stdout == ""
+def test_without_scans_there_is_nothing_to_do(
+    script: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MRISEG_DATA", str(tmp_path))
+    with pytest.raises(SystemExit) as end:
+        import_module(f"benchmarks.{script}").main([])
+    assert not end.value.code
+    out, err = capsys.readouterr()
+    assert f"benchmarks.{script} needs BraTS cases" in err and out == ""
 
 
 @pytest.mark.parametrize("name", ["network", "loading", "accuracy"])
-def test_what_is_not_installed_is_named(name: str, scans: Path) -> None:
-    # An interpreter that finds neither of them, whether or not they are here.
-    blind = (
-        "import sys\n"
-        "for name in ('monai', 'torchio', 'dynamic_network_architectures', 'nnunetv2'):\n"
-        "    sys.modules[name] = None\n"
-        f"import benchmarks.{name} as script\n"
-        f"script.main({['no.zarr'] if name == 'accuracy' else []})\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", blind], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 2, done.stderr
-    assert "is not installed" in done.stderr and "[bench]" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_is_not_installed_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # None of them is found, whether or not they are here.
+    for lacking in ("monai", "torchio", "dynamic_network_architectures", "nnunetv2"):
+        monkeypatch.setitem(sys.modules, lacking, None)
+    with pytest.raises(SystemExit) as end:
+        import_module(f"benchmarks.{name}").main(["no.zarr"] if name == "accuracy" else [])
+    assert end.value.code == 2
+    err = capsys.readouterr().err
+    assert "is not installed" in err and "[bench]" in err
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)

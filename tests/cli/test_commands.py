@@ -397,10 +397,11 @@ def test_a_training_stopped_by_ctrl_c_goes_on(worked: Path, type_in: Type) -> No
 
 def test_the_shipped_model_goes_wherever_a_run_does(worked: Path, type_in: Type) -> None:
     computing = "--backend cpu --precision fp32"
+    quick = f"--no-flips {computing}"
     for line, said in (
         ("mriseg info base", "a model alone"),
-        (f"mriseg predict brats masks --model base --allow-missing {computing}", "BraTS20"),
-        (f"mriseg evaluate out.zarr --model base --no-flips {computing}", "Dice"),
+        (f"mriseg predict brats masks --model base --allow-missing {quick}", "BraTS20"),
+        (f"mriseg evaluate out.zarr --model base {quick}", "Dice"),
         ("mriseg export torchscript --model base", "base.torchscript.pt"),
         (f"mriseg transfer --from base --budget 1s --batch-size 8 {computing}", "tensors"),
     ):

@@ -16,7 +16,9 @@ from mriseg.recipes.train import train
 from tests import phantoms
 
 # Enough for a tiny network to find a phantom's tumour (Dice about 0.8), in about four seconds.
-TINY = TrainConfig(width=8, epochs=6, batch_size=4, learning_rate=1e-2, tumour_fraction=0.6)
+TINY = TrainConfig(
+    width=8, epochs=6, batch_size=4, learning_rate=1e-2, tumour_fraction=0.6, norm_batches=10
+)
 
 
 @pytest.fixture(scope="session")

@@ -119,10 +119,15 @@ def test_what_may_move_moves_and_nothing_else(
 @pytest.mark.parametrize(
     ("policy", "epoch", "stages"),
     [
-        ({"freeze": "none", "schedule": "lp-ft"}, 1, (HEAD,)),
+        pytest.param({"freeze": "none", "schedule": "lp-ft"}, 1, (HEAD,), marks=pytest.mark.slow),
         ({"freeze": "encoder:4", "schedule": "lp-ft", "l2_sp": 5, "layer_decay": 0.7}, 2, None),
         ({"freeze": "none", "schedule": "gradual"}, 1, (*DECODER[3:], HEAD)),
-        ({"freeze": "encoder", "schedule": "gradual", "adapt_norm": True}, 2, None),
+        pytest.param(
+            {"freeze": "encoder", "schedule": "gradual", "adapt_norm": True},
+            2,
+            None,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=str,
 )

@@ -340,7 +340,7 @@ def finished(out: Path) -> list[str]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_killed_and_started_again_it_ends_as_if_never_stopped(tmp_path: Path, workers: int) -> None:
     source, out, script = tmp_path / "src", tmp_path / "out.zarr", tmp_path / "main.py"
     phantoms.write_brats(source, 8, shape=(48, 96, 80), seed=3)

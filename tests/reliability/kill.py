@@ -44,6 +44,7 @@ batch_size = 4
 slices_per_epoch = {slices}
 epochs = {epochs}
 checkpoint_every = 1e-9
+norm_batches = 8
 {more}
 """
 # Numbers of a log that are of the clock.

@@ -213,7 +213,9 @@ def test_what_a_training_works_on_went_away(
 def test_a_folder_of_masks_that_went_away_is_told(tmp_path: Path) -> None:
     out = tmp_path / "masks"
     with pytest.raises(OutputError, match=r"masks.* cannot be written|masks is gone"):
-        api.predict(sample_dir(), out, "base", backend="cpu", on_event=away(out, advanced))
+        quick = api.PredictOptions(flips=False, refine=False)
+        at = away(out, advanced)
+        api.predict(sample_dir(), out, "base", quick, backend="cpu", on_event=at)
     assert not out.exists()
     kept = sorted(path.name for path in (tmp_path / "away").iterdir())
     assert kept == ["TCGA_HT_7686_19950629.nii.gz", "TCGA_HT_7686_19950629.png"]
