@@ -71,6 +71,13 @@ def run(script: str, options: str, data: Path, **kwargs: Any) -> subprocess.Comp
     )
 
 
+def ended(script: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, ...]:
+    """What a script ends with, asked of itself: its exit code, and what it printed and told."""
+    with pytest.raises(SystemExit) as end:
+        import_module(f"benchmarks.{script}").main(words)
+    return (end.value.code, *capsys.readouterr())
+
+
 def test_every_script_is_tried() -> None:
     scripts = {path.stem for path in SCRIPTS.glob("*.py") if not path.name.startswith("_")}
     assert scripts == {*TINY, "accuracy"}
@@ -158,9 +165,8 @@ def test_what_accuracy_cannot_do_is_told(
 ) -> None:
     # Before anything is trained, so that nnU-Net need not be here.
     monkeypatch.setattr(accuracy, "need", lambda *names: None)
-    with pytest.raises(SystemExit) as end:
-        accuracy.main([str(sample), *options.split()])
-    assert end.value.code == 2 and told in capsys.readouterr().err
+    code, _, err = ended("accuracy", [str(sample), *options.split()], capsys)
+    assert code == 2 and told in err
 
 
 def test_regions_as_nnunet_has_them() -> None:
@@ -200,10 +206,8 @@ def test_without_scans_there_is_nothing_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MRISEG_DATA", str(tmp_path))
-    with pytest.raises(SystemExit) as end:
-        import_module(f"benchmarks.{script}").main([])
-    assert not end.value.code
-    out, err = capsys.readouterr()
+    code, out, err = ended(script, [], capsys)
+    assert code == 0
     assert f"benchmarks.{script} needs BraTS cases" in err and out == ""
 
 
@@ -214,10 +218,8 @@ def test_what_is_not_installed_is_named(
     # None of them is found, whether or not they are here.
     for lacking in ("monai", "torchio", "dynamic_network_architectures", "nnunetv2"):
         monkeypatch.setitem(sys.modules, lacking, None)
-    with pytest.raises(SystemExit) as end:
-        import_module(f"benchmarks.{name}").main(["no.zarr"] if name == "accuracy" else [])
-    assert end.value.code == 2
-    err = capsys.readouterr().err
+    code, _, err = ended(name, ["no.zarr"] if name == "accuracy" else [], capsys)
+    assert code == 2
     assert "is not installed" in err and "[bench]" in err
 
 

@@ -41,7 +41,12 @@ print(json.dumps(found))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and counts as Linux does")
-def test_too_little_memory_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "rooms",
+    [[0, 20], pytest.param([0, 2, 20, 200], marks=pytest.mark.slow)],
+    ids=["few", "many"],
+)
+def test_too_little_memory_is_told(tmp_path: Path, rooms: list[int]) -> None:
     few = "epochs = 1\nslices_per_epoch = 2\nbatch_size = 2\nwidth = 8\nvalidate_every = 9\n"
     (tmp_path / "small.toml").write_text(few)
     (tmp_path / "large.toml").write_text("epochs = 1\nbatch_size = 256\nwidth = 64\n")
@@ -52,7 +57,6 @@ def test_too_little_memory_is_told(tmp_path: Path) -> None:
         (f"{train} small.toml --out run", f"{train} large.toml --out largeROOM"),
         (predict, predict),
     ]
-    rooms = [0, 20]
     process = subprocess.run(
         [sys.executable, "-c", SHORT, json.dumps(lines), json.dumps(rooms)],
         cwd=tmp_path,
