@@ -15,9 +15,9 @@ from rich.table import Table
 
 from mriseg.backends import Backend
 from mriseg.cli.render import messages, results, say
-from mriseg.io.tables import write_json
+from mriseg.engine.timing import Timing
+from mriseg.io.disk.tables import write_json
 from mriseg.recipes.info import MachineInfo, machine
-from mriseg.recipes.timing import Timing
 
 Contender = Callable[[], float]
 """Does its work once and gives the seconds that it took."""

@@ -42,11 +42,11 @@ from mriseg.cli.render import drawing, fail, messages, results, say
 from mriseg.core.config import TrainConfig
 from mriseg.core.sampling import folds, patients
 from mriseg.core.statistics import Difference, Estimate, difference, estimate, is_shown, per_patient
+from mriseg.core.train_settings import training_config
 from mriseg.errors import ConfigError, MrisegError
+from mriseg.io.disk.tables import plain
 from mriseg.io.store import open_store
-from mriseg.io.tables import plain
 from mriseg.recipes.predict import PredictOptions
-from mriseg.recipes.settings import training_config
 from mriseg.recipes.setup import settle
 
 OURS, THEIRS = "mriseg", "nnU-Net 2-D"

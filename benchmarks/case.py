@@ -30,10 +30,10 @@ from mriseg.core.config import DEFAULT_MODALITIES
 from mriseg.core.prepare import Prepared, prepare
 from mriseg.core.steps import predict_step
 from mriseg.core.volume import Pad
+from mriseg.engine.inference import frame_of, ready
 from mriseg.io.runs import Run
 from mriseg.io.store import frame_for
-from mriseg.recipes.inference import frame_of, ready
-from mriseg.recipes.models import load_model
+from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import PredictOptions
 
 NETWORK = "the network alone"

@@ -24,9 +24,9 @@ from mriseg.backends.allocator import keeping_memory
 from mriseg.backends.base import DTYPES
 from mriseg.core.config import parse
 from mriseg.core.cost import cost
+from mriseg.core.train_settings import height_width
 from mriseg.core.volume import round_up
 from mriseg.recipes.bench import BenchConfig, inference, training
-from mriseg.recipes.settings import height_width
 
 OURS = "mriseg"
 WORK = ("training step", "inference")

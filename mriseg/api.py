@@ -2,7 +2,7 @@
 
 A store or a run is given by its path or open, a run also by the name of a shipped model ("base"),
 and a backend by its name or as `mriseg.select` gave it. Every function runs to its end and returns
-the recipe's report; ``on_event`` is handed each `mriseg.recipes.events.Event` on the way, from
+the recipe's report; ``on_event`` is handed each `mriseg.events.Event` on the way, from
 progress to notices. The command line is made of these functions and a drawing of the events.
 """
 
@@ -15,8 +15,10 @@ from typing import Any, Literal
 from mriseg.backends import AUTO, Backend, select
 from mriseg.core.config import TrainConfig, TransferConfig, parse
 from mriseg.core.regions import Regions, parse_regions
+from mriseg.core.train_settings import height_width, names, training_config
 from mriseg.core.transfer import TransferPlan
 from mriseg.errors import ConfigError
+from mriseg.events import Event, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import bench as benches
@@ -36,11 +38,9 @@ from mriseg.recipes.demo import demo as demo_recipe
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.doctor import doctor as doctor_recipe
 from mriseg.recipes.evaluate import EvaluateReport
-from mriseg.recipes.events import Event, finish
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.predict import PredictOptions, PredictReport
 from mriseg.recipes.preprocess import PreprocessReport
-from mriseg.recipes.settings import height_width, names, training_config
 from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
 from mriseg.recipes.verify import VerifyReport
@@ -122,7 +122,7 @@ def train(
         backend: where to compute.
         out: the run folder; None: a new one under ``runs/``.
         on_event: is handed each event.
-        settings: go over ``config``, as `mriseg.recipes.settings.training_config` reads them:
+        settings: go over ``config``, as `mriseg.core.train_settings.training_config` reads them:
             ``train(store, modalities="FLAIR", budget="30m")``.
 
     Raises:

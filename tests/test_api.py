@@ -12,7 +12,7 @@ import pytest
 import mriseg
 from mriseg import api
 from mriseg.errors import BackendError, ConfigError, RunError
-from mriseg.recipes.events import Event, Measured, Notice
+from mriseg.events import Event, Measured, Notice
 from tests import phantoms
 
 SETTINGS = {"epochs": 1, "width": 8, "batch_size": 8}

@@ -358,7 +358,7 @@ def test_the_command_line_answers_before_torch_is_loaded() -> None:
 
 
 def test_commands_that_draw_no_chart_do_not_load_matplotlib() -> None:
-    assert "matplotlib" not in _loaded_by("mriseg.api, mriseg.io.charts")
+    assert "matplotlib" not in _loaded_by("mriseg.api, mriseg.report.charts")
 
 
 def test_every_public_name_leads_somewhere() -> None:

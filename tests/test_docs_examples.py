@@ -21,10 +21,10 @@ from mriseg.backends import BACKENDS
 from mriseg.backends.fallback import Manner, choose, probe
 from mriseg.core import losses
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
+from mriseg.events import finish
 from mriseg.io import nifti
 from mriseg.io.exporters import EXPORTERS, Exported, Exporter
 from mriseg.io.readers import READERS, Reader
-from mriseg.recipes.events import finish
 from mriseg.recipes.preprocess import preprocess
 from tests import phantoms
 from tests.backends.contract import BackendContract

@@ -22,16 +22,16 @@ import zarr
 from safetensors import safe_open
 
 from mriseg.backends import select
+from mriseg.core import modalities
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.regions import label_map
-from mriseg.io import modalities
+from mriseg.events import finish
 from mriseg.io.readers import READERS
 from mriseg.io.readers.brats import TUMOUR_REGIONS, canonical_labels
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.compare import CompareOptions, compare
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.events import finish
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import CaseReport, preprocess
 from mriseg.recipes.share import share

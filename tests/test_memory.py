@@ -20,7 +20,7 @@ CASE_BYTES = int(np.prod(SHAPE)) * MODALITIES * 4
 PREPROCESS = """
 import sys
 from pathlib import Path
-from mriseg.recipes.events import finish
+from mriseg.events import finish
 from mriseg.recipes.preprocess import preprocess
 finish(preprocess(Path(sys.argv[1]), Path(sys.argv[2]), workers=1))
 """
@@ -29,7 +29,7 @@ finish(preprocess(Path(sys.argv[1]), Path(sys.argv[2]), workers=1))
 READ = """
 import sys
 from mriseg.core.sampling import plan_epoch
-from mriseg.io.loader import prefetch
+from mriseg.io.store.loader import prefetch
 from mriseg.io.store import open_store
 store = open_store(sys.argv[2])
 index = store.index()

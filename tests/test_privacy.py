@@ -25,10 +25,10 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from mriseg.backends import select
 from mriseg.core.config import TrainConfig
+from mriseg.events import Event, finish
 from mriseg.io.runs import open_run
 from mriseg.io.store import open_store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.events import Event, finish
 from mriseg.recipes.export import export
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess

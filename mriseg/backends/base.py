@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mriseg.backends.context import deterministic_algorithms, restoring
 from mriseg.backends.machine import available_memory
-from mriseg.backends.settings import deterministic_algorithms, restoring
 from mriseg.core.ops import Ops
 from mriseg.errors import BackendError
 

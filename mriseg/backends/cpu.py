@@ -14,9 +14,9 @@ from torch import Tensor
 from mriseg.backends.allocator import can_keep_memory, keeping_memory
 from mriseg.backends.assemble import assemble
 from mriseg.backends.base import Backend, Decision, Setting, dtype_of
+from mriseg.backends.context import threads
 from mriseg.backends.fallback import Manner
 from mriseg.backends.machine import cores, processor
-from mriseg.backends.settings import threads
 
 # Instructions that multiply bfloat16 in hardware, and PyTorch's private names for asking. Only
 # named to the user: what is chosen is measured.

@@ -10,8 +10,8 @@ import torch
 
 from mriseg.backends.assemble import assemble
 from mriseg.backends.base import Backend, Decision, dtype_of
+from mriseg.backends.context import restoring
 from mriseg.backends.fallback import Manner
-from mriseg.backends.settings import restoring
 
 
 class Cuda:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mriseg.backends.settings import deterministic_algorithms
+from mriseg.backends.context import deterministic_algorithms
 from mriseg.core.ops import FORMS, NATIVE, PURE, Ops
 from mriseg.errors import BackendError
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mriseg import __version__
-from mriseg.cli import gauges, options, render, tables
+from mriseg.cli import options, render
 from mriseg.cli.group import Commands
+from mriseg.cli.reports import machine as gauges
+from mriseg.cli.reports import results as tables
 from mriseg.errors import ConfigError, IncompleteError
-from mriseg.recipes.events import Event, Notice
+from mriseg.events import Event, Notice
 
 if TYPE_CHECKING:
     from mriseg.backends import Backend
@@ -365,8 +367,8 @@ def evaluate(
 ) -> None:
     """Measure masks patient by patient: a model's on a store, or files against files."""
     from mriseg import api
-    from mriseg.io.room import check_writable
-    from mriseg.io.tables import write_csv, write_json
+    from mriseg.io.disk.space import check_writable
+    from mriseg.io.disk.tables import write_csv, write_json
 
     for file in filter(None, (csv, json)):
         check_writable(file.parent)
@@ -654,7 +656,7 @@ def _backend(
 
 def _store(draw: Draw, given: str | None) -> str:
     """The store that was named, or the only one here."""
-    from mriseg.io.files import only_store
+    from mriseg.io.disk.atomic import only_store
 
     if given is not None:
         return given
@@ -684,7 +686,7 @@ def _unfinished_run(draw: Draw) -> Path:
 
 def _settings(context: typer.Context, file: Path | None) -> TrainConfig:
     """The settings of a training, those of the command line over those of the file."""
-    from mriseg.recipes.settings import training_config
+    from mriseg.core.train_settings import training_config
 
     return training_config(options.read_settings(file), options.given_settings(context.params))
 
@@ -715,8 +717,8 @@ def _check_compares(context: typer.Context, compare: bool, asked: Mapping[str, A
 
 
 def _predict_options(modalities: str | None, **given: float | bool | None) -> PredictOptions:
+    from mriseg.core.train_settings import modality_names
     from mriseg.recipes.predict import PredictOptions
-    from mriseg.recipes.settings import modality_names
 
     return PredictOptions(modalities=modality_names(modalities), **given)  # type: ignore[arg-type]
 

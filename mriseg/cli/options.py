@@ -21,7 +21,7 @@ from mriseg.core.config import (
     TransferConfig,
 )
 from mriseg.errors import ConfigError
-from mriseg.io.reading import read_text
+from mriseg.io.disk.untrusted import read_text
 
 _TRAINING = "Training"
 _TRANSFER = "Transfer"
@@ -432,7 +432,7 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"--config {path} is no TOML: it is nested too deeply") from None
     # A file that is wrong in itself is told by its name, whatever options go over it.
-    from mriseg.recipes.settings import training_config
+    from mriseg.core.train_settings import training_config
 
     try:
         training_config(settings)

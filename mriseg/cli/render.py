@@ -27,7 +27,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mriseg.recipes.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote
 
 # Seconds between two lines of progress where there is no bar.
 _LINE_EVERY = 10.0
@@ -75,7 +75,7 @@ def as_json(file: str | None, data: Mapping[str, Any]) -> bool:
     if file == "-":
         typer.echo(json.dumps(data, indent=1))
     elif file is not None:
-        from mriseg.io.tables import write_json
+        from mriseg.io.disk.tables import write_json
 
         write_json(Path(file), data)
     return file == "-"

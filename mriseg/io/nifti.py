@@ -26,9 +26,9 @@ from zlib_ng import gzip_ng, zlib_ng
 
 from mriseg.core.volume import Geometry
 from mriseg.errors import InputError, OutputError
-from mriseg.io.files import replacing
-from mriseg.io.forms import MAX_VOXELS
-from mriseg.io.reading import open_regular
+from mriseg.io.disk.atomic import replacing
+from mriseg.io.disk.schemas import MAX_VOXELS
+from mriseg.io.disk.untrusted import open_regular
 
 Array = NDArray[Any]
 

@@ -29,20 +29,20 @@ from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
 from mriseg.core.steps import predict_step, train_step
 from mriseg.core.volume import SliceRef
+from mriseg.engine.compiling import Compiling
+from mriseg.engine.inference import ready
+from mriseg.engine.timing import Timing, timed
 from mriseg.errors import InputError
-from mriseg.io.files import temporary_folder
-from mriseg.io.loader import prefetch
+from mriseg.events import Advanced, Began, Recipe, finish
+from mriseg.io.disk.atomic import temporary_folder
+from mriseg.io.disk.tables import plain
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import Batch, Store, frame_for, open_store
-from mriseg.io.tables import plain
-from mriseg.recipes.compiling import Compiling
-from mriseg.recipes.events import Advanced, Began, Recipe, finish
+from mriseg.io.store.loader import prefetch
 from mriseg.recipes.fit import optimiser_of
-from mriseg.recipes.inference import ready
 from mriseg.recipes.info import MachineInfo, machine
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import positive_weight
-from mriseg.recipes.timing import Timing, timed
 
 FORMAT = "mriseg-bench"
 FORMAT_VERSION = 1
@@ -361,7 +361,7 @@ class _Bench:
 
 
 def inference(backend: Backend, config: BenchConfig) -> Action:
-    """What predicts a batch that is there, as `mriseg.recipes.inference.probabilities` does it.
+    """What predicts a batch that is there, as `mriseg.engine.inference.probabilities` does it.
 
     To be called within `Backend.running`.
     """

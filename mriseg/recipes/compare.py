@@ -30,16 +30,18 @@ from mriseg.core.transfer import Shape
 from mriseg.core.transfer import plan as transfer_plan
 from mriseg.core.trials import Trial, trials
 from mriseg.errors import ConfigError, InputError, OutputError
-from mriseg.io import charts, runs, tables
-from mriseg.io.files import is_free, read_json
-from mriseg.io.locks import locked
+from mriseg.events import Advanced, Began, Event, Measured, Notice, R, Recipe, Wrote
+from mriseg.io import runs
+from mriseg.io.disk import tables
+from mriseg.io.disk.atomic import is_free, read_json
+from mriseg.io.disk.locks import locked
 from mriseg.io.runs import Checkpoint, Run, open_run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.events import Advanced, Began, Event, Measured, Notice, R, Recipe, Wrote
 from mriseg.recipes.setup import Setup, settle
 from mriseg.recipes.train import resume, train
 from mriseg.recipes.transfer import shape_of, transfer
+from mriseg.report import charts
 
 FORMAT = "mriseg-compare"
 FORMAT_VERSION = 1

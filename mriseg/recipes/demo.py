@@ -13,11 +13,11 @@ from pathlib import Path
 from mriseg.backends.base import Backend
 from mriseg.core.config import TrainConfig
 from mriseg.errors import ConfigError
+from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.runs import fresh_path, open_run
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
 from mriseg.recipes.evaluate import EvaluateReport, evaluate
-from mriseg.recipes.events import Notice, Recipe, Wrote
 from mriseg.recipes.export import ExportReport, export
 from mriseg.recipes.predict import predict
 from mriseg.recipes.preprocess import preprocess

@@ -14,11 +14,11 @@ from torch import Tensor
 from mriseg.backends import Backend, describe
 from mriseg.core.config import TrainConfig
 from mriseg.core.segnet import MIN_SIZE
+from mriseg.engine.capacity import Memory, Pace, Task, measure
+from mriseg.engine.op_checks import CHECKS, At, Check, Outcome, network_as_trained
 from mriseg.errors import BackendError, ConfigError
+from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io.store import Store
-from mriseg.recipes.capacity import Memory, Pace, Task, measure
-from mriseg.recipes.checks import CHECKS, At, Check, Outcome, network_as_trained
-from mriseg.recipes.events import Advanced, Began, Notice, Recipe
 from mriseg.recipes.setup import settle
 
 SIZE = (240, 240)
@@ -52,7 +52,7 @@ class Finding:
     """What a check found.
 
     Attributes:
-        name: of the check, as in `mriseg.recipes.checks.CHECKS`.
+        name: of the check, as in `mriseg.engine.op_checks.CHECKS`.
         forward: the largest difference of the results, as a share of the largest result; None
             where there is none, or no number.
         gradient: the same of the gradients.

@@ -18,16 +18,17 @@ from mriseg.core.prepare import Prepared
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.showcase import showcase
 from mriseg.errors import ConfigError, InputError
-from mriseg.io import charts, nifti, tables
-from mriseg.io.pictures import grid
+from mriseg.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
+from mriseg.io import nifti
+from mriseg.io.disk import tables
+from mriseg.io.disk.space import check_writable
 from mriseg.io.readers import folders
-from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
-from mriseg.recipes import gallery
-from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
-from mriseg.recipes.gallery import Views
 from mriseg.recipes.predict import PredictOptions, Segmented, restricted, segmenter, settled
+from mriseg.report import charts, gallery
+from mriseg.report.gallery import Views
+from mriseg.report.pictures import grid
 
 # The bootstrap's own seed: an evaluation repeated gives the same interval.
 _SEED = 0

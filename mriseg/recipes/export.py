@@ -21,14 +21,14 @@ from mriseg.core.ops import PURE
 from mriseg.core.prepare import Prepared
 from mriseg.core.segnet import SegNet, build
 from mriseg.core.volume import Box, Geometry
+from mriseg.engine.inference import probabilities
 from mriseg.errors import ExportError, OutputError
+from mriseg.events import Advanced, Began, Notice, Recipe, Wrote
+from mriseg.io.disk.atomic import replacing
+from mriseg.io.disk.space import check_writable
 from mriseg.io.exporters import EXPORTERS, Exported
-from mriseg.io.files import replacing
-from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
-from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Wrote
-from mriseg.recipes.inference import probabilities
-from mriseg.recipes.models import load_model
+from mriseg.recipes.load import load_model
 
 FORMAT = "mriseg-export"
 FORMAT_VERSION = 1

@@ -29,20 +29,21 @@ from mriseg.core.resolution import half_share, halved
 from mriseg.core.sampling import BatchPlan
 from mriseg.core.segnet import SegNet, freeze
 from mriseg.core.steps import train_step
+from mriseg.engine.augmentation import augmented, why_not_there
+from mriseg.engine.compiling import Compiling
+from mriseg.engine.divergence import Suspect, diverged, suspects
 from mriseg.errors import DivergedError
-from mriseg.io import pictures, runs
-from mriseg.io.board import Board
-from mriseg.io.loader import prefetch
-from mriseg.io.room import check_space
+from mriseg.events import Advanced, Began, Measured, Notice, Recipe, Wrote
+from mriseg.io import runs
+from mriseg.io.disk.space import check_space
 from mriseg.io.runs import Checkpoint, Run
+from mriseg.io.runs.tensorboard import Board
 from mriseg.io.store import Store
-from mriseg.recipes.augmentation import augmented, why_not_there
-from mriseg.recipes.compiling import Compiling
-from mriseg.recipes.curves import Curves
-from mriseg.recipes.divergence import Suspect, diverged, suspects
-from mriseg.recipes.events import Advanced, Began, Measured, Notice, Recipe, Wrote
+from mriseg.io.store.loader import prefetch
 from mriseg.recipes.setup import Setup, positive_weight
 from mriseg.recipes.validate import Validation, validate
+from mriseg.report import pictures
+from mriseg.report.curves import Curves
 
 # Steps between two looks at the loss: each look waits for the device.
 _LOOK_EVERY = 10

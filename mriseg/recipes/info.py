@@ -19,7 +19,7 @@ from mriseg.core.config import TransferConfig, parse
 from mriseg.core.regions import Regions
 from mriseg.errors import InputError
 from mriseg.io.runs import Manifest, Run, open_run
-from mriseg.io.shipped import MODELS
+from mriseg.io.runs.model_sources import MODELS
 from mriseg.io.store import Store, open_store
 
 _LIBRARIES = ("torch", "numpy", "scipy", "zarr", "nibabel", "safetensors")

@@ -17,15 +17,16 @@ from mriseg.backends.base import Backend
 from mriseg.core.postprocess import remove_minor, remove_small, threshold
 from mriseg.core.prepare import Prepared, prepare
 from mriseg.core.regions import label_map
+from mriseg.engine.inference import fitted, probabilities, refined
 from mriseg.errors import CaseError, InputError, OutputError, StoreError
-from mriseg.io import nifti, pictures, readers
+from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.io import nifti, readers
+from mriseg.io.disk.space import check_writable
 from mriseg.io.readers import ReaderOptions
-from mriseg.io.room import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
-from mriseg.recipes.inference import fitted, probabilities, refined
-from mriseg.recipes.models import load_model
+from mriseg.recipes.load import load_model
+from mriseg.report import pictures
 
 
 @dataclass(frozen=True)

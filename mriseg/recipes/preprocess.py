@@ -25,14 +25,14 @@ from typing import Any
 from mriseg.core.prepare import content_digest, prepare
 from mriseg.core.regions import Regions, parse_regions
 from mriseg.errors import CaseError, IncompleteError, InputError, MrisegError
+from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
-from mriseg.io.arrays import is_local
-from mriseg.io.checksums import sha256, write_sealed_json
-from mriseg.io.locks import locked
+from mriseg.io.disk.checksums import sha256, write_sealed_json
+from mriseg.io.disk.locks import locked
 from mriseg.io.readers import Case, Found, ReaderOptions
 from mriseg.io.store import Store, StoreSpec
-from mriseg.recipes.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.io.store.arrays import is_local
 
 
 @dataclass(frozen=True)

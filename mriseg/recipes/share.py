@@ -16,14 +16,14 @@ from torch import Tensor
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.identity import hidden
 from mriseg.errors import InputError, OutputError
-from mriseg.io.arrays import is_local
-from mriseg.io.files import is_free, read_json
-from mriseg.io.forms import Name, checked
-from mriseg.io.locks import locked
+from mriseg.events import Notice, Recipe, Wrote
+from mriseg.io.disk.atomic import is_free, read_json
+from mriseg.io.disk.locks import locked
+from mriseg.io.disk.schemas import Name, checked
 from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model
 from mriseg.io.store import open_store
-from mriseg.recipes.card import model_card
-from mriseg.recipes.events import Notice, Recipe, Wrote
+from mriseg.io.store.arrays import is_local
+from mriseg.report.model_card import model_card
 
 _FLOAT16 = torch.finfo(torch.float16)
 

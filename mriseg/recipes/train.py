@@ -17,16 +17,16 @@ from mriseg.core.identity import Identity
 from mriseg.core.sampling import Split
 from mriseg.core.segnet import build, init_weights
 from mriseg.errors import InputError, RunError
+from mriseg.events import Notice, Recipe
 from mriseg.io import runs
-from mriseg.io.checksums import write_sealed_json
-from mriseg.io.forms import checked
-from mriseg.io.locks import locked
+from mriseg.io.disk.checksums import write_sealed_json
+from mriseg.io.disk.locks import locked
+from mriseg.io.disk.schemas import checked
 from mriseg.io.runs import Checkpoint, Manifest, Run, open_run
+from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import Store, open_store
-from mriseg.io.weights import load_encoder_weights
-from mriseg.recipes.events import Notice, Recipe
 from mriseg.recipes.fit import Position, TrainReport, fit
-from mriseg.recipes.models import network_of
+from mriseg.recipes.load import network_of
 from mriseg.recipes.setup import Setup, settle, versions
 
 __all__ = ["Start", "TrainReport", "resume", "train"]

@@ -15,9 +15,9 @@ from mriseg.core.config import TrainConfig, TransferConfig, parse
 from mriseg.core.segnet import build
 from mriseg.core.transfer import Shape, TransferPlan, adapt, plan, unlearnt
 from mriseg.errors import ConfigError
+from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
-from mriseg.recipes.events import Notice, Recipe, Wrote
 from mriseg.recipes.setup import Setup, settle
 from mriseg.recipes.train import Start, TrainReport, train
 

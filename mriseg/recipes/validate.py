@@ -16,9 +16,9 @@ from mriseg.core.postprocess import threshold
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.segnet import SegNet
 from mriseg.core.volume import SliceRef
-from mriseg.io.pictures import GridRow
+from mriseg.engine.inference import fitted, probabilities, refined
 from mriseg.io.store import Store
-from mriseg.recipes.inference import fitted, probabilities, refined
+from mriseg.report.pictures import GridRow
 
 
 @dataclass(frozen=True)

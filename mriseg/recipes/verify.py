@@ -2,8 +2,8 @@
 
 Nothing is changed here, and nothing that is read is run. What is checked:
 
-- the digest that each file of mriseg's carries (`mriseg.io.checksums`), and of a store the SHA-256
-  of every file of every case;
+- the digest that each file of mriseg's carries (`mriseg.io.disk.checksums`), and of a store the
+  SHA-256 of every file of every case;
 - the format's version, and that the parts fit together;
 - of what an earlier version wrote without checksums: that it can be read, that its labels count
   what was counted, and that its numbers are finite;
@@ -30,19 +30,19 @@ from mriseg.core.ops import PURE
 from mriseg.core.regions import Regions
 from mriseg.core.segnet import SegNet, SegNetConfig
 from mriseg.errors import ConfigError, DamagedError, InputError, RunError, StoreError
+from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io import readers, runs
 from mriseg.io import store as stores
-from mriseg.io.arrays import is_local
-from mriseg.io.checksums import as_written
+from mriseg.io.disk.checksums import as_written
+from mriseg.io.disk.untrusted import open_regular, parse_json, read_text
+from mriseg.io.disk.versions import reading
 from mriseg.io.exporters import EXPORTERS, Exporter
 from mriseg.io.readers import Case, ReaderOptions
-from mriseg.io.reading import open_regular, parse_json, read_text
-from mriseg.io.shipped import MODELS, locate
-from mriseg.io.tree import Tree
-from mriseg.io.versions import reading
+from mriseg.io.runs.model_sources import MODELS, locate
+from mriseg.io.store.arrays import is_local
+from mriseg.io.store.integrity import Fault, check_case, check_sources
+from mriseg.io.store.storage import Tree
 from mriseg.recipes import export as exports
-from mriseg.recipes.events import Advanced, Began, Notice, Recipe
-from mriseg.recipes.integrity import Fault, check_case, check_sources
 
 _WEIGHTS = ("best", "last", "start")
 

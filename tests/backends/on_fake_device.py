@@ -25,10 +25,10 @@ from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.ops import FORMS, NATIVE, PURE, SCATTER, Ops
 from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.core.steps import train_step
+from mriseg.events import Began, Event, Measured, Notice, finish
 from mriseg.io import nifti
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.events import Began, Event, Measured, Notice, finish
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume, train

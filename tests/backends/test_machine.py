@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mriseg.backends import machine, settings
+from mriseg.backends import context as settings
+from mriseg.backends import machine
 from mriseg.backends.allocator import can_keep_memory, keeping_memory
 
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mriseg.cli import render, tables
+from mriseg.cli import render
 from mriseg.cli.render import clock, drawing, plain
-from mriseg.recipes.events import Advanced, Began, Measured, Notice, Skipped, Wrote
+from mriseg.cli.reports import results as tables
+from mriseg.events import Advanced, Began, Measured, Notice, Skipped, Wrote
 from mriseg.recipes.predict import Predicted, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
 

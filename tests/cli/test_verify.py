@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mriseg.cli.app import app
-from mriseg.recipes.events import finish
+from mriseg.events import finish
 from mriseg.recipes.preprocess import preprocess
 from tests import phantoms
 

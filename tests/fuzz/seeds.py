@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 
 from mriseg.backends import select
 from mriseg.core.config import TrainConfig
+from mriseg.events import finish
 from mriseg.io.runs import open_run
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.events import finish
 from mriseg.recipes.export import export
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.share import share

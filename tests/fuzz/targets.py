@@ -18,17 +18,17 @@ from mriseg.core.config import TrainConfig
 from mriseg.core.prepare import prepare
 from mriseg.core.pretrained import encoder_from_vgg16_bn
 from mriseg.core.segnet import SegNetConfig
+from mriseg.core.train_settings import training_config
+from mriseg.events import finish
 from mriseg.io import nifti, readers
 from mriseg.io.runs import open_run
+from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import open_store
-from mriseg.io.weights import load_encoder_weights
 from mriseg.recipes.evaluate import evaluate_masks
-from mriseg.recipes.events import finish
 from mriseg.recipes.info import holds
-from mriseg.recipes.models import load_model
+from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.settings import training_config
 from mriseg.recipes.share import share
 from mriseg.recipes.train import resume, train
 from mriseg.recipes.verify import check_whole, verify

@@ -23,20 +23,20 @@ from safetensors.torch import save_file
 from mriseg.backends import select
 from mriseg.cli.options import read_settings
 from mriseg.core.prepare import prepare
+from mriseg.core.train_settings import training_config
 from mriseg.core.volume import MAX_SIDE
+from mriseg.engine.inference import probabilities
 from mriseg.errors import CaseError, ConfigError, DamagedError, InputError, RunError, StoreError
+from mriseg.events import finish
 from mriseg.io import nifti, readers
-from mriseg.io.reading import is_regular, open_regular, parse_json, read_text
+from mriseg.io.disk.untrusted import is_regular, open_regular, parse_json, read_text
 from mriseg.io.runs import open_run
+from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import open_store
-from mriseg.io.weights import load_encoder_weights
 from mriseg.recipes.evaluate import evaluate_masks
-from mriseg.recipes.events import finish
-from mriseg.recipes.inference import probabilities
 from mriseg.recipes.info import holds
-from mriseg.recipes.models import load_model
+from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import predict
-from mriseg.recipes.settings import training_config
 from mriseg.recipes.share import share
 from mriseg.recipes.train import resume
 from mriseg.recipes.verify import check_whole, verify

@@ -16,11 +16,11 @@ from safetensors.torch import save
 import mriseg
 from mriseg.cli.options import read_settings
 from mriseg.errors import ConfigError, InputError, MrisegError, StoreError
+from mriseg.events import finish
 from mriseg.io import readers
 from mriseg.io.runs import open_run
+from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import open_store
-from mriseg.io.weights import load_encoder_weights
-from mriseg.recipes.events import finish
 from mriseg.recipes.verify import verify
 from tests.fuzz import pickles
 from tests.fuzz.seeds import Seeds

@@ -14,10 +14,10 @@ import pytest
 from mriseg.backends import Backend
 from mriseg.core.config import TrainConfig
 from mriseg.errors import ConfigError, InputError, OutputError
+from mriseg.events import Advanced, Began, Event, Measured, Notice, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.compare import CompareOptions, CompareReport, compare
-from mriseg.recipes.events import Advanced, Began, Event, Measured, Notice, finish
 from mriseg.recipes.preprocess import preprocess
 from tests import phantoms
 

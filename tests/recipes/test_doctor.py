@@ -24,10 +24,11 @@ from mriseg.core.config import TrainConfig
 from mriseg.core.losses import LOSSES
 from mriseg.core.ops import NATIVE, Ops, native_pool
 from mriseg.core.sampling import plan_epoch
+from mriseg.engine.capacity import Memory, Task, measure, safe_batch
+from mriseg.engine.op_checks import CHECKS, At, Outcome
 from mriseg.errors import BackendError, ConfigError
+from mriseg.events import Advanced, Began, Event, finish
 from mriseg.io.store import Store
-from mriseg.recipes.capacity import Memory, Task, measure, safe_batch
-from mriseg.recipes.checks import CHECKS, At, Outcome
 from mriseg.recipes.doctor import (
     DoctorReport,
     Finding,
@@ -36,7 +37,6 @@ from mriseg.recipes.doctor import (
     doctor,
     examine,
 )
-from mriseg.recipes.events import Advanced, Began, Event, finish
 from mriseg.recipes.setup import settle
 
 SMALL: dict[str, Any] = {"width": 8, "batch_size": 2, "size": (32, 48)}
@@ -310,7 +310,7 @@ def test_wider_and_larger_takes_more(cpu: Backend) -> None:
 
 def test_what_autograd_keeps_is_counted_by_hand(cpu: Backend) -> None:
     """The first block: its input, the convolution's output, and the ReLU's."""
-    from mriseg.recipes.capacity import _counting
+    from mriseg.engine.capacity import _counting
 
     weight = torch.zeros(4, 3, 3, 3, requires_grad=True)
     image = torch.zeros(2, 3, 8, 10)
@@ -322,7 +322,7 @@ def test_what_autograd_keeps_is_counted_by_hand(cpu: Backend) -> None:
 
 
 def test_what_autograd_dropped_again_lends_its_identity_to_none() -> None:
-    from mriseg.recipes.capacity import _counting
+    from mriseg.engine.capacity import _counting
 
     weight = torch.zeros(16, requires_grad=True)
     with _counting() as kept:

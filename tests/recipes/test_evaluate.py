@@ -18,15 +18,15 @@ from mriseg.backends import Backend
 from mriseg.core.metrics import METRICS
 from mriseg.core.regions import region_masks
 from mriseg.errors import ConfigError, InputError
-from mriseg.io import pictures
-from mriseg.io.pictures import GridRow
+from mriseg.events import Event, Measured, Notice, Skipped, Wrote, finish
 from mriseg.io.runs import Run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import evaluate as evaluation
 from mriseg.recipes.evaluate import EvaluateReport, evaluate, evaluate_masks
-from mriseg.recipes.events import Event, Measured, Notice, Skipped, Wrote, finish
 from mriseg.recipes.predict import PredictOptions
 from mriseg.recipes.preprocess import preprocess
+from mriseg.report import pictures
+from mriseg.report.pictures import GridRow
 from tests import phantoms
 
 

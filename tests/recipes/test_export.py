@@ -21,11 +21,11 @@ from mriseg.core.deploy import Deployed
 from mriseg.core.identity import Identity
 from mriseg.core.segnet import SegNetConfig
 from mriseg.errors import ExportError, OutputError, RunError, UnknownNameError
+from mriseg.events import Event, Wrote, finish
 from mriseg.io.exporters import EXPORTERS
 from mriseg.io.exporters.base import Exported, Predict
 from mriseg.io.exporters.torchscript import EXPORTER, TorchScript
 from mriseg.io.runs import Checkpoint, Manifest, Run, create_run
-from mriseg.recipes.events import Event, Wrote, finish
 from mriseg.recipes.export import LIMIT, describe, export
 from mriseg.recipes.predict import PredictOptions, predict
 from tests import phantoms

@@ -16,9 +16,9 @@ from mriseg.core import finetune
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.segnet import DECODER, ENCODER, HEAD, STAGES, stage_of
 from mriseg.errors import ConfigError
+from mriseg.events import Event, Measured, Notice, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.events import Event, Measured, Notice, finish
 from mriseg.recipes.info import RunInfo, holds
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume

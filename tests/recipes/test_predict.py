@@ -22,13 +22,13 @@ from mriseg.core.calibration import Calibration
 from mriseg.core.config import TrainConfig
 from mriseg.core.prepare import prepare
 from mriseg.core.regions import label_map
+from mriseg.engine.inference import fitted, frame_of, probabilities, ready, refined
 from mriseg.errors import InputError, OutputError
+from mriseg.events import Advanced, Event, Notice, Skipped, Wrote, finish
 from mriseg.io import readers
 from mriseg.io.runs import Checkpoint, Run, create_run, open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.events import Advanced, Event, Notice, Skipped, Wrote, finish
-from mriseg.recipes.inference import fitted, frame_of, probabilities, ready, refined
-from mriseg.recipes.models import load_model
+from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import PredictOptions, PredictReport, file_stems, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train

@@ -20,9 +20,9 @@ import pytest
 from mriseg.core.config import TrainConfig
 from mriseg.core.regions import region_masks
 from mriseg.errors import CaseError, IncompleteError, InputError, OutputError, StoreError
+from mriseg.events import Advanced, Began, Event, Notice, Skipped, Wrote, finish
 from mriseg.io.readers import find
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.events import Advanced, Began, Event, Notice, Skipped, Wrote, finish
 from mriseg.recipes.preprocess import PreprocessReport, check_complete, preprocess
 from mriseg.recipes.setup import settle
 from tests import phantoms
@@ -325,7 +325,7 @@ def test_two_processes_give_the_same_store_as_one(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from mriseg.recipes.events import finish
+from mriseg.events import finish
 from mriseg.recipes.preprocess import preprocess
 if __name__ == "__main__":
     finish(preprocess(Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3])))

@@ -14,10 +14,10 @@ from mriseg.backends import Backend
 from mriseg.core.config import TrainConfig
 from mriseg.core.sampling import CaseEntry
 from mriseg.errors import InputError, OutputError, RunError
+from mriseg.events import Notice, finish
 from mriseg.io.runs import CARD, Run, create_run, open_run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.events import Notice, finish
 from mriseg.recipes.export import export
 from mriseg.recipes.info import RunInfo, holds
 from mriseg.recipes.predict import predict

@@ -23,11 +23,11 @@ from mriseg.backends import Backend, select
 from mriseg.core.config import TrainConfig
 from mriseg.core.prepare import Prepared
 from mriseg.errors import ConfigError, DivergedError, InputError, OutputError, RunError
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Wrote, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.events import Advanced, Began, Event, Measured, Notice, Wrote, finish
 from mriseg.recipes.fit import TrainReport
-from mriseg.recipes.models import load_model
+from mriseg.recipes.load import load_model
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import positive_weight, settle
 from mriseg.recipes.train import resume, train

@@ -13,9 +13,9 @@ import torch
 from mriseg.backends import Backend
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.errors import ConfigError
+from mriseg.events import Began, Event, Notice, Wrote, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.events import Began, Event, Notice, Wrote, finish
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume
 from mriseg.recipes.transfer import shape_of, transfer

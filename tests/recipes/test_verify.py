@@ -18,11 +18,11 @@ from mriseg.core.ops import PURE
 from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.core.volume import SliceRef
 from mriseg.errors import DamagedError, InputError, RunError, StoreError
-from mriseg.io.arrays import open_array
-from mriseg.io.checksums import digest_of
+from mriseg.events import Event, Notice, finish
+from mriseg.io.disk.checksums import digest_of
 from mriseg.io.runs import Checkpoint, Manifest, create_run, open_run
 from mriseg.io.store import attributes_in, key_of, open_store, shard_name
-from mriseg.recipes.events import Event, Notice, finish
+from mriseg.io.store.arrays import open_array
 from mriseg.recipes.export import export
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.share import share

@@ -24,10 +24,10 @@ import psutil
 
 from mriseg.backends import select
 from mriseg.core.config import TrainConfig
-from mriseg.io.files import temporary_folder
+from mriseg.events import Measured, finish
+from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.runs import open_run
 from mriseg.io.store import open_store
-from mriseg.recipes.events import Measured, finish
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train

@@ -15,9 +15,9 @@ from mriseg.backends import select
 from mriseg.cli.app import app
 from mriseg.core.config import TrainConfig
 from mriseg.errors import OutputError
-from mriseg.io.room import check_space, check_writable
+from mriseg.events import finish
+from mriseg.io.disk.space import check_space, check_writable
 from mriseg.io.store import open_store
-from mriseg.recipes.events import finish
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
 from tests import phantoms

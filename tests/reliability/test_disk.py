@@ -14,10 +14,10 @@ import pytest
 
 from mriseg import api
 from mriseg.errors import MrisegError, OutputError, StoreError
+from mriseg.events import Advanced, Event, Measured
 from mriseg.io.runs import open_run
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
-from mriseg.recipes.events import Advanced, Event, Measured
 from tests import phantoms
 from tests.reliability.kill import check_same_run, files, leftovers, settings
 

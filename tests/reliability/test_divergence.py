@@ -17,11 +17,11 @@ from mriseg.cli.app import app
 from mriseg.core import intensity
 from mriseg.core.config import TrainConfig
 from mriseg.core.volume import SliceRef
+from mriseg.engine.divergence import suspects
 from mriseg.errors import DivergedError, InputError
+from mriseg.events import finish
 from mriseg.io.runs import open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.divergence import suspects
-from mriseg.recipes.events import finish
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import settle
 from mriseg.recipes.train import resume, train

@@ -30,11 +30,11 @@ from scipy.spatial.transform import Rotation
 from mriseg.backends import Backend, select
 from mriseg.core import rng as streams
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
-from mriseg.io.files import temporary_folder
+from mriseg.events import finish
+from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.runs import Checkpoint, Manifest, Run, create_run
 from mriseg.io.store import open_store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.events import finish
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
 from tests.strategies import ORIENTATIONS, Orientation

@@ -15,9 +15,9 @@ import pytest
 
 from mriseg import api
 from mriseg.errors import BusyError
+from mriseg.events import Event, Notice
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
-from mriseg.recipes.events import Event, Notice
 from tests import phantoms
 from tests.reliability.kill import (
     EXACT,

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from mriseg.errors import BusyError, OutputError
-from mriseg.io.locks import HOLDER, LOCK, locked
+from mriseg.io.disk.locks import HOLDER, LOCK, locked
 
 HOLDING = """
 import sys
 from pathlib import Path
-from mriseg.io.locks import locked
+from mriseg.io.disk.locks import locked
 with locked(Path(sys.argv[1]), "train"):
     print("held", flush=True)
     sys.stdin.read()

@@ -10,9 +10,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from mriseg.io.checksums import BLANK, as_written, seal
+from mriseg.io.disk.checksums import BLANK, as_written, seal
+from mriseg.io.disk.untrusted import open_regular, parse_json
 from mriseg.io.exporters.base import Inspected
-from mriseg.io.reading import open_regular, parse_json
 
 # Metadata is a page of text; more is not read into memory.
 _LARGEST = 2**24

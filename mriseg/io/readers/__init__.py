@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mriseg.core.modalities import SEGMENTATION
 from mriseg.errors import InputError
 from mriseg.io.nifti import is_nifti
-from mriseg.io.readers.base import SEGMENTATION, Case, Found, Loaded, Reader, ReaderOptions
+from mriseg.io.readers.base import Case, Found, Loaded, Reader, ReaderOptions
 from mriseg.registry import Registry
 
 __all__ = ["READERS", "SEGMENTATION", "Case", "Found", "Loaded", "Reader", "ReaderOptions", "find"]

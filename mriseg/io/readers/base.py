@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry
 from mriseg.errors import ConfigError
 
@@ -62,9 +63,6 @@ class Case:
     def files(self) -> tuple[Path, ...]:
         """Every source file, once, in order."""
         return tuple(dict.fromkeys(path for paths in self.sources.values() for path in paths))
-
-
-SEGMENTATION = "seg"
 
 
 @dataclass(frozen=True)

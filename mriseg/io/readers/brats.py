@@ -28,11 +28,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mriseg.core.modalities import MODALITIES, SEGMENTATION, role, split_role
 from mriseg.errors import InputError
 from mriseg.io import nifti
-from mriseg.io.modalities import MODALITIES, role, split_role
 from mriseg.io.readers import folders
-from mriseg.io.readers.base import SEGMENTATION, Array, Case, Found, Loaded, ReaderOptions
+from mriseg.io.readers.base import Array, Case, Found, Loaded, ReaderOptions
 from mriseg.io.readers.loading import errors_of, onto_grid
 
 TUMOUR_REGIONS = {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mriseg.errors import InputError
-from mriseg.io.reading import is_regular
+from mriseg.io.disk.untrusted import is_regular
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:

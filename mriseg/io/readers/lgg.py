@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry
 from mriseg.errors import CaseError, InputError
+from mriseg.io.disk.untrusted import open_regular
 from mriseg.io.readers import folders
-from mriseg.io.readers.base import SEGMENTATION, Case, Found, Loaded, ReaderOptions
-from mriseg.io.reading import open_regular
+from mriseg.io.readers.base import Case, Found, Loaded, ReaderOptions
 
 CHANNELS = ("T1", "FLAIR", "T1CE")
 

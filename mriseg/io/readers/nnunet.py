@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from mriseg.core.modalities import SEGMENTATION, canonical_modality
 from mriseg.errors import CaseError, ConfigError, InputError
 from mriseg.io import nifti
-from mriseg.io.modalities import canonical_modality
+from mriseg.io.disk.untrusted import parse_json, read_text
 from mriseg.io.readers import folders
-from mriseg.io.readers.base import SEGMENTATION, Case, Found, Loaded, ReaderOptions
+from mriseg.io.readers.base import Case, Found, Loaded, ReaderOptions
 from mriseg.io.readers.loading import errors_of, onto_grid
-from mriseg.io.reading import parse_json, read_text
 
 FOREGROUND = "foreground"
 

@@ -1,0 +1,9 @@
+"""Safe disk: what is written is whole or absent, and what is read may come from anyone.
+
+- ``untrusted``: files opened without waiting and read no further than a limit
+- ``atomic``: written beside its place and renamed into it
+- ``locks``: one process at a time
+- ``space``: whether there is room, checked before the work
+- ``checksums``, ``versions``, ``schemas``: what a document must look like
+- ``tables``: CSV and JSON
+"""

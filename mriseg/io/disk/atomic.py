@@ -1,0 +1,173 @@
+"""Writing whole files or none, and finding the one a user left unnamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mriseg.errors import InputError, OutputError
+from mriseg.io.disk import locks
+from mriseg.io.disk.untrusted import parse_json, read_text
+
+# Folders of these names hold what is being written; they end with it.
+_PART = ".part-"
+_PART_LOCK = "lock"
+# Seconds within which a folder may not have its lock yet.
+_YOUNG = 1.0
+
+
+@contextmanager
+def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
+    """A temporary path that takes the place of ``path`` when the block ends well.
+
+    It is in a hidden folder beside ``path``, so that whatever a library writes on its way lies
+    there. Such folders that a process left when it was killed are removed first.
+
+    Args:
+        path: of the file to write or to replace.
+        make_folder: make its folder where there is none; or else that is an error, such as where a
+            network folder went away in the middle of the work.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full; ``path`` is untouched.
+    """
+    try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
+        with _part(path.parent) as part:
+            temporary = part / path.name
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            # Renamed only once it is on the disk: after a power cut it is the old file or the new.
+            _sync(temporary)
+            temporary.replace(path)
+        # And what is written after this is not there before it.
+        with suppress(OSError):
+            _sync(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _part(folder: Path) -> Iterator[Path]:
+    """A folder in ``folder`` for one file on its way, locked so that nobody sweeps it."""
+    part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder))
+    lock = None
+    try:
+        with suppress(OSError):
+            lock = locks.hold(part / _PART_LOCK)
+        yield part
+    finally:
+        if lock is not None:
+            lock.release()
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left of files on their way into ``folder``."""
+    for part in folder.glob(f"{_PART}*"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _YOUNG and part.is_dir():
+                lock = locks.hold(part / _PART_LOCK)
+                if lock is not None:
+                    lock.release()
+                    shutil.rmtree(part, ignore_errors=True)
+
+
+def settle(folder: Path) -> None:
+    """See to it that all files in ``folder`` are on the disk before what is written next.
+
+    Raises:
+        OSError: they cannot be written there.
+    """
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            _sync(Path(parent, name))
+        with suppress(OSError):  # some systems cannot do this for a folder, or need not
+            _sync(Path(parent))
+
+
+def _sync(path: Path) -> None:
+    # Windows syncs only what is open for writing, and no folders.
+    handle = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    # There is no way to read the mask but to set it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for what nobody wants to keep; gone when the block ends."""
+    # Some systems refuse to remove a file that is still mapped; theirs is then to tidy up.
+    with tempfile.TemporaryDirectory(prefix="mriseg-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``value`` as JSON, whole or not at all; see `replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that mriseg wrote.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
+    try:
+        value = parse_json(read_text(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged or cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged: it holds no JSON object")
+    return value
+
+
+def is_free(path: Path) -> bool:
+    """Whether a folder can be made there: nothing is, or one without anything of anybody's."""
+    return not path.exists() or (path.is_dir() and not any(contents(path)))
+
+
+def contents(folder: Path) -> Iterator[Path]:
+    """What is in ``folder`` but for locks and what was left of files on their way."""
+    for path in folder.iterdir():
+        if path.name not in (locks.LOCK, locks.HOLDER) and not path.name.startswith(_PART):
+            yield path
+
+
+def only_store(folder: Path) -> Path:
+    """The only zarr store in ``folder``.
+
+    Raises:
+        InputError: there is none, or more than one; the message lists them.
+    """
+    found = sorted(path for path in folder.glob("*.zarr") if path.is_dir())
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise InputError(
+            f"no store was named and there is none in {folder.resolve()}; "
+            f"make one with: mriseg preprocess SRC out.zarr"
+        )
+    raise InputError(
+        f"no store was named and there are {len(found)} here: "
+        f"{', '.join(path.name for path in found)}; name one"
+    )

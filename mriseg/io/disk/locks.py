@@ -1,0 +1,104 @@
+"""One process at a time writes into a store or a run folder; reading takes no lock.
+
+The lock is the operating system's, on a hidden file in the folder. It ends with the process that
+holds it, however that ends, so none is ever left over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from mriseg.errors import BusyError
+from mriseg.io.disk.space import check_outside_stores
+from mriseg.io.disk.untrusted import parse_json, read_text
+
+LOCK = ".mriseg.lock"
+# Beside the lock, since on some systems nobody else can read a file that is locked.
+HOLDER = ".mriseg.lock.json"
+
+
+@contextmanager
+def locked(folder: Path, doing: str) -> Iterator[None]:
+    """Keep ``folder``, which is made if need be, for this process until the block ends.
+
+    Where no lock can be had (a folder that is read-only or no folder, a network file system
+    without locks) the block runs without: the first write tells what is wrong there, if anything.
+
+    Args:
+        folder: what is written into.
+        doing: in a word, for whoever is told to wait.
+
+    Raises:
+        BusyError: another process keeps it, or this one does already.
+        OutputError: it lies in a store.
+    """
+    check_outside_stores(folder.absolute().parent)  # it may be a store itself
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = hold(folder / LOCK)
+    except OSError:
+        yield
+        return
+    if lock is None:
+        raise BusyError(
+            f"{folder} is in use by another process{_holder(folder)}; wait until it has ended, "
+            f"stop it, or choose another folder"
+        )
+    try:
+        _tell(folder, doing)
+        yield
+    finally:
+        # Removed while they are held: whoever opened the lock meanwhile sees that it is gone.
+        for name in (HOLDER, LOCK):
+            with suppress(OSError):
+                (folder / name).unlink()
+        lock.release()
+        if new:
+            with suppress(OSError):  # it is not empty, so it is wanted
+                folder.rmdir()
+
+
+def hold(path: Path) -> BaseFileLock | None:
+    """The lock file at ``path``, held until it is released; None: somebody else holds it.
+
+    Raises:
+        OSError: no lock can be had there.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return lock
+
+
+def _tell(folder: Path, doing: str) -> None:
+    holder = {
+        "doing": doing,
+        "process": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+    with suppress(OSError):
+        (folder / HOLDER).write_text(json.dumps(holder), encoding="utf-8")
+
+
+def _holder(folder: Path) -> str:
+    """Who keeps it, in brackets; empty where that is not known."""
+    try:
+        found = parse_json(read_text(folder / HOLDER, 4096))
+        return (
+            f" ({found['doing']}, process {found['process']} on {found['host']}, "
+            f"since {found['since']})"
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""

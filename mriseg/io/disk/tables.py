@@ -1,0 +1,67 @@
+"""Results as CSV and JSON, whole or not at all; what is undefined is empty or null, never "nan"."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from mriseg.io.disk import atomic as files
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """``rows`` as a CSV table (RFC 4180, UTF-8).
+
+    The columns are the rows' keys in order of first appearance; a key that a row lacks, None and
+    nan leave the cell empty, which spreadsheets, R and pandas all read as missing. Numbers are
+    written in full.
+
+    Raises:
+        OutputError: the file cannot be written; what was there is untouched.
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with (
+        files.replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        # An unset key becomes None, and csv writes None as an empty cell.
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({key: plain(value) for key, value in row.items()} for row in rows)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``value`` as JSON after `plain`.
+
+    Raises:
+        OutputError: the file cannot be written; what was there is untouched.
+        TypeError: something in ``value`` has no form in JSON.
+    """
+    files.write_json(path, plain(value))
+
+
+def plain(value: Any) -> Any:
+    """``value`` in JSON's own types.
+
+    Dataclasses become objects, tuples and arrays lists, paths strings, numpy's numbers Python's.
+    JSON has neither nan nor infinity (RFC 8259), so both become null.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # By field rather than asdict, which copies arrays only for them to be converted again.
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

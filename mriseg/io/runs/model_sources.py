@@ -1,0 +1,51 @@
+"""Models that come with mriseg or another package, by name; and how a run is named at all.
+
+A shipped model is a slim run folder, such as `mriseg.recipes.share.share` makes. Nothing is ever
+written into one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from mriseg.errors import InputError, RunError
+from mriseg.registry import Registry
+
+BASE: Traversable = files("mriseg") / "models" / "base"
+
+MODELS: Registry[Traversable] = Registry(
+    "shipped model", {"base": "mriseg.io.runs.model_sources:BASE"}, group="mriseg.models"
+)
+"""Name -> run folder. A package adds one by an entry point whose value is the folder's path."""
+
+
+def locate(given: str | Path) -> Path:
+    """The run folder that ``given`` means.
+
+    A text that is the name of a shipped model is that model, whatever lies in this folder. All
+    else is a path, and so is a folder that has the name of a model: "./base", or ``Path("base")``.
+
+    Raises:
+        InputError: the package was installed without the model, or lies inside an archive.
+        RunError: there is no such folder, nor a model of that name.
+    """
+    if isinstance(given, str) and given in MODELS:
+        folder = MODELS[given]
+        if not isinstance(folder, Path) or not folder.is_dir():
+            raise InputError(
+                f"the model {given} is not at {folder}; its package must be installed unpacked and "
+                f"with its package data: reinstall it with pip"
+            )
+        return folder
+    path = Path(given)
+    if not path.exists():
+        close = difflib.get_close_matches(str(given), list(MODELS), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise RunError(
+            f"{path} does not exist; train a model with: mriseg train STORE, or name one that is "
+            f"shipped: {', '.join(sorted(MODELS))}.{hint}"
+        )
+    return path

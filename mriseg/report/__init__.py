@@ -1,0 +1,1 @@
+"""Documents for people: pictures, charts, curves, model cards. Nothing here computes."""

@@ -1,0 +1,45 @@
+"""A shipped model goes by its name; a folder of that name by its path."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import mriseg
+from mriseg.errors import RunError, UnknownNameError
+from mriseg.io.runs import open_run
+from mriseg.io.runs.model_sources import MODELS, locate
+from mriseg.recipes.info import RunInfo, holds
+
+PLACE = Path(mriseg.__file__).parent / "models" / "base"
+
+
+def test_a_name_is_the_shipped_model_and_a_path_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert locate("base") == PLACE == open_run("base").path
+    for path in ("./base", Path("base"), str(tmp_path / "base")):
+        with pytest.raises(RunError, match=r"does not exist; .*shipped: base"):
+            locate(path)
+    shutil.copytree(PLACE, tmp_path / "base")
+    assert locate("base") == PLACE
+    for path in ("./base", Path("base"), str(tmp_path / "base")):
+        assert locate(path) == Path(path)
+        assert open_run(path).path.resolve() == tmp_path / "base"
+
+
+def test_an_unknown_name_is_told_with_the_known_ones() -> None:
+    with pytest.raises(RunError, match=re.escape("shipped: base. Did you mean 'base'?")):
+        open_run("bsae")
+    with pytest.raises(UnknownNameError, match="no shipped model 'large'; known: base"):
+        MODELS["large"]
+
+
+def test_it_tells_what_it_is() -> None:
+    found = holds("base")
+    assert isinstance(found, RunInfo)
+    assert found.path == PLACE and found.weights == "best" and found.regions

@@ -1,0 +1,111 @@
+"""Batches are read ahead, in order, a bounded number of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from mriseg.io.store.loader import prefetch
+
+
+def test_results_come_in_order_whatever_finishes_first() -> None:
+    gates = [threading.Event() for _ in range(4)]
+
+    def read(number: int) -> int:
+        if number + 1 < len(gates):
+            assert gates[number + 1].wait(10)
+        gates[number].set()
+        return number * number
+
+    assert list(prefetch(range(4), read, threads=4)) == [0, 1, 4, 9]
+    assert list(prefetch([], read)) == []
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_reading_stays_a_bounded_number_ahead(ahead: int) -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            asked.append(number)
+            yield number
+
+    for done, _ in enumerate(prefetch(items(), lambda n: n, threads=2, ahead=ahead)):
+        assert len(asked) <= done + ahead + 1
+    assert len(asked) == 100
+
+
+def test_an_error_comes_where_its_result_would_have() -> None:
+    def read(number: int) -> int:
+        if number == 2:
+            raise KeyError("broken")
+        return number
+
+    batches = prefetch(range(5), read)
+    assert [next(batches), next(batches)] == [0, 1]
+    with pytest.raises(KeyError, match="broken"):
+        next(batches)
+    assert next(batches, None) is None
+
+
+def test_a_caller_that_stops_early_leaves_no_thread() -> None:
+    batches = prefetch(range(1000), lambda n: n, threads=3)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    for thread in threading.enumerate():
+        if thread.name.startswith("mriseg-read"):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+class Result:
+    pass
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_results_in_memory_stay_bounded(ahead: int) -> None:
+    alive: weakref.WeakSet[Result] = weakref.WeakSet()
+
+    def read(number: int) -> Result:
+        made = Result()
+        alive.add(made)
+        return made
+
+    for batch in prefetch(range(50), read, threads=3, ahead=ahead):
+        # Those ahead, one on its way, and the one in hand.
+        assert len(alive) <= ahead + 2, len(alive)
+        del batch
+
+
+CTRL_C = """
+import sys, time
+from mriseg.io.store.loader import prefetch
+def read(number):
+    time.sleep(0.05)
+    return number
+for number in prefetch(range(10**9), read):
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
+def test_ctrl_c_ends_it() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    # Whatever fails here, it is not left to count for ever.
+    with process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "0\n"
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGINT and told.rstrip().endswith("KeyboardInterrupt")

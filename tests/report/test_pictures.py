@@ -1,0 +1,377 @@
+"""Pictures: what is painted is where the mask is, in its colour, and the file is whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from PIL import Image
+
+from mriseg.core.volume import Box
+from mriseg.errors import InputError, OutputError
+from mriseg.report.drawing import PALETTE, Key, Tile, colour, grey, sheet
+from mriseg.report.pictures import GridRow, grid, overlay, representative
+
+ORANGE, BLUE = PALETTE[0][1], PALETTE[1][1]
+modest = settings(deadline=None, max_examples=40)
+
+
+def read(path: Path) -> NDArray[np.int64]:
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB")).astype(np.int64)
+
+
+def share_of(pixels: NDArray[np.int64], paint: tuple[int, int, int]) -> float:
+    return float((pixels == paint).all(axis=-1).mean())
+
+
+def above_the_legend(path: Path) -> NDArray[np.int64]:
+    return read(path)[:-40]
+
+
+def a_case(shape: tuple[int, int, int] = (12, 40, 30)) -> tuple[NDArray[np.float32], Box]:
+    """A bright head in air, and the box within it where its tumour is."""
+    image = np.zeros(shape, dtype=np.float32)
+    image[:, 5:35, 4:26] = np.random.default_rng(0).normal(100, 10, (shape[0], 30, 22))
+    return image, Box((4, 12, 8), (8, 22, 18))
+
+
+def a_mask(image: NDArray[np.float32], box: Box, regions: int = 1) -> NDArray[np.uint8]:
+    mask = np.zeros((regions, *image.shape), dtype=np.uint8)
+    mask[:, *box.slices] = 1
+    return mask
+
+
+def a_row(size: int = 32, regions: int = 1) -> GridRow:
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=(2, size, size)).astype(np.float32)
+    truth = np.zeros((regions, size, size), dtype=np.uint8)
+    truth[:, 8:20, 8:20] = 1
+    return GridRow("case · slice 3 · Dice 0.90", image, truth, truth * 0.9)
+
+
+# Grey levels.
+
+
+@modest
+@given(hnp.arrays(np.float32, (6, 7), elements=st.floats(-1000, 1000, width=32)))
+def test_grey_keeps_nought_black_and_the_order(image: NDArray[np.float32]) -> None:
+    level = grey(image)
+    assert level.dtype == np.uint8
+    assert (level[image == 0] == 0).all()
+    inside = np.sort(image[image != 0])
+    assert (np.diff(level[image != 0][np.argsort(image[image != 0])].astype(int)) >= 0).all()
+    if inside.size > 50 and inside[0] < inside[-1]:
+        assert level.max() == 255
+
+
+def test_a_single_bright_voxel_does_not_darken_the_rest() -> None:
+    image = np.random.default_rng(0).uniform(50, 150, (40, 40))
+    calm = grey(image).astype(int)
+    image[0, 0] = 1e6
+    assert np.abs(grey(image).astype(int) - calm)[1:].max() <= 5
+
+
+def test_a_normalised_brain_stands_out_from_its_background() -> None:
+    # Nought, the background, is the mean of the brain: plain windowing would paint it grey.
+    image = np.zeros((20, 20), dtype=np.float32)
+    image[5:15, 5:15] = np.random.default_rng(0).normal(size=(10, 10))
+    level = grey(image)
+    assert level[:5].max() == 0
+    assert 60 < level[5:15, 5:15].mean() < 195
+
+
+def test_what_is_not_a_number_is_black_and_spoils_nothing() -> None:
+    image = np.random.default_rng(0).uniform(50, 150, (40, 40))
+    image[0, :3] = np.nan, np.inf, -np.inf
+    level = grey(image)
+    assert (level[0, :3] == 0).all() and 100 < level[1:].mean() < 155
+
+
+# Tiles.
+
+
+def test_a_fill_is_of_the_regions_colour_and_stays_in_its_region() -> None:
+    level = np.full((20, 20), 100, dtype=np.uint8)
+    masks = np.zeros((2, 20, 20))
+    masks[0, 5:15, 5:15] = 1
+    masks[1, 8:12, 8:12] = 1
+    tile = Tile(level, (200, 200))
+    tile.fill(masks, 0.5)
+    pixels = np.asarray(tile.image()).astype(int)
+    half = {paint: tuple((np.array(paint) + 100) // 2) for paint in (ORANGE, BLUE)}
+    assert tuple(pixels[60, 60]) == pytest.approx(half[ORANGE], abs=1)
+    assert tuple(pixels[100, 100]) == pytest.approx(half[BLUE], abs=1), "the larger shows through"
+    assert (pixels[:40] == 100).all() and (pixels[:, 160:] == 100).all()
+
+
+def test_the_smaller_region_covers_the_larger_whichever_comes_first() -> None:
+    masks = np.zeros((2, 20, 20))
+    masks[0, 8:12, 8:12] = 1
+    masks[1, 5:15, 5:15] = 1
+    tile = Tile(np.zeros((20, 20), dtype=np.uint8), (200, 200))
+    tile.fill(masks, 1.0)
+    pixels = np.asarray(tile.image())
+    assert tuple(pixels[100, 100]) == ORANGE and tuple(pixels[60, 60]) == BLUE
+
+
+def test_opacity_follows_the_probability() -> None:
+    ramp = np.tile(np.linspace(0, 1, 50), (50, 1))[None]
+    tile = Tile(np.zeros((50, 50), dtype=np.uint8), (100, 100))
+    tile.fill(ramp, 1.0)
+    red = np.asarray(tile.image())[50, :, 0].astype(int)
+    assert (np.diff(red) >= 0).all() and red[0] == 0 and red[-1] == ORANGE[0]
+
+
+def test_an_outline_is_the_border_and_nothing_else() -> None:
+    mask = np.zeros((20, 20), dtype=bool)
+    mask[5:15, 5:15] = True
+    tile = Tile(np.zeros((20, 20), dtype=np.uint8), (200, 200))
+    tile.outline(mask, ORANGE)
+    drawn: NDArray[np.bool_] = np.asarray(tile.image()).max(axis=-1) > 0
+    rows, columns = np.nonzero(drawn)
+    assert 45 <= rows.min() <= 55 and 145 <= rows.max() <= 155
+    assert 45 <= columns.min() <= 55 and 145 <= columns.max() <= 155
+    assert not drawn[60:140, 60:140].any() and drawn[100].any()
+
+
+def test_what_runs_out_of_the_picture_has_no_border_there() -> None:
+    tile = Tile(np.zeros((20, 20), dtype=np.uint8), (100, 100))
+    tile.outline(np.ones((20, 20), dtype=bool), ORANGE)
+    assert not np.asarray(tile.image()).any()
+
+
+# Which slices.
+
+
+@modest
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 20), st.just(4), st.just(4))), st.integers(1, 9))
+def test_slices_with_the_mask_are_chosen_and_the_fullest_is_among_them(
+    mask: NDArray[np.bool_], number: int
+) -> None:
+    chosen = representative(mask, np.ones_like(mask), number)
+    areas = mask.sum(axis=(1, 2))
+    assert chosen == sorted(set(chosen)) and 1 <= len(chosen) <= number
+    if mask.any():
+        assert len(chosen) == min(number, np.count_nonzero(areas))
+        assert all(areas[z] for z in chosen)
+        assert areas[chosen].max() == areas.max()
+
+
+def test_without_a_mask_slices_are_spread_over_the_head() -> None:
+    head = np.zeros((30, 8, 8), dtype=bool)
+    head[10:26] = True
+    chosen = representative(np.zeros_like(head), head, 4)
+    assert len(chosen) == 4 and min(chosen) >= 10 and max(chosen) < 26
+    assert np.ptp(np.diff(chosen)) <= 1
+
+
+# Sheets.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a" * 500,
+        "two\nlines",
+        "\udcff\udc80.nii",
+        "患者 Zürich №7",
+        "\x00\x1b[31m",
+        "naïve · case",
+    ],
+)
+def test_any_text_can_be_drawn(name: str) -> None:
+    tile = Image.new("RGB", (60, 60))
+    page = sheet([(name, [tile])], name, [name], [Key(name, ORANGE)] * 3)
+    assert 480 <= page.width <= 752  # no wider than a caption may make it
+
+
+def test_what_the_font_lacks_is_a_question_mark() -> None:
+    tile = Image.new("RGB", (60, 60))
+    drawn = [sheet([(name, [tile])]).tobytes() for name in ("患é\n", "?e?", "x")]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_legend_goes_on_in_the_next_line() -> None:
+    tile = Image.new("RGB", (60, 60))
+    heights = [
+        sheet([("", [tile])], legend=[Key("region of the brain", ORANGE)] * n).height
+        for n in (1, 2, 8)
+    ]
+    assert heights[0] == heights[1] < heights[2]
+
+
+def test_colours_begin_again_after_the_last() -> None:
+    assert colour(len(PALETTE)) == colour(0)
+    assert len({paint for _, paint in PALETTE}) == len(PALETTE)
+
+
+# The overlay.
+
+
+def test_an_overlay_shows_every_region_in_its_colour(tmp_path: Path) -> None:
+    image, box = a_case()
+    mask = a_mask(image, box, regions=2)
+    mask[1, :, :16] = 0
+    overlay(tmp_path / "o.png", image, mask, (1, 1, 1), "case", ["WT", "TC"])
+    pixels = above_the_legend(tmp_path / "o.png")
+    assert share_of(pixels, ORANGE) > 0 and share_of(pixels, BLUE) > 0
+    assert share_of(pixels, PALETTE[2][1]) == 0
+    overlay(tmp_path / "none.png", image, mask * 0, (1, 1, 1), "case", ["WT", "TC"])
+    assert share_of(above_the_legend(tmp_path / "none.png"), ORANGE) == 0
+
+
+def test_a_mask_of_one_slice_outside_the_head_is_on_the_overlay(tmp_path: Path) -> None:
+    image, _ = a_case((12, 80, 30))
+    mask = a_mask(image, Box((6, 70, 8), (7, 75, 14)))
+    overlay(tmp_path / "o.png", image, mask, (1, 1, 1), "case", ["WT"])
+    assert share_of(above_the_legend(tmp_path / "o.png"), ORANGE) > 0
+
+
+def test_a_truth_is_outlined_where_it_is(tmp_path: Path) -> None:
+    image, box = a_case()
+    mask = a_mask(image, box)
+    away = np.roll(mask, 8, axis=2)
+    same, other = tmp_path / "same.png", tmp_path / "other.png"
+    overlay(same, image, mask, (1, 1, 1), "case", ["WT"], truth=mask)
+    overlay(other, image, mask, (1, 1, 1), "case", ["WT"], truth=away)
+    # Where both agree, the truth's outline covers that of the mask.
+    assert share_of(read(same), ORANGE) < share_of(read(other), ORANGE)
+
+
+def test_slices_are_drawn_in_true_proportion(tmp_path: Path) -> None:
+    image, box = a_case((12, 40, 40))
+    image[:] = np.random.default_rng(0).normal(100, 10, image.shape)
+    shapes = []
+    for spacing in ((1.0, 1.0, 1.0), (5.0, 2.0, 1.0)):
+        overlay(
+            tmp_path / "o.png", image, a_mask(image, box), spacing, "", ["WT"], columns=2, slices=2
+        )
+        # Bright tissue fills the tiles; the paper and the legend are dark.
+        bright = read(tmp_path / "o.png")[:280].min(axis=-1) > 60
+        rows, columns = np.nonzero(bright)
+        shapes.append((np.ptp(rows) + 1, (np.ptp(columns) + 1 - 4) / 2))
+    (square_h, square_w), (tall_h, tall_w) = shapes
+    assert square_h == pytest.approx(square_w, abs=3)
+    assert tall_h == pytest.approx(2 * tall_w, abs=4)
+
+
+def test_slices_of_a_cropped_scan_keep_their_numbers(tmp_path: Path) -> None:
+    image, box = a_case()
+    whole, part = tmp_path / "whole.png", tmp_path / "part.png"
+    mask = a_mask(image, box)
+    overlay(whole, image, mask, (1, 1, 1), "", ["WT"])
+    overlay(part, image[3:], mask[:, 3:], (1, 1, 1), "", ["WT"])
+    assert (read(part) != read(whole)).any()
+    overlay(part, image[3:], mask[:, 3:], (1, 1, 1), "", ["WT"], first_slice=3)
+    # The window is that of the slices at hand, so grey levels differ a little and letters not.
+    assert np.abs(read(part) - read(whole)).max() < 30
+
+
+def test_an_empty_scan_still_makes_a_picture(tmp_path: Path) -> None:
+    nothing = np.zeros((3, 8, 8), dtype=np.float32)
+    overlay(tmp_path / "o.png", nothing, nothing[None], (1, 1, 1), "empty", ["WT"])
+    assert read(tmp_path / "o.png").size
+
+
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    image, box = a_case()
+    mask = a_mask(image, box)
+    with pytest.raises(InputError, match="2 regions"):
+        overlay(tmp_path / "o.png", image, mask, (1, 1, 1), "", ["WT", "TC"])
+    with pytest.raises(InputError, match="truth"):
+        overlay(tmp_path / "o.png", image, mask, (1, 1, 1), "", ["WT"], truth=mask[0])
+    assert not list(tmp_path.iterdir())
+
+
+# The grid.
+
+
+def test_a_grid_has_a_column_for_each_modality_the_truth_and_the_output(tmp_path: Path) -> None:
+    grid(tmp_path / "g.png", [a_row(), a_row()], ["T1", "FLAIR"], ["WT"], "epoch 1")
+    pixels = read(tmp_path / "g.png")
+    width = pixels.shape[1] - 2 * 16
+    tinted = np.abs(pixels[..., 0] - pixels[..., 2]) > 40
+    by_column = [tinted[:400, 16 + i * width // 4 : 16 + (i + 1) * width // 4] for i in range(4)]
+    assert [bool(part.any()) for part in by_column] == [False, False, True, True]
+
+
+def test_slices_of_several_sizes_share_a_grid(tmp_path: Path) -> None:
+    grid(tmp_path / "g.png", [a_row(32), a_row(25)], ["T1", "FLAIR"], ["WT"])
+    assert read(tmp_path / "g.png").shape[1] == 4 * (184 + 4) - 4 + 2 * 16
+
+
+def test_captions_have_room_up_to_a_limit(tmp_path: Path) -> None:
+    rows = {words: replace(a_row(), caption="x" * words) for words in (0, 90, 900)}
+    widths = {}
+    for words, row in rows.items():
+        grid(tmp_path / "g.png", [replace(row, image=row.image[:1])], ["T1"], ["WT"])
+        widths[words] = read(tmp_path / "g.png").shape[1]
+    assert widths[0] == 3 * (184 + 4) - 4 + 2 * 16 < widths[90] < widths[900] == 720 + 2 * 16
+
+
+def test_a_find_outside_the_head_is_not_cropped_away(tmp_path: Path) -> None:
+    row = a_row()
+    image = np.zeros_like(row.image)
+    image[:, 10:20, 10:20] = 5 + row.image[:, 10:20, 10:20]
+    output = np.zeros(row.truth.shape)
+    output[:, 28:31, 28:31] = 1
+    grid(tmp_path / "g.png", [GridRow("", image, row.truth * 0, output)], ["T1", "T2"], ["WT"])
+    assert share_of(above_the_legend(tmp_path / "g.png"), ORANGE) > 0
+
+
+def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one"):
+        grid(tmp_path / "g.png", [], ["T1", "FLAIR"], ["WT"])
+    with pytest.raises(InputError, match="expected"):
+        grid(tmp_path / "g.png", [a_row()], ["T1"], ["WT"])
+    with pytest.raises(InputError, match="expected"):
+        grid(tmp_path / "g.png", [a_row(regions=2)], ["T1", "FLAIR"], ["WT"])
+
+
+# Files.
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    image, box = a_case()
+    for name in ("a", "b"):
+        overlay(tmp_path / f"o{name}.png", image, a_mask(image, box), (1, 1, 1), "x", ["WT"])
+        grid(tmp_path / f"g{name}.png", [a_row()], ["T1", "FLAIR"], ["WT"])
+    assert (tmp_path / "oa.png").read_bytes() == (tmp_path / "ob.png").read_bytes()
+    assert (tmp_path / "ga.png").read_bytes() == (tmp_path / "gb.png").read_bytes()
+
+
+def test_a_picture_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        grid(tmp_path / "file" / "g.png", [a_row()], ["T1", "FLAIR"], ["WT"])
+
+
+# Real scans.
+
+
+@pytest.mark.realdata
+def test_the_colour_on_a_real_scan_covers_what_the_mask_covers(
+    lgg_dir: Path, tmp_path: Path
+) -> None:
+    patient = next(folder for folder in sorted(lgg_dir.iterdir()) if folder.is_dir())
+    count = len(list(patient.glob("*_mask.tif")))
+    stems = [patient / f"{patient.name}_{number + 1}" for number in range(count)]
+    image = np.stack([np.asarray(Image.open(f"{stem}.tif"))[..., 1] for stem in stems])
+    mask = np.stack([np.asarray(Image.open(f"{stem}_mask.tif")) > 0 for stem in stems])[None]
+    overlay(tmp_path / "o.png", image, mask.astype(np.uint8), (1, 1, 1), patient.name, ["WT"], "px")
+    pixels = read(tmp_path / "o.png")
+    tinted = (pixels[..., 0] - pixels[..., 2]) > 30
+    chosen = representative(mask[0], image > 0, 8)
+    drawn = 8 * 264 * 264 / (256 * 256)
+    # In the picture's pixels, if no crop were made; a crop to the head enlarges it somewhat.
+    expected = mask[0, chosen].sum() * drawn / 8
+    assert expected < tinted.sum() < 2 * expected
