@@ -32,7 +32,7 @@ from benchmarks._trainings import Outcome, Task, ends, use_threads
 from mriseg.backends.allocator import keeping_memory
 from mriseg.cli.render import messages, say
 from mriseg.core.metrics import CaseScores, score_case
-from mriseg.core.prepare import Prepared
+from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.volume import crop, uncrop
 from mriseg.io.store import Store, open_store
@@ -304,7 +304,7 @@ def labels(regions: Regions) -> tuple[dict[str, int | list[int]], NDArray[np.uin
     }, table
 
 
-def _whole(case: Prepared, modalities: tuple[str, ...]) -> NDArray[np.float32]:
+def _whole(case: PreparedCase, modalities: tuple[str, ...]) -> NDArray[np.float32]:
     """The channels [m, z, y, x] of a whole scan, 0 outside the brain."""
     return uncrop(case.channels(modalities), case.box, case.geometry.canonical_shape)
 

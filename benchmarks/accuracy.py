@@ -47,7 +47,7 @@ from mriseg.errors import ConfigError, MrisegError
 from mriseg.io.disk.tables import plain
 from mriseg.io.store import open_store
 from mriseg.recipes.predict import PredictOptions
-from mriseg.recipes.setup import settle
+from mriseg.recipes.setup import plan_training
 
 OURS, THEIRS = "mriseg", "nnU-Net 2-D"
 PACKAGES = ("nnunetv2", "dynamic_network_architectures", "batchgeneratorsv2")
@@ -314,7 +314,7 @@ def _compare(options: argparse.Namespace) -> Comparison:
         {"budget": seconds},
     )
     predicting = _predicting(options.predict)
-    setup = settle(store, base)
+    setup = plan_training(store, base)
     cases = setup.index.cases
     patient_of = {case.name: group[0].patient for group in patients(cases) for case in group}
     parts = folds(cases, options.folds, options.seed)

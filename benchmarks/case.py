@@ -27,7 +27,7 @@ from benchmarks._timing import (
 from mriseg import api
 from mriseg.backends import Backend, select
 from mriseg.core.config import DEFAULT_MODALITIES
-from mriseg.core.prepare import Prepared, prepare
+from mriseg.core.prepare import PreparedCase, prepare
 from mriseg.core.steps import predict_step
 from mriseg.core.volume import Pad
 from mriseg.engine.inference import frame_of, ready
@@ -42,7 +42,7 @@ NETWORK = "the network alone"
 PLAIN = dict.fromkeys(("overlays", "adapt", "refine", "flips"), False)
 
 
-def network(run: Run, backend: Backend, case: Prepared, batch_size: int) -> Contender:
+def network(run: Run, backend: Backend, case: PreparedCase, batch_size: int) -> Contender:
     """The network on the slices of the brain."""
     model = ready(load_model(run, backend), backend)
     image = case.channels(run.manifest.modalities)

@@ -26,7 +26,7 @@ from mriseg.io.readers import Case
 from mriseg.io.store import Store, StoreSpec, create, frame_for, open_store
 from mriseg.recipes.bench import BenchConfig, training
 
-Chosen = tuple[str, str]
+OpsChoice = tuple[str, str]
 """A backend and its precision, by name."""
 
 
@@ -41,7 +41,7 @@ def fill(path: Path, found: list[Case], count: int) -> Store:
     return open_store(path)
 
 
-def train(store: Path, run: Path, config: TrainConfig, chosen: Chosen) -> dict[str, Any]:
+def train(store: Path, run: Path, config: TrainConfig, chosen: OpsChoice) -> dict[str, Any]:
     """A whole training, in this process."""
     backend = select(chosen[0], precision=chosen[1])
     api.train(store, config, backend=backend, out=run)
@@ -53,7 +53,7 @@ def train(store: Path, run: Path, config: TrainConfig, chosen: Chosen) -> dict[s
     }
 
 
-def steps_alone(config: BenchConfig, steps: int, chosen: Chosen) -> dict[str, Any]:
+def steps_alone(config: BenchConfig, steps: int, chosen: OpsChoice) -> dict[str, Any]:
     """Steps on a batch that is there, in this process."""
     backend = select(chosen[0], precision=chosen[1])
     with backend.running():

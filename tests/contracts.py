@@ -21,8 +21,8 @@ from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.core.volume import canonical
 from mriseg.errors import CaseError, ExportError, InputError
 from mriseg.io import readers
-from mriseg.io.exporters import EXPORTERS, Exported, Exporter
-from mriseg.io.readers import Found, Reader, ReaderOptions
+from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport
+from mriseg.io.readers import Listing, Reader, ReaderOptions
 
 Array = NDArray[Any]
 Truth = dict[str, tuple[dict[str, Array], Array]]
@@ -56,7 +56,7 @@ class ReaderContract:
         return self.write(root)
 
     @pytest.fixture
-    def found(self, root: Path, truth: Truth) -> Found:
+    def found(self, root: Path, truth: Truth) -> Listing:
         return self.reader.find(root, self.options)
 
     def test_it_is_registered_by_its_name(self) -> None:
@@ -73,24 +73,24 @@ class ReaderContract:
         with pytest.raises(InputError, match="no case in"):
             self.reader.find(tmp_path, self.options)
 
-    def test_it_finds_every_case_once_in_order(self, found: Found, truth: Truth) -> None:
+    def test_it_finds_every_case_once_in_order(self, found: Listing, truth: Truth) -> None:
         assert [case.name for case in found.cases] == sorted(truth)
         assert all(case.patient and case.labelled for case in found.cases)
         assert found.skipped == ()
 
-    def test_regions_are_of_labels_that_can_be(self, found: Found) -> None:
+    def test_regions_are_of_labels_that_can_be(self, found: Listing) -> None:
         assert found.regions
         for values in found.regions.values():
             assert values
             assert all(1 <= value <= 255 for value in values)
         assert all(1 <= value <= 255 for value in found.labels)
 
-    def test_finding_touches_only_files_inside(self, found: Found, root: Path) -> None:
+    def test_finding_touches_only_files_inside(self, found: Listing, root: Path) -> None:
         for case in found.cases:
             assert case.files
             assert all(path.is_file() and path.is_relative_to(root) for path in case.files)
 
-    def test_arrays_are_on_one_grid_and_finite(self, found: Found) -> None:
+    def test_arrays_are_on_one_grid_and_finite(self, found: Listing) -> None:
         for case in found.cases:
             loaded = case.load()
             assert set(loaded.images) <= set(case.modalities)
@@ -101,7 +101,7 @@ class ReaderContract:
             assert loaded.labels.dtype == np.uint8
             assert loaded.labels.shape == loaded.geometry.shape
 
-    def test_canonical_arrays_are_what_was_written(self, found: Found, truth: Truth) -> None:
+    def test_canonical_arrays_are_what_was_written(self, found: Listing, truth: Truth) -> None:
         for case in found.cases:
             loaded = case.load()
             images, labels = truth[case.name]
@@ -113,7 +113,7 @@ class ReaderContract:
             assert loaded.labels is not None
             np.testing.assert_array_equal(canonical(loaded.labels, loaded.geometry), labels)
 
-    def test_a_case_can_be_sent_to_another_process(self, found: Found) -> None:
+    def test_a_case_can_be_sent_to_another_process(self, found: Listing) -> None:
         case = found.cases[0]
         sent = pickle.loads(pickle.dumps(case))
         assert sent == case
@@ -122,7 +122,7 @@ class ReaderContract:
         for name, image in before.images.items():
             np.testing.assert_array_equal(after.images[name], image)
 
-    def test_any_damaged_file_is_named_by_a_case_error(self, found: Found) -> None:
+    def test_any_damaged_file_is_named_by_a_case_error(self, found: Listing) -> None:
         case = found.cases[0]
         for path in case.files:
             content = path.read_bytes()
@@ -192,7 +192,7 @@ class ExporterContract:
         return path
 
     @pytest.fixture
-    def exported(self, path: Path) -> Exported:
+    def exported(self, path: Path) -> LoadedExport:
         return self.exporter.load(path)
 
     def test_it_is_registered_by_its_name(self) -> None:
@@ -200,7 +200,7 @@ class ExporterContract:
         assert self.exporter.summary
         assert self.exporter.suffix.startswith(".")
 
-    def test_its_output_is_the_models(self, network: Deployed, exported: Exported) -> None:
+    def test_its_output_is_the_models(self, network: Deployed, exported: LoadedExport) -> None:
         # One file for all, in this order: a program that has learnt the first batch's size fails.
         sizes = [(1, 64, 96), (3, 45, 70), (2, 65, 20), (1, 33, 97), (2, 1, 1)]
         for size, by_slice, masked in itertools.product(sizes, (False, True), (True, False)):
@@ -211,10 +211,10 @@ class ExporterContract:
             assert found.device.type == "cpu"
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
-    def test_metadata_comes_back(self, network: Deployed, exported: Exported) -> None:
+    def test_metadata_comes_back(self, network: Deployed, exported: LoadedExport) -> None:
         assert exported.metadata == json.loads(network.metadata())
 
-    def test_it_is_inspected_without_being_run(self, path: Path, exported: Exported) -> None:
+    def test_it_is_inspected_without_being_run(self, path: Path, exported: LoadedExport) -> None:
         found = self.exporter.inspect(path)
         assert (found.metadata, found.whole, found.faults) == (exported.metadata, True, ())
         content = bytearray(path.read_bytes())

@@ -23,7 +23,7 @@ from mriseg.core import losses
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
 from mriseg.events import finish
 from mriseg.io import nifti
-from mriseg.io.exporters import EXPORTERS, Exported, Exporter
+from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport
 from mriseg.io.readers import READERS, Reader
 from mriseg.recipes.preprocess import preprocess
 from tests import phantoms
@@ -192,7 +192,7 @@ class TestBundle(ExporterContract):
     def exporter(self) -> Exporter:  # type: ignore[override]
         return EXPORTERS["bundle"]
 
-    def test_the_card_can_be_read_without_torch(self, path: Path, exported: Exported) -> None:
+    def test_the_card_can_be_read_without_torch(self, path: Path, exported: LoadedExport) -> None:
         with zipfile.ZipFile(path) as bundle:
             assert json.loads(bundle.read("card.json")) == exported.metadata
 

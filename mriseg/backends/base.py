@@ -85,7 +85,7 @@ class Backend:
     pinned: bool = False
     tf32: bool = False
 
-    def stage(self, tensor: Tensor) -> Tensor:
+    def pin(self, tensor: Tensor) -> Tensor:
         """What a loader's thread does to a batch, so that `place` need not wait for the copy."""
         return tensor.pin_memory() if self.pinned else tensor
 

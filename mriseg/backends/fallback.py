@@ -66,7 +66,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class OpsChoice:
     """What `choose` found.
 
     Attributes:
@@ -96,7 +96,7 @@ _CROSSINGS = ((), (UNPOOLING,), (POOLING,), (POOLING, UNPOOLING))
 
 
 @lru_cache(maxsize=64)
-def choose(manner: Manner, forms: tuple[Ops, ...] = FORMS) -> Chosen:
+def choose(manner: Manner, forms: tuple[Ops, ...] = FORMS) -> OpsChoice:
     """The first pair of operations that works in this manner.
 
     Every form is tried on the device before any operation goes to the CPU; then un-pooling goes
@@ -234,7 +234,9 @@ def _form_of(function: Callable[..., object]) -> str:
     return next((form.name for form in FORMS if function in (form.pool, form.unpool)), "")
 
 
-def _chosen(candidate: _Candidate, pooling: _Trial, unpooling: _Trial, trials: _Trials) -> Chosen:
+def _chosen(
+    candidate: _Candidate, pooling: _Trial, unpooling: _Trial, trials: _Trials
+) -> OpsChoice:
     choices = [
         Choice(
             trial.op,
@@ -251,7 +253,7 @@ def _chosen(candidate: _Candidate, pooling: _Trial, unpooling: _Trial, trials: _
         notes += [f"{t.sentence}; {used} is used instead" for t in trials.failed(choice.op)]
         if choice.crosses:
             notes.append(f"the tensors of every {choice.op} go to the CPU and back, which is slow")
-    return Chosen(candidate.ops, choices[0], choices[1], tuple(notes))
+    return OpsChoice(candidate.ops, choices[0], choices[1], tuple(notes))
 
 
 # What they are tried on: an odd size, ties, and windows that are all zero, as after a ReLU. All

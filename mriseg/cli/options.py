@@ -155,10 +155,10 @@ ConfigFile = Annotated[
     ),
 ]
 
-Carry = Annotated[
+TransferPart = Annotated[
     str | None,
     _policy(
-        "carry",
+        "transfer_part",
         "What starts from the run: all, or its encoder, under a decoder and a head made anew.",
         "PART",
     ),
@@ -366,10 +366,10 @@ MinVolume = Annotated[
         min=0.0,
     ),
 ]
-MinShare = Annotated[
+MinComponentShare = Annotated[
     float | None,
     typer.Option(
-        "--min-share",
+        "--min-component-share",
         help="Remove components below this share of the largest one's size; 0 keeps all (default: "
         "what the run was calibrated to).",
         min=0.0,

@@ -23,7 +23,7 @@ _BLUR = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 
 
 @dataclass(frozen=True)
-class Drawn:
+class AugmentParams:
     """What is done to each slice of a batch; small CPU tensors.
 
     Attributes:
@@ -57,14 +57,14 @@ class Drawn:
     target: Tensor
     keep: Tensor
 
-    def to(self, device: torch.device) -> Drawn:
+    def to(self, device: torch.device) -> AugmentParams:
         """The same on ``device``."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         moved = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **moved)  # type: ignore[arg-type]
 
 
-def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int) -> Drawn:
+def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int) -> AugmentParams:
     """Draw the augmentation of ``batch`` slices with ``channels`` modalities."""
 
     def uniform(*shape: int) -> Tensor:
@@ -94,7 +94,7 @@ def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int)
     subset = (kept >> torch.arange(channels) & 1).float()
     drops = happens(config.drop_modality, batch)[:, None]
     target_on = happens(config.target_contrast, batch)[:, None] * happens(0.7, batch, channels)
-    return Drawn(
+    return AugmentParams(
         matrix=torch.stack(rows, dim=1),
         elastic=grid * bent * config.elastic_strength * 2,
         gamma=torch.exp(uniform(batch, channels) * happens(config.gamma, batch, channels) * 0.4),
@@ -111,7 +111,7 @@ def draw(generator: Generator, config: AugmentConfig, batch: int, channels: int)
     )
 
 
-def apply(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def apply(drawn: AugmentParams, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Do what was drawn to a batch.
 
     Args:
@@ -135,7 +135,7 @@ def apply(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return image * brain, mask
 
 
-def _move(drawn: Drawn, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def _move(drawn: AugmentParams, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     h, w = image.shape[-2:]
     # Rotate in pixels, not in the grid's unit square, or a slice that is not square would shear.
     aspect = torch.tensor([[1, h / w, 1], [w / h, 1, 1]], device=image.device)
@@ -163,7 +163,7 @@ def _contrasted(change: Tensor, image: Tensor, mask: Tensor, brain: Tensor) -> T
     return image + (change * (mean - rest))[:, :, None, None] * soft * (image != 0)
 
 
-def _intensities(drawn: Drawn, image: Tensor, parts: Collection[str]) -> Tensor:
+def _intensities(drawn: AugmentParams, image: Tensor, parts: Collection[str]) -> Tensor:
     per_channel = (slice(None), slice(None), None, None)
     # A modality that a case lacks reads 0, here as in prediction.
     there = (image != 0).any(dim=3).any(dim=2)

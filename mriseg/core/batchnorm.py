@@ -17,7 +17,7 @@ _PRIOR = 16
 
 
 @torch.no_grad()
-def estimate(
+def reestimate_statistics(
     model: SegNet,
     images: Iterable[Tensor],
     *,
@@ -61,7 +61,9 @@ def share_of(slices: int) -> float:
 
 
 @torch.no_grad()
-def lean(model: SegNet, images: Iterable[Tensor], share: float, *, autocast: Context) -> SegNet:
+def blend_statistics(
+    model: SegNet, images: Iterable[Tensor], share: float, *, autocast: Context
+) -> SegNet:
     """Move the encoder's statistics towards those of ``images``, in place; return the model.
 
     What a scanner does to intensities shifts the features' means and scales, and a network of few

@@ -63,13 +63,13 @@ class Calibration:
         scale: a logit is multiplied by this,
         shift: and this is added.
         threshold: a voxel is marked above this probability, which is after scale and shift.
-        minor: components below this share of the largest one's size are removed.
+        min_component_share: components below this share of the largest one's size are removed.
     """
 
     scale: float = 1.0
     shift: float = 0.0
     threshold: float = 0.5
-    minor: float = 0.0
+    min_component_share: float = 0.0
 
     @property
     def own_threshold(self) -> float:
@@ -81,7 +81,7 @@ class Calibration:
         return asdict(self)
 
 
-def unmeasured(weight: float) -> Calibration:
+def prior_calibration(weight: float) -> Calibration:
     """What is known of a network's logits before any validation case is looked at.
 
     A cross-entropy in which positives weigh ``weight`` is least where the odds are that many times
@@ -103,7 +103,7 @@ def tally(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> Tally
     return np.bincount(place, minlength=2 * BINS).reshape(2, BINS)
 
 
-def minor_dice(
+def dice_by_min_share(
     probabilities: NDArray[np.float32], truth: NDArray[np.uint8], level: float = 0.5
 ) -> tuple[float, ...]:
     """The Dice of a case for each share in `MINOR`.
@@ -131,7 +131,7 @@ def minor_dice(
 
 def calibrate(
     tallies: Sequence[Tally],
-    minor: Sequence[Sequence[float]] = (),
+    dice_by_share: Sequence[Sequence[float]] = (),
     otherwise: Calibration | None = None,
 ) -> Calibration:
     """The line, the threshold and the smallest component of one region, from validation cases.
@@ -142,7 +142,7 @@ def calibrate(
 
     Args:
         tallies: one a case.
-        minor: of each case, what `minor_dice` gave; none: all components stay.
+        dice_by_share: of each case, what `dice_by_min_share` gave; none: all components stay.
         otherwise: what holds where there are too few cases; None: nothing is changed.
     """
     if sum(bool(counts[1].any()) for counts in tallies) < FEWEST:
@@ -154,7 +154,9 @@ def calibrate(
     # As good as the best, but for a hair: of these the one nearest to a probability of one half.
     good = np.where(scores >= scores.max() - _HAIR, np.abs(logits), np.inf)
     level = float(special.expit(logits[int(np.argmin(good))]))
-    return Calibration(scale, shift, min(max(level, _LOWEST), 1 - _LOWEST), _smallest(minor))
+    return Calibration(
+        scale, shift, min(max(level, _LOWEST), 1 - _LOWEST), _smallest(dice_by_share)
+    )
 
 
 def calibration_error(counts: Tally, calibration: Calibration, bins: int = 15) -> float:
@@ -189,11 +191,11 @@ def calibrated(model: SegNet, calibrations: Mapping[int, Calibration]) -> SegNet
     return model
 
 
-def _smallest(minor: Sequence[Sequence[float]]) -> float:
+def _smallest(dice_by_share: Sequence[Sequence[float]]) -> float:
     """The first share in `MINOR` that is as good as the best, but for a hair."""
-    if not minor:
+    if not dice_by_share:
         return 0.0
-    scores = np.mean(minor, axis=0)
+    scores = np.mean(dice_by_share, axis=0)
     return MINOR[int(np.argmax(scores >= scores.max() - _HAIR))]
 
 

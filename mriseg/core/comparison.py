@@ -68,15 +68,15 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "full": Method("all of the source's weights, all trained", TransferConfig(freeze="none")),
         "encoder": Method(
             "the source's encoder under a decoder of its own, all trained",
-            TransferConfig(carry="encoder", freeze="none"),
+            TransferConfig(transfer_part="encoder", freeze="none"),
         ),
         "encoder-lp-ft": Method(
             "the same, the decoder first",
-            TransferConfig(carry="encoder", freeze="none", schedule="lp-ft"),
+            TransferConfig(transfer_part="encoder", freeze="none", schedule="lp-ft"),
         ),
         "encoder-frozen": Method(
             "the source's encoder with new statistics stays, under a decoder of its own",
-            TransferConfig(carry="encoder", freeze="encoder", adapt_norm=True),
+            TransferConfig(transfer_part="encoder", freeze="encoder", adapt_norm=True),
         ),
         "head": Method(
             "the source's encoder and decoder stay", TransferConfig(freeze="all-but-head")

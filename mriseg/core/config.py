@@ -62,7 +62,7 @@ class TransferConfig(Config):
     """
 
     # What starts from the source: all, or its encoder, under a decoder and a head made anew.
-    carry: Literal["all", "encoder"] = "all"
+    transfer_part: Literal["all", "encoder"] = "all"
     freeze: str = "none"  # what never trains, see parse_freeze
     # In which order the rest does: at once, what is new first, or from the head down.
     schedule: Literal["direct", "lp-ft", "gradual"] = "direct"
@@ -75,20 +75,21 @@ class TransferConfig(Config):
     @model_validator(mode="after")
     def _known(self) -> TransferConfig:
         kind, blocks = parse_freeze(self.freeze)
-        if (self.carry, self.schedule, blocks) == ("encoder", "lp-ft", 5):
+        if (self.transfer_part, self.schedule, blocks) == ("encoder", "lp-ft", 5):
             raise ValueError(
-                f"freeze = {self.freeze!r} never trains what carry = 'encoder' takes over, so "
-                f"there is nothing for schedule = 'lp-ft' to put second; choose freeze = 'none'"
+                f"freeze = {self.freeze!r} never trains what transfer_part = 'encoder' "
+                f"takes over, so there is nothing for schedule = 'lp-ft' to put second; choose "
+                f"freeze = 'none'"
             )
         if self.schedule != "direct" and kind in ("all-but-head", "all-but-first"):
             raise ValueError(
                 f"freeze = {self.freeze!r} lets one stage train, so there is nothing for schedule "
                 f"= {self.schedule!r} to put in order; leave one of them out"
             )
-        if self.carry == "encoder" and kind in ("all-but-head", "all-but-first"):
+        if self.transfer_part == "encoder" and kind in ("all-but-head", "all-but-first"):
             raise ValueError(
-                f"freeze = {self.freeze!r} would never train the decoder that carry = 'encoder' "
-                f"makes anew; leave one of them out"
+                f"freeze = {self.freeze!r} would never train the decoder that "
+                f"transfer_part = 'encoder' re-initialises; leave one of them out"
             )
         return self
 
@@ -111,13 +112,13 @@ class TrainConfig(Config):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03  # of the whole training
     clip: Positive = 12.0  # largest norm of the gradient
     # How much of the weights' running average a step leaves; the average is what a run gives.
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     # Training batches, an epoch's at most, from which the averaged network's BatchNorm statistics
     # are taken. 0: the average of what they were.
     norm_batches: Annotated[int, Field(ge=0)] = 40
     # Share of the training, from its beginning, that sees slices at half the resolution; auto: half
     # of it, but none where slices are small.
-    half_resolution: Fraction | Literal["auto"] = "auto"
+    low_res_share: Fraction | Literal["auto"] = "auto"
     # Largest height and width of a training slice; larger ones lose their rim. None: no limit.
     size: tuple[Side, Side] | None = None
     # Share of the patients; 0: none, and the weights at the end are the run's.

@@ -71,7 +71,7 @@ def phases(transfer: TransferConfig | None) -> tuple[Phase, ...]:
         return (Phase(1.0, ()),)
     never = frozen_stages(transfer.freeze)
     if transfer.schedule == "lp-ft":
-        new = (HEAD,) if transfer.carry == "all" else (*DECODER, HEAD)
+        new = (HEAD,) if transfer.transfer_part == "all" else (*DECODER, HEAD)
         return (
             Phase(HEAD_SHARE, _but(new), cycle=(0.0, HEAD_SHARE)),
             Phase(1.0, never, cycle=(HEAD_SHARE, 1.0), peak=ALL_PEAK),
@@ -175,7 +175,7 @@ def draw_to_start(
 def described(transfer: TransferConfig) -> str:
     """The settings in a line, without those that are off."""
     parts = [f"freeze {transfer.freeze}", transfer.schedule]
-    if transfer.carry == "encoder":
+    if transfer.transfer_part == "encoder":
         parts.insert(0, "a decoder of its own")
     if transfer.layer_decay < 1:
         parts.append(f"layer decay {transfer.layer_decay:g}")

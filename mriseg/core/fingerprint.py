@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mriseg.core.prepare import Prepared
+from mriseg.core.prepare import PreparedCase
 
 Fingerprint = tuple[tuple[str, str], ...]
 """(modality, 2048 signs as base64) for each modality, by name."""
@@ -54,7 +54,7 @@ class Pair(NamedTuple):
     similarity: float
 
 
-def fingerprint(case: Prepared) -> Fingerprint:
+def fingerprint(case: PreparedCase) -> Fingerprint:
     """The fingerprint of a case; without modalities that show no structure at its scale."""
     inside = np.asarray(case.image.any(axis=0))
     if not inside.any():

@@ -42,7 +42,9 @@ def threshold(
     return mask
 
 
-def remove_minor(mask: NDArray[Any], share: float | Sequence[float]) -> NDArray[np.uint8]:
+def remove_minor_components(
+    mask: NDArray[Any], share: float | Sequence[float]
+) -> NDArray[np.uint8]:
     """Drop the connected components that are small beside the largest, region by region.
 
     What a network marks far from a tumour by mistake is small beside it. Where lesions are many
@@ -71,8 +73,8 @@ def remove_minor(mask: NDArray[Any], share: float | Sequence[float]) -> NDArray[
 
 def is_minor(sizes: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
     """Which of these sizes are below ``share`` of the largest."""
-    minor: NDArray[np.bool_] = sizes < share * sizes.max()
-    return minor
+    small: NDArray[np.bool_] = sizes < share * sizes.max()
+    return small
 
 
 def components_of(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -89,13 +91,13 @@ def components_of(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int
 
 
 def remove_small(
-    mask: NDArray[Any], minimum_volume: float, voxel_volume: float = 1.0
+    mask: NDArray[Any], min_volume: float, voxel_volume: float = 1.0
 ) -> NDArray[np.uint8]:
     """Drop the connected components that are smaller than a volume, region by region.
 
     Args:
         mask: 0/1 [r, z, y, x], or [z, y, x] for one region.
-        minimum_volume: components of at least this volume stay; 0 keeps all.
+        min_volume: components of at least this volume stay; 0 keeps all.
         voxel_volume: of one voxel, in the same unit (mm cubed, mL). At 1 the minimum counts voxels.
 
     Returns:
@@ -105,14 +107,14 @@ def remove_small(
     Raises:
         ConfigError: a negative minimum, or a voxel volume that is not positive.
     """
-    if not minimum_volume >= 0:
-        raise ConfigError(f"a smallest volume is 0 or more, not {minimum_volume}")
+    if not min_volume >= 0:
+        raise ConfigError(f"a smallest volume is 0 or more, not {min_volume}")
     if not voxel_volume > 0:
         raise ConfigError(f"a voxel's volume is above 0, not {voxel_volume}")
     kept: NDArray[np.uint8] = (mask != 0).astype(np.uint8)
     for region in kept.reshape(-1, *kept.shape[-3:]):
-        if minimum_volume > 0:
-            _drop(region, lambda sizes: sizes * voxel_volume < minimum_volume)
+        if min_volume > 0:
+            _drop(region, lambda sizes: sizes * voxel_volume < min_volume)
     return kept
 
 

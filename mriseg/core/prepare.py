@@ -23,7 +23,7 @@ _DIGEST_ROWS = 32
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCase:
     """A case ready for a network: canonical, normalised and cropped, with the way back.
 
     Attributes:
@@ -50,7 +50,7 @@ class Prepared:
                 out[i] = self.image[self.modalities.index(name)]
         return out
 
-    def only(self, modalities: Sequence[str]) -> Prepared:
+    def only(self, modalities: Sequence[str]) -> PreparedCase:
         """This case as if it had none but the named modalities; those that it lacks stay lacking.
 
         Raises:
@@ -72,7 +72,7 @@ class Prepared:
         )
 
     @property
-    def broken(self) -> tuple[int, ...]:
+    def corrupt_slices(self) -> tuple[int, ...]:
         """The slices z that hold NaN or infinity. `prepare` gives none; damaged storage may."""
         return tuple(np.flatnonzero(~np.isfinite(self.image).all(axis=(0, 2, 3))).tolist())
 
@@ -82,7 +82,7 @@ class Prepared:
         return np.stack([volume.uncanonical(mask, self.geometry) for mask in whole])
 
 
-def prepare(images: Mapping[str, Array], labels: Array | None, geometry: Geometry) -> Prepared:
+def prepare(images: Mapping[str, Array], labels: Array | None, geometry: Geometry) -> PreparedCase:
     """Canonical axes, foreground, z-score over it, and the crop to its box.
 
     Args:
@@ -119,7 +119,7 @@ def prepare(images: Mapping[str, Array], labels: Array | None, geometry: Geometr
     # In float16 as a store keeps it, so that a scan's mask is the same from its files and from one.
     image = intensity.normalise(crops, inside, norm, np.float16)
     cropped = None if turned is None else np.ascontiguousarray(volume.crop(turned, box))
-    return Prepared(image, names, cropped, geometry, box, norm)
+    return PreparedCase(image, names, cropped, geometry, box, norm)
 
 
 def content_digest(images: Mapping[str, Array]) -> str:

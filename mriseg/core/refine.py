@@ -41,7 +41,7 @@ _DOUBTED = 7.0
 def refine(
     probabilities: NDArray[np.float32],
     image: NDArray[np.floating],
-    lines: Sequence[tuple[float, float]] = (),
+    platt: Sequence[tuple[float, float]] = (),
 ) -> NDArray[np.float32]:
     """Probabilities that follow the scan's intensities, and vary smoothly from slice to slice.
 
@@ -54,7 +54,7 @@ def refine(
         probabilities: of a network [r, z, y, x]. Where they are 0, nothing was computed, and they
             stay 0.
         image: z-scores [c, z, y, x], 0 outside of the head. What is no number counts as 0.
-        lines: of each region, the scale and shift that a calibration gave its logits
+        platt: of each region, the scale and shift that a calibration gave its logits
             (`mriseg.core.calibration.Calibration`), which are taken off before and put back
             after, so that a calibration does not change what is done here. Empty: none has any.
 
@@ -66,7 +66,7 @@ def refine(
     blurred = np.stack([_smooth(channel) for channel in image])
     out = np.zeros_like(probabilities, dtype=np.float32)
     for r, found in enumerate(probabilities):
-        scale, shift = lines[r] if lines else (1.0, 0.0)
+        scale, shift = platt[r] if platt else (1.0, 0.0)
         logits = ((special.logit(found) - shift) / scale).clip(-_CERTAIN, _CERTAIN)
         logits += np.float32(_WEIGHT) * _ratio(blurred, special.expit(logits), inside)
         # Logits, not probabilities: what a slice is sure of would count no more than what its

@@ -20,23 +20,23 @@ _USUAL = 0.5
 _SMALLEST, _SENSIBLE = 64, 128
 
 
-def half_share(config: TrainConfig, frame: tuple[int, int]) -> float:
+def low_res_share_of(config: TrainConfig, frame: tuple[int, int]) -> float:
     """The share of a training, from its beginning, whose slices are shown at half the resolution.
 
     Args:
-        config: its ``half_resolution``; "auto" is half of the training, but none of it where slices
+        config: its ``low_res_share``; "auto" is half of the training, but none of it where slices
             are small.
         frame: height and width of a training slice.
 
     Raises:
         ConfigError: a share was given, and the slices are too small.
     """
-    share = config.half_resolution
+    share = config.low_res_share
     if share == "auto":
         return _USUAL if min(frame) >= _SENSIBLE else 0.0
     if share > 0 and min(frame) < _SMALLEST:
         raise ConfigError(
-            f"half_resolution = {share:g}: slices of {frame[0]} x {frame[1]} cannot be halved, "
+            f"low_res_share = {share:g}: slices of {frame[0]} x {frame[1]} cannot be halved, "
             f"the network takes no less than {_SMALLEST // 2} x {_SMALLEST // 2}; leave it out"
         )
     return share

@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShowcaseEntry:
     """A case chosen to be shown.
 
     Attributes:
@@ -34,7 +34,7 @@ class Shown:
     dice: dict[str, float]
 
 
-def showcase(scores: Sequence[CaseScores], each: int = 2) -> list[Shown]:
+def showcase(scores: Sequence[CaseScores], each: int = 2) -> list[ShowcaseEntry]:
     """The best, the median and the worst cases, from the best to the worst.
 
     Args:
@@ -62,7 +62,7 @@ def showcase(scores: Sequence[CaseScores], each: int = 2) -> list[Shown]:
         if number > 1:
             places |= {0: "best", number - 1: "worst"}
     return [
-        Shown(ranked[index], index + 1, number, place, dice[ranked[index]])
+        ShowcaseEntry(ranked[index], index + 1, number, place, dice[ranked[index]])
         for index, place in places.items()
     ]
 

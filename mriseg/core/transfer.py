@@ -123,7 +123,7 @@ def plan(
     target: Shape,
     freeze: str,
     *,
-    carry: Literal["all", "encoder"] = "all",
+    transfer_part: Literal["all", "encoder"] = "all",
     new_head: bool = False,
     adapt_norm: bool = False,
 ) -> TransferPlan:
@@ -139,7 +139,7 @@ def plan(
         source: the trained network.
         target: the network wanted.
         freeze: the policy, as `mriseg.core.config.parse_freeze` reads it.
-        carry: "encoder" makes the decoder and the head anew.
+        transfer_part: "encoder" makes the decoder and the head anew.
         new_head: make every channel of the head anew.
         adapt_norm: BatchNorm's statistics will be estimated anew on the target's slices, which
             `adapt` leaves to its caller.
@@ -154,7 +154,7 @@ def plan(
             f"a transfer keeps the width, so leave --width out"
         )
     inputs = tuple(_input(name, source.modalities, target.modalities) for name in target.modalities)
-    anew = new_head or carry == "encoder"
+    anew = new_head or transfer_part == "encoder"
     outputs = tuple(
         source.regions.index(name) if name in source.regions and not anew else None
         for name in target.regions
@@ -173,7 +173,7 @@ def plan(
     tensors = []
     for name in names:
         action, how = _fate(name, source, target, inputs, outputs)
-        if carry == "encoder" and stage_of(name) in DECODER:
+        if transfer_part == "encoder" and stage_of(name) in DECODER:
             action, how = "new", "of the decoder"
         if adapt_norm and name.endswith(_STATISTICS) and action != "new":
             action, how = "adapted", "estimated anew on the target's training slices"

@@ -54,7 +54,7 @@ def why_not_there(backend: Backend) -> str:
 
 
 def augmented(
-    backend: Backend, drawn: augment.Drawn, image: Tensor, target: Tensor, *, on_cpu: bool
+    backend: Backend, drawn: augment.AugmentParams, image: Tensor, target: Tensor, *, on_cpu: bool
 ) -> tuple[Tensor, Tensor]:
     """A batch from the CPU on the device, augmented on either.
 

@@ -149,7 +149,7 @@ class _Trainer:
         generator = rng.generator(0, "doctor", "step")
         image = torch.randn((slices, self.task.channels, *self.task.size), generator=generator)
         target = torch.randn((slices, self.task.classes, *self.task.size), generator=generator)
-        batch = self.backend.stage(image), self.backend.stage((target > 1).to(torch.uint8))
+        batch = self.backend.pin(image), self.backend.pin((target > 1).to(torch.uint8))
         drawn = augment.draw(generator, self.config.augment, slices, self.task.channels)
         self.backend.synchronize()
         began = time.perf_counter()

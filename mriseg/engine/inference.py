@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mriseg.backends.base import Backend
 from mriseg.core import batchnorm
 from mriseg.core.folding import folded
-from mriseg.core.prepare import Prepared
+from mriseg.core.prepare import PreparedCase
 from mriseg.core.refine import refine
 from mriseg.core.segnet import SegNet
 from mriseg.core.steps import predict_step
@@ -29,7 +29,7 @@ _SPREAD = 32
 # Pixels of a batch, which a scan of large slices would else fill all memory with.
 _MOST = 16 * 512 * 512
 
-Fitted = Callable[[Prepared], nn.Module]
+Fitted = Callable[[PreparedCase], nn.Module]
 """Gives a case the network that predicts it."""
 
 
@@ -60,13 +60,14 @@ def fitted(
         backend: where to predict.
         modalities: the model's input channels.
         frame: the training's frame (h, w).
-        adapt: let the encoder's statistics follow each case, see `mriseg.core.batchnorm.lean`.
+        adapt: blend the encoder's batch-norm statistics with each case's, see
+            `mriseg.core.batchnorm.blend_statistics`.
     """
     if not adapt:
         network = ready(model, backend)
         return lambda _: network
 
-    def follow(case: Prepared) -> nn.Module:
+    def follow(case: PreparedCase) -> nn.Module:
         batches = _Batches(case, modalities, frame)
         count = len(batches.kept)
         # Full batches, since empty slices would count, and each of them of the whole scan.
@@ -77,13 +78,13 @@ def fitted(
         with backend.running():
             images = (batches.on(backend, spread[part::parts]) for part in range(parts))
             share = batchnorm.share_of(count)
-            batchnorm.lean(own, images, share, autocast=backend.autocast)
+            batchnorm.blend_statistics(own, images, share, autocast=backend.autocast)
         return ready(own, backend)
 
     return follow
 
 
-def frame_of(case: Prepared, frame: tuple[int, int]) -> tuple[int, int]:
+def frame_of(case: PreparedCase, frame: tuple[int, int]) -> tuple[int, int]:
     """The frame (h, w) for a case: the training's if its slices fit, else just large enough.
 
     One frame for all cases where possible, since some devices compile for every shape.
@@ -97,7 +98,7 @@ def frame_of(case: Prepared, frame: tuple[int, int]) -> tuple[int, int]:
 def probabilities(
     network: nn.Module,
     backend: Backend,
-    case: Prepared,
+    case: PreparedCase,
     *,
     modalities: tuple[str, ...],
     regions: int,
@@ -132,9 +133,9 @@ def probabilities(
 
 def refined(
     found: NDArray[np.float32],
-    case: Prepared,
+    case: PreparedCase,
     modalities: tuple[str, ...],
-    lines: Sequence[tuple[float, float]] = (),
+    platt: Sequence[tuple[float, float]] = (),
 ) -> NDArray[np.float32]:
     """`mriseg.core.refine.refine` of what `probabilities` gave for a case.
 
@@ -142,10 +143,10 @@ def refined(
         found: probabilities [r, z, y, x]; all finite.
         case: the case.
         modalities: the model's input channels; what else the case has is not looked at.
-        lines: of each region, the scale and shift of its calibration; empty: it has none.
+        platt: of each region, the scale and shift of its calibration; empty: it has none.
     """
     known = tuple(m for m in modalities if m in case.modalities)
-    return refine(found, case.channels(known), lines)
+    return refine(found, case.channels(known), platt)
 
 
 class _Batches:
@@ -159,7 +160,7 @@ class _Batches:
 
     def __init__(
         self,
-        case: Prepared,
+        case: PreparedCase,
         modalities: tuple[str, ...],
         frame: tuple[int, int],
         batch_size: int = 16,
@@ -188,4 +189,4 @@ class _Batches:
         batch = np.zeros((size, *self._shape), dtype=np.float32)
         for channel, k in self._known:
             batch[: len(z), channel] = self.pad.apply(self._image[k, z])
-        return backend.place(backend.stage(torch.from_numpy(batch)))
+        return backend.place(backend.pin(torch.from_numpy(batch)))

@@ -275,7 +275,7 @@ def crossings(at: At) -> Outcome:
         (image > 0),
         (100 * image).to(torch.int64),
     )
-    staged = shown if at.exact else [at.backend.stage(tensor) for tensor in shown]
+    staged = shown if at.exact else [at.backend.pin(tensor) for tensor in shown]
     return Outcome(tuple(at.place(tensor) for tensor in (*shown, *staged)))
 
 

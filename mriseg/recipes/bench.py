@@ -314,7 +314,7 @@ class _Bench:
         def read(refs: tuple[SliceRef, ...]) -> Batch:
             batch = store.read(refs, modalities=modalities, regions=index.regions, frame=frame)
             for array in (batch.image, batch.target):
-                self.backend.stage(torch.from_numpy(array))
+                self.backend.pin(torch.from_numpy(array))
             return batch
 
         batches = _random_batches(slices, self.config.batch_size)

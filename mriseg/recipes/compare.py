@@ -38,7 +38,7 @@ from mriseg.io.disk.locks import locked
 from mriseg.io.runs import Checkpoint, Run, open_run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.setup import Setup, settle
+from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.train import resume, train
 from mriseg.recipes.transfer import shape_of, transfer
 from mriseg.report import charts
@@ -182,7 +182,7 @@ def _settled(
     if options.seeds < 1:
         raise ConfigError(f"seeds = {options.seeds}: expected at least 1")
     base = config.model_copy(update={"validation": 0.0, "validation_cases": None})
-    setup = settle(store, base)
+    setup = plan_training(store, base)
     target = Shape(setup.modalities, tuple(setup.regions), config.width)
     for policy in (METHODS[name].transfer for name in methods):
         freeze = policy.freeze if policy else "none"

@@ -19,7 +19,7 @@ from mriseg.engine.op_checks import CHECKS, At, Check, Outcome, network_as_train
 from mriseg.errors import BackendError, ConfigError
 from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io.store import Store
-from mriseg.recipes.setup import settle
+from mriseg.recipes.setup import plan_training
 
 SIZE = (240, 240)
 """Height and width of BraTS's slices."""
@@ -259,7 +259,7 @@ def _task(
         slices = 2 * _CASES * _TUMOUR_SLICES
         return Task(3, 3, width, size or SIZE, batch_size, slices, _REFERENCE), ()
     config = TrainConfig(width=width, batch_size=batch_size)
-    setup = settle(store, config)
+    setup = plan_training(store, config)
     plans = setup.plan(config, epoch=0)
     source = f"{store.location}, {len(setup.split.train)} training cases, the default settings"
     channels, classes = len(setup.modalities), len(setup.regions)

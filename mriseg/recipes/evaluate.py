@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mriseg.backends.base import Backend
 from mriseg.core import volume
 from mriseg.core.metrics import CaseScores, Summary, score_case, summarise
-from mriseg.core.prepare import Prepared
+from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.showcase import showcase
 from mriseg.errors import ConfigError, InputError
@@ -25,7 +25,7 @@ from mriseg.io.disk.space import check_writable
 from mriseg.io.readers import folders
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
-from mriseg.recipes.predict import PredictOptions, Segmented, restricted, segmenter, settled
+from mriseg.recipes.predict import PredictOptions, Segmented, resolve_options, restricted, segmenter
 from mriseg.report import charts, gallery
 from mriseg.report.gallery import Views
 from mriseg.report.pictures import grid
@@ -37,7 +37,7 @@ _SEED = 0
 _KEPT = 32
 
 # What of the options a score depends on.
-_MADE = ("threshold", "minor", "minimum_volume", "flips", "adapt", "refine", "modalities")
+_MADE = ("threshold", "min_component_share", "min_volume", "flips", "adapt", "refine", "modalities")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def evaluate(
     Raises:
         InputError: there is nothing to measure, or the store lacks the model's regions.
     """
-    options = settled(options, run)
+    options = resolve_options(options, run)
     regions = _regions_of(store, run)
     index = store.index()
     labelled = [case for case in index.cases if case.labelled]
@@ -192,12 +192,12 @@ def evaluate(
 
 def _segmented(
     store: Store,
-    segment: Callable[[Prepared], Segmented],
+    segment: Callable[[PreparedCase], Segmented],
     manifest: Manifest,
     options: PredictOptions,
     regions: Regions,
     name: str,
-) -> tuple[Prepared, NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[PreparedCase, NDArray[np.uint8], NDArray[np.uint8]]:
     """A case, the masks [r, z, y, x] that the network gives it, and its truth."""
     case = restricted(store.read_case(name), options)
     if not set(case.modalities) & set(manifest.modalities):

@@ -18,7 +18,7 @@ from mriseg.core import rng
 from mriseg.core.deploy import Deployed
 from mriseg.core.intensity import Normalisation, normalise
 from mriseg.core.ops import PURE
-from mriseg.core.prepare import Prepared
+from mriseg.core.prepare import PreparedCase
 from mriseg.core.segnet import SegNet, build
 from mriseg.core.volume import Box, Geometry
 from mriseg.engine.inference import probabilities
@@ -26,7 +26,7 @@ from mriseg.errors import ExportError, OutputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Wrote
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.space import check_writable
-from mriseg.io.exporters import EXPORTERS, Exported
+from mriseg.io.exporters import EXPORTERS, LoadedExport
 from mriseg.io.runs import Manifest, Run
 from mriseg.recipes.load import load_model
 
@@ -159,9 +159,9 @@ def describe(run: Run) -> dict[str, Any]:
         "trained": manifest.created,
         "modalities": list(manifest.modalities),
         "regions": [
-            {"name": name, "labels": list(labels), "threshold": level, "minor": minor}
-            for (name, labels), level, minor in zip(
-                manifest.regions.items(), run.thresholds, run.minor, strict=True
+            {"name": name, "labels": list(labels), "threshold": level, "min_component_share": share}
+            for (name, labels), level, share in zip(
+                manifest.regions.items(), run.thresholds, run.min_component_shares, strict=True
             )
         ],
         "unit": manifest.unit,
@@ -230,7 +230,7 @@ def _expected(model: SegNet, backend: Backend, manifest: Manifest, batch: _Batch
     if batch.foreground is not None:
         inside = batch.foreground.numpy()
     norm = Normalisation(tuple(batch.mean.flatten().tolist()), tuple(batch.std.flatten().tolist()))
-    case = Prepared(
+    case = PreparedCase(
         image=normalise(batch.image.transpose(0, 1).numpy(), inside, norm),
         modalities=manifest.modalities,
         labels=None,
@@ -249,7 +249,7 @@ def _expected(model: SegNet, backend: Backend, manifest: Manifest, batch: _Batch
     return torch.from_numpy(found).transpose(0, 1)
 
 
-def _compare(exported: Exported, batch: _Batch, expected: Tensor, format: str) -> float:
+def _compare(exported: LoadedExport, batch: _Batch, expected: Tensor, format: str) -> float:
     """The largest difference. Raises ExportError where it is too large."""
     try:
         found = exported.predict(batch.image, batch.mean, batch.std, batch.foreground)

@@ -22,10 +22,10 @@ from torch import Tensor
 from mriseg.backends.base import Backend
 from mriseg.core import augment, batchnorm, finetune, rng
 from mriseg.core.averaging import average_in, averaged
-from mriseg.core.calibration import Calibration, calibrate, unmeasured
+from mriseg.core.calibration import Calibration, calibrate, prior_calibration
 from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
-from mriseg.core.resolution import half_share, halved
+from mriseg.core.resolution import halved, low_res_share_of
 from mriseg.core.sampling import BatchPlan
 from mriseg.core.segnet import SegNet, freeze
 from mriseg.core.steps import train_step
@@ -186,7 +186,7 @@ class _Fit:
         self.epochs = config.epochs or (None if config.budget else DEFAULT_EPOCHS)
         self.phases = finetune.phases(config.transfer)
         self.phase = self.phases[-1]
-        self.half_share = half_share(config, setup.frame)
+        self.low_res_share_of = low_res_share_of(config, setup.frame)
         self.at_half = False
         # The optimiser has all that will ever train; what a phase freezes gets no gradient, and
         # is let be.
@@ -200,8 +200,8 @@ class _Fit:
         spec, weight = parse_loss(config.loss), positive_weight(config, setup.positive_share)
         self.loss = build_loss(spec, backend.place(weight))
         # What holds where too few patients validate to measure a calibration.
-        self.unmeasured = {
-            name: unmeasured(each) if spec.weighs_positives else Calibration()
+        self.prior_calibration = {
+            name: prior_calibration(each) if spec.weighs_positives else Calibration()
             for name, each in zip(setup.regions, weight.ravel().tolist(), strict=True)
         }
         self.scaler = backend.scaler()
@@ -306,7 +306,7 @@ class _Fit:
             clip=self.config.clip,
             scaler=self.scaler,
         )
-        average_in(self.average, self.model, self.position.step, self.config.average)
+        average_in(self.average, self.model, self.position.step, self.config.ema_decay)
         return value
 
     def close_epoch(self) -> tuple[dict[str, Any], bool]:
@@ -330,7 +330,7 @@ class _Fit:
         self._concluded = last or due
         if last and not validates:
             at.best_epoch = at.epoch
-            self._save_best(self._kept(), {}, self.unmeasured)
+            self._save_best(self._kept(), {}, self.prior_calibration)
         elif self._concluded:
             network = self._kept()
             found = self._validate(network)
@@ -343,8 +343,8 @@ class _Fit:
             if better:
                 at.best, at.best_epoch, at.dice = found.score, at.epoch, found.dice
                 calibration = {
-                    name: calibrate(found.tallies[name], found.minor[name], otherwise)
-                    for name, otherwise in self.unmeasured.items()
+                    name: calibrate(found.tallies[name], found.dice_by_min_share[name], otherwise)
+                    for name, otherwise in self.prior_calibration.items()
                 }
                 self._save_best(network, found.dice, calibration)
         row["seconds"] = self.seconds
@@ -389,8 +389,8 @@ class _Fit:
                 plan.refs, modalities=setup.modalities, regions=setup.regions, frame=setup.frame
             )
             return (
-                backend.stage(torch.from_numpy(batch.image)),
-                backend.stage(torch.from_numpy(batch.target)),
+                backend.pin(torch.from_numpy(batch.image)),
+                backend.pin(torch.from_numpy(batch.target)),
             )
 
         for step, (image, target) in enumerate(self._waiting(prefetch(plans, read)), first):
@@ -424,7 +424,7 @@ class _Fit:
         self.position.rate = rate
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
-        half_before, self.at_half = self.at_half, progress < self.half_share
+        half_before, self.at_half = self.at_half, progress < self.low_res_share_of
         if self.at_half is not half_before:
             self.compiling.changed()
             how = "at half their resolution at first" if self.at_half else "at full resolution"
@@ -483,13 +483,15 @@ class _Fit:
         """The average as a run gives it: with statistics of its own, not averaged ones."""
         network = copy.deepcopy(self.average)
         count = min(self.config.norm_batches, len(self.plans))
-        if self.config.average and count:
+        if self.config.ema_decay and count:
             # Always the first epoch's, so that a resumed training takes the same.
             plans = self.setup.plan(self.config, epoch=0)[:count]
             images = (image for image, _ in self._augmented(plans, "statistics"))
             # A stage that never trains keeps what its weights were trained with.
             never = self.phases[-1].frozen
-            batchnorm.estimate(network, images, autocast=self.backend.autocast, but=never)
+            batchnorm.reestimate_statistics(
+                network, images, autocast=self.backend.autocast, but=never
+            )
         return network
 
     def _validate(self, network: SegNet) -> Validation:
@@ -501,13 +503,13 @@ class _Fit:
             modalities=self.setup.modalities,
             regions=self.setup.regions,
             frame=self.setup.frame,
-            levels=tuple(item.own_threshold for item in self.unmeasured.values()),
+            levels=tuple(item.own_threshold for item in self.prior_calibration.values()),
         )
         at = self.position
-        if found.spoilt:
-            cases = ", ".join(found.spoilt)
+        if found.non_finite:
+            cases = ", ".join(found.non_finite)
             what = f"after epoch {at.epoch} the network's output for {cases} is infinite or NaN"
-            raise self._told(what, [Suspect(ref, True, math.nan) for ref in found.broken])
+            raise self._told(what, [Suspect(ref, True, math.nan) for ref in found.corrupt_slices])
         path = self.run.within("images", f"image_{at.epoch:04d}_{at.step:06d}.png")
         pictures.grid(path, found.rows, self.setup.modalities, tuple(self.setup.regions))
         return found

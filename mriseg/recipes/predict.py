@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.backends.base import Backend
-from mriseg.core.postprocess import remove_minor, remove_small, threshold
-from mriseg.core.prepare import Prepared, prepare
+from mriseg.core.postprocess import remove_minor_components, remove_small, threshold
+from mriseg.core.prepare import PreparedCase, prepare
 from mriseg.core.regions import label_map
 from mriseg.engine.inference import fitted, probabilities, refined
 from mriseg.errors import CaseError, InputError, OutputError, StoreError
@@ -36,13 +36,14 @@ class PredictOptions:
     Attributes:
         threshold: a voxel is marked above this probability, one for all regions or one for each;
             None: what the run's calibration found, or one half where it has none.
-        minor: components below this share of their region's largest are removed, one for all
-            regions or one for each; None: as the run's calibration found, or none.
+        min_component_share: components below this share of their region's largest are removed, one
+            for all regions or one for each; None: as the run's calibration says, or none.
         flips: average over each slice as it is and mirrored as it was in training.
-        adapt: let the encoder's statistics follow each case, see `mriseg.core.batchnorm.lean`.
+        adapt: blend the encoder's batch-norm statistics with each case's, see
+            `mriseg.core.batchnorm.blend_statistics`.
         refine: let each case's own intensities, and slices side by side, have a say in its
             probabilities, see `mriseg.core.refine.refine`.
-        minimum_volume: smaller components are removed; mL, or voxels where the scan states no
+        min_volume: smaller components are removed; mL, or voxels where the scan states no
             voxel size.
         probabilities: write these too, a file a region.
         overlays: write a picture beside each mask.
@@ -52,11 +53,11 @@ class PredictOptions:
     """
 
     threshold: float | tuple[float, ...] | None = None
-    minor: float | tuple[float, ...] | None = None
+    min_component_share: float | tuple[float, ...] | None = None
     flips: bool = True
     adapt: bool = True
     refine: bool = True
-    minimum_volume: float = 0.0
+    min_volume: float = 0.0
     probabilities: bool = False
     overlays: bool = True
     allow_missing: bool = False
@@ -65,7 +66,7 @@ class PredictOptions:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class CasePrediction:
     """One case's result.
 
     Attributes:
@@ -85,7 +86,7 @@ class Predicted:
 class PredictReport:
     """What `predict` did: the results, and (case, reason) of what was skipped."""
 
-    results: tuple[Predicted, ...]
+    results: tuple[CasePrediction, ...]
     skipped: tuple[tuple[str, str], ...]
 
 
@@ -119,7 +120,7 @@ def predict(
         InputError: there is no case, or none could be used.
         OutputError: a result cannot be written, or would be written over a scan.
     """
-    options = settled(options, run)
+    options = resolve_options(options, run)
     found, assumed = _sources(source, layout, channels)
     if not found:
         raise InputError(f"{source} holds no case")
@@ -147,7 +148,7 @@ def predict(
     if len(unfit) == len(found):
         raise _none_usable(source, unfit)
     segment = segmenter(run, backend, options)
-    results: list[Predicted] = []
+    results: list[CasePrediction] = []
     skipped: list[tuple[str, str]] = []
     yield Notice(f"model {run.path}: {'+'.join(manifest.modalities)} -> {_names(manifest)}")
     for text in assumed:
@@ -179,7 +180,7 @@ def predict(
     return PredictReport(tuple(results), tuple(skipped))
 
 
-def restricted(case: Prepared, options: PredictOptions) -> Prepared:
+def restricted(case: PreparedCase, options: PredictOptions) -> PreparedCase:
     """``case`` with the modalities that ``options`` leave it.
 
     Raises:
@@ -188,13 +189,17 @@ def restricted(case: Prepared, options: PredictOptions) -> Prepared:
     return case if options.modalities is None else case.only(options.modalities)
 
 
-def settled(options: PredictOptions | None, run: Run) -> PredictOptions:
+def resolve_options(options: PredictOptions | None, run: Run) -> PredictOptions:
     """``options`` with what the run was calibrated to, where nothing was given."""
     options = options or PredictOptions()
     return replace(
         options,
         threshold=run.thresholds if options.threshold is None else options.threshold,
-        minor=run.minor if options.minor is None else options.minor,
+        min_component_share=(
+            run.min_component_shares
+            if options.min_component_share is None
+            else options.min_component_share
+        ),
     )
 
 
@@ -204,7 +209,7 @@ Segmented = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 def segmenter(
     run: Run, backend: Backend, options: PredictOptions
-) -> Callable[[Prepared], Segmented]:
+) -> Callable[[PreparedCase], Segmented]:
     """What gives a case its masks and probabilities.
 
     It raises InputError where the output is not a number, which would look like an empty mask.
@@ -212,11 +217,11 @@ def segmenter(
     Args:
         run: the model.
         backend: where to compute.
-        options: as `settled` gives them.
+        options: as `resolve_options` gives them.
     """
-    manifest, lines = run.manifest, run.lines
-    level, minor = options.threshold, options.minor
-    assert level is not None and minor is not None, "settled() gives them"
+    manifest, platt = run.manifest, run.platt
+    level, share = options.threshold, options.min_component_share
+    assert level is not None and share is not None, "resolve_options() gives them"
     fit = fitted(
         load_model(run, backend),
         backend,
@@ -225,7 +230,7 @@ def segmenter(
         adapt=options.adapt,
     )
 
-    def segment(case: Prepared) -> Segmented:
+    def segment(case: PreparedCase) -> Segmented:
         found = probabilities(
             fit(case),
             backend,
@@ -237,33 +242,33 @@ def segmenter(
             flips=manifest.mirrored if options.flips else (),
         )
         if not np.isfinite(found).all():
-            if case.broken:
+            if case.corrupt_slices:
                 raise InputError(
-                    f"its slices {', '.join(map(str, case.broken))} hold voxels that are NaN or "
-                    f"infinite; preprocess it again into a new store"
+                    f"its slices {', '.join(map(str, case.corrupt_slices))} hold voxels that are "
+                    f"NaN or infinite; preprocess it again into a new store"
                 )
             raise InputError("the network's output is not a number; try --precision fp32")
         if options.refine:
-            found = refined(found, case, manifest.modalities, lines)
-        marked = remove_minor(threshold(found, level), minor)
-        return remove_small(marked, options.minimum_volume, voxel_volume(case)), found
+            found = refined(found, case, manifest.modalities, platt)
+        marked = remove_minor_components(threshold(found, level), share)
+        return remove_small(marked, options.min_volume, voxel_volume(case)), found
 
     return segment
 
 
-def voxel_volume(case: Prepared) -> float:
+def voxel_volume(case: PreparedCase) -> float:
     """Of one voxel: in mL, or 1 where the scan states no voxel size."""
     return case.geometry.voxel_volume / 1000 if case.geometry.unit == "mm" else 1.0
 
 
 def _predict_case(
     name: str,
-    case: Prepared,
+    case: PreparedCase,
     target: Path,
     segmented: Segmented,
     manifest: Manifest,
     options: PredictOptions,
-) -> Predicted:
+) -> CasePrediction:
     masks, found = segmented
     stem = nifti.stem(target)
     nifti.write(target, label_map(case.to_source(masks), manifest.regions), case.geometry)
@@ -286,7 +291,7 @@ def _predict_case(
             tuple(manifest.regions),
             unit=case.geometry.unit,
         )
-    return Predicted(name, target, volumes, case.geometry.unit)
+    return CasePrediction(name, target, volumes, case.geometry.unit)
 
 
 # Cases that cannot be used, by name.
@@ -294,7 +299,7 @@ _TOLD = 5
 # File systems take names of 255 bytes, and an ending and a digest come on top.
 _LONGEST = 100
 
-Loader = Callable[[], tuple[Prepared, list[str]]]
+Loader = Callable[[], tuple[PreparedCase, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -355,14 +360,14 @@ def _none_usable(source: Path, reasons: Mapping[str, str]) -> InputError:
     )
 
 
-def _stored(store: Store, name: str) -> tuple[Prepared, list[str]]:
+def _stored(store: Store, name: str) -> tuple[PreparedCase, list[str]]:
     try:
         return store.read_case(name), []
     except StoreError as error:
         raise CaseError(name, str(error)) from None
 
 
-def _load(case: readers.Case) -> tuple[Prepared, list[str]]:
+def _load(case: readers.Case) -> tuple[PreparedCase, list[str]]:
     # The segmentation, if there is one, must not shape what a prediction sees.
     loaded = case.load()
     try:
@@ -371,7 +376,7 @@ def _load(case: readers.Case) -> tuple[Prepared, list[str]]:
         raise CaseError(case.name, str(error)) from None
 
 
-def _fail(name: str, reason: str) -> tuple[Prepared, list[str]]:
+def _fail(name: str, reason: str) -> tuple[PreparedCase, list[str]]:
     raise CaseError(name, reason)
 
 
@@ -407,7 +412,9 @@ def _too_few(has: tuple[str, ...], manifest: Manifest, options: PredictOptions) 
     return ""
 
 
-def _missing(name: str, case: Prepared, manifest: Manifest, options: PredictOptions) -> list[str]:
+def _missing(
+    name: str, case: PreparedCase, manifest: Manifest, options: PredictOptions
+) -> list[str]:
     """What a case lacks, as notices."""
     if why := _too_few(case.modalities, manifest, options):
         raise CaseError(name, why)

@@ -30,7 +30,7 @@ from mriseg.io import readers
 from mriseg.io import store as stores
 from mriseg.io.disk.checksums import sha256, write_sealed_json
 from mriseg.io.disk.locks import locked
-from mriseg.io.readers import Case, Found, ReaderOptions
+from mriseg.io.readers import Case, Listing, ReaderOptions
 from mriseg.io.store import Store, StoreSpec
 from mriseg.io.store.arrays import is_local
 
@@ -136,7 +136,7 @@ def preprocess(
 
 
 def _filled(
-    store: Store, source: Path, found: Found, layout: str, workers: int | None, strict: bool
+    store: Store, source: Path, found: Listing, layout: str, workers: int | None, strict: bool
 ) -> Recipe[PreprocessReport]:
     """The cases that are not in the store yet, put there."""
     store.sweep()

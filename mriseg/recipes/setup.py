@@ -84,7 +84,7 @@ class Setup:
         return sum(self.positive_share) / len(self.positive_share)
 
 
-def settle(store: Store, config: TrainConfig, chosen: Split | None = None) -> Setup:
+def plan_training(store: Store, config: TrainConfig, chosen: Split | None = None) -> Setup:
     """Settle a training of ``config`` on ``store``.
 
     Args:

@@ -27,7 +27,7 @@ from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.fit import Position, TrainReport, fit
 from mriseg.recipes.load import network_of
-from mriseg.recipes.setup import Setup, settle, versions
+from mriseg.recipes.setup import Setup, plan_training, versions
 
 __all__ = ["Start", "TrainReport", "resume", "train"]
 
@@ -79,7 +79,7 @@ def train(
         BusyError: another process is training there.
         DivergedError: the loss became NaN or infinite; the last good checkpoint is kept.
     """
-    setup = start.setup if start else settle(store, config)
+    setup = start.setup if start else plan_training(store, config)
     for text in (*backend.notes, *setup.notices):
         yield Notice(text)
     model_config = setup.network(config.width)
@@ -169,7 +169,7 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
     chosen = {"modalities": manifest.modalities, "regions": tuple(manifest.regions)}
     config = parse(TrainConfig, {**manifest.config, **chosen})
     opened = store or open_store(manifest.store)
-    setup = settle(opened, config, Split(manifest.train, manifest.validation))
+    setup = plan_training(opened, config, Split(manifest.train, manifest.validation))
     setup = replace(setup, frame=manifest.frame)
     _check_same(run, setup, opened)
     model = network_of(run, checkpoint.weights, backend)

@@ -18,7 +18,7 @@ from mriseg.errors import ConfigError
 from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
-from mriseg.recipes.setup import Setup, settle
+from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.train import Start, TrainReport, train
 
 # Batches that BatchNorm's statistics are estimated on. Their voxels are many more than
@@ -68,13 +68,13 @@ def transfer(
     if freeze is not None:
         policy = parse(TransferConfig, {**policy.model_dump(), "freeze": freeze})
     config = config.model_copy(update={"transfer": policy})
-    setup = settle(store, config)
+    setup = plan_training(store, config)
     target = Shape(setup.modalities, tuple(setup.regions), config.width)
     made = plan(
         shape_of(source),
         target,
         policy.freeze,
-        carry=policy.carry,
+        transfer_part=policy.transfer_part,
         new_head=new_head,
         adapt_norm=policy.adapt_norm,
     )
@@ -148,5 +148,5 @@ def _with_statistics_of(
     model.load_state_dict(state)
     with backend.running():
         placed = backend.place_model(model)
-        batchnorm.estimate(placed, images(), autocast=backend.autocast)
+        batchnorm.reestimate_statistics(placed, images(), autocast=backend.autocast)
     return {name: tensor.detach().to("cpu") for name, tensor in placed.state_dict().items()}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mriseg.backends.base import Backend
 from mriseg.core import metrics
-from mriseg.core.calibration import Tally, minor_dice, tally
+from mriseg.core.calibration import Tally, dice_by_min_share, tally
 from mriseg.core.postprocess import threshold
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.segnet import SegNet
@@ -28,18 +28,18 @@ class Validation:
     Attributes:
         dice: case -> region -> 3-D Dice.
         rows: for a picture grid.
-        spoilt: the cases for which not all that the network gave are numbers.
-        broken: the slices of these that are not all numbers themselves.
+        non_finite: the cases for which not all that the network gave are numbers.
+        corrupt_slices: the slices of these that are not all numbers themselves.
         tallies: region -> a count of voxels by logit and truth for each case, for a calibration.
-        minor: region -> the Dice of each case without small components, for the same.
+        dice_by_min_share: region -> the Dice of each case without small components, for the same.
     """
 
     dice: dict[str, dict[str, float]]
     rows: tuple[GridRow, ...]
-    spoilt: tuple[str, ...]
-    broken: tuple[SliceRef, ...]
+    non_finite: tuple[str, ...]
+    corrupt_slices: tuple[SliceRef, ...]
     tallies: dict[str, list[Tally]]
-    minor: dict[str, list[tuple[float, ...]]]
+    dice_by_min_share: dict[str, list[tuple[float, ...]]]
 
     def mean(self, region: str) -> float:
         """Over the cases."""
@@ -79,21 +79,21 @@ def validate(
     fit = fitted(model, backend, modalities=modalities, frame=frame, adapt=True)
     found: dict[str, dict[str, float]] = {}
     rows: list[GridRow] = []
-    spoilt: list[str] = []
-    broken: list[SliceRef] = []
+    non_finite: list[str] = []
+    corrupt_slices: list[SliceRef] = []
     tallies: dict[str, list[Tally]] = {region: [] for region in regions}
-    minor: dict[str, list[tuple[float, ...]]] = {region: [] for region in regions}
+    by_min_share: dict[str, list[tuple[float, ...]]] = {region: [] for region in regions}
     # Pictures of cases spread over the list, so that the same patients are seen every time.
     shown = set(np.linspace(0, len(cases) - 1, min(pictures, len(cases))).round().astype(int))
     for number, name in enumerate(cases):
         case = store.read_case(name)
-        assert case.labels is not None, "settle() keeps labelled cases alone"
+        assert case.labels is not None, "plan_training() keeps labelled cases alone"
         output = probabilities(
             fit(case), backend, case, modalities=modalities, regions=len(regions), frame=frame
         )
         if not np.isfinite(output).all():
-            spoilt.append(name)
-            broken += (SliceRef(name, z) for z in case.broken)
+            non_finite.append(name)
+            corrupt_slices += (SliceRef(name, z) for z in case.corrupt_slices)
             output = np.nan_to_num(output)
         output = refined(output, case, modalities)
         truth = region_masks(case.labels, regions)
@@ -104,10 +104,12 @@ def validate(
         }
         for r, region in enumerate(regions):
             tallies[region].append(tally(output[r], truth[r]))
-            minor[region].append(minor_dice(output[r], truth[r], levels[r]))
+            by_min_share[region].append(dice_by_min_share(output[r], truth[r], levels[r]))
         if number in shown:
             rows.append(_row(name, case.channels(modalities), truth, output, found[name]))
-    return Validation(found, tuple(rows), tuple(spoilt), tuple(broken), tallies, minor)
+    return Validation(
+        found, tuple(rows), tuple(non_finite), tuple(corrupt_slices), tallies, by_min_share
+    )
 
 
 def _row(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mriseg.core.prepare import Prepared
-from mriseg.core.showcase import Shown, telling_slices
+from mriseg.core.prepare import PreparedCase
+from mriseg.core.showcase import ShowcaseEntry, telling_slices
 from mriseg.report.pictures import GridRow
 
 Array = NDArray[Any]
@@ -41,7 +41,7 @@ class Views:
     wrong: View
 
 
-def views(case: Prepared, modalities: tuple[str, ...], masks: Array, truth: Array) -> Views:
+def views(case: PreparedCase, modalities: tuple[str, ...], masks: Array, truth: Array) -> Views:
     """The two slices of a case, copied, so that its volumes can go.
 
     Args:
@@ -66,7 +66,7 @@ def views(case: Prepared, modalities: tuple[str, ...], masks: Array, truth: Arra
 
 
 def rows(
-    shown: Sequence[Shown], found: Mapping[str, Views], seen: Container[str] = ()
+    shown: Sequence[ShowcaseEntry], found: Mapping[str, Views], seen: Container[str] = ()
 ) -> list[GridRow]:
     """The rows of the picture: of the worst cases the slice with most errors.
 

@@ -15,7 +15,7 @@ from mriseg.cli import render
 from mriseg.cli.render import clock, drawing, plain
 from mriseg.cli.reports import results as tables
 from mriseg.events import Advanced, Began, Measured, Notice, Skipped, Wrote
-from mriseg.recipes.predict import Predicted, PredictReport
+from mriseg.recipes.predict import CasePrediction, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
 
 
@@ -154,8 +154,8 @@ def test_tables_show_names_as_they_are() -> None:
 def test_volumes_have_their_unit() -> None:
     console, file = _plain_console()
     results = (
-        Predicted("a", Path("a.nii.gz"), {"WT": 1.234}, "mm"),
-        Predicted("b", Path("b.nii.gz"), {"WT": 1234.0}, "px"),
+        CasePrediction("a", Path("a.nii.gz"), {"WT": 1.234}, "mm"),
+        CasePrediction("b", Path("b.nii.gz"), {"WT": 1234.0}, "px"),
     )
     tables.predicted(console, PredictReport(results, ()))
     text = file.getvalue()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mriseg.core.augment import Drawn, apply, draw
+from mriseg.core.augment import AugmentParams, apply, draw
 from mriseg.core.config import AugmentConfig
 from mriseg.core.rng import generator
 
@@ -186,7 +186,7 @@ def test_the_contrast_of_what_is_marked_changes_and_the_rest_stays(seed: int) ->
         )
 
 
-def a_contrast(seed: int) -> Drawn:
+def a_contrast(seed: int) -> AugmentParams:
     drawn = draw(generator(seed), OFF.model_copy(update={"target_contrast": 1.0}), 4, 3)
     assert (drawn.target >= -0.9).all() and (drawn.target <= 0.2 + 1e-6).all()
     return drawn

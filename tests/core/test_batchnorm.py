@@ -30,7 +30,7 @@ def images(count: int, scale: float = 3.0) -> list[Tensor]:
 
 def test_the_first_statistics_are_those_of_its_convolution() -> None:
     model, batches = a_model(), images(3)
-    batchnorm.estimate(model, batches, autocast=nullcontext)
+    batchnorm.reestimate_statistics(model, batches, autocast=nullcontext)
     state = model.state_dict()
     with torch.no_grad():
         conv = model.get_submodule(f"{FIRST}conv")
@@ -49,7 +49,7 @@ def test_weights_modes_and_freezing_stay(training: bool, frozen: bool, count: in
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = {name: module.training for name, module in model.named_modules()}
     momenta = {getattr(module, "momentum", None) for module in model.modules()}
-    batchnorm.estimate(model, images(count), autocast=nullcontext)
+    batchnorm.reestimate_statistics(model, images(count), autocast=nullcontext)
     for name, tensor in model.state_dict().items():
         if not name.endswith(STATISTICS):
             assert torch.equal(tensor, before[name]), name
@@ -64,10 +64,10 @@ def test_weights_modes_and_freezing_stay(training: bool, frozen: bool, count: in
 
 def test_twice_on_the_same_slices_is_once_even_with_dropout() -> None:
     model = a_model(dropout=0.5)
-    once = batchnorm.estimate(model, images(2), autocast=nullcontext).state_dict()
+    once = batchnorm.reestimate_statistics(model, images(2), autocast=nullcontext).state_dict()
     once = {name: tensor.clone() for name, tensor in once.items()}
-    batchnorm.estimate(model, images(5, scale=9), autocast=nullcontext)
-    twice = batchnorm.estimate(model, images(2), autocast=nullcontext).state_dict()
+    batchnorm.reestimate_statistics(model, images(5, scale=9), autocast=nullcontext)
+    twice = batchnorm.reestimate_statistics(model, images(2), autocast=nullcontext).state_dict()
     assert all(torch.equal(once[name], twice[name]) for name in once)
 
 
@@ -81,8 +81,10 @@ def test_leaning_goes_a_share_of_the_way_in_the_encoder_alone(share: float, trai
     model = a_model(dropout=0.5).train(training)
     before = state_of(model)
     modes = {name: module.training for name, module in model.named_modules()}
-    there = state_of(batchnorm.estimate(copy.deepcopy(model), images(2), autocast=nullcontext))
-    after = batchnorm.lean(model, images(2), share, autocast=nullcontext).state_dict()
+    there = state_of(
+        batchnorm.reestimate_statistics(copy.deepcopy(model), images(2), autocast=nullcontext)
+    )
+    after = batchnorm.blend_statistics(model, images(2), share, autocast=nullcontext).state_dict()
     for name, tensor in after.items():
         moves = name.startswith("encoder.") and name.endswith(("running_mean", "running_var"))
         expected = torch.lerp(before[name], there[name], share) if moves else before[name]
@@ -94,7 +96,7 @@ def test_leaning_goes_a_share_of_the_way_in_the_encoder_alone(share: float, trai
 def test_no_slices_lean_nowhere() -> None:
     model = a_model()
     before = state_of(model)
-    after = batchnorm.lean(model, [], 0.5, autocast=nullcontext).state_dict()
+    after = batchnorm.blend_statistics(model, [], 0.5, autocast=nullcontext).state_dict()
     assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
 
 

@@ -18,14 +18,14 @@ from mriseg.core.calibration import (
     calibrate,
     calibrated,
     calibration_error,
-    minor_dice,
+    dice_by_min_share,
+    prior_calibration,
     tally,
-    unmeasured,
 )
 from mriseg.core.losses import bce
 from mriseg.core.metrics import count, dice
 from mriseg.core.ops import PURE
-from mriseg.core.postprocess import remove_minor
+from mriseg.core.postprocess import remove_minor_components
 from mriseg.core.rng import generator
 from mriseg.core.segnet import SegNetConfig, build, init_weights
 
@@ -94,7 +94,7 @@ def test_too_few_cases_with_foreground_change_nothing() -> None:
     assert calibrate([]) == calibrate([empty] * 9) == Calibration()
     assert calibrate([full] * (FEWEST - 1) + [empty]) == Calibration()
     assert calibrate([full] * FEWEST).scale == pytest.approx(0.5, rel=0.1)
-    known = unmeasured(3.0)
+    known = prior_calibration(3.0)
     assert calibrate([full] * (FEWEST - 1), otherwise=known) == known
     assert calibrate([full] * FEWEST, otherwise=known) == calibrate([full] * FEWEST)
 
@@ -115,7 +115,7 @@ def test_what_a_weight_does_to_the_odds_is_taken_off(weight: float) -> None:
         return value
 
     optimiser.step(closure)
-    found = unmeasured(weight)
+    found = prior_calibration(weight)
     assert special.expit(shared.item() + found.shift) == pytest.approx(rate, abs=1e-3)
     assert special.logit(found.own_threshold) == pytest.approx(math.log(weight))
 
@@ -167,11 +167,11 @@ def a_volume(*sides: int):
 def test_small_components_are_removed_where_that_helps() -> None:
     tallies = [tally(*a_case(seed)) for seed in range(FEWEST)]
     found = a_volume(10, 3).astype(np.float32)
-    mistake = [minor_dice(found, a_volume(10, 0))] * FEWEST
-    lesions = [minor_dice(found, a_volume(10, 3))] * FEWEST
-    assert calibrate(tallies, mistake).minor == 0.1
-    assert calibrate(tallies, lesions).minor == 0
-    assert calibrate(tallies).minor == 0
+    mistake = [dice_by_min_share(found, a_volume(10, 0))] * FEWEST
+    lesions = [dice_by_min_share(found, a_volume(10, 3))] * FEWEST
+    assert calibrate(tallies, mistake).min_component_share == 0.1
+    assert calibrate(tallies, lesions).min_component_share == 0
+    assert calibrate(tallies).min_component_share == 0
 
 
 @given(st.integers(0, 2**16), st.floats(0.7, 0.97))
@@ -182,8 +182,11 @@ def test_the_dice_of_each_share_is_that_of_the_mask_without_its_components(
     draws = np.random.default_rng(seed)
     probabilities = (draws.random((6, 9, 9)) > sparse).astype(np.float32)
     truth = (draws.random((6, 9, 9)) > sparse).astype(np.uint8)
-    expected = [dice(count(remove_minor(probabilities[None], share)[0], truth)) for share in MINOR]
-    assert list(minor_dice(probabilities, truth)) == pytest.approx(expected)
+    expected = [
+        dice(count(remove_minor_components(probabilities[None], share)[0], truth))
+        for share in MINOR
+    ]
+    assert list(dice_by_min_share(probabilities, truth)) == pytest.approx(expected)
 
 
 def test_json_and_back() -> None:

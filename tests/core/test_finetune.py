@@ -50,13 +50,13 @@ configs = st.one_of(
     ),
     st.builds(
         TransferConfig,
-        carry=st.just("encoder"),
+        transfer_part=st.just("encoder"),
         freeze=st.sampled_from(OPEN),
         schedule=st.sampled_from(["direct", "gradual"]),
     ),
     st.builds(
         TransferConfig,
-        carry=st.just("encoder"),
+        transfer_part=st.just("encoder"),
         freeze=st.sampled_from(["none", "encoder:1", "encoder:4"]),
         schedule=st.just("lp-ft"),
     ),
@@ -141,20 +141,20 @@ def test_lp_ft_trains_the_head_and_then_the_rest_at_lower_rates() -> None:
 
 
 def test_lp_ft_of_an_encoder_trains_its_new_decoder_first() -> None:
-    first, last = phases(TransferConfig(carry="encoder", freeze="none", schedule="lp-ft"))
+    first, last = phases(TransferConfig(transfer_part="encoder", freeze="none", schedule="lp-ft"))
     assert first.frozen == ENCODER and last.frozen == ()
 
 
 @pytest.mark.parametrize("freeze", ["encoder", "encoder:5"])
 def test_a_frozen_encoder_leaves_nothing_to_train_second(freeze: str) -> None:
     with pytest.raises(ConfigError, match="nothing for schedule = 'lp-ft'"):
-        parse(TransferConfig, {"carry": "encoder", "freeze": freeze, "schedule": "lp-ft"})
+        parse(TransferConfig, {"transfer_part": "encoder", "freeze": freeze, "schedule": "lp-ft"})
 
 
 @pytest.mark.parametrize("freeze", ["all-but-head", "all-but-first"])
 def test_a_new_decoder_cannot_stay_untrained(freeze: str) -> None:
     with pytest.raises(ConfigError, match="would never train the decoder"):
-        parse(TransferConfig, {"carry": "encoder", "freeze": freeze})
+        parse(TransferConfig, {"transfer_part": "encoder", "freeze": freeze})
 
 
 def test_gradual_unfreezes_one_stage_at_a_time_from_the_head_down() -> None:

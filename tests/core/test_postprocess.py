@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from mriseg.core.postprocess import components_of, remove_minor, remove_small, threshold
+from mriseg.core.postprocess import components_of, remove_minor_components, remove_small, threshold
 from mriseg.errors import ConfigError
 
 modest = settings(deadline=None, max_examples=60)
@@ -99,7 +99,7 @@ def test_levels_that_cannot_be_are_refused(level: float) -> None:
 @settings(max_examples=25, deadline=None)
 def test_minor_components_are_told_by_their_share_of_the_largest(share: float, seed: int) -> None:
     mask = (np.random.default_rng(seed).random((2, 6, 9, 9)) > 0.93).astype(np.uint8)
-    kept = remove_minor(mask, share)
+    kept = remove_minor_components(mask, share)
     assert ((kept == 0) | (mask == 1)).all()
     for before, after in zip(mask, kept, strict=True):
         sizes = components_of(before)[1]
@@ -107,10 +107,10 @@ def test_minor_components_are_told_by_their_share_of_the_largest(share: float, s
         found = components_of(after)[1]
         assert sorted(found[found > 0]) == sorted(expected)
     # Each region has a share of its own.
-    assert np.array_equal(remove_minor(mask, (share, 0))[1], mask[1])
+    assert np.array_equal(remove_minor_components(mask, (share, 0))[1], mask[1])
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_no_share_of_a_component_is_refused(share: float) -> None:
     with pytest.raises(ConfigError, match="from 0 to 1"):
-        remove_minor(np.zeros((1, 4, 4, 4)), share)
+        remove_minor_components(np.zeros((1, 4, 4, 4)), share)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mriseg.core.config import TrainConfig, TransferConfig, parse
-from mriseg.core.resolution import half_share, halved
+from mriseg.core.resolution import halved, low_res_share_of
 from mriseg.errors import ConfigError
 
 sides = st.integers(1, 6).map(lambda n: 2 * n)
@@ -38,22 +38,22 @@ def test_half_of_a_training_is_coarse_unless_slices_are_small(
 ) -> None:
     # A transfer as any other: what is set beside training from scratch trains as that does.
     auto = TrainConfig(transfer=transfer)
-    assert half_share(auto, (224, 192)) == 0.5
-    assert half_share(auto, (64, 192)) == 0.0
+    assert low_res_share_of(auto, (224, 192)) == 0.5
+    assert low_res_share_of(auto, (64, 192)) == 0.0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_share_that_is_given_holds_everywhere(share: float) -> None:
-    config = TrainConfig(half_resolution=share)
-    assert half_share(config, (224, 192)) == half_share(config, (64, 64)) == share
+    config = TrainConfig(low_res_share=share)
+    assert low_res_share_of(config, (224, 192)) == low_res_share_of(config, (64, 64)) == share
 
 
 def test_slices_too_small_to_be_halved_are_refused() -> None:
     with pytest.raises(ConfigError, match="32 x 64 cannot be halved"):
-        half_share(TrainConfig(half_resolution=0.1), (32, 64))
-    assert half_share(TrainConfig(half_resolution=0.0), (32, 64)) == 0.0
+        low_res_share_of(TrainConfig(low_res_share=0.1), (32, 64))
+    assert low_res_share_of(TrainConfig(low_res_share=0.0), (32, 64)) == 0.0
 
 
 def test_a_share_beyond_all_is_refused() -> None:
-    with pytest.raises(ConfigError, match="half_resolution"):
-        parse(TrainConfig, {"half_resolution": 1.5})
+    with pytest.raises(ConfigError, match="low_res_share"):
+        parse(TrainConfig, {"low_res_share": 1.5})

@@ -168,7 +168,7 @@ def test_a_new_head_is_new_and_starts_at_the_prior() -> None:
 def test_an_encoder_alone_may_be_carried_over(adapt_norm: bool) -> None:
     """Its tensors are bit-equal; decoder and head are as in a fresh network, regions or not."""
     state = a_source(a_shape())
-    made = plan(a_shape(), a_shape(), "none", carry="encoder", adapt_norm=adapt_norm)
+    made = plan(a_shape(), a_shape(), "none", transfer_part="encoder", adapt_norm=adapt_norm)
     found = adapted(made, state)
     fresh = a_model(a_shape()).state_dict()
     for tensor in made.tensors:

@@ -46,7 +46,7 @@ learning_rate = 1e-3
 flip = 0.5
 rotation = 20.0
 [transfer]
-carry = "all"
+transfer_part = "all"
 freeze = "encoder:2"
 """
 _TEXTS = (

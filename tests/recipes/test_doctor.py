@@ -37,7 +37,7 @@ from mriseg.recipes.doctor import (
     doctor,
     examine,
 )
-from mriseg.recipes.setup import settle
+from mriseg.recipes.setup import plan_training
 
 SMALL: dict[str, Any] = {"width": 8, "batch_size": 2, "size": (32, 48)}
 
@@ -244,7 +244,7 @@ def test_the_report_is_json_and_back(backend: Backend) -> None:
 
 def test_a_stores_own_training(brats_store: Store, cpu: Backend) -> None:
     report = mriseg.doctor(brats_store, width=8, batch_size=2, backend=cpu)
-    setup = settle(brats_store, TrainConfig())
+    setup = plan_training(brats_store, TrainConfig())
     task = report.task
     assert task.size == setup.frame and task.source.startswith(brats_store.location)
     assert (task.channels, task.classes) == (len(setup.modalities), len(setup.regions))

@@ -290,7 +290,7 @@ def test_a_case_that_cannot_be_read_harms_no_other(
 
 
 def test_how_masks_are_made_matters(brats_store: Store, trained: Run, cpu: Backend) -> None:
-    nothing = measure(brats_store, trained, cpu, options=PredictOptions(minimum_volume=1e6))
+    nothing = measure(brats_store, trained, cpu, options=PredictOptions(min_volume=1e6))
     assert nothing.mean("WT") == 0
     found = {
         measure(brats_store, trained, cpu, options=options).mean("WT")

@@ -23,7 +23,7 @@ from mriseg.core.segnet import SegNetConfig
 from mriseg.errors import ExportError, OutputError, RunError, UnknownNameError
 from mriseg.events import Event, Wrote, finish
 from mriseg.io.exporters import EXPORTERS
-from mriseg.io.exporters.base import Exported, Predict
+from mriseg.io.exporters.base import LoadedExport, Predict
 from mriseg.io.exporters.torchscript import EXPORTER, TorchScript
 from mriseg.io.runs import Checkpoint, Manifest, Run, create_run
 from mriseg.recipes.export import LIMIT, describe, export
@@ -117,7 +117,12 @@ def test_metadata_say_what_a_user_must_know(run: Run) -> None:
     assert told["version"] == 1
     assert "not for clinical use" in told["notice"].lower()
     assert told["modalities"] == ["T1", "FLAIR"]
-    assert told["regions"][1] == {"name": "TC", "labels": [1, 4], "threshold": 0.5, "minor": 0.0}
+    assert told["regions"][1] == {
+        "name": "TC",
+        "labels": [1, 4],
+        "threshold": 0.5,
+        "min_component_share": 0.0,
+    }
     assert told["run"] == run.name
     assert told["training"] == {"width": 8, "encoder_weights": "vgg.pth"}
     assert told["versions"]["export"]["torch"] == torch.__version__
@@ -157,9 +162,9 @@ class Sabotaged(TorchScript):
         self.change(network)
         super().export(network, metadata, path)
 
-    def load(self, path: Path) -> Exported:
+    def load(self, path: Path) -> LoadedExport:
         exported = super().load(path)
-        return Exported(self.wrap(exported.predict), exported.metadata)
+        return LoadedExport(self.wrap(exported.predict), exported.metadata)
 
 
 def other_weights(network: Deployed) -> None:

@@ -359,14 +359,14 @@ def test_small_components_are_removed(
     loose = replace(PLAIN, threshold=0.05)
     plain = run_prediction(folder, tmp_path / "a", trained, cpu, loose).results[0]
     clean = run_prediction(
-        folder, tmp_path / "b", trained, cpu, replace(loose, minimum_volume=0.05)
+        folder, tmp_path / "b", trained, cpu, replace(loose, min_volume=0.05)
     ).results[0]
     assert clean.volumes["WT"] <= plain.volumes["WT"]
     for label in (canonical(clean.mask) > 0,):
         # Voxels that touch by a corner are one component.
         pieces, count = ndimage.label(label, np.ones((3, 3, 3)))
         assert count and np.bincount(pieces.ravel())[1:].min() >= 50
-    nothing = replace(PLAIN, minimum_volume=1e6)
+    nothing = replace(PLAIN, min_volume=1e6)
     empty = run_prediction(folder, tmp_path / "c", trained, cpu, nothing).results[0]
     assert not canonical(empty.mask).any() and set(empty.volumes.values()) == {0.0}
 

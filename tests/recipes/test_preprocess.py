@@ -24,7 +24,7 @@ from mriseg.events import Advanced, Began, Event, Notice, Skipped, Wrote, finish
 from mriseg.io.readers import find
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import PreprocessReport, check_complete, preprocess
-from mriseg.recipes.setup import settle
+from mriseg.recipes.setup import plan_training
 from tests import phantoms
 
 
@@ -390,7 +390,7 @@ def test_a_scan_under_two_names_is_one_patient(tmp_path: Path) -> None:
     for path in copy.iterdir():
         path.rename(path.with_name(path.name.replace(folder.name, copy.name)))
     run(tmp_path / "src", tmp_path / "out.zarr")
-    setup = settle(open_store(tmp_path / "out.zarr"), TrainConfig(width=8))
+    setup = plan_training(open_store(tmp_path / "out.zarr"), TrainConfig(width=8))
     sides = [set(setup.split.train), set(setup.split.validation)]
     assert {folder.name, copy.name} in sides and {other.name} in sides
 
@@ -551,7 +551,7 @@ def test_a_scan_under_two_names_is_told_and_stays_on_one_side(tmp_path: Path) ->
     store = open_store(tmp_path / "out.zarr")
     twins = {"BraTS20_Training_001", "Copy"}
     for seed in range(5):
-        setup = settle(store, TrainConfig(seed=seed))
+        setup = plan_training(store, TrainConfig(seed=seed))
         assert len(twins & set(setup.split.validation)) in (0, 2)
         [told] = [text for text in setup.notices if "same scan" in text]
         assert told.startswith("BraTS20_Training_001 and Copy look like the same scan")

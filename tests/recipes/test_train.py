@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mriseg.backends import Backend, select
 from mriseg.core.config import TrainConfig
-from mriseg.core.prepare import Prepared
+from mriseg.core.prepare import PreparedCase
 from mriseg.errors import ConfigError, DivergedError, InputError, OutputError, RunError
 from mriseg.events import Advanced, Began, Event, Measured, Notice, Wrote, finish
 from mriseg.io.runs import Run, open_run
@@ -29,7 +29,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.fit import TrainReport
 from mriseg.recipes.load import load_model
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.setup import positive_weight, settle
+from mriseg.recipes.setup import plan_training, positive_weight
 from mriseg.recipes.train import resume, train
 from mriseg.recipes.transfer import transfer
 from tests import phantoms, vgg
@@ -244,7 +244,7 @@ def test_a_training_begins_at_half_the_resolution(
         notices = told.setdefault(share, [])
         run_training(
             store,
-            changed(short, half_resolution=share),
+            changed(short, low_res_share=share),
             cpu,
             tmp_path / str(share),
             lambda e, to=notices: to.append(e.text) if isinstance(e, Notice) else None,
@@ -262,7 +262,7 @@ def test_a_training_begins_at_half_the_resolution(
     # Stopped before it or after, it goes on to the bit.
     for epoch in (1, 2):
         path = tmp_path / f"stopped-{epoch}"
-        recipe = train(store, changed(short, half_resolution=0.5), cpu, out=path)
+        recipe = train(store, changed(short, low_res_share=0.5), cpu, out=path)
         next(e for e in recipe if isinstance(e, Measured) and e.step == epoch)
         recipe.close()
         assert not open_run(path).ended
@@ -274,7 +274,7 @@ def test_what_is_kept_is_the_average(
     brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     for decay in (0.0, 0.9):
-        config = changed(tiny, epochs=2, slices_per_epoch=8, average=decay)
+        config = changed(tiny, epochs=2, slices_per_epoch=8, ema_decay=decay)
         run_training(brats_store, config, cpu, tmp_path / str(decay))
     last, averaged = (open_run(tmp_path / str(d)).load("last") for d in (0.0, 0.9))
     # The average has no part in the training.
@@ -370,13 +370,13 @@ def test_missing_modalities_are_read_as_nought_or_skipped(
     phantoms.write_brats(tmp_path / "src" / "b", 1, seed=9, modalities=("flair",))
     finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
     store = open_store(tmp_path / "out.zarr")
-    zero = settle(store, changed(tiny, missing="zero"))
+    zero = plan_training(store, changed(tiny, missing="zero"))
     assert len(zero.index.cases) == 4
     assert zero.incomplete == any("b__" in name for name in zero.split.train)
     assert "1 lack T1, 1 lack T2" in " ".join(zero.notices)
-    skip = settle(store, changed(tiny, missing="skip"))
+    skip = plan_training(store, changed(tiny, missing="skip"))
     assert len(skip.index.cases) == 3 and not skip.incomplete
-    assert settle(store, changed(tiny, modalities=["FLAIR"])).notices == ()
+    assert plan_training(store, changed(tiny, modalities=["FLAIR"])).notices == ()
     config = changed(tiny, epochs=1, slices_per_epoch=8)
     run_training(store, config, cpu, tmp_path / "run")
     assert open_run(tmp_path / "run").manifest.incomplete == zero.incomplete
@@ -384,23 +384,25 @@ def test_missing_modalities_are_read_as_nought_or_skipped(
 
 def test_cases_are_excluded_or_validate_by_name(brats_store: Store, tiny: TrainConfig) -> None:
     names = [case.name for case in brats_store.index().cases]
-    setup = settle(brats_store, changed(tiny, exclude=[names[0]], validation_cases=[names[2]]))
+    setup = plan_training(
+        brats_store, changed(tiny, exclude=[names[0]], validation_cases=[names[2]])
+    )
     assert setup.split.validation == (names[2],)
     assert set(setup.split.train) == {names[1], names[3]}
     for key in ("exclude", "validation_cases"):
         with pytest.raises(ConfigError, match="nobody"):
-            settle(brats_store, changed(tiny, **{key: ["nobody"]}))
+            plan_training(brats_store, changed(tiny, **{key: ["nobody"]}))
     with pytest.raises(ConfigError):
-        settle(brats_store, changed(tiny, validation_cases=names))
+        plan_training(brats_store, changed(tiny, validation_cases=names))
 
 
 def test_the_frame_can_be_limited(brats_store: Store, tiny: TrainConfig) -> None:
-    assert settle(brats_store, tiny).frame == (64, 32)
-    assert settle(brats_store, changed(tiny, size=(32, 256))).frame == (32, 32)
+    assert plan_training(brats_store, tiny).frame == (64, 32)
+    assert plan_training(brats_store, changed(tiny, size=(32, 256))).frame == (32, 32)
 
 
 def test_a_region_weighs_by_how_rare_it_is(brats_store: Store, tiny: TrainConfig) -> None:
-    setup = settle(brats_store, tiny)
+    setup = plan_training(brats_store, tiny)
     shares = dict(zip(setup.regions, setup.positive_share, strict=True))
     assert 0 < shares["ET"] < shares["TC"] < shares["WT"] < 0.5
     weights = positive_weight(tiny, setup.positive_share)
@@ -500,7 +502,7 @@ def test_a_stopped_training_goes_on_to_the_bit(
 class _Interrupted(Store):
     """A store at whose first validation somebody presses Ctrl-C."""
 
-    def read_case(self, name: str) -> Prepared:
+    def read_case(self, name: str) -> PreparedCase:
         raise KeyboardInterrupt
 
 

@@ -75,7 +75,7 @@ def training(folder: Path, steps: int, window: int) -> Iterator[Level]:
         slices_per_epoch=2 * window,
         patience=epochs,
         checkpoint_every=5,
-        half_resolution=0.0,
+        low_res_share=0.0,
     )
     cpu = select("cpu", precision="fp32")
     for event in train(open_store(folder / "out.zarr"), config, cpu, out=folder / "run"):

@@ -23,7 +23,7 @@ from mriseg.events import finish
 from mriseg.io.runs import open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.setup import settle
+from mriseg.recipes.setup import plan_training
 from mriseg.recipes.train import resume, train
 from tests import phantoms
 
@@ -80,8 +80,8 @@ def whole(path: Path) -> None:
 def test_a_broken_case_is_named_with_its_slices(
     store: Store, cpu: Backend, tmp_path: Path, value: float
 ) -> None:
-    case = settle(store, CONFIG).split.train[1]
-    first = {ref for plan in settle(store, CONFIG).plan(CONFIG, 0) for ref in plan.refs}
+    case = plan_training(store, CONFIG).split.train[1]
+    first = {ref for plan in plan_training(store, CONFIG).plan(CONFIG, 0) for ref in plan.refs}
     z = next(z for z in positive_slices(store, case) if SliceRef(case, z) in first)
     plant(store, case, z, value)
     with pytest.raises(DivergedError) as caught:
@@ -92,14 +92,14 @@ def test_a_broken_case_is_named_with_its_slices(
     assert "learning-rate" not in told
     # The step that it names did hold that slice, and none before it.
     step = int(told.split("step ")[1].split(":")[0])
-    plans = settle(store, CONFIG).plan(CONFIG, 0)
+    plans = plan_training(store, CONFIG).plan(CONFIG, 0)
     assert SliceRef(case, z) in plans[step - 1].refs
     assert all(SliceRef(case, z) not in plan.refs for plan in plans[: step - 1])
     whole(tmp_path / "run")
 
 
 def test_a_broken_case_mended_the_run_goes_on(store: Store, cpu: Backend, tmp_path: Path) -> None:
-    case = settle(store, CONFIG).split.train[0]
+    case = plan_training(store, CONFIG).split.train[0]
     for z in positive_slices(store, case):
         plant(store, case, z, math.inf)
     with pytest.raises(DivergedError, match=f"case {case}, slice"):
@@ -111,7 +111,7 @@ def test_a_broken_case_mended_the_run_goes_on(store: Store, cpu: Backend, tmp_pa
 
 
 def test_a_broken_case_that_validates_is_named(store: Store, cpu: Backend, tmp_path: Path) -> None:
-    (case,) = settle(store, CONFIG).split.validation
+    (case,) = plan_training(store, CONFIG).split.validation
     z = positive_slices(store, case)[0]
     plant(store, case, z, math.nan)
     with pytest.raises(DivergedError) as caught:
@@ -130,7 +130,7 @@ def test_a_rate_that_is_far_too_high(store: Store, cpu: Backend, tmp_path: Path)
     told = str(caught.value)
     assert "the highest losses of its batch" in told and "lower --learning-rate (it was 1)" in told
     assert "fp32" not in told  # it is
-    known = settle(store, config).split.train
+    known = plan_training(store, config).split.train
     assert any(f"case {case}, slice" in told for case in known)
     whole(tmp_path / "run")
 
@@ -143,7 +143,7 @@ def test_spoilt_weights_are_named(store: Store, cpu: Backend, tmp_path: Path) ->
 
 
 def test_the_command_line_ends_with_code_7(store: Store, tmp_path: Path) -> None:
-    case = settle(store, CONFIG).split.train[0]
+    case = plan_training(store, CONFIG).split.train[0]
     for z in positive_slices(store, case):
         plant(store, case, z, math.inf)
     line = (

@@ -45,7 +45,7 @@ FRAME = (32, 32)
 CONFIG = SegNetConfig(in_channels=1, classes=1, width=8)
 # What is expected is computed slice by slice, with one network for all scans.
 OPTIONS = PredictOptions(
-    overlays=False, threshold=0.5, minor=0.0, flips=False, adapt=False, refine=False
+    overlays=False, threshold=0.5, min_component_share=0.0, flips=False, adapt=False, refine=False
 )
 # Probabilities this near to the threshold may fall to either side of it by rounding.
 UNSURE = 1e-3

@@ -83,7 +83,7 @@ def sweep(folder: Path) -> None:
                     shutil.rmtree(part, ignore_errors=True)
 
 
-def settle(folder: Path) -> None:
+def fsync_tree(folder: Path) -> None:
     """See to it that all files in ``folder`` are on the disk before what is written next.
 
     Raises:

@@ -39,7 +39,7 @@ class _Calibration(BaseModel):
     scale: float = 1.0
     shift: float = 0.0
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    minor: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_component_share: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class _Augment(BaseModel):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mriseg.io.exporters.base import Exported, Exporter, Inspected
+from mriseg.io.exporters.base import Exporter, ExportInspection, LoadedExport
 from mriseg.registry import Registry
 
-__all__ = ["EXPORTERS", "Exported", "Exporter", "Inspected"]
+__all__ = ["EXPORTERS", "LoadedExport", "Exporter", "ExportInspection"]
 
 EXPORTERS: Registry[Exporter] = Registry(
     "export format",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mriseg.io.disk.checksums import BLANK, as_written, seal
 from mriseg.io.disk.untrusted import open_regular, parse_json
-from mriseg.io.exporters.base import Inspected
+from mriseg.io.exporters.base import ExportInspection
 
 # Metadata is a page of text; more is not read into memory.
 _LARGEST = 2**24
@@ -25,7 +25,7 @@ def seal_archive(path: Path) -> None:
     seal(path)
 
 
-def inspect_archive(path: Path, metadata: str) -> Inspected:
+def inspect_archive(path: Path, metadata: str) -> ExportInspection:
     """Check a zip file and take its metadata out of it.
 
     Args:
@@ -54,4 +54,4 @@ def inspect_archive(path: Path, metadata: str) -> Inspected:
         faults.append(f"{path.name}: is no exported file ({error})")
     if not isinstance(found, dict):
         found = {}
-    return Inspected(found, whole, tuple(faults))
+    return ExportInspection(found, whole, tuple(faults))

@@ -15,7 +15,7 @@ Predict = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
-class Exported:
+class LoadedExport:
     """A file as another program sees it.
 
     Attributes:
@@ -29,7 +29,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Inspected:
+class ExportInspection:
     """A file as it lies there, read as data.
 
     Attributes:
@@ -61,7 +61,7 @@ class Exporter(Protocol):
         """
         ...
 
-    def load(self, path: Path) -> Exported:
+    def load(self, path: Path) -> LoadedExport:
         """Load what `export` wrote by the format's own means, without code of mriseg's network.
 
         Raises:
@@ -69,7 +69,7 @@ class Exporter(Protocol):
         """
         ...
 
-    def inspect(self, path: Path) -> Inspected:
+    def inspect(self, path: Path) -> ExportInspection:
         """Check a file, whoever gave it, without running anything that is in it.
 
         Raises:

@@ -21,7 +21,7 @@ from torch import Tensor
 from mriseg.core.deploy import Deployed
 from mriseg.errors import ExportError
 from mriseg.io.exporters.archive import inspect_archive, seal_archive
-from mriseg.io.exporters.base import Exported, Inspected
+from mriseg.io.exporters.base import ExportInspection, LoadedExport
 
 METADATA = "mriseg.json"
 
@@ -49,7 +49,7 @@ class TorchScript:
             _strip(archive, file)
         seal_archive(path)
 
-    def load(self, path: Path) -> Exported:
+    def load(self, path: Path) -> LoadedExport:
         """See `Exporter.load`. For files just written: TorchScript is a program, not data."""
         extra = {METADATA: ""}
         try:
@@ -64,9 +64,9 @@ class TorchScript:
                 result: Tensor = script(image, mean, std, foreground)
             return result
 
-        return Exported(predict, metadata)
+        return LoadedExport(predict, metadata)
 
-    def inspect(self, path: Path) -> Inspected:
+    def inspect(self, path: Path) -> ExportInspection:
         """See `Exporter.inspect`: a TorchScript file is a zip file, and is read as one."""
         return inspect_archive(path, f"/extra/{METADATA}")
 

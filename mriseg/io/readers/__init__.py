@@ -7,10 +7,19 @@ from pathlib import Path
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.errors import InputError
 from mriseg.io.nifti import is_nifti
-from mriseg.io.readers.base import Case, Found, Loaded, Reader, ReaderOptions
+from mriseg.io.readers.base import Case, Listing, RawCase, Reader, ReaderOptions
 from mriseg.registry import Registry
 
-__all__ = ["READERS", "SEGMENTATION", "Case", "Found", "Loaded", "Reader", "ReaderOptions", "find"]
+__all__ = [
+    "READERS",
+    "SEGMENTATION",
+    "Case",
+    "Listing",
+    "RawCase",
+    "Reader",
+    "ReaderOptions",
+    "find",
+]
 
 # In the order in which "auto" asks them: the most particular layout first.
 READERS: Registry[Reader] = Registry(
@@ -27,7 +36,7 @@ READERS: Registry[Reader] = Registry(
 
 def find(
     root: Path, layout: str = "auto", options: ReaderOptions | None = None
-) -> tuple[str, Found]:
+) -> tuple[str, Listing]:
     """The cases under a folder, and the layout they are in.
 
     Args:

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class RawCase:
     """A case's arrays, in the source's own axes.
 
     Attributes:
@@ -47,7 +47,7 @@ class Case:
     name: str
     patient: str
     sources: Mapping[str, tuple[Path, ...]]
-    load: Callable[[], Loaded] = field(repr=False, compare=False)
+    load: Callable[[], RawCase] = field(repr=False, compare=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ class ReaderOptions:
 
 
 @dataclass(frozen=True)
-class Found:
+class Listing:
     """What a reader found under a folder.
 
     Attributes:
@@ -117,6 +117,6 @@ class Reader(Protocol):
         """Whether the folder ``root`` looks like this layout; cheap, reads no volume."""
         ...
 
-    def find(self, root: Path, options: ReaderOptions) -> Found:
+    def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases under ``root``. Raises InputError when there are none."""
         ...

@@ -32,7 +32,7 @@ from mriseg.core.modalities import MODALITIES, SEGMENTATION, role, split_role
 from mriseg.errors import InputError
 from mriseg.io import nifti
 from mriseg.io.readers import folders
-from mriseg.io.readers.base import Array, Case, Found, Loaded, ReaderOptions
+from mriseg.io.readers.base import Array, Case, Listing, RawCase, ReaderOptions
 from mriseg.io.readers.loading import errors_of, onto_grid
 
 TUMOUR_REGIONS = {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
@@ -87,7 +87,7 @@ class BratsReader:
         """Whether any folder under ``root`` holds a file named by its modality."""
         return any(_has_modality(_folder(*entry)) for entry in _walk(root))
 
-    def find(self, root: Path, options: ReaderOptions) -> Found:
+    def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases under ``root``, whose files are named by their modalities.
 
         Raises:
@@ -114,8 +114,8 @@ class BratsReader:
         cases.sort(key=lambda case: case.name)
         segmented = [folder for folder in found if SEGMENTATION in folder.roles]
         if segmented and all(folder.lesions for folder in segmented):
-            return Found(tuple(cases), {"lesion": (1,)}, {1: "lesion"}, tuple(skipped))
-        return Found(tuple(cases), TUMOUR_REGIONS, TUMOUR_LABELS, tuple(skipped))
+            return Listing(tuple(cases), {"lesion": (1,)}, {1: "lesion"}, tuple(skipped))
+        return Listing(tuple(cases), TUMOUR_REGIONS, TUMOUR_LABELS, tuple(skipped))
 
 
 READER = BratsReader()
@@ -250,7 +250,7 @@ def _subject(folder: _Folder) -> str:
     return subject if own.lower().startswith(subject.lower()) else ""
 
 
-def _load(name: str, folder: _Folder) -> Loaded:
+def _load(name: str, folder: _Folder) -> RawCase:
     images: dict[str, Array] = {}
     notices = list(folder.notices)
     labels = grid = None
@@ -271,4 +271,4 @@ def _load(name: str, folder: _Folder) -> Loaded:
         stems = [nifti.stem(path) for path in folder.roles.values()]
         labels, odd = canonical_labels(labels, name, stems)
         notices += odd
-    return Loaded(images, labels, grid, tuple(notices))
+    return RawCase(images, labels, grid, tuple(notices))

@@ -10,7 +10,7 @@ from pathlib import Path
 from mriseg.errors import InputError
 from mriseg.io import nifti
 from mriseg.io.readers import folders
-from mriseg.io.readers.base import Found, ReaderOptions
+from mriseg.io.readers.base import Listing, ReaderOptions
 from mriseg.io.readers.nnunet import build, read_description
 
 
@@ -24,7 +24,7 @@ class FlatReader:
         """Whether ``root`` is a NIfTI file or directly holds one."""
         return bool(_images(root))
 
-    def find(self, root: Path, options: ReaderOptions) -> Found:
+    def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases of ``root``; a ``dataset.json`` beside the folder names the channels."""
         images = _images(root)
         if not images:

@@ -24,7 +24,7 @@ from mriseg.core.volume import Geometry
 from mriseg.errors import CaseError, InputError
 from mriseg.io.disk.untrusted import open_regular
 from mriseg.io.readers import folders
-from mriseg.io.readers.base import Case, Found, Loaded, ReaderOptions
+from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
 
 CHANNELS = ("T1", "FLAIR", "T1CE")
 
@@ -57,7 +57,7 @@ class LggReader:
         """Whether any folder under ``root`` holds a numbered TIFF slice."""
         return any(_slices(files) for _, _, files in folders.walk(root))
 
-    def find(self, root: Path, options: ReaderOptions) -> Found:
+    def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases under ``root``, whose three channels are always the same.
 
         Raises:
@@ -80,7 +80,7 @@ class LggReader:
         if not cases:
             raise InputError(f"no case in {root}: expected {self.summary}, at any depth")
         ordered = tuple(cases[name] for name in sorted(cases))
-        return Found(ordered, {"WT": (1,)}, {1: "FLAIR abnormality"}, tuple(skipped))
+        return Listing(ordered, {"WT": (1,)}, {1: "FLAIR abnormality"}, tuple(skipped))
 
 
 READER = LggReader()
@@ -114,7 +114,7 @@ def _ordered(files: Mapping[int, Path]) -> tuple[Path, ...]:
     return tuple(files[number] for number in sorted(files))
 
 
-def _load(name: str, slices: _Slices) -> Loaded:
+def _load(name: str, slices: _Slices) -> RawCase:
     _check_numbers(name, slices)
     colours = _stack(name, _ordered(slices.images), "RGB")
     labels = None
@@ -146,7 +146,7 @@ def _load(name: str, slices: _Slices) -> Loaded:
         (0.0, 0.0, 0.0, 1.0),
     )
     grid = Geometry((z, y, x), identity, axes=(0, 1, 2), flips=(False, False, False), unit="px")
-    return Loaded(images, labels, grid, tuple(notices))
+    return RawCase(images, labels, grid, tuple(notices))
 
 
 def _check_numbers(name: str, slices: _Slices) -> None:

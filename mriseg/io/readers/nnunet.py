@@ -22,7 +22,7 @@ from mriseg.errors import CaseError, ConfigError, InputError
 from mriseg.io import nifti
 from mriseg.io.disk.untrusted import parse_json, read_text
 from mriseg.io.readers import folders
-from mriseg.io.readers.base import Case, Found, Loaded, ReaderOptions
+from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
 from mriseg.io.readers.loading import errors_of, onto_grid
 
 FOREGROUND = "foreground"
@@ -45,7 +45,7 @@ class NnunetReader:
         """Whether ``root``, or the only such folder in it, has images and labels in this layout."""
         return _locate(root) is not None
 
-    def find(self, root: Path, options: ReaderOptions) -> Found:
+    def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases of ``root``; ``options.channels`` goes before the names in ``dataset.json``.
 
         Regions are "foreground", all labels but 0, and each label or region that ``dataset.json``
@@ -85,7 +85,7 @@ def build(
     labels: Mapping[str, Path],
     described: Description,
     options: ReaderOptions,
-) -> Found:
+) -> Listing:
     """The cases made of image files and the labels of their names; see `NnunetReader.find`."""
     by_channel = _by_channel(images, labels)
     files = _grouped(images, by_channel)
@@ -100,7 +100,7 @@ def build(
         regions, names = _regions_from_files([*labels.values()])
     else:
         regions, names = _regions(described.labels)
-    return Found(tuple(cases), regions, names, skipped, notices)
+    return Listing(tuple(cases), regions, names, skipped, notices)
 
 
 def _locate(root: Path) -> tuple[Path, str, str] | None:
@@ -222,7 +222,7 @@ def _name(channels: tuple[str, ...], index: int) -> str:
     return channels[index] if index < len(channels) else f"channel{index}"
 
 
-def _load_by_channel(name: str, sources: Mapping[str, tuple[Path, ...]]) -> Loaded:
+def _load_by_channel(name: str, sources: Mapping[str, tuple[Path, ...]]) -> RawCase:
     with errors_of(name):
         files = {key: path for key, (path,) in sources.items() if key != SEGMENTATION}
         first, *others = files
@@ -233,10 +233,10 @@ def _load_by_channel(name: str, sources: Mapping[str, tuple[Path, ...]]) -> Load
             array, own = nifti.read(files[key])
             images[key], odd = onto_grid(array, own, grid, files[key].name)
             notices += odd
-        return _with_labels(Loaded(images, None, grid, tuple(notices)), sources)
+        return _with_labels(RawCase(images, None, grid, tuple(notices)), sources)
 
 
-def _load_whole(name: str, sources: Mapping[str, tuple[Path, ...]]) -> Loaded:
+def _load_whole(name: str, sources: Mapping[str, tuple[Path, ...]]) -> RawCase:
     with errors_of(name):
         channels = [key for key in sources if key != SEGMENTATION]
         (path,) = sources[channels[0]]
@@ -248,10 +248,10 @@ def _load_whole(name: str, sources: Mapping[str, tuple[Path, ...]]) -> Loaded:
                 f"expected {len(channels)} ({', '.join(channels)})",
             )
         images = dict(zip(channels, arrays, strict=True))
-        return _with_labels(Loaded(images, None, grid), sources)
+        return _with_labels(RawCase(images, None, grid), sources)
 
 
-def _with_labels(loaded: Loaded, sources: Mapping[str, tuple[Path, ...]]) -> Loaded:
+def _with_labels(loaded: RawCase, sources: Mapping[str, tuple[Path, ...]]) -> RawCase:
     if SEGMENTATION not in sources:
         return loaded
     (path,) = sources[SEGMENTATION]
@@ -259,7 +259,7 @@ def _with_labels(loaded: Loaded, sources: Mapping[str, tuple[Path, ...]]) -> Loa
     labels, odd = onto_grid(
         nifti.integer_labels(array), own, loaded.geometry, f"the label {path.name}"
     )
-    return Loaded(loaded.images, labels, loaded.geometry, (*loaded.notices, *odd))
+    return RawCase(loaded.images, labels, loaded.geometry, (*loaded.notices, *odd))
 
 
 def _regions(

@@ -47,12 +47,12 @@ from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.sampling import CaseEntry
 from mriseg.core.segnet import SegNetConfig
 from mriseg.errors import ConfigError, InputError, OutputError, RunError
-from mriseg.io.disk.checksums import BLANK, as_written, seal, write_sealed_json
 from mriseg.io.disk.atomic import contents, is_free, replacing
+from mriseg.io.disk.checksums import BLANK, as_written, seal, write_sealed_json
 from mriseg.io.disk.schemas import Labels, Name, Row, RunConfig, Side, checked, state_of
 from mriseg.io.disk.untrusted import MAX_TEXT, open_regular, parse_json, read_text
-from mriseg.io.runs.model_sources import locate
 from mriseg.io.disk.versions import reading
+from mriseg.io.runs.model_sources import locate
 
 T = TypeVar("T")
 
@@ -313,16 +313,16 @@ class Run:
         return tuple(found.threshold for found in self.calibrations)
 
     @property
-    def minor(self) -> tuple[float, ...]:
+    def min_component_shares(self) -> tuple[float, ...]:
         """For each region, below which share of the largest component others are removed.
 
         Raises:
             RunError: the chosen checkpoint is damaged.
         """
-        return tuple(found.minor for found in self.calibrations)
+        return tuple(found.min_component_share for found in self.calibrations)
 
     @property
-    def lines(self) -> tuple[tuple[float, float], ...]:
+    def platt(self) -> tuple[tuple[float, float], ...]:
         """For each region, the scale and the shift that its calibration gave its logits.
 
         Raises:

@@ -45,7 +45,7 @@ class Fault:
 
 
 @dataclass
-class Checked:
+class CaseCheck:
     """What is known of a case once its files were looked at.
 
     Attributes:
@@ -67,7 +67,7 @@ class Checked:
         self.faults.append(Fault(file, what, self.name, tuple(slices)))
 
 
-def check_case(location: str, key: str, document: bytes, regions: Regions | None) -> Checked:
+def check_case(location: str, key: str, document: bytes, regions: Regions | None) -> CaseCheck:
     """Look at every file of a case.
 
     Args:
@@ -76,7 +76,7 @@ def check_case(location: str, key: str, document: bytes, regions: Regions | None
         document: its ``zarr.json``.
         regions: of the store, for counting labels; None where they are not known.
     """
-    found = Checked(unquote(key), files=1)
+    found = CaseCheck(unquote(key), files=1)
     folder = f"{CASES}/{key}"
     about = f"{folder}/zarr.json"
     intact = as_written(io.BytesIO(document))
@@ -109,7 +109,7 @@ def check_case(location: str, key: str, document: bytes, regions: Regions | None
     return found
 
 
-def _check_sums(found: Checked, location: str, folder: str) -> None:
+def _check_sums(found: CaseCheck, location: str, folder: str) -> None:
     """Every file against the size and the SHA-256 that it was written with."""
     tree = Tree(location)
     written = {file["name"]: file for file in found.attributes["files"]}
@@ -143,7 +143,7 @@ def _check_sums(found: Checked, location: str, folder: str) -> None:
             found.blame(path, what, bad)
 
 
-def _check_voxels(found: Checked, location: str, folder: str, regions: Regions | None) -> None:
+def _check_voxels(found: CaseCheck, location: str, folder: str, regions: Regions | None) -> None:
     """What there is to check without checksums: that all can be read, and is what was counted."""
     shape = Box.from_json(found.attributes["box"]).shape
     counted = np.asarray(found.attributes["foreground"], dtype=np.int64)

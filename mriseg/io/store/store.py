@@ -34,12 +34,12 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.intensity import Normalisation
-from mriseg.core.prepare import Prepared
+from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.sampling import CaseEntry, VolumeIndex
 from mriseg.core.volume import Box, Geometry, Pad, SliceRef, round_up
 from mriseg.errors import OutputError, StoreError
-from mriseg.io.disk.atomic import is_free, settle
+from mriseg.io.disk.atomic import fsync_tree, is_free
 from mriseg.io.disk.checksums import BLANK, as_written, digest_of
 from mriseg.io.disk.schemas import CaseForm, Labels, checked
 from mriseg.io.disk.untrusted import parse_json
@@ -140,7 +140,7 @@ class Store:
     def append(
         self,
         name: str,
-        case: Prepared,
+        case: PreparedCase,
         *,
         patient: str,
         content: str,
@@ -208,7 +208,7 @@ class Store:
                     shutil.rmtree(folder)
         raise OutputError(f"{self.location} cannot be written: it is gone")
 
-    def _write_case(self, name: str, case: Prepared, attributes: dict[str, Any]) -> None:
+    def _write_case(self, name: str, case: PreparedCase, attributes: dict[str, Any]) -> None:
         group = zarr.open_group(self.location, mode="r+")
         path = f"{CASES}/{key_of(name)}"
         if path in group:
@@ -225,7 +225,7 @@ class Store:
         """Take the checksums of what was written, and write the attributes: the last step."""
         if is_local(self.location):
             # Before the attributes, which are what makes the case appear, after a power cut too.
-            settle(Path(self.location, path))
+            fsync_tree(Path(self.location, path))
         files = self.tree.identities(path)
         files = [file for file in files if file["name"].startswith(_ARRAYS)]
         folder.update_attributes(_sealed({**attributes, "files": files}))
@@ -350,7 +350,7 @@ class Store:
         """Where a case's source lies in space."""
         return Geometry.from_json(self._case(name)["geometry"])
 
-    def read_case(self, name: str) -> Prepared:
+    def read_case(self, name: str) -> PreparedCase:
         """A whole case, as `mriseg.core.prepare.prepare` gave it, its image in float16.
 
         Raises:
@@ -358,7 +358,7 @@ class Store:
         """
         data = self._case(name)
         image, labels = self._wait(name, self._ask(name, slice(None)))
-        return Prepared(
+        return PreparedCase(
             image=image.transpose(1, 0, 2, 3),
             modalities=tuple(data["modalities"]),
             labels=labels,
@@ -603,7 +603,7 @@ def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tup
     return round_up(height, multiple), round_up(width, multiple)
 
 
-def _counts(case: Prepared, regions: Regions) -> NDArray[np.int64]:
+def _counts(case: PreparedCase, regions: Regions) -> NDArray[np.int64]:
     """Voxels of each region in each slice, [z, r]; zeros without a segmentation."""
     if case.labels is None:
         return np.zeros((case.image.shape[1], len(regions)), dtype=np.int64)

@@ -14,7 +14,7 @@ import torch
 
 from mriseg.core.deploy import Deployed
 from mriseg.errors import UnknownNameError
-from mriseg.io.exporters import EXPORTERS, Exported
+from mriseg.io.exporters import EXPORTERS, LoadedExport
 from mriseg.io.exporters.torchscript import EXPORTER
 from tests.contracts import ExporterContract, a_deployed, slices
 
@@ -90,7 +90,7 @@ class TestTorchScript(ExporterContract):
         ids=["channels", "mean", "std", "nan"],
     )
     def test_what_cannot_be_used_is_told(
-        self, exported: Exported, given: tuple[torch.Tensor, list[int], list[int]], message: str
+        self, exported: LoadedExport, given: tuple[torch.Tensor, list[int], list[int]], message: str
     ) -> None:
         image, mean, std = given
         with pytest.raises(torch.jit.Error, match=f"ValueError: .*{message}"):

@@ -15,7 +15,7 @@ from nibabel import orientations
 from mriseg.core.volume import canonical, uncanonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io import nifti, readers
-from mriseg.io.readers import Case, Found, Loaded, ReaderOptions
+from mriseg.io.readers import Case, Listing, RawCase, ReaderOptions
 from mriseg.io.readers.brats import READER, canonical_labels, patient
 from mriseg.io.readers.loading import onto_grid
 from tests import phantoms, strategies
@@ -25,7 +25,7 @@ SHAPE = (4, 6, 5)
 NAMES = {"t1": "T1", "t1ce": "T1CE", "t2": "T2", "flair": "FLAIR"}
 
 
-def find(root: Path) -> Found:
+def find(root: Path) -> Listing:
     return READER.find(root, ReaderOptions())
 
 
@@ -41,7 +41,7 @@ def write(folder: Path, labels: Any = None, **options: Any) -> Path:
     return phantoms.write_brats_case(folder, images, drawn, **options)
 
 
-def labels_in(loaded: Loaded) -> set[int]:
+def labels_in(loaded: RawCase) -> set[int]:
     assert loaded.labels is not None
     return set(np.unique(loaded.labels).tolist())
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mriseg.errors import CaseError
 from mriseg.io import readers
-from mriseg.io.readers import Case, Found, ReaderOptions
+from mriseg.io.readers import Case, Listing, ReaderOptions
 from mriseg.io.readers.lgg import READER, patient
 from tests import phantoms
 from tests.contracts import ReaderContract, Truth
@@ -17,7 +17,7 @@ from tests.contracts import ReaderContract, Truth
 SHAPE = (11, 16, 20)
 
 
-def find(root: Path) -> Found:
+def find(root: Path) -> Listing:
     return READER.find(root, ReaderOptions())
 
 

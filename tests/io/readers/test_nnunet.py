@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mriseg.errors import CaseError, ConfigError, InputError
 from mriseg.io import readers
-from mriseg.io.readers import Found, ReaderOptions
+from mriseg.io.readers import Listing, ReaderOptions
 from mriseg.io.readers.nnunet import READER
 from tests import phantoms
 from tests.contracts import ReaderContract, Truth
@@ -19,7 +19,7 @@ from tests.contracts import ReaderContract, Truth
 SHAPE = (4, 6, 5)
 
 
-def find(root: Path, *channels: str) -> Found:
+def find(root: Path, *channels: str) -> Listing:
     return READER.find(root, ReaderOptions(channels or None))
 
 

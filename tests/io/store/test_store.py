@@ -18,7 +18,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mriseg.core.prepare import Prepared, content_digest, prepare
+from mriseg.core.prepare import PreparedCase, content_digest, prepare
 from mriseg.core.regions import region_masks
 from mriseg.core.volume import Pad, SliceRef
 from mriseg.errors import OutputError, StoreError
@@ -41,13 +41,13 @@ SHAPE = (10, 40, 36)
 
 def a_case(
     seed: int = 0, modalities: tuple[str, ...] = ("T1", "FLAIR"), labelled: bool = True
-) -> Prepared:
+) -> PreparedCase:
     images, labels = phantoms.head(np.random.default_rng(seed), SHAPE, modalities=modalities)
     geometry = ORIENTATIONS[0].geometry(SHAPE)
     return prepare(images, labels if labelled else None, geometry)
 
 
-def append(store: Store, name: str, case: Prepared, **extra: Any) -> None:
+def append(store: Store, name: str, case: PreparedCase, **extra: Any) -> None:
     store.append(name, case, patient=extra.pop("patient", name), content="c" + name, **extra)
 
 
