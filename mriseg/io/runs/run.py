@@ -465,7 +465,7 @@ def discard(run: Run) -> None:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run folder, or the shipped model of that name; see `mriseg.io.runs.model_sources.locate`.
+    """Open a run folder, or a shipped model by its name (`mriseg.io.runs.model_sources.locate`).
 
     Raises:
         RunError: it is none, or of a format that this version cannot read.
