@@ -24,6 +24,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes import bench as benches
 from mriseg.recipes import compare as comparisons
 from mriseg.recipes import evaluate as evaluations
+from mriseg.recipes import evaluate_masks as mask_evaluations
 from mriseg.recipes import export as exports
 from mriseg.recipes import predict as predictions
 from mriseg.recipes import preprocess as preprocessing
@@ -323,7 +324,7 @@ def evaluate_masks(
     rest and what is raised.
     """
     wanted = parse_regions(regions, {}) if isinstance(regions, str) else regions
-    recipe = evaluations.evaluate_masks(
+    recipe = mask_evaluations.evaluate_masks(
         Path(masks), Path(truths), regions=wanted, out=_path(out), pictures=pictures
     )
     return finish(recipe, on_event)

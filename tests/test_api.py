@@ -127,7 +127,7 @@ def test_predict_evaluate_and_export(folder: Path) -> None:
 
 
 def test_finish_runs_a_recipe(folder: Path) -> None:
-    from mriseg.recipes.evaluate import evaluate_masks
+    from mriseg.recipes.evaluate_masks import evaluate_masks
 
     truths = folder / "brats"
     report = mriseg.finish(evaluate_masks(truths / "BraTS20_Training_002", truths))

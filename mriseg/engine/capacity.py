@@ -17,10 +17,9 @@ from torch import Tensor
 from mriseg.backends.base import Backend
 from mriseg.core import augment, rng
 from mriseg.core.config import TrainConfig
-from mriseg.core.losses import build_loss, parse_loss
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
-from mriseg.core.steps import train_step
+from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.engine.augmentation import augmented, why_not_there
+from mriseg.engine.trainer import Trainer
 
 MARGIN = 1.7
 """Times what autograd keeps that a step takes, which has more under way: between 1.3 and 1.65 by
@@ -34,7 +33,7 @@ _FEW = 2
 
 
 @dataclass(frozen=True)
-class Task:
+class Workload:
     """A training whose cost is asked for.
 
     Attributes:
@@ -62,7 +61,8 @@ class Memory:
 
     Attributes:
         free: on the device, before anything was placed; None where it is not known.
-        fixed: weights, their gradients, two moments of AdamW, and what autograd keeps of weights.
+        fixed: weights, their average and gradients, two moments of AdamW, and what autograd
+            keeps of weights.
         per_slice: what autograd keeps of one slice.
         margin: times that, to be safe.
         safe_batch: the most slices of a step; None where ``free`` is not known.
@@ -97,78 +97,76 @@ def safe_batch(free: int, fixed: int, per_slice: int, margin: float = MARGIN) ->
     return max(0, int((free * _SHARE - fixed) // (per_slice * margin)))
 
 
-def measure(backend: Backend, task: Task, free: int | None) -> tuple[Memory, Pace]:
-    """What a training of ``task`` takes.
+def measure(backend: Backend, workload: Workload, free: int | None) -> tuple[Memory, Pace]:
+    """What a training of ``workload`` takes.
 
     Args:
         backend: running.
-        task: what is trained.
+        workload: what is trained.
         free: bytes that the device has for it.
 
     Raises:
         RuntimeError: as PyTorch raises it, where not even two slices can be trained on.
         FloatingPointError: the loss is infinite or NaN.
     """
-    trainer = _Trainer(backend, task)
+    steps = _Steps(backend, workload)
     # The first step also makes what later ones find: kernels, and the optimiser's moments.
-    (one, _), (two, few) = trainer.step(1), trainer.step(_FEW)
+    (one, _), (two, few) = steps.step(1), steps.step(_FEW)
     per_slice = (two - one) // (_FEW - 1)
-    weights = sum(p.numel() * p.element_size() for p in trainer.model.parameters())
-    fixed = 4 * weights + max(0, one - per_slice)
+    weights = sum(p.numel() * p.element_size() for p in steps.trainer.model.parameters())
+    fixed = 5 * weights + max(0, one - per_slice)
     batch = None if free is None else safe_batch(free, fixed, per_slice)
     memory = Memory(free, fixed, per_slice, MARGIN, batch)
 
     seconds, timed = few, _FEW
-    fits = batch is not None and task.batch_size <= batch
+    fits = batch is not None and workload.batch_size <= batch
     # Twice, since the first of a size makes its kernels, and once more for what disturbed it.
-    if fits and 3 * few / _FEW * task.batch_size <= _PATIENCE:
-        trainer.step(task.batch_size)
-        seconds, timed = min(trainer.step(task.batch_size)[1] for _ in range(2)), task.batch_size
+    if fits and 3 * few / _FEW * workload.batch_size <= _PATIENCE:
+        steps.step(workload.batch_size)
+        seconds, timed = (
+            min(steps.step(workload.batch_size)[1] for _ in range(2)),
+            workload.batch_size,
+        )
     elif few * 2 <= _PATIENCE:
-        seconds = min(few, trainer.step(_FEW)[1])
-    step = seconds / timed * task.batch_size
-    batches = max(1, round(task.slices / task.batch_size))
+        seconds = min(few, steps.step(_FEW)[1])
+    step = seconds / timed * workload.batch_size
+    batches = max(1, round(workload.slices / workload.batch_size))
     return memory, Pace(step, timed, batches, step * batches)
 
 
-class _Trainer:
-    """Training steps on noise, which costs what slices cost."""
+class _Steps:
+    """Training steps on noise, which costs what slices cost, by the trainer of a training."""
 
-    def __init__(self, backend: Backend, task: Task) -> None:
-        self.backend, self.task, self.config = backend, task, TrainConfig(width=task.width)
-        shape = SegNetConfig(in_channels=task.channels, classes=task.classes, width=task.width)
+    def __init__(self, backend: Backend, workload: Workload) -> None:
+        self.backend, self.workload = backend, workload
+        self.config = TrainConfig(width=workload.width, low_res_share=0.0)
+        shape = SegNetConfig(
+            in_channels=workload.channels, classes=workload.classes, width=workload.width
+        )
         network = init_weights(build(shape, backend.ops), rng.generator(0, "doctor", "capacity"))
-        self.model: SegNet = backend.place_model(network).train()
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=self.config.learning_rate)
-        self.loss = build_loss(parse_loss(self.config.loss), 3.0)
-        self.scaler = backend.scaler()
+        weight = torch.full((workload.classes, 1, 1), 3.0)
+        self.trainer = Trainer(
+            network, backend, self.config, pos_weight=weight, frame=workload.size
+        )
         self.on_cpu = bool(why_not_there(backend))
 
     def step(self, slices: int) -> tuple[int, float]:
         """Bytes that autograd kept, and seconds, of a step with augmentation."""
-        generator = rng.generator(0, "doctor", "step")
-        image = torch.randn((slices, self.task.channels, *self.task.size), generator=generator)
-        target = torch.randn((slices, self.task.classes, *self.task.size), generator=generator)
+        generator, workload = rng.generator(0, "doctor", "step"), self.workload
+        image = torch.randn((slices, workload.channels, *workload.size), generator=generator)
+        target = torch.randn((slices, workload.classes, *workload.size), generator=generator)
         batch = self.backend.pin(image), self.backend.pin((target > 1).to(torch.uint8))
-        drawn = augment.draw(generator, self.config.augment, slices, self.task.channels)
+        drawn = augment.draw(generator, self.config.augment, slices, workload.channels)
         self.backend.synchronize()
         began = time.perf_counter()
         with _counting() as kept:
-            there = augmented(self.backend, drawn, *batch, on_cpu=self.on_cpu)
-            value = train_step(
-                self.model,
-                self.optimiser,
-                self.loss,
-                *there,
-                autocast=self.backend.autocast,
-                clip=self.config.clip,
-                scaler=self.scaler,
-            )
+            placed = augmented(self.backend, drawn, *batch, on_cpu=self.on_cpu)
+            value = self.trainer.step(placed, progress=0.5)
         loss = float(value)  # waits for the device
         seconds = time.perf_counter() - began
         if not torch.tensor(loss).isfinite():
             raise FloatingPointError(f"the loss of a training step is {loss}")
-        own = {_identity(parameter) for parameter in self.model.parameters()}
+        own = {_identity(parameter) for parameter in self.trainer.model.parameters()}
         return sum(size for key, size in kept.items() if key not in own), seconds
 
 

@@ -14,9 +14,9 @@ from mriseg.backends.base import Backend
 from mriseg.core import batchnorm
 from mriseg.core.folding import folded
 from mriseg.core.prepare import PreparedCase
-from mriseg.core.refine import refine
 from mriseg.core.segnet import SegNet
 from mriseg.core.steps import predict_step
+from mriseg.core.task import Task
 from mriseg.core.volume import Pad, round_up
 
 # The network pools five times; slices are padded to whole multiples of what that divides by.
@@ -27,9 +27,9 @@ MULTIPLE = 32
 _SPREAD = 32
 
 # Pixels of a batch, which a scan of large slices would else fill all memory with.
-_MOST = 16 * 512 * 512
+_MAX_PIXELS = 16 * 512 * 512
 
-Fitted = Callable[[PreparedCase], nn.Module]
+NetworkFor = Callable[[PreparedCase], nn.Module]
 """Gives a case the network that predicts it."""
 
 
@@ -41,25 +41,17 @@ def ready(model: SegNet, backend: Backend) -> nn.Module:
         backend: where to predict.
     """
     network = backend.place_model(folded(model))
-    # Autocast would make the half-precision weights anew for every batch.
+    # Autocast would convert the half-precision weights again for every batch.
     return network.to(backend.dtype)
 
 
-def fitted(
-    model: SegNet,
-    backend: Backend,
-    *,
-    modalities: tuple[str, ...],
-    frame: tuple[int, int],
-    adapt: bool,
-) -> Fitted:
+def fitted(model: SegNet, backend: Backend, task: Task, *, adapt: bool) -> NetworkFor:
     """What gives each case its network, as `ready` makes it: one for all, or one of its own.
 
     Args:
         model: with its weights, on the CPU or on the device; it is left as it is.
         backend: where to predict.
-        modalities: the model's input channels.
-        frame: the training's frame (h, w).
+        task: of the model.
         adapt: blend the encoder's batch-norm statistics with each case's, see
             `mriseg.core.batchnorm.blend_statistics`.
     """
@@ -67,13 +59,13 @@ def fitted(
         network = ready(model, backend)
         return lambda _: network
 
-    def follow(case: PreparedCase) -> nn.Module:
-        batches = _Batches(case, modalities, frame)
-        count = len(batches.kept)
+    def adapted(case: PreparedCase) -> nn.Module:
+        batches = _Batches(case, task)
+        count = len(batches.slices)
         # Full batches, since empty slices would count, and each of them of the whole scan.
         parts = -(-min(count, _SPREAD) // batches.size)
         places = np.linspace(0, count - 1, parts * batches.size)
-        spread = batches.kept[places.round().astype(int)]
+        spread = batches.slices[places.round().astype(int)]
         own = backend.place_model(copy.deepcopy(model))
         with backend.running():
             images = (batches.on(backend, spread[part::parts]) for part in range(parts))
@@ -81,7 +73,7 @@ def fitted(
             batchnorm.blend_statistics(own, images, share, autocast=backend.autocast)
         return ready(own, backend)
 
-    return follow
+    return adapted
 
 
 def frame_of(case: PreparedCase, frame: tuple[int, int]) -> tuple[int, int]:
@@ -99,10 +91,8 @@ def probabilities(
     network: nn.Module,
     backend: Backend,
     case: PreparedCase,
+    task: Task,
     *,
-    modalities: tuple[str, ...],
-    regions: int,
-    frame: tuple[int, int],
     batch_size: int = 16,
     flips: Sequence[int] = (),
 ) -> NDArray[np.float32]:
@@ -114,71 +104,47 @@ def probabilities(
         network: what `ready` gave, or a model in evaluation mode.
         backend: where it is.
         case: the case.
-        modalities: the model's input channels.
-        regions: how many output channels it has.
-        frame: the training's frame (h, w).
-        batch_size: slices at a time; fewer where they are large.
+        task: of the network.
+        batch_size: slices per batch; fewer where they are large.
         flips: as `mriseg.core.steps.predict_step` has them.
     """
-    batches = _Batches(case, modalities, frame, batch_size)
-    out = np.zeros((regions, *case.image.shape[1:]), dtype=np.float32)
+    batches = _Batches(case, task, batch_size)
+    out = np.zeros((len(task.regions), *case.image.shape[1:]), dtype=np.float32)
     with backend.running():
         for z in batches:
             image = batches.on(backend, z)
-            found = predict_step(network, image, autocast=backend.autocast, flips=flips)
-            slices = backend.collect(found).numpy()[: len(z)]
+            output = predict_step(network, image, autocast=backend.autocast, flips=flips)
+            slices = backend.collect(output).numpy()[: len(z)]
             out[:, z] = batches.pad.inverse().apply(slices).transpose(1, 0, 2, 3)
     return out
-
-
-def refined(
-    found: NDArray[np.float32],
-    case: PreparedCase,
-    modalities: tuple[str, ...],
-    platt: Sequence[tuple[float, float]] = (),
-) -> NDArray[np.float32]:
-    """`mriseg.core.refine.refine` of what `probabilities` gave for a case.
-
-    Args:
-        found: probabilities [r, z, y, x]; all finite.
-        case: the case.
-        modalities: the model's input channels; what else the case has is not looked at.
-        platt: of each region, the scale and shift of its calibration; empty: it has none.
-    """
-    known = tuple(m for m in modalities if m in case.modalities)
-    return refine(found, case.channels(known), platt)
 
 
 class _Batches:
     """The slices of a case as a network is given them; iterating gives a batch's numbers (z).
 
     Attributes:
-        kept: the slices with something in them.
+        slices: the numbers of those with something in them.
         pad: what makes them as large as the network's frame.
-        size: slices of a batch.
+        size: slices per batch.
     """
 
-    def __init__(
-        self,
-        case: PreparedCase,
-        modalities: tuple[str, ...],
-        frame: tuple[int, int],
-        batch_size: int = 16,
-    ) -> None:
+    def __init__(self, case: PreparedCase, task: Task, batch_size: int = 16) -> None:
         # Channels that the case lacks, and slices without any, stay 0.
         self._known = [
-            (i, case.modalities.index(m)) for i, m in enumerate(modalities) if m in case.modalities
+            (channel, case.modalities.index(name))
+            for channel, name in enumerate(task.modalities)
+            if name in case.modalities
         ]
         self._image = case.image
-        self._shape = (len(modalities), *(target := frame_of(case, frame)))
+        self._shape = (len(task.modalities), *(frame := frame_of(case, task.frame)))
         h, w = case.image.shape[-2:]
-        self.pad = Pad.to((h, w), target)
-        self.kept = np.flatnonzero(case.image[[k for _, k in self._known]].any(axis=(0, 2, 3)))
-        self.size = max(1, min(batch_size, _MOST // (target[0] * target[1])))
+        self.pad = Pad.to((h, w), frame)
+        self.slices = np.flatnonzero(case.image[[k for _, k in self._known]].any(axis=(0, 2, 3)))
+        self.size = max(1, min(batch_size, _MAX_PIXELS // (frame[0] * frame[1])))
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        for start in range(0, len(self.kept), self.size):
-            yield self.kept[start : start + self.size]
+        for start in range(0, len(self.slices), self.size):
+            yield self.slices[start : start + self.size]
 
     def on(self, backend: Backend, z: NDArray[np.int64]) -> Tensor:
         """The slices ``z`` [b, c, h, w] on a device.

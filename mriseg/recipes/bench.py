@@ -25,13 +25,12 @@ from mriseg.backends.meter import PeakMemory
 from mriseg.core import rng
 from mriseg.core.config import DEFAULT_MODALITIES, Config, Count, TrainConfig
 from mriseg.core.cost import Cost, cost
-from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
-from mriseg.core.steps import predict_step, train_step
+from mriseg.core.steps import predict_step
 from mriseg.core.volume import SliceRef
-from mriseg.engine.compiling import Compiling
 from mriseg.engine.inference import ready
 from mriseg.engine.timing import Timing, timed
+from mriseg.engine.trainer import Trainer
 from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Recipe, finish
 from mriseg.io.disk.atomic import temporary_folder
@@ -39,7 +38,6 @@ from mriseg.io.disk.tables import plain
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import Batch, Store, frame_for, open_store
 from mriseg.io.store.loader import prefetch
-from mriseg.recipes.fit import optimiser_of
 from mriseg.recipes.info import MachineInfo, machine
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import positive_weight
@@ -379,26 +377,15 @@ def training(backend: Backend, config: BenchConfig) -> Action:
 
     To be called within `Backend.running`.
     """
-    settings = TrainConfig()
-    model = backend.place_model(_model(backend, config)).train()
-    network = Compiling(model, backend).network
-    optimiser = optimiser_of(model, settings)
-    weight = backend.place(positive_weight(settings, (_FOREGROUND,)))
-    loss = build_loss(parse_loss(settings.loss), weight)
-    scaler = backend.scaler()
-    image, target = _batch(backend, config)
+    settings = TrainConfig(low_res_share=0.0)
+    weight = positive_weight(settings, (_FOREGROUND,))
+    trainer = Trainer(
+        _model(backend, config), backend, settings, pos_weight=weight, frame=config.size
+    )
+    batch = _batch(backend, config)
 
     def step() -> None:
-        train_step(
-            network,
-            optimiser,
-            loss,
-            image,
-            target,
-            autocast=backend.autocast,
-            clip=settings.clip,
-            scaler=scaler,
-        )
+        trainer.step(batch, progress=0.5)
 
     return step
 

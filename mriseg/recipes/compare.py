@@ -183,11 +183,11 @@ def _settled(
         raise ConfigError(f"seeds = {options.seeds}: expected at least 1")
     base = config.model_copy(update={"validation": 0.0, "validation_cases": None})
     setup = plan_training(store, base)
-    target = Shape(setup.modalities, tuple(setup.regions), config.width)
+    target = Shape(setup.task.modalities, tuple(setup.task.regions), config.width)
     for policy in (METHODS[name].transfer for name in methods):
         freeze = policy.freeze if policy else "none"
         transfer_plan(shape_of(source), target, freeze, new_head=options.new_head)
-    fixed = {"modalities": setup.modalities, "regions": tuple(setup.regions)}
+    fixed = {"modalities": setup.task.modalities, "regions": tuple(setup.task.regions)}
     return setup, base.model_copy(update=fixed)
 
 
@@ -226,7 +226,7 @@ class _Common:
             "source": {"run": self.source.name, "created": self.source.manifest.created},
             "store": self.store.name,
             "cases": [[c.name, _patient(group), c.content] for group in self.groups for c in group],
-            "regions": [[name, list(labels)] for name, labels in self.setup.regions.items()],
+            "regions": [[name, list(labels)] for name, labels in self.setup.task.regions.items()],
             "folds": self.options.folds,
             "new_head": self.options.new_head,
             "config": self.base.model_dump(mode="json", exclude={"transfer", *_FREE}),

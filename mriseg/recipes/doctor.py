@@ -14,7 +14,7 @@ from torch import Tensor
 from mriseg.backends import Backend, describe
 from mriseg.core.config import TrainConfig
 from mriseg.core.segnet import MIN_SIZE
-from mriseg.engine.capacity import Memory, Pace, Task, measure
+from mriseg.engine.capacity import Memory, Pace, Workload, measure
 from mriseg.engine.op_checks import CHECKS, At, Check, Outcome, network_as_trained
 from mriseg.errors import BackendError, ConfigError
 from mriseg.events import Advanced, Began, Notice, Recipe
@@ -94,7 +94,7 @@ class DoctorReport:
 
     backend: dict[str, Any]
     findings: tuple[Finding, ...]
-    task: Task
+    task: Workload
     memory: Memory | None
     pace: Pace | None
     fit: bool
@@ -231,7 +231,7 @@ def _repeated(backend: Backend) -> Finding:
 
 
 def _measured(
-    backend: Backend, task: Task, free: int | None
+    backend: Backend, task: Workload, free: int | None
 ) -> tuple[Memory | None, Pace | None, list[Finding]]:
     try:
         return *measure(backend, task, free), []
@@ -248,7 +248,7 @@ def _told(error: Exception) -> str:
 
 def _task(
     store: Store | None, width: int, batch_size: int, size: tuple[int, int] | None
-) -> tuple[Task, tuple[str, ...]]:
+) -> tuple[Workload, tuple[str, ...]]:
     if width < 8 or width % 8:
         raise ConfigError(f"width = {width}: expected a multiple of 8, 8 at least")
     if batch_size < 1:
@@ -257,21 +257,21 @@ def _task(
         raise ConfigError(f"size = {size}: expected height and width, {MIN_SIZE} or more each")
     if store is None:
         slices = 2 * _CASES * _TUMOUR_SLICES
-        return Task(3, 3, width, size or SIZE, batch_size, slices, _REFERENCE), ()
+        return Workload(3, 3, width, size or SIZE, batch_size, slices, _REFERENCE), ()
     config = TrainConfig(width=width, batch_size=batch_size)
     setup = plan_training(store, config)
-    plans = setup.plan(config, epoch=0)
+    plans = setup.plan(epoch=0)
     source = f"{store.location}, {len(setup.split.train)} training cases, the default settings"
-    channels, classes = len(setup.modalities), len(setup.regions)
+    channels, classes = len(setup.task.modalities), len(setup.task.regions)
     slices = len(plans) * batch_size
-    frame = size or setup.frame
-    return Task(channels, classes, width, frame, batch_size, slices, source), setup.notices
+    frame = size or setup.task.frame
+    return Workload(channels, classes, width, frame, batch_size, slices, source), setup.notices
 
 
 def _summary(
     backend: Backend,
     findings: Sequence[Finding],
-    task: Task,
+    task: Workload,
     memory: Memory | None,
 ) -> tuple[bool, str]:
     where = f"{backend.name} in {str(backend.dtype).removeprefix('torch.')}"

@@ -20,6 +20,7 @@ from mriseg.core.intensity import Normalisation, normalise
 from mriseg.core.ops import PURE
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.segnet import SegNet, build
+from mriseg.core.task import Task
 from mriseg.core.volume import Box, Geometry
 from mriseg.engine.inference import probabilities
 from mriseg.errors import ExportError, OutputError
@@ -238,14 +239,8 @@ def _expected(model: SegNet, backend: Backend, manifest: Manifest, batch: _Batch
         box=Box((0, 0, 0), (b, h, w)),
         normalisation=norm,
     )
-    found = probabilities(
-        model,
-        backend,
-        case,
-        modalities=manifest.modalities,
-        regions=len(manifest.regions),
-        frame=manifest.frame,
-    )
+    task = Task(manifest.modalities, manifest.regions, manifest.frame)
+    found = probabilities(model, backend, case, task)
     return torch.from_numpy(found).transpose(0, 1)
 
 

@@ -1,4 +1,4 @@
-"""A run's network, ready to predict."""
+"""A run's network and model, ready to use."""
 
 from __future__ import annotations
 
@@ -8,36 +8,53 @@ import torch
 from torch import Tensor
 
 from mriseg.backends.base import Backend
-from mriseg.core.calibration import Calibration, calibrated
+from mriseg.core.calibration import calibrated
 from mriseg.core.config import parse
+from mriseg.core.ops import PURE, Ops
 from mriseg.core.segnet import SegNet, SegNetConfig, build
+from mriseg.core.task import Task
+from mriseg.engine.segmenter import Model
 from mriseg.errors import RunError
 from mriseg.io.runs import Run
 
 
-def network_of(run: Run, weights: Mapping[str, Tensor], backend: Backend) -> SegNet:
+def network_of(run: Run, weights: Mapping[str, Tensor], ops: Ops = PURE) -> SegNet:
     """A run's network with ``weights``, on the CPU.
 
     Raises:
-        RunError: they are not of this network; it is then not made, for what a ``run.json`` asks
+        RunError: they are not of this network; it is then not built, for what a ``run.json`` asks
             for may be of any size.
     """
     config = parse(SegNetConfig, run.manifest.model)
     try:
         with torch.device("meta"):
-            expected = {k: v.shape for k, v in SegNet(config, backend.ops).state_dict().items()}
+            expected = {k: v.shape for k, v in SegNet(config, ops).state_dict().items()}
     except (RuntimeError, TypeError) as error:  # sizes that no tensor can have
-        raise RunError(f"{run.path} describes no network that there can be: {error}") from None
-    found = {key: tensor.shape for key, tensor in weights.items()}
-    odd = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
-    if odd:
+        raise RunError(f"{run.path} describes a network that cannot exist: {error}") from None
+    shapes = {key: tensor.shape for key, tensor in weights.items()}
+    wrong = [key for key in {**expected, **shapes} if shapes.get(key) != expected.get(key)]
+    if wrong:
         raise RunError(
-            f"the weights in {run.path} do not fit its network: {len(odd)} of {len(expected)} "
-            f"tensors have another shape or are not there, the first is {odd[0][:80]}"
+            f"the weights in {run.path} do not fit its network: {len(wrong)} of {len(expected)} "
+            f"tensors have another shape or are missing, the first is {wrong[0][:80]}"
         )
-    model = build(config, backend.ops)
-    model.load_state_dict(weights)
-    return model
+    network = build(config, ops)
+    network.load_state_dict(weights)
+    return network
+
+
+def load(run: Run) -> Model:
+    """The model of a run's best weights, calibrated, on the CPU.
+
+    Raises:
+        RunError: the weights are missing, damaged, or not of this network.
+    """
+    manifest = run.manifest
+    network = network_of(run, run.load(run.chosen).weights)
+    calibrations = run.calibrations
+    calibrated(network, dict(enumerate(calibrations)))
+    task = Task(manifest.modalities, manifest.regions, manifest.frame)
+    return Model(network.eval(), task, calibrations, manifest.mirrored)
 
 
 def load_model(run: Run, backend: Backend) -> SegNet:
@@ -46,11 +63,8 @@ def load_model(run: Run, backend: Backend) -> SegNet:
     Raises:
         RunError: the weights are missing, damaged, or not of this network.
     """
-    checkpoint = run.load(run.chosen)
-    model = network_of(run, checkpoint.weights, backend)
-    found = checkpoint.state.get("calibration", {})
-    regions = enumerate(run.manifest.regions)
-    calibrated(model, {i: Calibration(**found[name]) for i, name in regions if name in found})
-    placed = backend.place_model(model).eval()
+    network = load(run).network
+    network.set_ops(backend.ops)
+    placed = backend.place_model(network).eval()
     assert isinstance(placed, SegNet)
     return placed

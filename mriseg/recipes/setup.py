@@ -1,4 +1,4 @@
-"""What a training settles before its first step: channels, regions, split, frame, imbalance.
+"""The plan of a training, before its first step: channels, regions, split, frame, imbalance.
 
 Everything that cannot work is refused here, at once, rather than after an hour.
 """
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from mriseg import __version__
+from mriseg.core.calibration import Calibration, prior_calibration
 from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
 from mriseg.core.losses import parse_loss
 from mriseg.core.regions import Regions
@@ -27,50 +28,43 @@ from mriseg.core.sampling import (
     split,
     split_by_name,
 )
-from mriseg.core.segnet import SegNetConfig
+from mriseg.core.task import Task
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.store import Store, frame_for
 
-_TOLD = 5  # pairs of cases that look alike, by name
+_MAX_LISTED = 5  # pairs of cases that look alike, by name
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What was settled.
+    """The plan of a training.
 
     Attributes:
+        config: all that was asked for.
         index: the cases that take part, all of them labelled.
-        modalities: the network's input channels.
-        regions: the network's output channels.
+        task: what the network reads and segments, and the frame of a training slice.
         split: which cases train and which validate.
-        frame: height and width of a training slice.
         incomplete: whether a training case lacks one of the modalities.
         unit: "mm" or "px".
         positive_share: per region, its expected share of a sampled batch's voxels.
         notices: what the user should know of these choices.
     """
 
+    config: TrainConfig
     index: VolumeIndex
-    modalities: tuple[str, ...]
-    regions: Regions
+    task: Task
     split: Split
-    frame: tuple[int, int]
     incomplete: bool
     unit: str
     positive_share: tuple[float, ...]
     notices: tuple[str, ...]
 
-    def network(self, width: int) -> SegNetConfig:
-        """The shape of a network for these channels."""
-        return SegNetConfig(
-            in_channels=len(self.modalities), classes=len(self.regions), width=width
-        )
-
-    def plan(self, config: TrainConfig, epoch: int) -> list[BatchPlan]:
-        """The batches of an epoch, counted from 0, of a training of ``config``."""
+    def plan(self, epoch: int) -> list[BatchPlan]:
+        """The batches of an epoch, counted from 0."""
+        config = self.config
         return plan_epoch(
             self.index.only(self.split.train),
-            regions=tuple(self.regions),
+            regions=tuple(self.task.regions),
             batch_size=config.batch_size,
             tumour_fraction=config.tumour_fraction,
             slices=config.slices_per_epoch,
@@ -85,12 +79,12 @@ class Setup:
 
 
 def plan_training(store: Store, config: TrainConfig, chosen: Split | None = None) -> Setup:
-    """Settle a training of ``config`` on ``store``.
+    """Plan a training of ``config`` on ``store``.
 
     Args:
         store: the store.
         config: of the training.
-        chosen: the split of a run that goes on; None: a new one.
+        chosen: the split of a run that resumes; None: a new one.
 
     Raises:
         InputError: the store is empty, or nothing in it is labelled.
@@ -101,55 +95,26 @@ def plan_training(store: Store, config: TrainConfig, chosen: Split | None = None
     index = store.index()
     if not index.cases:
         raise InputError(f"{store.location} holds no case; preprocess some scans into it first")
-    try:
-        modalities, notices = _modalities(index, config)
-        regions = _regions(index, config)
-    except ConfigError as error:
-        if chosen is None:
-            raise
-        raise InputError(
-            f"{store.location} is not the store that this run was started on, nor like it: "
-            f"{str(error).partition(':')[0].partition('. ')[0]}; name that store, or one of the "
-            f"same scans"
-        ) from None
-    labelled = [case for case in index.cases if case.labelled]
-    if not labelled:
-        raise InputError(
-            f"none of the {len(index.cases)} cases in {store.location} has a segmentation to "
-            f"learn from; preprocess scans that have one"
-        )
-    if len(labelled) < len(index.cases):
-        notices.append(f"{len(index.cases) - len(labelled)} cases have no segmentation: not used")
-    labelled, left_out = _without(labelled, config.exclude, index)
-    notices += left_out
-    if not labelled:
-        raise ConfigError(f"every labelled case of {store.location} is excluded: exclude fewer")
-    usable, more = _usable(labelled, modalities, config)
+    modalities, regions, notices = _channels(store, index, config, resumes=chosen is not None)
+    usable, more = _usable_cases(store, index, modalities, config)
     notices += more
-    if not usable:
-        raise InputError(
-            f"no labelled case in {store.location} has the modalities {', '.join(modalities)}; "
-            f"choose others with --modalities: it has {', '.join(index.modalities)}"
-        )
-    notices += _alike(usable)
-    kept = index.only(case.name for case in usable)
-    parts = chosen or _split(usable, config)
-    missing = {*parts.train, *parts.validation} - {case.name for case in usable}
+    split = chosen or _split(usable, config)
+    missing = {*split.train, *split.validation} - {case.name for case in usable}
     if missing:
         raise InputError(
             f"{store.location} lacks cases that this run was started with: "
             f"{', '.join(sorted(missing))}"
         )
-    train = kept.only(parts.train)
+    index = index.only(case.name for case in usable)
+    train = index.only(split.train)
     frame = frame_for(case.shape for case in train.cases)
     if config.size is not None:
         frame = (min(frame[0], config.size[0]), min(frame[1], config.size[1]))
     return Setup(
-        index=kept,
-        modalities=modalities,
-        regions=regions,
-        split=parts,
-        frame=frame,
+        config=config,
+        index=index,
+        task=Task(modalities, regions, frame),
+        split=split,
         incomplete=any(set(modalities) - set(case.modalities) for case in train.cases),
         unit=store.geometry(train.cases[0].name).unit,
         positive_share=_sampled_share(train, regions, frame, config.tumour_fraction),
@@ -157,16 +122,70 @@ def plan_training(store: Store, config: TrainConfig, chosen: Split | None = None
     )
 
 
+def _channels(
+    store: Store, index: VolumeIndex, config: TrainConfig, *, resumes: bool
+) -> tuple[tuple[str, ...], Regions, list[str]]:
+    """Modalities and regions of the training, and what to say of them."""
+    try:
+        modalities, notices = _modalities(index, config)
+        return modalities, _regions(index, config), notices
+    except ConfigError as error:
+        if not resumes:
+            raise
+        raise InputError(
+            f"{store.location} is not the store that this run was started on, nor like it: "
+            f"{str(error).partition(':')[0].partition('. ')[0]}; name that store, or one of the "
+            f"same scans"
+        ) from None
+
+
+def _usable_cases(
+    store: Store, index: VolumeIndex, modalities: tuple[str, ...], config: TrainConfig
+) -> tuple[list[CaseEntry], list[str]]:
+    """The labelled cases that can take part, and what to say of the others."""
+    labelled = [case for case in index.cases if case.labelled]
+    notices: list[str] = []
+    if not labelled:
+        raise InputError(
+            f"none of the {len(index.cases)} cases in {store.location} has a segmentation to "
+            f"learn from; preprocess scans that have one"
+        )
+    if len(labelled) < len(index.cases):
+        notices.append(f"{len(index.cases) - len(labelled)} cases have no segmentation: not used")
+    labelled, excluded = _without(labelled, config.exclude, index)
+    notices += excluded
+    if not labelled:
+        raise ConfigError(f"every labelled case of {store.location} is excluded: exclude fewer")
+    usable, incomplete = _usable(labelled, modalities, config)
+    notices += incomplete
+    if not usable:
+        raise InputError(
+            f"no labelled case in {store.location} has the modalities {', '.join(modalities)}; "
+            f"choose others with --modalities: it has {', '.join(index.modalities)}"
+        )
+    return usable, notices + _alike(usable)
+
+
 def positive_weight(config: TrainConfig, share: Sequence[float]) -> torch.Tensor:
     """The weight [r, 1, 1] of positive voxels in the binary cross-entropy.
 
     "auto" is the fourth root of negatives over positives, about 3 for a tumour: the full ratio,
-    which would make both kinds weigh the same, marks far too much once a Dice term stands beside.
+    which would make both kinds weigh the same, segments far too much beside a Dice term.
     """
     if config.pos_weight != "auto":
         return torch.full((len(share), 1, 1), float(config.pos_weight))
     weights = [((1 - p) / p) ** 0.25 if p > 0 else 1.0 for p in share]
     return torch.tensor(weights).view(-1, 1, 1)
+
+
+def prior_calibrations(setup: Setup) -> dict[str, Calibration]:
+    """Region -> what holds where too few patients validate to measure a calibration."""
+    weights = positive_weight(setup.config, setup.positive_share).ravel().tolist()
+    weighs = parse_loss(setup.config.loss).weighs_positives
+    return {
+        name: prior_calibration(weight) if weighs else Calibration()
+        for name, weight in zip(setup.task.regions, weights, strict=True)
+    }
 
 
 def versions() -> dict[str, str]:
@@ -200,19 +219,19 @@ def _without(
         if any(case.name in names for case in group)
         for case in group
     }
-    told = [f"excluded, with all of their patients' cases: {', '.join(sorted(gone))}"]
-    return [case for case in cases if case.name not in gone], told if gone else []
+    notice = [f"excluded, with all of their patients' cases: {', '.join(sorted(gone))}"]
+    return [case for case in cases if case.name not in gone], notice if gone else []
 
 
 def _alike(cases: list[CaseEntry]) -> list[str]:
     pairs = lookalikes(cases)
-    told = [
+    notices = [
         f"{a.name} and {b.name} look like the same scan (similarity {how:.2f}), so they stay on "
         f"one side of a split"
-        for a, b, how in pairs[:_TOLD]
+        for a, b, how in pairs[:_MAX_LISTED]
     ]
-    more = len(pairs) - len(told)
-    return told + [f"so do {more} more pairs of cases"] * (more > 0)
+    more = len(pairs) - len(notices)
+    return notices + [f"so do {more} more pairs of cases"] * (more > 0)
 
 
 def _modalities(index: VolumeIndex, config: TrainConfig) -> tuple[tuple[str, ...], list[str]]:
@@ -247,14 +266,14 @@ def _usable(
     cases: list[CaseEntry], modalities: tuple[str, ...], config: TrainConfig
 ) -> tuple[list[CaseEntry], list[str]]:
     lacking = {name: [c for c in cases if name not in c.modalities] for name in modalities}
-    told = ", ".join(f"{len(found)} lack {name}" for name, found in lacking.items() if found)
-    if not told:
+    reason = ", ".join(f"{len(few)} lack {name}" for name, few in lacking.items() if few)
+    if not reason:
         return cases, []
     if config.missing == "skip":
         complete = [case for case in cases if set(modalities) <= set(case.modalities)]
-        return complete, [f"of {len(cases)} cases {told}: not used"]
+        return complete, [f"of {len(cases)} cases {reason}: not used"]
     some = [case for case in cases if set(modalities) & set(case.modalities)]
-    return some, [f"of {len(cases)} cases {told}: the channel reads 0, the brain's mean, there"]
+    return some, [f"of {len(cases)} cases {reason}: the channel reads 0, the brain's mean, there"]
 
 
 def _sampled_share(
@@ -265,7 +284,7 @@ def _sampled_share(
     positive = counts[counts.any(axis=1)]
     if not len(positive):
         raise InputError(
-            f"no training case has a voxel of {', '.join(regions)}; nothing can be learnt"
+            f"no training case has a voxel of {', '.join(regions)}; nothing can be learned"
         )
     # Slices without any region may be absent (a store of tumour slices alone).
     share = fraction if len(positive) < len(counts) else 1.0

@@ -15,7 +15,7 @@ from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.identity import Identity
 from mriseg.core.sampling import Split
-from mriseg.core.segnet import build, init_weights
+from mriseg.core.segnet import SegNet, build, init_weights
 from mriseg.errors import InputError, RunError
 from mriseg.events import Notice, Recipe
 from mriseg.io import runs
@@ -25,7 +25,8 @@ from mriseg.io.disk.schemas import checked
 from mriseg.io.runs import Checkpoint, Manifest, Run, open_run
 from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.fit import Position, TrainReport, fit
+from mriseg.recipes.fit import TrainReport, fit
+from mriseg.recipes.keeper import Position, trainer_state
 from mriseg.recipes.load import network_of
 from mriseg.recipes.setup import Setup, plan_training, versions
 
@@ -82,39 +83,16 @@ def train(
     setup = start.setup if start else plan_training(store, config)
     for text in (*backend.notes, *setup.notices):
         yield Notice(text)
-    model_config = setup.network(config.width)
-    model = build(model_config, backend.ops)
-    init_weights(model, rng.generator(config.seed, "weights"), prior=setup.prior)
+    network = _initial(setup, backend)
     if config.encoder_weights is not None:
-        weights = load_encoder_weights(config.encoder_weights)
-        model.load_state_dict(
-            pretrained.encoder_from_vgg16_bn(weights, model_config, setup.modalities), strict=False
-        )
         yield Notice(f"the encoder starts from {config.encoder_weights}")
     if start is not None:
-        model.load_state_dict(dict(start.weights))
-    manifest = Manifest(
-        config=config.model_dump(mode="json"),
-        model=model_config.model_dump(mode="json"),
-        modalities=setup.modalities,
-        regions=setup.regions,
-        unit=setup.unit,
-        frame=setup.frame,
-        incomplete=setup.incomplete or config.augment.drop_modality > 0,
-        store=_absolute(store.location),
-        train=setup.split.train,
-        validation=setup.split.validation,
-        # Once each, though a transfer may go on with its source's own cases.
-        seen=tuple(dict.fromkeys((*_identities(setup), *(start.seen if start else ())))),
-        versions=versions(),
-        created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        backend=describe(backend),
-        parent=start.parent if start else None,
-    )
+        network.load_state_dict(dict(start.weights))
+    manifest = _manifest(store, setup, backend, start)
     path = out or runs.fresh_path(Path("runs"), store.name, datetime.now())
     with locked(path, "train"):
         if _stopped_at_once(path):
-            yield Notice(f"{path} was stopped before its first checkpoint: it begins anew")
+            yield Notice(f"{path} was stopped before its first checkpoint: it starts again")
             runs.discard(open_run(path))
         run = runs.create_run(path, manifest)
         if start is not None:
@@ -124,13 +102,53 @@ def train(
             # In this run too, since the one that they are from may be gone when this is resumed.
             anchors = {name: start.weights[name] for name in start.carried}
             run.save("start", Checkpoint(anchors, {}, {}))
-        held = len(setup.split.validation)
-        sides = f"{len(setup.split.train)} cases train, {held or 'none'} validate"
-        yield Notice(
-            f"run {run.path}: {sides}; {'+'.join(setup.modalities)} -> "
-            f"{', '.join(setup.regions)}; slices of {setup.frame[0]}x{setup.frame[1]}"
-        )
-        return (yield from fit(run, store, config, backend, setup, model, start=anchors))
+        yield Notice(f"run {run.path}: {_described(setup)}")
+        return (yield from fit(run, store, setup, backend, network, anchors=anchors))
+
+
+def _initial(setup: Setup, backend: Backend) -> SegNet:
+    """The network with its initial weights, on the CPU."""
+    config = setup.config
+    shape = setup.task.network(config.width)
+    network = build(shape, backend.ops)
+    init_weights(network, rng.generator(config.seed, "weights"), prior=setup.prior)
+    if config.encoder_weights is not None:
+        weights = load_encoder_weights(config.encoder_weights)
+        encoder = pretrained.encoder_from_vgg16_bn(weights, shape, setup.task.modalities)
+        network.load_state_dict(encoder, strict=False)
+    return network
+
+
+def _manifest(store: Store, setup: Setup, backend: Backend, start: Start | None) -> Manifest:
+    config, task = setup.config, setup.task
+    train = setup.index.only(setup.split.train).cases
+    return Manifest(
+        config=config.model_dump(mode="json"),
+        model=task.network(config.width).model_dump(mode="json"),
+        modalities=task.modalities,
+        regions=task.regions,
+        unit=setup.unit,
+        frame=task.frame,
+        incomplete=setup.incomplete or config.augment.drop_modality > 0,
+        store=_absolute(store.location),
+        train=setup.split.train,
+        validation=setup.split.validation,
+        # Once each, though a transfer may train on its source's own cases.
+        seen=tuple(dict.fromkeys((*map(Identity.of, train), *(start.seen if start else ())))),
+        versions=versions(),
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        backend=describe(backend),
+        parent=start.parent if start else None,
+    )
+
+
+def _described(setup: Setup) -> str:
+    task, held = setup.task, len(setup.split.validation)
+    return (
+        f"{len(setup.split.train)} cases train, {held or 'none'} validate; "
+        f"{'+'.join(task.modalities)} -> {', '.join(task.regions)}; "
+        f"slices of {task.frame[0]}x{task.frame[1]}"
+    )
 
 
 def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[TrainReport]:
@@ -148,7 +166,7 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
     """
     if run.handed_on:
         raise RunError(
-            f"{run.path} is a model alone: its training is not here to go on with; carry it over "
+            f"{run.path} is a model alone: its training is not here to resume; transfer from it "
             f"with: mriseg transfer --from {run.path}"
         )
     with locked(run.path, "train"):
@@ -157,7 +175,7 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
 
 def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainReport]:
     if not run.has("last"):
-        raise RunError(f"{run.path} was stopped before its first checkpoint; start it anew")
+        raise RunError(f"{run.path} was stopped before its first checkpoint; start it again")
     checkpoint = run.load("last")
     if checkpoint.state.get("ended"):
         raise RunError(
@@ -170,26 +188,24 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
     config = parse(TrainConfig, {**manifest.config, **chosen})
     opened = store or open_store(manifest.store)
     setup = plan_training(opened, config, Split(manifest.train, manifest.validation))
-    setup = replace(setup, frame=manifest.frame)
+    setup = replace(setup, task=replace(setup.task, frame=manifest.frame))
     _check_same(run, setup, opened)
-    model = network_of(run, checkpoint.weights, backend)
+    network = network_of(run, checkpoint.weights, backend.ops)
     try:
         position = checked(Position, checkpoint.state.get("position"))
     except ValueError as error:
         raise RunError(f"{run.path}/last.safetensors is damaged: {error}") from None
-    yield Notice(f"going on with {run.path} at epoch {position.epoch + 1}, step {position.step}")
+    yield Notice(f"resuming {run.path} at epoch {position.epoch + 1}, step {position.step}")
     return (
         yield from fit(
             run,
             opened,
-            config,
-            backend,
             setup,
-            model,
-            start=run.load("start").weights if _anchored(config) else None,
+            backend,
+            network,
+            anchors=run.load("start").weights if _anchored(config) else None,
             position=position,
-            optimiser=checkpoint.optimiser,
-            average=checkpoint.average,
+            state=trainer_state(checkpoint, position),
         )
     )
 
@@ -197,8 +213,8 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
 def _check_same(run: Run, setup: Setup, store: Store) -> None:
     """Refuse a store whose names are those of the run's, but mean other regions or scans."""
     for name, labels in run.manifest.regions.items():
-        if setup.regions[name] != labels:
-            old, new = ("+".join(map(str, values)) for values in (labels, setup.regions[name]))
+        if setup.task.regions[name] != labels:
+            old, new = ("+".join(map(str, values)) for values in (labels, setup.task.regions[name]))
             raise InputError(
                 f"in {store.location} the region {name} is of the labels {new}, and this run was "
                 f"started with {old}: name the store that it was started on, or train anew"
@@ -233,7 +249,3 @@ def _anchored(config: TrainConfig) -> bool:
 def _absolute(location: str) -> str:
     """A store's location as it is found from any folder."""
     return location if "://" in location else str(Path(location).absolute())
-
-
-def _identities(setup: Setup) -> tuple[Identity, ...]:
-    return tuple(Identity.of(case) for case in setup.index.only(setup.split.train).cases)

@@ -69,7 +69,8 @@ def transfer(
         policy = parse(TransferConfig, {**policy.model_dump(), "freeze": freeze})
     config = config.model_copy(update={"transfer": policy})
     setup = plan_training(store, config)
-    target = Shape(setup.modalities, tuple(setup.regions), config.width)
+    task = setup.task
+    target = Shape(task.modalities, tuple(task.regions), config.width)
     made = plan(
         shape_of(source),
         target,
@@ -103,7 +104,7 @@ def transfer(
             f"their Dice says nothing of other patients"
         )
     if policy.adapt_norm:
-        state = _with_statistics_of(store, setup, config, backend, state)
+        state = _with_statistics_of(store, setup, backend, state)
     start = Start(
         setup=setup,
         weights=state,
@@ -129,22 +130,22 @@ def shape_of(run: Run) -> Shape:
 
 
 def _with_statistics_of(
-    store: Store, setup: Setup, config: TrainConfig, backend: Backend, state: dict[str, Tensor]
+    store: Store, setup: Setup, backend: Backend, state: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """``state`` with BatchNorm's statistics of the training slices, as the first epoch draws them.
 
     They are not augmented, since prediction will not meet augmented ones.
     """
-    plans = setup.plan(config, epoch=0)
+    plans, task = setup.plan(epoch=0), setup.task
 
     def images() -> Iterator[Tensor]:
         for batch in plans[:_NORM_BATCHES]:
             read = store.read(
-                batch.refs, modalities=setup.modalities, regions=setup.regions, frame=setup.frame
+                batch.refs, modalities=task.modalities, regions=task.regions, frame=task.frame
             )
             yield backend.place(torch.from_numpy(read.image))
 
-    model = build(setup.network(config.width), backend.ops)
+    model = build(task.network(setup.config.width), backend.ops)
     model.load_state_dict(state)
     with backend.running():
         placed = backend.place_model(model)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mriseg.events import Notice
 from mriseg.io.runs import Run
 from mriseg.report import charts
 
@@ -28,9 +27,9 @@ class Curves:
         self._run = run
         self._clock = clock
         self._drawn = clock()
-        self._told = False
+        self._reported = False
 
-    def draw(self, rows: Sequence[Mapping[str, Any]], *, last: bool) -> Notice | None:
+    def draw(self, rows: Sequence[Mapping[str, Any]], *, last: bool) -> str | None:
         """Draw them after a validation, if it is time to, and at the training's end in any case.
 
         Args:
@@ -49,6 +48,6 @@ class Curves:
             charts.learning_curves(path, rows, self._run.name)
         # Whatever it is: hours of training are worth more than a picture of them.
         except Exception as error:
-            told, self._told = self._told, True
-            return None if told else Notice(f"the learning curves cannot be drawn: {error}")
+            reported, self._reported = self._reported, True
+            return None if reported else f"the learning curves cannot be drawn: {error}"
         return None

@@ -48,7 +48,7 @@ def windows(
         trial.begin()
         clock.now += spent
         if notice := trial.end(10, left):
-            told.append(notice.text)
+            told.append(notice)
     return told
 
 
@@ -100,7 +100,7 @@ def test_what_fails_to_compile_goes_on_without(clock: Clock, auto: Backend) -> N
     windows(trial, clock, [1.0] * 4)
     notice = trial.failed(RuntimeError("no compiler\nand a long story"))
     assert notice is not None
-    assert notice.text == "torch.compile does not work here (RuntimeError: no compiler)"
+    assert notice == "torch.compile does not work here (RuntimeError: no compiler)"
     assert trial.network is model
     assert trial.failed(ValueError("an error of the training's own")) is None
 

@@ -24,7 +24,7 @@ from mriseg.io import nifti, readers
 from mriseg.io.runs import open_run
 from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import open_store
-from mriseg.recipes.evaluate import evaluate_masks
+from mriseg.recipes.evaluate_masks import evaluate_masks
 from mriseg.recipes.info import holds
 from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import PredictOptions, predict

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from mriseg.backends import select
 from mriseg.cli.options import read_settings
 from mriseg.core.prepare import prepare
+from mriseg.core.task import Task
 from mriseg.core.train_settings import training_config
 from mriseg.core.volume import MAX_SIDE
 from mriseg.engine.inference import probabilities
@@ -33,7 +34,7 @@ from mriseg.io.disk.untrusted import is_regular, open_regular, parse_json, read_
 from mriseg.io.runs import open_run
 from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import open_store
-from mriseg.recipes.evaluate import evaluate_masks
+from mriseg.recipes.evaluate_masks import evaluate_masks
 from mriseg.recipes.info import holds
 from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import predict
@@ -428,9 +429,8 @@ class TestSizes:
                 seen.append(len(image))
                 return image[:, :1]
 
-        probabilities(
-            Network(), cpu, case, modalities=("T1",), regions=1, frame=(2048, 1024), batch_size=16
-        )
+        task = Task(("T1",), {"WT": (1,)}, (2048, 1024))
+        probabilities(Network(), cpu, case, task, batch_size=16)
         assert set(seen) <= {1, 2}
 
 

@@ -24,7 +24,7 @@ from mriseg.core.config import TrainConfig
 from mriseg.core.losses import LOSSES
 from mriseg.core.ops import NATIVE, Ops, native_pool
 from mriseg.core.sampling import plan_epoch
-from mriseg.engine.capacity import Memory, Task, measure, safe_batch
+from mriseg.engine.capacity import Memory, Workload, measure, safe_batch
 from mriseg.engine.op_checks import CHECKS, At, Outcome
 from mriseg.errors import BackendError, ConfigError
 from mriseg.events import Advanced, Began, Event, finish
@@ -246,11 +246,11 @@ def test_a_stores_own_training(brats_store: Store, cpu: Backend) -> None:
     report = mriseg.doctor(brats_store, width=8, batch_size=2, backend=cpu)
     setup = plan_training(brats_store, TrainConfig())
     task = report.task
-    assert task.size == setup.frame and task.source.startswith(brats_store.location)
-    assert (task.channels, task.classes) == (len(setup.modalities), len(setup.regions))
+    assert task.size == setup.task.frame and task.source.startswith(brats_store.location)
+    assert (task.channels, task.classes) == (len(setup.task.modalities), len(setup.task.regions))
     plans = plan_epoch(
         setup.index.only(setup.split.train),
-        regions=tuple(setup.regions),
+        regions=tuple(setup.task.regions),
         batch_size=2,
         tumour_fraction=TrainConfig().tumour_fraction,
         slices=None,
@@ -291,7 +291,7 @@ def test_a_batch_fits_the_memory_it_is_for(
 
 
 def taken(backend: Backend, **changed: Any) -> Memory:
-    task = Task(3, 2, 8, (64, 64), 2, 100, "")
+    task = Workload(3, 2, 8, (64, 64), 2, 100, "")
     with backend.running():
         return measure(backend, replace(task, **changed), 2**33)[0]
 

@@ -12,8 +12,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage, special
 
@@ -22,14 +20,16 @@ from mriseg.core.calibration import Calibration
 from mriseg.core.config import TrainConfig
 from mriseg.core.prepare import prepare
 from mriseg.core.regions import label_map
-from mriseg.engine.inference import fitted, frame_of, probabilities, ready, refined
+from mriseg.core.task import Task
+from mriseg.engine.inference import fitted, frame_of, probabilities
+from mriseg.engine.segmenter import refined
 from mriseg.errors import InputError, OutputError
 from mriseg.events import Advanced, Event, Notice, Skipped, Wrote, finish
 from mriseg.io import readers
 from mriseg.io.runs import Checkpoint, Run, create_run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.load import load_model
-from mriseg.recipes.predict import PredictOptions, PredictReport, file_stems, predict
+from mriseg.recipes.predict import PredictOptions, PredictReport, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
 from tests import phantoms
@@ -92,21 +92,18 @@ def test_the_mask_is_what_the_networks_output_says(
     manifest = trained.manifest
     model = load_model(trained, cpu)
     assert not model.training
-    known = {"modalities": manifest.modalities, "frame": manifest.frame}
-    fit = fitted(model, cpu, adapt=adapt, **known)
+    task = Task(manifest.modalities, manifest.regions, manifest.frame)
+    network_for = fitted(model, cpu, task, adapt=adapt)
     _, found = readers.find(brats_source)
     assert [result.case for result in report.results] == [case.name for case in found.cases]
     for case, result in zip(found.cases, report.results, strict=True):
         loaded = case.load()
         # The segmentation must not shape what the network sees.
         prepared = prepare(loaded.images, None, loaded.geometry)
-        network = fit(prepared)
-        output = probabilities(
-            network, cpu, prepared, regions=len(manifest.regions), flips=(3,), **known
-        )
+        output = probabilities(network_for(prepared), cpu, prepared, task, flips=(3,))
         if refine:
             by_itself = output
-            output = refined(output, prepared, manifest.modalities, trained.lines)
+            output = refined(output, prepared, task, trained.platt)
             assert np.abs(output - by_itself).max() > 0.01
         labels = label_map(prepared.to_source(output > 0.4), manifest.regions)
         assert np.array_equal(np.asarray(nib.load(result.mask).dataobj), labels)
@@ -119,49 +116,6 @@ def test_the_mask_is_what_the_networks_output_says(
         marked = (output > 0.4).sum(axis=(1, 2, 3)) / 1000
         assert list(result.volumes.values()) == pytest.approx(marked.tolist())
     assert len(list(tmp_path.iterdir())) == 4 * (1 + len(manifest.regions))
-
-
-def test_a_network_follows_each_case_for_itself(
-    trained: Run, cpu: Backend, brats_store: Store
-) -> None:
-    model = load_model(trained, cpu)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    known = {"modalities": trained.manifest.modalities, "frame": trained.manifest.frame}
-    fit = fitted(model, cpu, adapt=True, **known)
-    one, other = (brats_store.read_case(name) for name in list(brats_store.cases())[:2])
-    first = fit(one).state_dict()
-    assert any(not torch.equal(first[k], v) for k, v in fit(other).state_dict().items())
-    # Neither the case before nor the shape of a batch tells in the next.
-    devices = (cpu, replace(cpu, fixed_shapes=True))
-    for again in (fitted(model, device, adapt=True, **known)(one) for device in devices):
-        assert all(torch.equal(first[k], v) for k, v in again.state_dict().items())
-    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
-
-
-@pytest.mark.parametrize("contrast", [0.7, 1.5])
-def test_following_a_scan_undoes_part_of_what_a_scanner_did(
-    trained: Run, cpu: Backend, brats_store: Store, contrast: float
-) -> None:
-    case = brats_store.read_case(next(iter(brats_store.cases())))
-    known = {"modalities": trained.manifest.modalities, "frame": trained.manifest.frame}
-    shifted = replace(case, image=(case.image * contrast).astype(case.image.dtype))
-    off = []
-    for adapt in (True, False):
-        fit = fitted(load_model(trained, cpu), cpu, adapt=adapt, **known)
-        found = [probabilities(fit(c), cpu, c, regions=3, **known) for c in (case, shifted)]
-        off.append(np.abs(found[0] - found[1]).mean())
-    assert off[0] < 0.8 * off[1]
-
-
-def test_a_case_with_nothing_in_it_has_the_network_of_all(
-    trained: Run, cpu: Backend, brats_store: Store
-) -> None:
-    case = brats_store.read_case(next(iter(brats_store.cases())))
-    known = {"modalities": trained.manifest.modalities, "frame": trained.manifest.frame}
-    model = load_model(trained, cpu)
-    empty = fitted(model, cpu, adapt=True, **known)(replace(case, image=case.image * 0))
-    plain = ready(model, cpu).state_dict()
-    assert all(torch.equal(plain[k], v) for k, v in empty.state_dict().items())
 
 
 def test_a_segmentation_beside_the_scan_changes_nothing(
@@ -179,61 +133,6 @@ def test_a_segmentation_beside_the_scan_changes_nothing(
         files = sorted((tmp_path / f"{name}-out").iterdir())
         found.append([path.read_bytes() for path in files])
     assert len(found[0]) == 4 and found[0] == found[1]
-
-
-def test_batches_change_nothing(trained: Run, cpu: Backend, brats_store: Store) -> None:
-    network = ready(load_model(trained, cpu), cpu)
-    case = brats_store.read_case(trained.manifest.validation[0])
-    options: dict[str, Any] = {
-        "modalities": trained.manifest.modalities,
-        "regions": len(trained.manifest.regions),
-        "frame": trained.manifest.frame,
-    }
-    one = probabilities(network, cpu, case, batch_size=1, **options)
-    many = probabilities(network, cpu, case, batch_size=64, **options)
-    assert one.shape == (3, *case.box.shape)
-    np.testing.assert_allclose(one, many, atol=1e-5)
-
-
-def test_empty_slices_hold_nothing_and_change_nothing(
-    trained: Run, cpu: Backend, brats_store: Store
-) -> None:
-    network = ready(load_model(trained, cpu), cpu)
-    case = brats_store.read_case(trained.manifest.validation[0])
-    options: dict[str, Any] = {
-        "modalities": trained.manifest.modalities,
-        "regions": len(trained.manifest.regions),
-        "frame": trained.manifest.frame,
-        "batch_size": 3,
-    }
-    image = case.image.copy()
-    image[:, 1] = 0
-    found = probabilities(network, cpu, replace(case, image=image), **options)
-    expected = probabilities(network, cpu, case, **options)
-    assert (found[:, 1] == 0).all() and (expected[:, 1] > 0).all()
-    others = [z for z in range(image.shape[1]) if z != 1]
-    np.testing.assert_allclose(found[:, others], expected[:, others], atol=1e-5)
-
-
-def test_where_shapes_are_fixed_every_batch_has_the_same(
-    trained: Run, cpu: Backend, brats_store: Store
-) -> None:
-    network = ready(load_model(trained, cpu), cpu)
-    shapes: list[tuple[int, ...]] = []
-    network.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
-    case = brats_store.read_case(trained.manifest.validation[0])
-    options: dict[str, Any] = {
-        "modalities": trained.manifest.modalities,
-        "regions": len(trained.manifest.regions),
-        "frame": trained.manifest.frame,
-        "batch_size": case.image.shape[1] - 1,
-    }
-    free = probabilities(network, cpu, case, **options)
-    assert len(set(shapes)) == 2
-    shapes.clear()
-    fixed = probabilities(network, replace(cpu, fixed_shapes=True), case, **options)
-    assert len(shapes) == 2 and len(set(shapes)) == 1
-    np.testing.assert_allclose(fixed, free, atol=1e-5)
 
 
 def test_a_case_larger_than_the_training_frame_gets_its_own(
@@ -460,21 +359,6 @@ def test_names_that_are_one_in_a_file_get_a_file_each(
     # What a name's file is called does not hang on which other names there are.
     alone = run_prediction(tmp_path / "s.zarr", out, trained, cpu, cases=["a/b"]).results[0].mask
     assert alone in [result.mask for result in report.results]
-
-
-@given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.lists(st.text(), max_size=3))
-def test_every_case_has_a_file_of_its_own(cases: list[str], regions: list[str]) -> None:
-    stems = file_stems(cases, regions)
-    assert set(stems) == set(cases)
-    assert len({stem.casefold() for stem in stems.values()}) == len(cases)
-    for stem in stems.values():
-        assert stem not in ("", ".", "..") and not {*stem} & {*'/\\:*?"<>|\0\n'}
-        assert not stem.startswith(".") and len(stem.encode()) <= 110
-
-
-def test_plain_names_stay_as_they_are() -> None:
-    names = ["BraTS20_Training_001", "TCGA_CS_4941", "x__y", "case 1", "-x", "é"]
-    assert file_stems(names, ["WT"]) == {name: name for name in names}
 
 
 def test_a_single_slice_gives_a_single_slice(

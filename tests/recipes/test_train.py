@@ -397,13 +397,13 @@ def test_cases_are_excluded_or_validate_by_name(brats_store: Store, tiny: TrainC
 
 
 def test_the_frame_can_be_limited(brats_store: Store, tiny: TrainConfig) -> None:
-    assert plan_training(brats_store, tiny).frame == (64, 32)
-    assert plan_training(brats_store, changed(tiny, size=(32, 256))).frame == (32, 32)
+    assert plan_training(brats_store, tiny).task.frame == (64, 32)
+    assert plan_training(brats_store, changed(tiny, size=(32, 256))).task.frame == (32, 32)
 
 
 def test_a_region_weighs_by_how_rare_it_is(brats_store: Store, tiny: TrainConfig) -> None:
     setup = plan_training(brats_store, tiny)
-    shares = dict(zip(setup.regions, setup.positive_share, strict=True))
+    shares = dict(zip(setup.task.regions, setup.positive_share, strict=True))
     assert 0 < shares["ET"] < shares["TC"] < shares["WT"] < 0.5
     weights = positive_weight(tiny, setup.positive_share)
     assert weights.shape == (3, 1, 1)

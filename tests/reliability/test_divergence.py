@@ -81,7 +81,7 @@ def test_a_broken_case_is_named_with_its_slices(
     store: Store, cpu: Backend, tmp_path: Path, value: float
 ) -> None:
     case = plan_training(store, CONFIG).split.train[1]
-    first = {ref for plan in plan_training(store, CONFIG).plan(CONFIG, 0) for ref in plan.refs}
+    first = {ref for plan in plan_training(store, CONFIG).plan(0) for ref in plan.refs}
     z = next(z for z in positive_slices(store, case) if SliceRef(case, z) in first)
     plant(store, case, z, value)
     with pytest.raises(DivergedError) as caught:
@@ -92,7 +92,7 @@ def test_a_broken_case_is_named_with_its_slices(
     assert "learning-rate" not in told
     # The step that it names did hold that slice, and none before it.
     step = int(told.split("step ")[1].split(":")[0])
-    plans = plan_training(store, CONFIG).plan(CONFIG, 0)
+    plans = plan_training(store, CONFIG).plan(0)
     assert SliceRef(case, z) in plans[step - 1].refs
     assert all(SliceRef(case, z) not in plan.refs for plan in plans[: step - 1])
     whole(tmp_path / "run")
@@ -171,7 +171,7 @@ def test_suspects_are_ordered() -> None:
 
     found = suspects(refs, image, torch.zeros(4, 1, 1, 1), _Passes(), loss)
     assert [suspect.ref.case for suspect in found] == ["a", "c", "b", "a"]
-    assert [suspect.broken for suspect in found] == [True, False, False, False]
+    assert [suspect.corrupt for suspect in found] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("greatest", [1.0, 3e38])

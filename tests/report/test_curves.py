@@ -59,12 +59,12 @@ def test_what_cannot_be_drawn_is_told_once_and_harms_nothing(run: Run) -> None:
     curves = Curves(run, clock)
     clock.now += 61
     notice = curves.draw([VALIDATED], last=False)
-    assert notice is not None and "the learning curves cannot be drawn" in notice.text
-    assert "curves.png cannot be written" in notice.text
+    assert notice is not None and "the learning curves cannot be drawn" in notice
+    assert "curves.png cannot be written" in notice
     clock.now += 61
     assert curves.draw([VALIDATED], last=False) is None
     # A log that no chart could be made of, as an older or newer mriseg may have written it.
-    odd = Curves(run).draw([{"dice": "n/a"}], last=True)
-    assert odd is not None
+    problem = Curves(run).draw([{"dice": "n/a"}], last=True)
+    assert problem is not None
     run.curves_path.rmdir()
     assert drawn(run, curves, [VALIDATED], last=True)

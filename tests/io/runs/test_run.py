@@ -31,8 +31,6 @@ from mriseg.io.runs import (
     newest_run,
     newest_unfinished_run,
     open_run,
-    optimiser_tensors,
-    restore_optimiser,
 )
 
 MANIFEST = Manifest(
@@ -297,30 +295,3 @@ def steps(model: SegNet, optimiser: torch.optim.Optimizer, count: int) -> None:
         optimiser.zero_grad()
         model(image).square().mean().backward()
         optimiser.step()
-
-
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_an_optimiser_goes_on_to_the_bit(run: Run, memory_format: torch.memory_format) -> None:
-    def adam(model: SegNet) -> torch.optim.Optimizer:
-        groups = (
-            [p for p in model.parameters() if p.ndim > 1],
-            [p for p in model.parameters() if p.ndim <= 1],
-        )
-        return torch.optim.AdamW([{"params": group} for group in groups], lr=1e-2)
-
-    whole = a_model(memory_format)
-    optimiser = adam(whole)
-    steps(whole, optimiser, 2)
-    run.save("last", Checkpoint(whole.state_dict(), optimiser_tensors(whole, optimiser), {}))
-    steps(whole, optimiser, 2)
-
-    again = a_model(memory_format)
-    checkpoint = run.load("last")
-    again.load_state_dict(checkpoint.weights)
-    restored = adam(again)
-    restore_optimiser(again, restored, checkpoint.optimiser)
-    steps(again, restored, 2)
-    for (name, one), other in zip(
-        whole.state_dict().items(), again.state_dict().values(), strict=True
-    ):
-        assert torch.equal(one, other), name

@@ -1,0 +1,29 @@
+"""What a network is for: which channels it reads, which regions it segments, at what frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mriseg.core.regions import Regions
+from mriseg.core.segnet import SegNetConfig
+
+
+@dataclass(frozen=True)
+class Task:
+    """A segmentation task, as a network was or will be trained for it.
+
+    Attributes:
+        modalities: names of the input channels, in order.
+        regions: name -> label values of each output channel, in order.
+        frame: height and width of a training slice, in voxels.
+    """
+
+    modalities: tuple[str, ...]
+    regions: Regions
+    frame: tuple[int, int]
+
+    def network(self, width: int) -> SegNetConfig:
+        """The configuration of a network of ``width`` for this task."""
+        return SegNetConfig(
+            in_channels=len(self.modalities), classes=len(self.regions), width=width
+        )

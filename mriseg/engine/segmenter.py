@@ -1,0 +1,187 @@
+"""A case's masks from a trained model: the one way, for every caller.
+
+A `Segmenter` is a value that holds no device and no file: it can be pickled and sent to a worker,
+which computes on a backend of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mriseg.backends.base import Backend
+from mriseg.core.calibration import Calibration
+from mriseg.core.ops import PURE
+from mriseg.core.postprocess import remove_minor_components, remove_small, threshold
+from mriseg.core.prepare import PreparedCase
+from mriseg.core.refine import refine
+from mriseg.core.segnet import SegNet
+from mriseg.core.task import Task
+from mriseg.engine.inference import NetworkFor, fitted, probabilities
+from mriseg.errors import InputError
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network and what its use takes.
+
+    Attributes:
+        network: on the CPU, with its best weights, calibrated.
+        task: what it reads and segments.
+        calibrations: of each region, in the task's order.
+        mirrored: axes of a batch [b, c, h, w] along which training mirrored slices.
+    """
+
+    network: SegNet
+    task: Task
+    calibrations: tuple[Calibration, ...]
+    mirrored: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How masks are made of a network's output.
+
+    Attributes:
+        threshold: a voxel is segmented above this probability, one for all regions or one for
+            each; None: the calibration's.
+        min_component_share: components below this share of their region's largest are removed,
+            one for all regions or one for each; None: the calibration's.
+        min_volume: smaller components are removed; mL, or voxels where the scan states no voxel
+            size.
+        flips: average over each slice as it is and mirrored as it was in training.
+        adapt: blend the encoder's batch-norm statistics with each case's
+            (`mriseg.core.batchnorm.blend_statistics`).
+        refine: refine the probabilities by the case's own intensities and by neighbouring slices
+            (`mriseg.core.refine.refine`).
+        batch_size: slices per batch.
+    """
+
+    threshold: float | tuple[float, ...] | None = None
+    min_component_share: float | tuple[float, ...] | None = None
+    min_volume: float = 0.0
+    flips: bool = True
+    adapt: bool = True
+    refine: bool = True
+    batch_size: int = 16
+
+    def resolved(self, calibrations: Sequence[Calibration]) -> Self:
+        """These options with the calibrations' numbers in place of None."""
+        level, share = self.threshold, self.min_component_share
+        if level is None:
+            level = tuple(each.threshold for each in calibrations)
+        if share is None:
+            share = tuple(each.min_component_share for each in calibrations)
+        return replace(self, threshold=level, min_component_share=share)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a case was segmented to, on its cropped grid.
+
+    Attributes:
+        masks: 0/1 uint8 [r, z, y, x].
+        probabilities: float32 [r, z, y, x].
+    """
+
+    masks: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+
+
+class Segmenter:
+    """Segments cases with a model; cheap to pickle besides the model's weights.
+
+    Args:
+        model: the model.
+        options: None: the defaults.
+    """
+
+    def __init__(self, model: Model, options: SegmentOptions | None = None) -> None:
+        self.model = model
+        self.options = (options or SegmentOptions()).resolved(model.calibrations)
+        self._placed: tuple[Backend, NetworkFor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What lies on a device stays with the process that placed it; pooling in the form that
+        # every process has.
+        network = copy.deepcopy(self.model.network)
+        network.set_ops(PURE)
+        model = Model(network, self.model.task, self.model.calibrations, self.model.mirrored)
+        return {"model": model, "options": self.options, "_placed": None}
+
+    def segment(self, case: PreparedCase, backend: Backend) -> Segmentation:
+        """The masks and probabilities of a case.
+
+        Args:
+            case: prepared as training's cases were; a modality that it lacks reads 0.
+            backend: where to compute. The network is placed there once.
+
+        Raises:
+            InputError: the output is not a number, which would look like an empty mask.
+        """
+        model, options = self.model, self.options
+        output = probabilities(
+            self._network_for(backend)(case),
+            backend,
+            case,
+            model.task,
+            batch_size=options.batch_size,
+            flips=model.mirrored if options.flips else (),
+        )
+        if not np.isfinite(output).all():
+            raise InputError(_not_finite(case))
+        if options.refine:
+            platt = [(each.scale, each.shift) for each in model.calibrations]
+            output = refined(output, case, model.task, platt)
+        assert options.threshold is not None, "resolved() gives it"
+        assert options.min_component_share is not None, "resolved() gives it"
+        masks = threshold(output, options.threshold)
+        masks = remove_minor_components(masks, options.min_component_share)
+        return Segmentation(remove_small(masks, options.min_volume, voxel_volume(case)), output)
+
+    def _network_for(self, backend: Backend) -> NetworkFor:
+        if self._placed is None or self._placed[0] is not backend:
+            network = copy.deepcopy(self.model.network)
+            network.set_ops(backend.ops)
+            network = backend.place_model(network).eval()
+            adapt = self.options.adapt
+            self._placed = (backend, fitted(network, backend, self.model.task, adapt=adapt))
+        return self._placed[1]
+
+
+def refined(
+    output: NDArray[np.float32],
+    case: PreparedCase,
+    task: Task,
+    platt: Sequence[tuple[float, float]] = (),
+) -> NDArray[np.float32]:
+    """`mriseg.core.refine.refine` of what `mriseg.engine.inference.probabilities` gave for a case.
+
+    Args:
+        output: probabilities [r, z, y, x]; all finite.
+        case: the case.
+        task: of the model; what else the case has is not looked at.
+        platt: of each region, the scale and shift of its calibration; empty: it has none.
+    """
+    known = tuple(name for name in task.modalities if name in case.modalities)
+    return refine(output, case.channels(known), platt)
+
+
+def voxel_volume(case: PreparedCase) -> float:
+    """Of one voxel: in mL, or 1 where the scan states no voxel size."""
+    return case.geometry.voxel_volume / 1000 if case.geometry.unit == "mm" else 1.0
+
+
+def _not_finite(case: PreparedCase) -> str:
+    if case.corrupt_slices:
+        numbers = ", ".join(map(str, case.corrupt_slices))
+        return (
+            f"its slices {numbers} hold voxels that are NaN or infinite; preprocess it again into "
+            f"a new store"
+        )
+    return "the network's output is not a number; try --precision fp32"

@@ -1,0 +1,17 @@
+"""Writers put a case's masks into files that other programs open.
+
+- ``base``: what a writer is given
+- ``names``: what a case's files are called
+- ``nifti``: masks and probability maps as NIfTI
+"""
+
+from __future__ import annotations
+
+from mriseg.io.writers.base import Output, Writer
+from mriseg.registry import Registry
+
+__all__ = ["WRITERS", "Output", "Writer"]
+
+WRITERS: Registry[Writer] = Registry(
+    "writer", {"nifti": "mriseg.io.writers.nifti:WRITER"}, group="mriseg.writers"
+)

@@ -1,0 +1,60 @@
+"""A training's batches: read from the store ahead of their use, augmented, on the device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+
+import torch
+
+from mriseg.backends.base import Backend
+from mriseg.core import augment, rng
+from mriseg.core.sampling import BatchPlan
+from mriseg.engine.augmentation import augmented, why_not_there
+from mriseg.engine.trainer import Pair
+from mriseg.io.store import Store
+from mriseg.io.store.loader import prefetch
+from mriseg.recipes.setup import Setup
+
+
+class Batches:
+    """Reads and augments what a plan names.
+
+    Augmentations are a function of the seed and of the step, so that a batch can be made again.
+
+    Attributes:
+        why_on_cpu: why the device cannot augment; empty where it does.
+        waited: seconds in which no batch was ready, since they were last set to 0.
+    """
+
+    def __init__(self, store: Store, setup: Setup, backend: Backend) -> None:
+        self.store, self.setup, self.backend = store, setup, backend
+        self.why_on_cpu = why_not_there(backend)
+        self.waited = 0.0
+
+    def __call__(
+        self, plans: Sequence[BatchPlan], purpose: str, first: int = 0
+    ) -> Generator[Pair, None, None]:
+        """The batches of ``plans``, augmented by the draws for ``purpose`` from ``first`` on."""
+        config = self.setup.config
+        for step, (image, target) in enumerate(self._timed(prefetch(plans, self._read)), first):
+            generator = rng.generator(config.seed, purpose, step)
+            drawn = augment.draw(generator, config.augment, len(image), image.shape[1])
+            yield augmented(self.backend, drawn, image, target, on_cpu=bool(self.why_on_cpu))
+
+    def _read(self, plan: BatchPlan) -> Pair:
+        task = self.setup.task
+        batch = self.store.read(
+            plan.refs, modalities=task.modalities, regions=task.regions, frame=task.frame
+        )
+        pin = self.backend.pin
+        return pin(torch.from_numpy(batch.image)), pin(torch.from_numpy(batch.target))
+
+    def _timed(self, batches: Iterator[Pair]) -> Iterator[Pair]:
+        while True:
+            asked = time.monotonic()
+            batch = next(batches, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch

@@ -1,0 +1,135 @@
+"""What a training leaves in its run folder while it goes on: checkpoints, log, curves, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mriseg.core.calibration import Calibration
+from mriseg.core.segnet import SegNet
+from mriseg.engine.trainer import Trainer, TrainerState, on_cpu
+from mriseg.io.disk.space import check_space
+from mriseg.io.runs import Checkpoint, Run
+from mriseg.io.runs.tensorboard import Board
+from mriseg.report import pictures
+from mriseg.report.curves import Curves
+from mriseg.report.pictures import GridRow
+
+
+@dataclass
+class Position:
+    """How far a training is; what a checkpoint holds besides tensors.
+
+    Attributes:
+        epoch: how many are finished.
+        batch: steps done of the current epoch.
+        step: steps done in all.
+        seconds: spent, over all its sittings.
+        loss_sum: of the current epoch.
+        rate: the learning rate of the last step.
+        best: the best validation score so far; -1 before the first.
+        best_epoch: when that was, counted from 1.
+        stale: validations since.
+        dice: case -> region -> Dice of the best validation.
+        scaler: of the gradient, in float16; else empty.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    rate: float = 0.0
+    best: float = -1.0
+    best_epoch: int = 0
+    stale: int = 0
+    dice: dict[str, dict[str, float]] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
+
+
+class Keeper:
+    """Writes a run's files. Where several processes train together, the first alone has one.
+
+    Args:
+        run: where to write.
+        position: how far the training is; what the log and TensorBoard's files hold beyond it
+            did not happen.
+        every: seconds between two checkpoints within an epoch.
+
+    Attributes:
+        rows: the log, one row per epoch.
+    """
+
+    def __init__(self, run: Run, position: Position, every: float) -> None:
+        self.run = run
+        self.rows = [row for row in run.read_log() if row["epoch"] <= position.epoch]
+        self._every, self._saved = every, position.seconds
+        self._board = Board(run.path / "tensorboard", position.step)
+        self._curves = Curves(run)
+
+    def check_space(self) -> None:
+        """Refuse a disk that is too small.
+
+        Raises:
+            OutputError: it is.
+        """
+        # While a checkpoint is written the old one is still there, and there are two of them.
+        check_space(self.run.path, 2 * (self.run.path / "last.safetensors").stat().st_size)
+
+    def is_due(self, seconds: float) -> bool:
+        """Whether a checkpoint is due within an epoch."""
+        return seconds - self._saved > self._every
+
+    def save(self, trainer: Trainer, position: Position, ended: str = "") -> None:
+        """Write "last": weights, their average, optimiser and position in one atomic step."""
+        state = trainer.state()
+        if state.scaler:
+            position.scaler = state.scaler
+        about = {"position": dict(position.__dict__), "ended": ended}
+        self.run.save("last", Checkpoint(state.weights, state.optimiser, about, state.average))
+        self._saved = position.seconds
+
+    def save_best(
+        self,
+        network: SegNet,
+        position: Position,
+        dice: Mapping[str, Mapping[str, float]],
+        calibration: Mapping[str, Calibration],
+    ) -> None:
+        """Write "best": the network that a run gives, and its calibration."""
+        state = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "dice": dice,
+            "calibration": {name: each.to_json() for name, each in calibration.items()},
+        }
+        self.run.save("best", Checkpoint(on_cpu(network), {}, state))
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Add an epoch's numbers to the log and to TensorBoard's."""
+        self.rows.append(row)
+        self.run.write_log(self.rows)
+        self._board.add(row["step"], {k: v for k, v in row.items() if k not in ("epoch", "step")})
+
+    def draw_curves(self, *, last: bool) -> str | None:
+        """Draw the learning curves if it is time to; what went wrong, the first time."""
+        return self._curves.draw(self.rows, last=last)
+
+    def draw_slices(
+        self,
+        position: Position,
+        rows: Sequence[GridRow],
+        modalities: tuple[str, ...],
+        regions: Sequence[str],
+    ) -> None:
+        """Draw a validation's slices."""
+        name = f"image_{position.epoch:04d}_{position.step:06d}.png"
+        pictures.grid(self.run.within("images", name), rows, modalities, tuple(regions))
+
+
+def trainer_state(checkpoint: Checkpoint, position: Position) -> TrainerState:
+    """What a trainer goes on from, of a "last" checkpoint."""
+    return TrainerState(
+        checkpoint.weights, checkpoint.average, checkpoint.optimiser, position.scaler
+    )

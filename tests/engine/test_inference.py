@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mriseg.backends import Backend
+from mriseg.core.task import Task
+from mriseg.engine.inference import fitted, probabilities, ready
+from mriseg.io.runs import Run
+from mriseg.io.store import Store
+from mriseg.recipes.load import load, load_model
+
+
+def task_of(run: Run) -> Task:
+    return load(run).task
+
+
+def test_a_network_follows_each_case_for_itself(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    model = load_model(trained, cpu)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    task = task_of(trained)
+    network_for = fitted(model, cpu, task, adapt=True)
+    one, other = (brats_store.read_case(name) for name in list(brats_store.cases())[:2])
+    first = network_for(one).state_dict()
+    assert any(not torch.equal(first[k], v) for k, v in network_for(other).state_dict().items())
+    # Neither the case before nor the shape of a batch tells in the next.
+    devices = (cpu, replace(cpu, fixed_shapes=True))
+    for again in (fitted(model, device, task, adapt=True)(one) for device in devices):
+        assert all(torch.equal(first[k], v) for k, v in again.state_dict().items())
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("contrast", [0.7, 1.5])
+def test_following_a_scan_undoes_part_of_what_a_scanner_did(
+    trained: Run, cpu: Backend, brats_store: Store, contrast: float
+) -> None:
+    case = brats_store.read_case(next(iter(brats_store.cases())))
+    task = task_of(trained)
+    shifted = replace(case, image=(case.image * contrast).astype(case.image.dtype))
+    off = []
+    for adapt in (True, False):
+        network_for = fitted(load_model(trained, cpu), cpu, task, adapt=adapt)
+        outputs = [probabilities(network_for(c), cpu, c, task) for c in (case, shifted)]
+        off.append(np.abs(outputs[0] - outputs[1]).mean())
+    assert off[0] < 0.8 * off[1]
+
+
+def test_a_case_with_nothing_in_it_has_the_network_of_all(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    case = brats_store.read_case(next(iter(brats_store.cases())))
+    task = task_of(trained)
+    model = load_model(trained, cpu)
+    empty = fitted(model, cpu, task, adapt=True)(replace(case, image=case.image * 0))
+    plain = ready(model, cpu).state_dict()
+    assert all(torch.equal(plain[k], v) for k, v in empty.state_dict().items())
+
+
+def test_batches_change_nothing(trained: Run, cpu: Backend, brats_store: Store) -> None:
+    network = ready(load_model(trained, cpu), cpu)
+    case = brats_store.read_case(trained.manifest.validation[0])
+    task = task_of(trained)
+    one = probabilities(network, cpu, case, task, batch_size=1)
+    many = probabilities(network, cpu, case, task, batch_size=64)
+    assert one.shape == (3, *case.box.shape)
+    np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_empty_slices_hold_nothing_and_change_nothing(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    network = ready(load_model(trained, cpu), cpu)
+    case = brats_store.read_case(trained.manifest.validation[0])
+    task, batch_size = task_of(trained), 3
+    image = case.image.copy()
+    image[:, 1] = 0
+    output = probabilities(network, cpu, replace(case, image=image), task, batch_size=batch_size)
+    expected = probabilities(network, cpu, case, task, batch_size=batch_size)
+    assert (output[:, 1] == 0).all() and (expected[:, 1] > 0).all()
+    others = [z for z in range(image.shape[1]) if z != 1]
+    np.testing.assert_allclose(output[:, others], expected[:, others], atol=1e-5)
+
+
+def test_where_shapes_are_fixed_every_batch_has_the_same(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    network = ready(load_model(trained, cpu), cpu)
+    shapes: list[tuple[int, ...]] = []
+    network.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
+    case = brats_store.read_case(trained.manifest.validation[0])
+    task, batch_size = task_of(trained), case.image.shape[1] - 1
+    free = probabilities(network, cpu, case, task, batch_size=batch_size)
+    assert len(set(shapes)) == 2
+    shapes.clear()
+    fixed = probabilities(
+        network, replace(cpu, fixed_shapes=True), case, task, batch_size=batch_size
+    )
+    assert len(shapes) == 2 and len(set(shapes)) == 1
+    np.testing.assert_allclose(fixed, free, atol=1e-5)

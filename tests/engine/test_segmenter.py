@@ -1,0 +1,79 @@
+"""One way from a case to its mask: a value that can be sent to another process."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mriseg.backends import Backend
+from mriseg.core.calibration import Calibration
+from mriseg.core.postprocess import components_of
+from mriseg.engine.segmenter import Segmenter, SegmentOptions
+from mriseg.errors import InputError
+from mriseg.io.runs import Run
+from mriseg.io.store import Store
+from mriseg.recipes.load import load
+
+
+def test_a_pickled_segmenter_gives_the_same_mask(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    case = brats_store.read_case(trained.manifest.validation[0])
+    segmenter = Segmenter(load(trained))
+    before = segmenter.segment(case, cpu)
+    # After its first use, when it holds what lies on a device.
+    sent = pickle.loads(pickle.dumps(segmenter))
+    assert sent._placed is None
+    after = sent.segment(case, cpu)
+    assert np.array_equal(before.masks, after.masks)
+    assert np.array_equal(before.probabilities, after.probabilities)
+
+
+def test_a_segmenter_follows_the_backend_it_is_given(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    case = brats_store.read_case(trained.manifest.validation[0])
+    segmenter = Segmenter(load(trained), SegmentOptions(adapt=False, refine=False, flips=False))
+    full = segmenter.segment(case, cpu).probabilities
+    half = segmenter.segment(case, replace(cpu, dtype=torch.bfloat16)).probabilities
+    assert 0 < np.abs(full - half).mean() < 0.02
+    assert np.array_equal(full, segmenter.segment(case, cpu).probabilities)
+
+
+def test_options_that_are_not_given_are_the_calibrations() -> None:
+    calibrations = (Calibration(threshold=0.3, min_component_share=0.1), Calibration())
+    options = SegmentOptions().resolved(calibrations)
+    assert (options.threshold, options.min_component_share) == ((0.3, 0.5), (0.1, 0.0))
+    given = SegmentOptions(threshold=0.7, min_component_share=0.0).resolved(calibrations)
+    assert (given.threshold, given.min_component_share) == (0.7, 0.0)
+
+
+def test_small_components_go(trained: Run, cpu: Backend, brats_store: Store) -> None:
+    case = brats_store.read_case(trained.manifest.validation[0])
+    plain = SegmentOptions(threshold=0.2, min_component_share=0.0, refine=False, adapt=False)
+    model = load(trained)
+    all_of_it = Segmenter(model, plain).segment(case, cpu).masks[0]
+    _, sizes = components_of(all_of_it)
+    limit = max(sizes[1:]) / 1000  # mL, of voxels of 1 mm
+    kept = Segmenter(model, replace(plain, min_volume=limit)).segment(case, cpu).masks[0]
+    assert 0 < kept.sum() <= all_of_it.sum()
+    assert kept.sum() == max(sizes[1:]) or len(sizes) == 2
+
+
+def test_an_output_that_is_not_a_number_is_an_error(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    case = brats_store.read_case(trained.manifest.validation[0])
+    model = load(trained)
+    with torch.no_grad():
+        model.network.head.weight[0, 0] = torch.inf
+    with pytest.raises(InputError, match="not a number; try --precision fp32"):
+        Segmenter(model).segment(case, cpu)
+    image = case.image.copy()
+    image[0, 2, 3, 3] = np.nan
+    with pytest.raises(InputError, match="its slices 2 hold voxels that are NaN"):
+        Segmenter(load(trained)).segment(replace(case, image=image), cpu)
