@@ -26,7 +26,7 @@ from mriseg.core.config import parse
 from mriseg.core.cost import cost
 from mriseg.core.train_settings import height_width
 from mriseg.core.volume import round_up
-from mriseg.recipes.bench import BenchConfig, inference, training
+from mriseg.engine.workloads import BenchConfig, inference, training
 
 OURS = "mriseg"
 WORK = ("training step", "inference")

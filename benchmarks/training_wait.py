@@ -22,9 +22,9 @@ from mriseg.backends import select
 from mriseg.backends.machine import peak_memory
 from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
 from mriseg.core.prepare import prepare
+from mriseg.engine.workloads import BenchConfig, training
 from mriseg.io.readers import Case
 from mriseg.io.store import Store, StoreSpec, create, frame_for, open_store
-from mriseg.recipes.bench import BenchConfig, training
 
 OpsChoice = tuple[str, str]
 """A backend and its precision, by name."""

@@ -17,6 +17,7 @@ from mriseg.core.config import TrainConfig, TransferConfig, parse
 from mriseg.core.regions import Regions, parse_regions
 from mriseg.core.train_settings import height_width, names, training_config
 from mriseg.core.transfer import TransferPlan
+from mriseg.engine.workloads import BenchConfig
 from mriseg.errors import ConfigError
 from mriseg.events import Event, finish
 from mriseg.io.runs import Run, open_run
@@ -32,7 +33,7 @@ from mriseg.recipes import share as sharing
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
 from mriseg.recipes import verify as verification
-from mriseg.recipes.bench import BenchConfig, BenchReport
+from mriseg.recipes.bench import BenchReport
 from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.demo import demo as demo_recipe

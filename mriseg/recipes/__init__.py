@@ -1,1 +1,22 @@
-"""One stage a module, read top to bottom: generators that yield events and return a result."""
+"""One file per command, read from top to bottom. A recipe yields events and returns its report.
+
+The commands, by what they are for:
+
+- use a model: ``predict``, ``evaluate`` (of a model; ``evaluate_masks`` of files), ``info``
+- make one: ``preprocess``, ``train``, ``transfer``, ``compare``
+- hand it on: ``export``, ``share``
+- check: ``verify``, ``doctor``, ``bench``, ``demo``
+
+And the parts of a training, in the order of their use:
+
+- ``setup``: the plan, from the store and the settings; what cannot work is refused here
+- ``fit``: the loop, which uses all that follows
+- ``batches``: a plan's slices, read ahead and augmented
+- ``clock``: epochs or a budget of time
+- ``keeper``: checkpoints, log, curves and pictures
+- ``validate``: Dice by patient, in 3-D
+- ``diverged``: the error of a training that met NaN
+
+``load`` gives a run's model, ``sources`` the cases to predict. Nothing in here prints, asks what the
+machine has, or knows a file format.
+"""

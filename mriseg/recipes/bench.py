@@ -8,29 +8,25 @@ be set back.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
-from torch import Tensor
 
 from mriseg.backends.base import Backend
 from mriseg.backends.meter import PeakMemory
 from mriseg.core import rng
-from mriseg.core.config import DEFAULT_MODALITIES, Config, Count, TrainConfig
+from mriseg.core.config import DEFAULT_MODALITIES
 from mriseg.core.cost import Cost, cost
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
-from mriseg.core.steps import predict_step
+from mriseg.core.segnet import build
 from mriseg.core.volume import SliceRef
-from mriseg.engine.inference import ready
 from mriseg.engine.timing import Timing, timed
-from mriseg.engine.trainer import Trainer
+from mriseg.engine.workloads import Action, BenchConfig, inference, product, training
 from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Recipe, finish
 from mriseg.io.disk.atomic import temporary_folder
@@ -40,43 +36,17 @@ from mriseg.io.store import Batch, Store, frame_for, open_store
 from mriseg.io.store.loader import prefetch
 from mriseg.recipes.info import MachineInfo, machine
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.setup import positive_weight
 
 FORMAT = "mriseg-bench"
 FORMAT_VERSION = 1
 
-Action = Callable[[], object]
-
 _PARTS = ("matrix products", "inference", "training", "preprocessing", "reading")
-# Of a random mask, and so of the loss's weight for foreground; it changes no time.
-_FOREGROUND = 0.03
 # Batches that are read in a row: far more than wait in the loader and seem to take no time.
 _BATCHES = 40
 # Squares whose product is timed. The largest is for devices to which the one before is nothing, and
 # a quick measurement stops at the first that takes any time.
 _SIDES = (1024, 2048, 4096, 8192)
 _NOTHING, _QUICKLY_NOTHING = 0.05, 0.005
-
-
-class BenchConfig(Config):
-    """What is measured.
-
-    Attributes:
-        width: of the network.
-        batch_size: slices in a step.
-        size: their height and width; any, for the network keeps each level's size.
-        quick: fewer runs and smaller matrices: rougher numbers, sooner.
-    """
-
-    width: Annotated[int, Field(ge=8, multiple_of=8)] = 64
-    batch_size: Count = 10
-    size: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = (240, 240)
-    quick: bool = False
-
-    @property
-    def network(self) -> SegNetConfig:
-        """The network: three modalities, one region."""
-        return SegNetConfig(in_channels=len(DEFAULT_MODALITIES), classes=1, width=self.width)
 
 
 @dataclass(frozen=True)
@@ -186,8 +156,8 @@ class BenchReport:
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
         values = {**self.__dict__, "config": self.config.model_dump(mode="json")}
-        found: dict[str, Any] = plain({"format": FORMAT, "version": FORMAT_VERSION, **values})
-        return found
+        data: dict[str, Any] = plain({"format": FORMAT, "version": FORMAT_VERSION, **values})
+        return data
 
 
 def bench(
@@ -257,11 +227,11 @@ class _Bench:
 
     def _products(self) -> Recipe[tuple[MatrixRate, ...]]:
         """In the backend's precision, then in float32 if that is another."""
-        found = []
+        rates = []
         with self.backend.running(), torch.inference_mode():
             for dtype in dict.fromkeys((self.backend.dtype, torch.float32)):
-                found.append((yield from self._best_product(dtype)))
-        return tuple(found)
+                rates.append((yield from self._best_product(dtype)))
+        return tuple(rates)
 
     def _best_product(self, dtype: torch.dtype) -> Recipe[MatrixRate]:
         name = str(dtype).removeprefix("torch.")
@@ -270,13 +240,7 @@ class _Bench:
         for side in _SIDES:
             if self._long_enough(side, seconds):
                 break
-            # Random numbers: of noughts a GPU multiplies more, since they take less power.
-            one, other = (
-                self.backend.place(torch.randn((side, side), generator=_generator(which))).to(dtype)
-                for which in ("left", "right")
-            )
-            out = torch.empty_like(one)
-            action = _product(one, other, out)
+            action = product(self.backend, side, dtype)
             seconds = (yield from self._timed("matrix products", action, budget=1.0)).low
             rate = 2 * side**3 / seconds
             if rate > best.operations_per_second:
@@ -356,58 +320,6 @@ class _Bench:
     @property
     def _cost(self) -> Cost:
         return cost(self.config.network, self.config.batch_size, self.config.size)
-
-
-def inference(backend: Backend, config: BenchConfig) -> Action:
-    """What predicts a batch that is there, as `mriseg.engine.inference.probabilities` does it.
-
-    To be called within `Backend.running`.
-    """
-    network = ready(_model(backend, config), backend)
-    image, _ = _batch(backend, config)
-
-    def predict() -> None:
-        predict_step(network, image, autocast=backend.autocast)
-
-    return predict
-
-
-def training(backend: Backend, config: BenchConfig) -> Action:
-    """What trains on a batch that is there, as `mriseg.recipes.fit` does it.
-
-    To be called within `Backend.running`.
-    """
-    settings = TrainConfig(low_res_share=0.0)
-    weight = positive_weight(settings, (_FOREGROUND,))
-    trainer = Trainer(
-        _model(backend, config), backend, settings, pos_weight=weight, frame=config.size
-    )
-    batch = _batch(backend, config)
-
-    def step() -> None:
-        trainer.step(batch, progress=0.5)
-
-    return step
-
-
-def _model(backend: Backend, config: BenchConfig) -> SegNet:
-    return init_weights(build(config.network, backend.ops), _generator("weights"))
-
-
-def _batch(backend: Backend, config: BenchConfig) -> tuple[Tensor, Tensor]:
-    """Slices and masks on the device, of noise."""
-    shape = (config.batch_size, config.network.in_channels, *config.size)
-    image = torch.randn(shape, generator=_generator("image"))
-    chance = torch.rand((shape[0], 1, *shape[2:]), generator=_generator("mask"))
-    return backend.place(image), backend.place((chance < _FOREGROUND).to(torch.uint8))
-
-
-def _generator(what: str) -> torch.Generator:
-    return rng.generator(0, "bench", what)
-
-
-def _product(one: Tensor, other: Tensor, out: Tensor) -> Action:
-    return lambda: torch.mm(one, other, out=out)
 
 
 def _random_batches(slices: list[SliceRef], size: int) -> Iterator[tuple[SliceRef, ...]]:

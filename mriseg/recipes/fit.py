@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mriseg.backends.base import Backend
 from mriseg.core.calibration import Calibration, calibrate
+from mriseg.core.imbalance import positive_weight
 from mriseg.core.segnet import SegNet
 from mriseg.engine.divergence import Suspect, suspects
 from mriseg.engine.trainer import Trainer, TrainerState
@@ -29,7 +30,7 @@ from mriseg.recipes.batches import Batches
 from mriseg.recipes.clock import Clock
 from mriseg.recipes.diverged import diverged
 from mriseg.recipes.keeper import Keeper, Position
-from mriseg.recipes.setup import Setup, positive_weight, prior_calibrations
+from mriseg.recipes.setup import Setup
 from mriseg.recipes.validate import Validation, validate
 
 # Steps between two looks at the loss: each look waits for the device.
@@ -196,7 +197,7 @@ def _validate_epoch(training: _Training, row: dict[str, Any]) -> tuple[bool, boo
     better = False
     if last and not validates:
         at.best_epoch = at.epoch
-        prior = prior_calibrations(setup)
+        prior = setup.prior_calibrations
         training.keeper.save_best(_network(training), at, {}, prior)
     elif due:
         network = _network(training)
@@ -244,7 +245,7 @@ def _validation(training: _Training, network: SegNet) -> Validation:
         training.batches.store,
         setup.split.validation,
         setup.task,
-        levels=tuple(each.own_threshold for each in prior_calibrations(setup).values()),
+        levels=tuple(each.own_threshold for each in setup.prior_calibrations.values()),
     )
     if validation.non_finite:
         cases = ", ".join(validation.non_finite)
@@ -258,7 +259,7 @@ def _validation(training: _Training, network: SegNet) -> Validation:
 def _calibration(setup: Setup, validation: Validation) -> dict[str, Calibration]:
     return {
         name: calibrate(validation.tallies[name], validation.dice_by_min_share[name], prior)
-        for name, prior in prior_calibrations(setup).items()
+        for name, prior in setup.prior_calibrations.items()
     }
 
 

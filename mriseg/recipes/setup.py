@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from mriseg import __version__
-from mriseg.core.calibration import Calibration, prior_calibration
+from mriseg.core.calibration import Calibration
 from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
+from mriseg.core.imbalance import prior_calibrations
 from mriseg.core.losses import parse_loss
 from mriseg.core.regions import Regions
 from mriseg.core.sampling import (
@@ -71,6 +72,11 @@ class Setup:
             seed=config.seed,
             epoch=epoch,
         )
+
+    @property
+    def prior_calibrations(self) -> dict[str, Calibration]:
+        """Region -> what holds where too few patients validate to measure a calibration."""
+        return prior_calibrations(self.config, self.task.regions, self.positive_share)
 
     @property
     def prior(self) -> float:
@@ -164,28 +170,6 @@ def _usable_cases(
             f"choose others with --modalities: it has {', '.join(index.modalities)}"
         )
     return usable, notices + _alike(usable)
-
-
-def positive_weight(config: TrainConfig, share: Sequence[float]) -> torch.Tensor:
-    """The weight [r, 1, 1] of positive voxels in the binary cross-entropy.
-
-    "auto" is the fourth root of negatives over positives, about 3 for a tumour: the full ratio,
-    which would make both kinds weigh the same, segments far too much beside a Dice term.
-    """
-    if config.pos_weight != "auto":
-        return torch.full((len(share), 1, 1), float(config.pos_weight))
-    weights = [((1 - p) / p) ** 0.25 if p > 0 else 1.0 for p in share]
-    return torch.tensor(weights).view(-1, 1, 1)
-
-
-def prior_calibrations(setup: Setup) -> dict[str, Calibration]:
-    """Region -> what holds where too few patients validate to measure a calibration."""
-    weights = positive_weight(setup.config, setup.positive_share).ravel().tolist()
-    weighs = parse_loss(setup.config.loss).weighs_positives
-    return {
-        name: prior_calibration(weight) if weighs else Calibration()
-        for name, weight in zip(setup.task.regions, weights, strict=True)
-    }
 
 
 def versions() -> dict[str, str]:

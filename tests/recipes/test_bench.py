@@ -17,11 +17,12 @@ from mriseg.core.config import parse
 from mriseg.core.cost import cost
 from mriseg.core.volume import SliceRef
 from mriseg.engine.timing import Timing, timed
+from mriseg.engine.workloads import BenchConfig
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Event, finish
 from mriseg.io.disk.tables import write_json
 from mriseg.io.store import Store, StoreSpec, create
-from mriseg.recipes.bench import BenchConfig, BenchReport, Work, _random_batches, bench
+from mriseg.recipes.bench import BenchReport, Work, _random_batches, bench
 
 TINY = BenchConfig(width=8, batch_size=2, size=(40, 33), quick=True)
 

@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mriseg.backends import Backend, select
 from mriseg.core.config import TrainConfig
+from mriseg.core.imbalance import positive_weight
 from mriseg.core.prepare import PreparedCase
 from mriseg.errors import ConfigError, DivergedError, InputError, OutputError, RunError
 from mriseg.events import Advanced, Began, Event, Measured, Notice, Wrote, finish
@@ -29,7 +30,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.fit import TrainReport
 from mriseg.recipes.load import load_model
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.setup import plan_training, positive_weight
+from mriseg.recipes.setup import plan_training
 from mriseg.recipes.train import resume, train
 from mriseg.recipes.transfer import transfer
 from tests import phantoms, vgg
