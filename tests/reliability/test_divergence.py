@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import zarr
 from typer.testing import CliRunner
 
@@ -17,7 +16,6 @@ from mriseg.cli.app import app
 from mriseg.core import intensity
 from mriseg.core.config import TrainConfig
 from mriseg.core.volume import SliceRef
-from mriseg.engine.divergence import suspects
 from mriseg.errors import DivergedError, InputError
 from mriseg.events import finish
 from mriseg.io.runs import open_run
@@ -154,24 +152,6 @@ def test_the_command_line_ends_with_code_7(store: Store, tmp_path: Path) -> None
     assert result.exit_code == 7, result.output
     assert result.stderr.count("error: ") == 1 and "Traceback" not in result.stderr
     assert case in result.stderr
-
-
-class _Passes(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
-def test_suspects_are_ordered() -> None:
-    refs = [SliceRef("a", 0), SliceRef("a", 1), SliceRef("b", 2), SliceRef("c", 3)]
-    image = torch.tensor([1.0, math.nan, 3.0, 2.0]).reshape(4, 1, 1, 1)
-
-    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        # Of c's slice there is none.
-        return torch.where(logits == 2, math.nan, logits - target).sum()
-
-    found = suspects(refs, image, torch.zeros(4, 1, 1, 1), _Passes(), loss)
-    assert [suspect.ref.case for suspect in found] == ["a", "c", "b", "a"]
-    assert [suspect.corrupt for suspect in found] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("greatest", [1.0, 3e38])

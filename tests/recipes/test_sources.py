@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mriseg.errors import CaseError, ConfigError, InputError
+from mriseg.io.store import Store
+from mriseg.recipes.sources import choose, list_sources, none_usable
+
+
+def test_files_and_a_store_give_the_same_cases(brats_source: Path, brats_store: Store) -> None:
+    files, _ = list_sources(brats_source, "auto", None)
+    stored, _ = list_sources(Path(brats_store.location), "auto", None)
+    assert list(files) == list(stored) == sorted(files)
+    name = next(iter(files))
+    (one, _), (other, _) = files[name].load(), stored[name].load()
+    assert one.labels is None  # a prediction does not see the truth
+    assert one.modalities == other.modalities and one.box == other.box
+    np.testing.assert_array_equal(one.image, other.image)
+    assert files[name].files and not stored[name].files
+
+
+def test_a_store_names_its_own_channels(brats_store: Store) -> None:
+    with pytest.raises(ConfigError, match="channels"):
+        list_sources(Path(brats_store.location), "auto", ["T1"])
+
+
+def test_a_case_that_cannot_be_read_says_so_when_it_is(brats_source: Path, tmp_path: Path) -> None:
+    for case in sorted(brats_source.iterdir())[:2]:
+        target = tmp_path / case.name
+        target.mkdir()
+        for file in case.iterdir():
+            target.joinpath(file.name).write_bytes(file.read_bytes())
+    broken = sorted(tmp_path.iterdir())[0]
+    for file in broken.glob("*flair*"):
+        file.write_bytes(b"no image")
+    cases, _ = list_sources(tmp_path, "auto", None)
+    assert len(cases) == 2
+    with pytest.raises(CaseError) as raised:
+        cases[broken.name].load()
+    assert raised.value.case == broken.name
+
+
+def test_cases_are_chosen_by_name(brats_source: Path) -> None:
+    cases, _ = list_sources(brats_source, "auto", None)
+    first, second, *_ = cases
+    assert list(choose(brats_source, cases, [second, first])) == [second, first]
+    assert choose(brats_source, cases, None) == cases
+    with pytest.raises(InputError, match="holds no case nobody; it has"):
+        choose(brats_source, cases, ["nobody"])
+    with pytest.raises(InputError, match="no case is named"):
+        choose(brats_source, cases, [])
+
+
+def test_an_empty_folder_and_long_lists_are_said_shortly(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        list_sources(tmp_path, "auto", None)
+    error = none_usable(tmp_path, {f"case{i}": "why" for i in range(8)})
+    assert "none of the 8 cases" in str(error) and "and 3 more" in str(error)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mriseg.backends import Backend
+from mriseg.core.config import TrainConfig
+from mriseg.io.runs import Run
+from mriseg.io.store import Store
+from mriseg.recipes.load import load_model
+from mriseg.recipes.setup import plan_training
+from mriseg.recipes.validate import validate
+
+
+def test_the_score_is_the_mean_of_regions_and_patients(
+    trained: Run, brats_store: Store, cpu: Backend, tiny: TrainConfig
+) -> None:
+    setup = plan_training(brats_store, tiny)
+    cases = list(brats_store.cases())
+    model = load_model(trained, cpu)
+    levels = (0.5,) * len(setup.task.regions)
+    result = validate(model, cpu, brats_store, cases, setup.task, levels=levels, pictures=2)
+    assert list(result.dice) == cases and len(result.rows) == 2
+    means = [result.mean(region) for region in setup.task.regions]
+    assert result.score == pytest.approx(sum(means) / len(means))
+    for region in setup.task.regions:
+        assert len(result.tallies[region]) == len(result.dice_by_min_share[region]) == len(cases)
+        # No component is removed at a share of 0.
+        shares = [scores[0] for scores in result.dice_by_min_share[region]]
+        assert shares == pytest.approx([dice[region] for dice in result.dice.values()])
+    # Slices are numbered as in the scan, not as in the crop.
+    for row in result.rows:
+        name = row.caption.split(",")[0]
+        case = brats_store.read_case(name)
+        number = int(row.caption.split("slice ")[1].split(",")[0])
+        stored = case.channels(setup.task.modalities)[:, number - case.box.start[0]]
+        assert case.box.start[0] > 0 and (stored == row.image).all()
+
+
+def test_an_output_that_is_not_a_number_is_reported_by_case(
+    trained: Run, brats_store: Store, cpu: Backend, tiny: TrainConfig
+) -> None:
+    setup = plan_training(brats_store, tiny)
+    [name, *_] = brats_store.cases()
+    model = load_model(trained, cpu)
+    with torch.no_grad():
+        model.head.weight[:] = torch.nan
+    result = validate(
+        model, replace(cpu), brats_store, [name], setup.task, levels=(0.5,) * 3, pictures=0
+    )
+    assert result.non_finite == (name,) and result.corrupt_slices == ()
