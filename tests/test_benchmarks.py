@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -181,9 +182,10 @@ def test_regions_as_nnunet_has_them() -> None:
 
 def test_a_patient_counts_once_in_the_summary() -> None:
     def outcome(**dice: float) -> Outcome:
-        nothing = (0.0,) * 7
+        nothing = {field.name: 0 for field in fields(CaseScores)}
         scores = tuple(
-            CaseScores(case, "WT", value, *nothing, "mm") for case, value in dice.items()
+            CaseScores(**nothing | {"case": case, "region": "WT", "dice": value, "unit": "mm"})
+            for case, value in dice.items()
         )
         return Outcome(scores, 60.0, 60.0, 1, 1, (1.0, 0.5), {})
 

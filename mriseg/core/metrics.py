@@ -1,4 +1,7 @@
-"""How well a mask matches the truth: overlap from counts, distances between surfaces, summaries.
+"""How well a mask matches the truth: overlap from counts, the scores of a case, summaries.
+
+Distances between surfaces are in `mriseg.core.surface`, lesions are counted in
+`mriseg.core.lesions`.
 
 What an empty mask gives is a decision, and this is the one taken here:
 
@@ -9,6 +12,8 @@ Dice, IoU     1           0            0                nothing to find, nothing
 sensitivity   nan         nan          0                a share of the truth's voxels
 precision     nan         0            nan              a share of the prediction's voxels
 HD95, ASSD    0           nan          nan              there is no surface to measure to
+NSD           1           0            0                no surface lies near the other: as Dice
+lesion F1     1           0            0                Dice, of lesions instead of voxels
 ============  ==========  ===========  ===============  ================
 
 The BraTS leaderboards put 373.13 mm, the diagonal of their 240 x 240 x 155 grid, where one surface
@@ -25,10 +30,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from mriseg.core.lesions import count_lesions
 from mriseg.core.statistics import bootstrap
-from mriseg.core.volume import bounding_box, crop
+from mriseg.core.surface import TOLERANCE, surface_distances
+from mriseg.core.volume import foreground
 from mriseg.errors import InputError
 
 Array = NDArray[Any]
@@ -69,7 +75,7 @@ def count(prediction: Array, target: Array) -> Counts:
     Raises:
         InputError: the shapes differ.
     """
-    prediction, target = _masks(prediction, target)
+    prediction, target = foreground(prediction, target)
     tp = int(np.count_nonzero(prediction & target))
     fp = int(np.count_nonzero(prediction)) - tp
     fn = int(np.count_nonzero(target)) - tp
@@ -105,74 +111,23 @@ def specificity(counts: Counts) -> float:
 
 
 @dataclass(frozen=True)
-class SurfaceDistances:
-    """How far two surfaces lie apart, in the unit of the spacing.
-
-    Attributes:
-        hd95: the 95 % Hausdorff distance.
-        assd: the average symmetric surface distance.
-    """
-
-    hd95: float
-    assd: float
-
-
-def surface_distances(
-    prediction: Array, target: Array, spacing: tuple[float, float, float]
-) -> SurfaceDistances:
-    """Distances between the surfaces of two masks.
-
-    A mask's surface is its voxels that share a face with the background (the outside of the volume
-    counts as background), and a distance is that from a surface voxel's centre to the nearest one
-    of the other surface. HD95 is the larger of the two directed 95th percentiles, as "Metrics
-    reloaded" defines it (Maier-Hein et al. 2024, arXiv 2206.01653) and MONAI and DeepMind's
-    surface-distance compute it; MedPy takes one percentile over both directions pooled, which
-    lies between the two. ASSD is the mean over the voxels of both surfaces together, as in the
-    same paper.
-
-    Args:
-        prediction: a mask [z, y, x].
-        target: the truth, in the same shape.
-        spacing: voxel size along (z, y, x).
-
-    Returns:
-        Both distances; 0 if both masks are empty and nan if one is.
-
-    Raises:
-        InputError: the shapes differ, or are not 3-D.
-    """
-    prediction, target = _masks(prediction, target)
-    if prediction.ndim != 3:
-        raise InputError(f"surfaces are measured between 3-D masks, not {prediction.ndim}-D ones")
-    some = bool(prediction.any()), bool(target.any())
-    if not any(some):
-        return SurfaceDistances(0.0, 0.0)
-    if not all(some):
-        return SurfaceDistances(math.nan, math.nan)
-    # Nothing outside the box is nearer than something in it, and its border is a surface anyway.
-    box = bounding_box(prediction | target)
-    a, b = _surface(crop(prediction, box)), _surface(crop(target, box))
-    there = ndimage.distance_transform_edt(~b, sampling=spacing)[a]
-    back = ndimage.distance_transform_edt(~a, sampling=spacing)[b]
-    return SurfaceDistances(
-        hd95=float(max(np.percentile(there, 95), np.percentile(back, 95))),
-        assd=float((there.sum() + back.sum()) / (there.size + back.size)),
-    )
-
-
-@dataclass(frozen=True)
 class CaseScores:
     """One region of one case, measured.
 
     Attributes:
         case: the case's name.
         region: the region's name.
-        dice: see the module's table for this and the next five when a mask is empty.
+        dice: see the module's table for this and the others when a mask is empty.
         iou: intersection over union.
         sensitivity: the share of the truth that was found.
         precision: the share of the prediction that is true.
         hd95: 95 % Hausdorff distance, in ``unit``.
         assd: average symmetric surface distance, in ``unit``.
+        nsd: normalised surface Dice, at the tolerance of `score_case`.
+        lesions: how many the truth has: 26-connected components.
+        lesions_detected: how many of them the prediction touches.
+        lesions_false: components of the prediction that touch none of the truth.
+        lesion_f1: of these three, as in `mriseg.core.lesions.LesionCounts`.
         volume_pred: of the prediction: mL where ``unit`` is "mm", else voxels.
         volume_truth: of the truth, likewise.
         unit: "mm", or "px" where the scan states no voxel size.
@@ -186,6 +141,11 @@ class CaseScores:
     precision: float
     hd95: float
     assd: float
+    nsd: float
+    lesions: int
+    lesions_detected: int
+    lesions_false: int
+    lesion_f1: float
     volume_pred: float
     volume_truth: float
     unit: str
@@ -198,6 +158,7 @@ def score_case(
     regions: Sequence[str],
     spacing: tuple[float, float, float],
     unit: str = "mm",
+    tolerance: float = TOLERANCE,
 ) -> list[CaseScores]:
     """Measure one case, region by region.
 
@@ -208,11 +169,13 @@ def score_case(
         regions: the names of the r regions.
         spacing: voxel size along (z, y, x), in ``unit``.
         unit: "mm" or "px".
+        tolerance: of the normalised surface Dice, in ``unit``.
 
     Raises:
         InputError: the shapes differ, or ``regions`` does not name each channel.
+        ConfigError: ``tolerance`` is negative or nan.
     """
-    prediction, target = _masks(prediction, target)
+    prediction, target = foreground(prediction, target)
     if prediction.ndim != 4 or len(regions) != len(prediction):
         raise InputError(
             f"case {name}: masks of shape {prediction.shape} do not hold one volume for each of "
@@ -221,7 +184,8 @@ def score_case(
     scores = []
     for region, found, truth in zip(regions, prediction, target, strict=True):
         counts = count(found, truth)
-        distances = surface_distances(found, truth, spacing)
+        distances = surface_distances(found, truth, spacing, tolerance)
+        lesions = count_lesions(found, truth)
         scores.append(
             CaseScores(
                 case=name,
@@ -232,6 +196,11 @@ def score_case(
                 precision=precision(counts),
                 hd95=distances.hd95,
                 assd=distances.assd,
+                nsd=distances.nsd,
+                lesions=lesions.lesions,
+                lesions_detected=lesions.detected,
+                lesions_false=lesions.false,
+                lesion_f1=lesions.f1,
                 volume_pred=volume(counts.tp + counts.fp, spacing, unit),
                 volume_truth=volume(counts.tp + counts.fn, spacing, unit),
                 unit=unit,
@@ -245,7 +214,7 @@ def volume(voxels: int, spacing: tuple[float, float, float], unit: str) -> float
     return voxels * math.prod(spacing) / 1000 if unit == "mm" else float(voxels)
 
 
-METRICS = ("dice", "iou", "sensitivity", "precision", "hd95", "assd")
+METRICS = ("dice", "iou", "sensitivity", "precision", "hd95", "assd", "nsd", "lesion_f1")
 
 
 @dataclass(frozen=True)
@@ -278,8 +247,8 @@ def summarise(
 ) -> list[Summary]:
     """Mean, median and a 95 % interval of the mean, for each region and metric.
 
-    The interval is the percentile bootstrap (Efron 1979) over cases, the unit that is drawn
-    independently. It is known to be too narrow for fewer than about twenty cases.
+    The interval is `mriseg.core.statistics.bootstrap`'s over cases, the unit that is drawn
+    independently.
 
     Args:
         scores: from `score_case`, of all cases together.
@@ -311,19 +280,5 @@ def summarise(
     return summaries
 
 
-def _masks(prediction: Array, target: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    if prediction.shape != target.shape:
-        raise InputError(
-            f"a prediction of shape {prediction.shape} cannot be measured against a truth of "
-            f"shape {target.shape}; bring both onto one grid first"
-        )
-    return prediction != 0, target != 0
-
-
 def _ratio(part: int, whole: int, empty: float = math.nan) -> float:
     return part / whole if whole else empty
-
-
-def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    surface: NDArray[np.bool_] = mask & ~ndimage.binary_erosion(mask)
-    return surface

@@ -9,8 +9,8 @@ trainings: those are averaged over, and a comparison tells their spread beside i
 
 from __future__ import annotations
 
-import itertools
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,10 +22,20 @@ from mriseg.errors import InputError
 LEVEL = 0.05
 """A difference is called shown below this p, and intervals hold the rest: 95 %."""
 
+# Below this many values the interval is BCa's. Simulated on skewed values (lognormal, exponential,
+# beta), it covers the mean up to 3 points more often than the percentile interval with so few, and
+# about 1 point more often from here on.
+_FEW = 30
+
 # Up to this many patients every assignment of signs is looked at; beyond, as many are drawn.
 _EXACT = 14
 _DRAWN = 2**_EXACT - 1
-_ROUNDING = 1e-9  # relative; sums of the same numbers in another order are the same sums
+# Assignments held in memory at a time.
+_BATCH = 2**12
+
+# Means are rounded to this share of the largest there can be: the same numbers summed in another
+# order give the same mean, so that ties are ties.
+_ROUNDING = 2.0**-30
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,11 @@ def per_patient(rows: Iterable[tuple[str, float]]) -> dict[str, float]:
 def bootstrap(
     values: ArrayLike, generator: np.random.Generator, resamples: int = 2000
 ) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval (Efron 1979) of a mean.
+    """The 95 % bootstrap interval (Efron 1979) of a mean, by `scipy.stats.bootstrap`.
+
+    Below 30 values it is the bias-corrected and accelerated one (BCa: Efron 1987; DiCiccio & Efron
+    1996), which follows the skew of the values, as of Dice near 1, where the percentile interval is
+    too narrow on the long side. From 30 on it is the percentile interval.
 
     Args:
         values: [n], one of each unit that was drawn independently.
@@ -84,15 +98,22 @@ def bootstrap(
         resamples: how often the units are drawn again.
 
     Returns:
-        Its ends; nan below two values. It is known to be too narrow below about twenty.
+        Its ends; nan below two values, or if one is not finite. Below about twenty values BCa is
+        still too narrow, if less so.
     """
     array = np.asarray(values, dtype=np.float64)
-    if array.size < 2:
+    if array.size < 2 or not np.isfinite(array).all():
         return math.nan, math.nan
-    drawn = generator.integers(array.size, size=(resamples, array.size))
-    ends = (100 * LEVEL / 2, 100 * (1 - LEVEL / 2))
-    low, high = np.percentile(array[drawn].mean(axis=1), ends)
-    return float(low), float(high)
+    least, width = float(array.min()), float(np.ptp(array))
+    if not width:
+        return least, least
+    shares = (array - least) / width
+    ends = _interval(shares, generator, resamples, "BCa") if array.size < _FEW else None
+    # BCa has none where all resampled means lie on one side, as a handful of them may.
+    if ends is None or not np.isfinite(ends).all():
+        ends = _interval(shares, generator, resamples, "percentile")
+    low, high = (least + width * end for end in ends)
+    return low, high
 
 
 def estimate(
@@ -148,10 +169,14 @@ def permutation_test(differences: ArrayLike, generator: np.random.Generator) -> 
     Were there no difference, each patient's could as well have had the other sign. p is the share
     of the 2^n assignments of signs whose mean is at least as far from 0: exact up to 14 patients;
     beyond, (1 + hits) / (1 + draws) over seeded draws, which is never 0 (Phipson & Smyth 2010).
+    It is `scipy.stats.permutation_test` of the mean's distance from 0.
 
     Args:
         differences: [n], one a patient.
         generator: of the draws.
+
+    Returns:
+        p; nan if a difference is not finite.
 
     Raises:
         InputError: there is no difference to test.
@@ -159,15 +184,26 @@ def permutation_test(differences: ArrayLike, generator: np.random.Generator) -> 
     array = np.asarray(differences, dtype=np.float64)
     if not array.size:
         raise InputError("a permutation test needs at least one patient")
-    exact = array.size <= _EXACT
-    if exact:
-        signs = np.array(list(itertools.product((-1, 1), repeat=array.size)), dtype=np.int8)
-    else:
-        signs = generator.integers(2, size=(_DRAWN, array.size), dtype=np.int8) * 2 - 1
-    found = abs(float(array.sum()))
-    slack = _ROUNDING * float(np.abs(array).sum())
-    hits = int(np.count_nonzero(np.abs(signs @ array) >= found - slack))
-    return hits / len(signs) if exact else (1 + hits) / (1 + _DRAWN)
+    if not np.isfinite(array).all():
+        return math.nan
+    largest = float(np.abs(array).max())
+    # Whatever the signs, these lie as far from 0.
+    if array.size == 1 or not largest:
+        return 1.0
+    # Imported late: it takes half a second to load, and a prediction needs none of it.
+    from scipy import stats
+
+    tested = stats.permutation_test(
+        (array / largest,),
+        _distance,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=np.inf if array.size <= _EXACT else _DRAWN,
+        batch=_BATCH,
+        alternative="greater",
+        random_state=generator,
+    )
+    return float(tested.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -210,6 +246,38 @@ def _ordered(values: Mapping[str, float]) -> NDArray[np.float64]:
     if not values:
         raise InputError("there is no patient to take a mean over")
     return np.array([values[patient] for patient in sorted(values)], dtype=np.float64)
+
+
+def _interval(
+    shares: NDArray[np.float64], generator: np.random.Generator, resamples: int, method: str
+) -> tuple[float, float]:
+    """The ends for values from 0 to 1; nan where the method has none."""
+    from scipy import stats  # late, as in `permutation_test`
+
+    with warnings.catch_warnings():
+        # SciPy warns where there are none, which the nan says too.
+        warnings.simplefilter("ignore")
+        low, high = stats.bootstrap(
+            (shares,),
+            _mean,
+            n_resamples=resamples,
+            vectorized=True,
+            confidence_level=1 - LEVEL,
+            method=method,
+            # Since SciPy 1.15 also called rng; 1.14 knows this name alone.
+            random_state=generator,
+        ).confidence_interval
+    return float(low), float(high)
+
+
+def _mean(shares: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.rint(shares.mean(axis=axis) / _ROUNDING) * _ROUNDING
+    return mean
+
+
+def _distance(shares: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Of the mean from 0."""
+    return np.abs(_mean(shares, axis))
 
 
 def _told(found: Difference) -> str:

@@ -119,6 +119,16 @@ def uncanonical(array: Array, geometry: Geometry) -> Array:
     return turned.transpose(back)
 
 
+def foreground(prediction: Array, target: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where each of two masks of one grid is not 0. Raises InputError if their shapes differ."""
+    if prediction.shape != target.shape:
+        raise InputError(
+            f"a prediction of shape {prediction.shape} cannot be measured against a truth of "
+            f"shape {target.shape}; bring both onto one grid first"
+        )
+    return prediction != 0, target != 0
+
+
 @dataclass(frozen=True)
 class Box:
     """A box of voxels: ``start`` included, ``stop`` not, per axis."""

@@ -220,7 +220,8 @@ def test_evaluate_a_model(worked: Path, run: Path, type_in: Type) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "store out.zarr, the only one" in result.stderr and f"run {run}" in result.stderr
-    for word in ("Dice", "IoU", "sensitivity", "HD95 (mm)", "95 % interval", "median"):
+    words = ("Dice", "IoU", "sensitivity", "HD95 (mm)", "95 % interval", "median")
+    for word in (*words, "NSD at 2 mm", "lesion F1"):
         assert word in result.stdout
     # Two of three were trained on, and are marked.
     assert result.stdout.count("*") == 3 and "says nothing of others" in result.stdout

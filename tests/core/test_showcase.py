@@ -14,7 +14,8 @@ NAN = float("nan")
 
 
 def scored(case: str, dice: float, region: str = "WT") -> CaseScores:
-    return CaseScores(case, region, dice, dice, dice, dice, NAN, NAN, 1.0, 1.0, "mm")
+    distances, lesions = (NAN, NAN, dice), (1, 1, 0, 1.0)
+    return CaseScores(case, region, *[dice] * 4, *distances, *lesions, 1.0, 1.0, "mm")
 
 
 def of(values: list[float]) -> list[CaseScores]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from mriseg.core.statistics import (
     Difference,
@@ -103,6 +105,31 @@ def test_drawn_signs_come_near_the_exact_p_and_never_to_nothing() -> None:
     assert permutation_test(np.ones(200), seeded()) == 2**-14
 
 
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=8), st.floats(0.01, 100))
+def test_p_is_the_same_in_other_units_and_the_other_way_round(
+    values: list[float], scale: float
+) -> None:
+    p = permutation_test(values, seeded())
+    assert permutation_test(np.array(values) * scale, seeded()) == p
+    assert permutation_test(np.array(values)[::-1] * -1, seeded()) == p
+
+
+@pytest.mark.parametrize("patients", [2, 9, 14])
+def test_the_exact_p_is_scipys_two_sided_one(patients: int) -> None:
+    values, generator = seeded(patients).normal(0.2, 1, size=patients), seeded()
+    before = generator.bit_generator.state
+    expected = stats.permutation_test(
+        (values,), np.sum, permutation_type="samples", n_resamples=np.inf
+    )
+    assert permutation_test(values, generator) == pytest.approx(expected.pvalue)
+    assert generator.bit_generator.state == before, "an exact test draws nothing"
+
+
+def test_differences_without_a_test_have_a_plain_p() -> None:
+    assert permutation_test([0.3], seeded()) == permutation_test([0.0, 0.0], seeded()) == 1
+    assert math.isnan(permutation_test([0.3, math.nan], seeded()))
+
+
 def test_p_is_uniform_where_there_is_no_difference() -> None:
     generator = seeded(7)
     found = [permutation_test(generator.normal(size=9), generator) for _ in range(400)]
@@ -117,6 +144,90 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
         low, high = bootstrap(generator.normal(0.8, 0.1, size=30), generator, resamples=400)
         held += low <= 0.8 <= high
     assert 0.89 <= held / 300 <= 0.98
+
+
+def scipys(values: list[float], method: str) -> tuple[float, float]:
+    result = stats.bootstrap(
+        (values,), np.mean, n_resamples=2000, method=method, random_state=seeded()
+    )
+    low, high = result.confidence_interval
+    return low, high
+
+
+@pytest.mark.parametrize(("size", "method"), [(5, "BCa"), (29, "BCa"), (30, "percentile")])
+def test_the_interval_is_scipys_bca_where_values_are_few(size: int, method: str) -> None:
+    # In 64ths, whose sums are exact: ties are ties for scipy too.
+    values = (np.round(64 * seeded(size).beta(2, 0.3, size=size)) / 64).tolist()
+    ends = {name: scipys(values, name) for name in ("BCa", "percentile")}
+    assert bootstrap(values, seeded()) == pytest.approx(ends[method], abs=1e-8)
+    assert ends["BCa"] != pytest.approx(ends["percentile"], abs=1e-4)
+
+
+@given(
+    st.lists(scores, min_size=2, max_size=12).filter(lambda v: max(v) - min(v) > 0.01),
+    st.floats(-10, 10), st.floats(0.01, 100),
+)  # fmt: skip
+def test_the_interval_moves_and_grows_with_its_values(
+    values: list[float], shift: float, scale: float
+) -> None:
+    low, high = bootstrap(values, seeded(), resamples=200)
+    moved = bootstrap(np.array(values) * scale + shift, seeded(), resamples=200)
+    assert moved == pytest.approx((low * scale + shift, high * scale + shift), abs=1e-6 * scale)
+
+
+@given(st.lists(st.floats(0.1, 1), min_size=1, max_size=10), st.integers(0, 9))
+def test_the_interval_of_symmetric_values_holds_their_centre(
+    distances: list[float], seed: int
+) -> None:
+    values = np.array(distances)
+    low, high = bootstrap(np.concatenate([5 - values, 5 + values]), seeded(seed))
+    assert low < 5 < high
+
+
+def test_bca_covers_the_mean_of_skewed_values_more_often() -> None:
+    generator = seeded(2)
+    held = {"BCa": 0, "percentile": 0}
+    for _ in range(400):
+        # Ten scores that crowd below 1, as Dice does.
+        values = generator.beta(4, 0.5, size=10)
+        drawn = generator.choice(values, size=(400, 10)).mean(axis=1)
+        ends = {
+            "BCa": bootstrap(values, generator, resamples=400),
+            "percentile": np.percentile(drawn, (2.5, 97.5)),
+        }
+        for method, (low, high) in ends.items():
+            held[method] += low <= 4 / 4.5 <= high
+    assert held["percentile"] < held["BCa"] and held["BCa"] / 400 > 0.83
+
+
+@pytest.mark.parametrize("resamples", [1, 2, 2000])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.7] * 3,
+        [0.1 + 0.2, 0.3],
+        [0.7, 0.7, np.nextafter(0.7, 1)],
+        [0.0, 5e-324],
+        [0.0] * 28 + [1.0],
+        [1e300, -1e300],
+        [1.0] * 40,
+    ],
+    ids=repr,
+)
+def test_values_that_hardly_differ_have_an_interval_and_no_warning(
+    values: list[float], resamples: int
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        low, high = bootstrap(values, seeded(), resamples)
+    assert min(values) <= low <= high <= max(values)
+    if len(set(values)) == 1:
+        assert low == high == values[0]
+
+
+def test_what_has_no_interval_has_nan() -> None:
+    for values in ([], [0.5], [0.5, math.nan, 0.7], [0.5, math.inf]):
+        assert all(map(math.isnan, bootstrap(values, seeded())))
 
 
 @given(st.lists(st.tuples(names, scores), min_size=1, max_size=20), st.randoms())

@@ -18,6 +18,7 @@ from mriseg.core.volume import (
     bounding_box,
     canonical,
     crop,
+    foreground,
     round_up,
     uncanonical,
     uncrop,
@@ -101,6 +102,15 @@ def test_the_bounding_box_holds_all_and_no_more(mask: NDArray[np.bool_]) -> None
             assert inside.take(end, axis=axis).any()
     assert np.array_equal(uncrop(inside, box, mask.shape), mask)
     assert Box.from_json(json.loads(json.dumps(box.to_json()))) == box
+
+
+def test_the_foreground_of_two_masks_of_one_grid() -> None:
+    one, other = foreground(np.array([[0, 4, -1]]), np.array([[0.5, 0, 1]]))
+    assert one.tolist() == [[False, True, True]] and other.tolist() == [[True, False, True]]
+    with pytest.raises(
+        InputError, match=r"shape \(1, 3\) .* shape \(3,\); bring both onto one grid"
+    ):
+        foreground(np.zeros((1, 3)), np.zeros(3))
 
 
 def test_uncrop_fills_the_rest() -> None:

@@ -38,7 +38,8 @@ def test_perfect_masks_are_perfect(tmp_path: Path) -> None:
     assert [(s.case, s.region) for s in report.scores] == [("a", "foreground"), ("b", "foreground")]
     for score in report.scores:
         assert score.dice == score.iou == score.sensitivity == score.precision == 1
-        assert score.hd95 == score.assd == 0
+        assert score.hd95 == score.assd == 0 and score.nsd == score.lesion_f1 == 1
+        assert (score.lesions, score.lesions_detected, score.lesions_false) == (1, 1, 0)
         assert score.volume_pred == score.volume_truth == pytest.approx(125 * 3 / 1000)
     assert report.mean("foreground") == 1 and report.mean("foreground", "hd95") == 0
     with pytest.raises(KeyError):
@@ -98,6 +99,8 @@ def test_empty_masks_have_the_documented_values_and_files_have_gaps(tmp_path: Pa
         rows = {row["case"]: row for row in csv.DictReader(file)}
     assert rows["both"]["sensitivity"] == "" and rows["miss"]["hd95"] == ""
     assert float(rows["hit"]["dice"]) == 1 and rows["hit"]["seen"] == "False"
+    row = rows["miss"]
+    assert (row["nsd"], row["lesions"], row["lesion_f1"]) == ("0.0", "1", "0.0")
     text = (out / "evaluation.json").read_text()
     assert "NaN" not in text
     data = json.loads(text)

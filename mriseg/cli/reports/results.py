@@ -125,6 +125,9 @@ def predicted(console: Console, report: PredictReport) -> None:
 
 def evaluated(console: Console, report: EvaluateReport) -> None:
     """A row a case and region, then each metric's mean, interval and median."""
+    # By now it is loaded; at the top it would load SciPy before the help is shown.
+    from mriseg.core.surface import TOLERANCE
+
     units = " or ".join(dict.fromkeys(score.unit for score in report.scores))
     volumes = " or ".join(dict.fromkeys(_volume_unit(score.unit) for score in report.scores))
     table(
@@ -155,7 +158,10 @@ def evaluated(console: Console, report: EvaluateReport) -> None:
     )
     if any(score.case in report.seen for score in report.scores):
         say(console, "* the model was trained on this case: it says nothing of others")
-    names = {"dice": "Dice", "iou": "IoU", "hd95": f"HD95 ({units})", "assd": f"ASSD ({units})"}
+    names = {
+        **{"dice": "Dice", "iou": "IoU", "hd95": f"HD95 ({units})", "assd": f"ASSD ({units})"},
+        **{"nsd": f"NSD at {TOLERANCE:g} {units}", "lesion_f1": "lesion F1"},
+    }
     table(
         console,
         ("region", "metric", "mean", "95 % interval", "median", "cases", "undefined"),
