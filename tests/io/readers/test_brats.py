@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel import orientations
 
+from mriseg.core.orientation import geometry_of
 from mriseg.core.volume import canonical, uncanonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io import nifti, readers
@@ -384,7 +385,7 @@ class TestGrids:
             orientations.io_orientation(image.affine), orientations.axcodes2ornt(tuple(other.codes))
         )
         turned = image.as_reoriented(turn)
-        own = nifti.geometry(turned.shape, turned.affine)
+        own = geometry_of(turned.shape, turned.affine)
         back, notices = onto_grid(np.asanyarray(turned.dataobj), own, grid, "x")
         np.testing.assert_array_equal(back, array)
         assert bool(notices) == ((own.axes, own.flips) != (grid.axes, grid.flips))
