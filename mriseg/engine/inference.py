@@ -61,7 +61,7 @@ def fitted(
         modalities: the model's input channels.
         frame: the training's frame (h, w).
         adapt: blend the encoder's batch-norm statistics with each case's, see
-            `mriseg.core.batchnorm.blend_statistics`.
+            `mriseg.core.batchnorm.blend_statistics_`.
     """
     if not adapt:
         network = ready(model, backend)
@@ -78,7 +78,7 @@ def fitted(
         with backend.running():
             images = (batches.on(backend, spread[part::parts]) for part in range(parts))
             share = batchnorm.share_of(count)
-            batchnorm.blend_statistics(own, images, share, autocast=backend.autocast)
+            batchnorm.blend_statistics_(own, images, share, autocast=backend.autocast)
         return ready(own, backend)
 
     return follow

@@ -104,7 +104,7 @@ def integer_labels(array: Array) -> NDArray[np.uint8]:
     """
     with np.errstate(invalid="ignore"):
         exact = array.astype(np.uint8, copy=False)
-    # They are whole numbers nearly always, as two passes confirm; only others are looked at closely.
+    # Nearly always they are whole numbers; two passes confirm it, and only others are examined.
     if np.array_equal(exact, array):
         return exact
     rounded = array

@@ -27,7 +27,7 @@ from mriseg.core.config import DEFAULT_EPOCHS, TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.resolution import halved, low_res_share_of
 from mriseg.core.sampling import BatchPlan
-from mriseg.core.segnet import SegNet, freeze
+from mriseg.core.segnet import SegNet, freeze_
 from mriseg.core.steps import train_step
 from mriseg.engine.augmentation import augmented, why_not_there
 from mriseg.engine.compiling import Compiling
@@ -194,7 +194,7 @@ class _Fit:
         if average:
             mean.load_state_dict(dict(average))
         self.average = backend.place_model(mean)
-        self.model = backend.place_model(freeze(model, self.phase.frozen))
+        self.model = backend.place_model(freeze_(model, self.phase.frozen))
         self.optimiser = optimiser_of(self.model, config, start)
         runs.restore_optimiser(self.model, self.optimiser, optimiser or {})
         spec, weight = parse_loss(config.loss), positive_weight(config, setup.positive_share)
@@ -431,7 +431,7 @@ class _Fit:
             yield Notice(f"at {progress:.0%} of the training: slices {how}")
         before, self.phase = self.phase, finetune.at(self.phases, progress)
         if self.phase is not before:
-            freeze(self.model, self.phase.frozen)
+            freeze_(self.model, self.phase.frozen)
             self.compiling.changed()
             yield Notice(f"at {progress:.0%} of the training: {self.phase.trains} trains")
 
@@ -487,10 +487,10 @@ class _Fit:
             # Always the first epoch's, so that a resumed training takes the same.
             plans = self.setup.plan(self.config, epoch=0)[:count]
             images = (image for image, _ in self._augmented(plans, "statistics"))
-            # A stage that never trains keeps what its weights were trained with.
+            # A block that never trains keeps what its weights were trained with.
             never = self.phases[-1].frozen
-            batchnorm.reestimate_statistics(
-                network, images, autocast=self.backend.autocast, but=never
+            batchnorm.reestimate_statistics_(
+                network, images, autocast=self.backend.autocast, skip=never
             )
         return network
 
@@ -528,7 +528,7 @@ def optimiser_of(
     )
     optimiser = torch.optim.AdamW(groups, lr=config.learning_rate)
     if policy and start:
-        finetune.draw_to_start(optimiser, model, start, policy.l2_sp)
+        finetune.pull_to_start(optimiser, model, start, policy.l2_sp)
     return optimiser
 
 

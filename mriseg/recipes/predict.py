@@ -40,7 +40,7 @@ class PredictOptions:
             for all regions or one for each; None: as the run's calibration says, or none.
         flips: average over each slice as it is and mirrored as it was in training.
         adapt: blend the encoder's batch-norm statistics with each case's, see
-            `mriseg.core.batchnorm.blend_statistics`.
+            `mriseg.core.batchnorm.blend_statistics_`.
         refine: let each case's own intensities, and slices side by side, have a say in its
             probabilities, see `mriseg.core.refine.refine`.
         min_volume: smaller components are removed; mL, or voxels where the scan states no

@@ -10,7 +10,7 @@ from torch import nn
 from mriseg.core.averaging import average_in, averaged, decay_at
 from mriseg.core.ops import PURE
 from mriseg.core.rng import generator
-from mriseg.core.segnet import SegNet, SegNetConfig, build, freeze, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, freeze_, init_weights
 
 
 def a_model(seed: int = 0) -> SegNet:
@@ -45,7 +45,7 @@ def test_without_decay_it_is_the_model() -> None:
 
 
 def test_it_shares_nothing_with_the_model_and_takes_no_gradient() -> None:
-    model = freeze(a_model(0), ["encoder.1"])
+    model = freeze_(a_model(0), ["encoder.1"])
     average = averaged(model)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -283,7 +283,7 @@ def test_what_is_kept_is_the_average(
     assert any(not torch.equal(averaged.average[k], v) for k, v in last.weights.items())
 
 
-def test_a_stage_that_never_trains_keeps_its_statistics(
+def test_a_block_that_never_trains_keeps_its_statistics(
     trained: Run, brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = changed(tiny, epochs=1, slices_per_epoch=8)
