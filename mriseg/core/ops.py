@@ -96,11 +96,11 @@ class _NativeUnpool(torch.autograd.Function):
 
 
 def scatter_unpool(values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
-    """What `native_unpool` does; 2x2 windows do not overlap, so no two values share a place."""
+    """As `native_unpool`. Windows of 2x2 do not overlap, so no two values have the same index."""
     b, c, area = values.shape[0], values.shape[1], size[0] * size[1]
     if _channels_last(indices):
-        places, found = _rows(indices).flatten(1, 2), _rows(values).flatten(1, 2)
-        rows = values.new_zeros([b, area, c]).scatter(1, places, found)
+        pixels, channels = _rows(indices).flatten(1, 2), _rows(values).flatten(1, 2)
+        rows = values.new_zeros([b, area, c]).scatter(1, pixels, channels)
         return rows.view(b, size[0], size[1], c).permute(0, 3, 1, 2)
     planes = values.new_zeros([b, c, area]).scatter(2, indices.flatten(2), values.flatten(2))
     return planes.view(b, c, size[0], size[1])

@@ -228,8 +228,7 @@ def plan_epoch(
     slices: int | None,
     seed: int,
     epoch: int,
-    rank: int = 0,
-    world: int = 1,
+    shard: tuple[int, int] = (0, 1),
 ) -> list[BatchPlan]:
     """The batches of one epoch.
 
@@ -247,8 +246,8 @@ def plan_epoch(
             slice once.
         seed: of the training.
         epoch: counted from 0.
-        rank: of this process among ``world``; together they see the epoch once.
-        world: number of processes that train.
+        shard: rank of this process, and number of processes that train; together they see the
+            epoch once.
 
     Returns:
         Complete batches only, the same number for each rank.
@@ -261,6 +260,7 @@ def plan_epoch(
         raise ConfigError("no labelled case is left to train on; add cases with a segmentation")
 
     share = tumour_fraction if positive and negative else float(bool(positive))
+    rank, world = shard
     step = batch_size * world
     if slices is None:
         slices = round(len(positive) / share) if positive and share else len(negative)

@@ -138,7 +138,7 @@ def plan(
 
     Args:
         source: the trained network.
-        target: the network wanted.
+        target: the network to be trained.
         freeze: the policy, as `mriseg.core.config.parse_freeze` reads it.
         transfer_part: "encoder" re-initialises the decoder and the head.
         new_head: re-initialise every channel of the head.
@@ -168,12 +168,8 @@ def plan(
             f"in it (the source segments {', '.join(source.regions)}); choose a policy that trains "
             f"the head"
         )
-    config = SegNetConfig(
-        in_channels=len(target.modalities), classes=len(target.regions), width=target.width
-    )
-    names = build(config, PURE).state_dict()
     tensors = []
-    for name in names:
+    for name in build(_config(target), PURE).state_dict():
         action, how = _fate(name, source, target, inputs, outputs)
         if transfer_part == "encoder" and block_of(name) in DECODER:
             action, how = "new", "new decoder"
@@ -194,12 +190,8 @@ def adapt(
         generator: a CPU generator, for new tensors.
         prior: share of positive voxels, for the bias of a new head (see `init_weights`).
     """
-    config = SegNetConfig(
-        in_channels=len(plan.target.modalities),
-        classes=len(plan.target.regions),
-        width=plan.target.width,
-    )
-    fresh = init_weights(build(config, PURE), generator, prior=prior).state_dict()
+    network = build(_config(plan.target), PURE)
+    fresh = init_weights(network, generator, prior=prior).state_dict()
     adapted: dict[str, Tensor] = {}
     for tensor in plan.tensors:
         if tensor.action == "new":
@@ -232,6 +224,12 @@ def unlearnt(plan: TransferPlan) -> TransferPlan:
         for tensor in plan.tensors
     )
     return replace(plan, outputs=(None,) * len(plan.outputs), tensors=tensors)
+
+
+def _config(shape: Shape) -> SegNetConfig:
+    return SegNetConfig(
+        in_channels=len(shape.modalities), classes=len(shape.regions), width=shape.width
+    )
 
 
 def _input(

@@ -259,7 +259,7 @@ def test_ranks_share_the_epoch_out(
 ) -> None:
     whole = plans(index, batch_size=batch_size * world, epoch=epoch)
     parts = [
-        plans(index, batch_size=batch_size, epoch=epoch, rank=rank, world=world)
+        plans(index, batch_size=batch_size, epoch=epoch, shard=(rank, world))
         for rank in range(world)
     ]
     assert {len(part) for part in parts} == {len(whole)}
