@@ -179,7 +179,7 @@ def _check_size(x: Tensor) -> None:
 def build(config: SegNetConfig, ops: Ops) -> SegNet:
     """A SegNet on the CPU, without using any random generator.
 
-    Convolutions are all zero until `init_weights` or ``load_state_dict`` gives them values; batch
+    Convolutions are all zero until `init_weights_` or ``load_state_dict`` gives them values; batch
     normalisation is the identity.
     """
     # PyTorch's layers draw initial weights from the global generator; on the meta device there are
@@ -196,7 +196,7 @@ def build(config: SegNetConfig, ops: Ops) -> SegNet:
     return model
 
 
-def init_weights(model: SegNet, generator: torch.Generator, prior: float | None = None) -> SegNet:
+def init_weights_(model: SegNet, generator: torch.Generator, prior: float | None = None) -> SegNet:
     """Initialise the weights of ``model`` in place, and return it.
 
     Convolutions are normal with variance 2 / fan-in, biases 0 (He et al. 2015, arXiv 1502.01852);

@@ -23,7 +23,7 @@ from mriseg.core.segnet import (
     SegNetConfig,
     block_of,
     build,
-    init_weights,
+    init_weights_,
 )
 from mriseg.errors import ConfigError
 
@@ -188,10 +188,10 @@ def adapt(
         plan: from `plan`.
         state: the source network's, on the CPU.
         generator: a CPU generator, for new tensors.
-        prior: share of positive voxels, for the bias of a new head (see `init_weights`).
+        prior: share of positive voxels, for the bias of a new head (see `init_weights_`).
     """
     network = build(_config(plan.target), PURE)
-    fresh = init_weights(network, generator, prior=prior).state_dict()
+    fresh = init_weights_(network, generator, prior=prior).state_dict()
     adapted: dict[str, Tensor] = {}
     for tensor in plan.tensors:
         if tensor.action == "new":

@@ -18,7 +18,7 @@ from mriseg.backends.base import Backend
 from mriseg.core import augment, rng
 from mriseg.core.config import TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 from mriseg.core.steps import train_step
 from mriseg.engine.augmentation import augmented, why_not_there
 
@@ -137,7 +137,7 @@ class _Trainer:
     def __init__(self, backend: Backend, task: Task) -> None:
         self.backend, self.task, self.config = backend, task, TrainConfig(width=task.width)
         shape = SegNetConfig(in_channels=task.channels, classes=task.classes, width=task.width)
-        network = init_weights(build(shape, backend.ops), rng.generator(0, "doctor", "capacity"))
+        network = init_weights_(build(shape, backend.ops), rng.generator(0, "doctor", "capacity"))
         self.model: SegNet = backend.place_model(network).train()
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=self.config.learning_rate)
         self.loss = build_loss(parse_loss(self.config.loss), 3.0)

@@ -35,7 +35,7 @@ from mriseg.core.segnet import (
     SegNetConfig,
     block_modules,
     build,
-    init_weights,
+    init_weights_,
 )
 from mriseg.core.steps import predict_step
 from mriseg.engine.augmentation import ALL, TOLERANCE
@@ -429,7 +429,7 @@ def _batch() -> tuple[Tensor, Tensor]:
 def _network(name: str) -> SegNet:
     """A network with fresh weights, always the same for a name; to be copied, not changed."""
     config = SegNetConfig(in_channels=3, classes=2, width=8)
-    return init_weights(build(config, PURE), rng.generator(0, "doctor", name))
+    return init_weights_(build(config, PURE), rng.generator(0, "doctor", name))
 
 
 def _state(model: nn.Module) -> Outcome:

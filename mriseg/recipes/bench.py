@@ -26,7 +26,7 @@ from mriseg.core import rng
 from mriseg.core.config import DEFAULT_MODALITIES, Config, Count, TrainConfig
 from mriseg.core.cost import Cost, cost
 from mriseg.core.losses import build_loss, parse_loss
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 from mriseg.core.steps import predict_step, train_step
 from mriseg.core.volume import SliceRef
 from mriseg.engine.compiling import Compiling
@@ -404,7 +404,7 @@ def training(backend: Backend, config: BenchConfig) -> Action:
 
 
 def _model(backend: Backend, config: BenchConfig) -> SegNet:
-    return init_weights(build(config.network, backend.ops), _generator("weights"))
+    return init_weights_(build(config.network, backend.ops), _generator("weights"))
 
 
 def _batch(backend: Backend, config: BenchConfig) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.identity import Identity
 from mriseg.core.sampling import Split
-from mriseg.core.segnet import build, init_weights
+from mriseg.core.segnet import build, init_weights_
 from mriseg.errors import InputError, RunError
 from mriseg.events import Notice, Recipe
 from mriseg.io import runs
@@ -84,7 +84,7 @@ def train(
         yield Notice(text)
     model_config = setup.network(config.width)
     model = build(model_config, backend.ops)
-    init_weights(model, rng.generator(config.seed, "weights"), prior=setup.prior)
+    init_weights_(model, rng.generator(config.seed, "weights"), prior=setup.prior)
     if config.encoder_weights is not None:
         weights = load_encoder_weights(config.encoder_weights)
         model.load_state_dict(

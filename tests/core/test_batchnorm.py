@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mriseg.core import batchnorm
 from mriseg.core.ops import PURE
-from mriseg.core.segnet import ENCODER, SegNet, SegNetConfig, build, freeze_, init_weights
+from mriseg.core.segnet import ENCODER, SegNet, SegNetConfig, build, freeze_, init_weights_
 
 FIRST = "encoder.1.0."
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -20,7 +20,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 def a_model(dropout: float = 0.0) -> SegNet:
     config = SegNetConfig(in_channels=2, classes=1, width=8, dropout=dropout)
-    return init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+    return init_weights_(build(config, PURE), torch.Generator().manual_seed(0))
 
 
 def images(count: int, scale: float = 3.0) -> list[Tensor]:

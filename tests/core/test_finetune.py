@@ -33,7 +33,7 @@ from mriseg.core.segnet import (
     block_of,
     build,
     freeze_,
-    init_weights,
+    init_weights_,
 )
 from mriseg.core.steps import learning_rate
 from mriseg.core.transfer import frozen_blocks
@@ -71,7 +71,7 @@ def a_config(freeze: str = "none", schedule: Any = "direct", **values: Any) -> T
 
 def a_model() -> SegNet:
     config = SegNetConfig(in_channels=1, classes=1, width=8)
-    return init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+    return init_weights_(build(config, PURE), torch.Generator().manual_seed(0))
 
 
 @given(configs)

@@ -26,7 +26,7 @@ from mriseg.core.segnet import (
     block_of,
     build,
     freeze_,
-    init_weights,
+    init_weights_,
 )
 from mriseg.errors import ConfigError, InputError
 
@@ -34,7 +34,7 @@ SMALL = SegNetConfig(in_channels=2, classes=3, width=8)
 
 
 def a_model(config: SegNetConfig = SMALL, ops: Ops = NATIVE, seed: int = 0) -> SegNet:
-    return init_weights(build(config, ops), torch.Generator().manual_seed(seed))
+    return init_weights_(build(config, ops), torch.Generator().manual_seed(seed))
 
 
 def parameters(*modules: nn.Module) -> int:
@@ -160,14 +160,14 @@ def test_weights_are_he_normal() -> None:
 
 
 def test_a_prior_is_the_first_probability() -> None:
-    model = init_weights(build(SMALL, NATIVE), torch.Generator().manual_seed(0), prior=0.02)
+    model = init_weights_(build(SMALL, NATIVE), torch.Generator().manual_seed(0), prior=0.02)
     assert torch.sigmoid(model.head.bias).tolist() == pytest.approx([0.02] * 3)
 
 
 @pytest.mark.parametrize("prior", [0.0, 1.0, -1.0, math.nan])
 def test_a_prior_is_a_fraction(prior: float) -> None:
     with pytest.raises(ConfigError, match="above 0 and below 1"):
-        init_weights(build(SMALL, NATIVE), torch.Generator(), prior=prior)
+        init_weights_(build(SMALL, NATIVE), torch.Generator(), prior=prior)
 
 
 @pytest.mark.parametrize(

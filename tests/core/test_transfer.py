@@ -19,7 +19,7 @@ from mriseg.core.segnet import (
     SegNet,
     SegNetConfig,
     build,
-    init_weights,
+    init_weights_,
 )
 from mriseg.core.transfer import Shape, TransferPlan, adapt, frozen_blocks, plan, unlearnt
 from mriseg.errors import ConfigError
@@ -38,7 +38,7 @@ def a_model(shape: Shape, state: dict[str, Tensor] | None = None) -> SegNet:
     config = SegNetConfig(
         in_channels=len(shape.modalities), classes=len(shape.regions), width=shape.width
     )
-    model = init_weights(build(config, PURE), torch.Generator().manual_seed(7))
+    model = init_weights_(build(config, PURE), torch.Generator().manual_seed(7))
     if state is not None:
         model.load_state_dict(state)
     return model.eval()
