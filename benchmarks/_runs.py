@@ -9,7 +9,7 @@ from pathlib import Path
 from mriseg.core import rng
 from mriseg.core.config import TrainConfig
 from mriseg.core.ops import NATIVE
-from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.io.runs import Checkpoint, Manifest, Run, create_run
 
 # Masks of noise would be as slow to compress as no real mask is; this one is nearly empty.
@@ -37,6 +37,6 @@ def fresh_run(path: Path, *, width: int, modalities: Sequence[str], frame: tuple
             created=datetime.now().astimezone().isoformat(timespec="seconds"),
         ),
     )
-    model = init_weights(build(config, NATIVE), rng.generator(0, "weights"), prior=_PRIOR)
+    model = init_weights_(build(config, NATIVE), rng.generator(0, "weights"), prior=_PRIOR)
     run.save("best", Checkpoint(dict(model.state_dict()), {}, {}))
     return run

@@ -4,17 +4,17 @@
 
     MrisegError                 1
     ├── ConfigError             2   an option or a configuration that cannot work
-    │   └── UnknownNameError    2   a name that a registry does not hold (also a KeyError)
+    │   └── UnknownNameError    2   a name that is not in a registry (also a KeyError)
     ├── InputError              3   a file or folder that is not what it should be
     │   ├── CaseError           3   one case is unusable; carries its name
     │   ├── StoreError          3   not a store, or of a format this version cannot read
     │   └── RunError            3   not a run folder, or one that does not fit
-    ├── BackendError            4   this machine lacks what was asked for, memory too
-    ├── OutputError             5   the result cannot be written where it was asked for
-    │   └── BusyError           5   another process is writing there; later it may do
+    ├── BackendError            4   this machine lacks what was requested, including memory
+    ├── OutputError             5   the result cannot be written where it was requested
+    │   └── BusyError           5   another process is writing there; it may work later
     ├── IncompleteError         6   the work was done, but some cases had to be skipped
-    ├── DivergedError           7   training met a loss that is not a number
-    ├── ExportError             8   an exported file did not give the model's output
+    ├── DivergedError           7   a training's loss is not a finite number
+    ├── ExportError             8   an exported file did not reproduce the model's output
     └── DamagedError            9   what is stored is no longer what was written
 
 A message says what was given, what was expected and what to do. The command line prints it alone:
@@ -37,7 +37,7 @@ class ConfigError(MrisegError):
 
 
 class UnknownNameError(ConfigError, KeyError):
-    """A name that a registry does not hold; the message lists those that it does."""
+    """A name that is not in a registry; the message lists the known ones."""
 
     # KeyError prints the repr of its argument, which would put the message in quotes.
     __str__ = Exception.__str__
@@ -75,19 +75,19 @@ class RunError(InputError):
 
 
 class BackendError(MrisegError):
-    """This machine lacks what was asked for."""
+    """This machine lacks what was requested."""
 
     exit_code = 4
 
 
 class OutputError(MrisegError):
-    """The result cannot be written where it was asked for."""
+    """The result cannot be written where it was requested."""
 
     exit_code = 5
 
 
 class BusyError(OutputError):
-    """Another process is writing there: the same may do once that has ended."""
+    """Another process is writing there; it may work once that process has ended."""
 
 
 class IncompleteError(MrisegError):
@@ -97,22 +97,21 @@ class IncompleteError(MrisegError):
 
 
 class DivergedError(MrisegError):
-    """Training met a loss that is not a number."""
+    """The loss of a training is not a finite number."""
 
     exit_code = 7
 
 
 class ExportError(MrisegError):
-    """An exported file did not give the model's output."""
+    """An exported file did not reproduce the model's output."""
 
     exit_code = 8
 
 
 class DamagedError(MrisegError):
-    """What is stored, or what it was made of, is no longer what was written.
+    """What is stored, or what it was made from, is no longer what was written.
 
-    A code of its own, so that a script that verifies tells damage that was found from a path that
-    was mistyped.
+    With its own exit code, so that a verifying script can tell actual damage from a mistyped path.
     """
 
     exit_code = 9

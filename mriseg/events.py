@@ -1,6 +1,6 @@
-"""What a recipe tells while it runs. Recipes are generators of these and return their result.
+"""What a recipe reports while it runs: recipes are generators of events and return their result.
 
-A caller draws them, logs them or drops them; `finish` runs a recipe to its end and gives the
+A caller displays, logs or ignores the events; `finish` runs a recipe to its end and returns the
 result. Nothing in ``recipes`` prints.
 """
 
@@ -15,12 +15,12 @@ from typing import TypeVar
 
 @dataclass(frozen=True)
 class Event:
-    """The root of what a recipe tells."""
+    """The base class of everything that a recipe reports."""
 
 
 @dataclass(frozen=True)
 class Began(Event):
-    """A stage began: ``total`` units of ``unit`` are ahead (0: unknown)."""
+    """A stage of the work began: ``total`` units of ``unit`` are to be done (0: unknown)."""
 
     stage: str
     total: int
@@ -29,7 +29,7 @@ class Began(Event):
 
 @dataclass(frozen=True)
 class Advanced(Event):
-    """``done`` units of the stage are done in all; ``numbers`` are for show (loss, images/s)."""
+    """``done`` units of the stage are done so far; ``numbers`` are for display (loss, images/s)."""
 
     stage: str
     done: int
@@ -39,14 +39,14 @@ class Advanced(Event):
 
 @dataclass(frozen=True)
 class Notice(Event):
-    """Something the user should know that is no error."""
+    """Something the user should know that is not an error."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Skipped(Event):
-    """A case could not be used; the work goes on."""
+    """A case could not be used; the work continues."""
 
     case: str
     reason: str
@@ -54,7 +54,7 @@ class Skipped(Event):
 
 @dataclass(frozen=True)
 class Measured(Event):
-    """Numbers worth a line of their own (an epoch's, a patient's)."""
+    """Numbers worth a line of their own (of an epoch, of a patient)."""
 
     stage: str
     step: int
@@ -76,7 +76,8 @@ Recipe = Generator[Event, None, R]
 
 def finish(recipe: Recipe[R], on_event: Callable[[Event], None] | None = None) -> R:
     """Run ``recipe`` to its end and return its result, handing each event to ``on_event``."""
-    # Closed where it is stopped, so that it has tidied up before anybody hears of it.
+    # Closed explicitly, so that a stopped recipe has cleaned up before the exception reaches the
+    # caller.
     with closing(recipe):
         while True:
             try:

@@ -1,8 +1,8 @@
-"""Names that users type, and where the code behind them lives.
+"""Names that users type, and where the code behind them is.
 
-A registry maps a name to ``"module:attribute"`` and imports it when it is first asked for, so that
-listing what there is costs nothing. It is a read-only mapping; ``register`` refuses to overwrite
-silently, and an unknown name is answered with the known ones.
+A registry maps a name to ``"module:attribute"`` and imports it on first use, so that listing the
+names imports nothing. It is a read-only mapping; ``register`` refuses to overwrite silently, and
+the error for an unknown name lists the known ones.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._group = group
 
     def register(self, name: str, target: str, *, replace: bool = False) -> None:
-        """Add ``name``. Raises ConfigError if it is taken and ``replace`` is not given."""
+        """Add ``name``. Raises ConfigError if it exists and ``replace`` is false."""
         if name in self._targets and not replace:
             raise ConfigError(
-                f"the {self.kind} {name!r} is registered already, as {self._targets[name]}; "
-                f"choose another name, or pass replace=True to take its place"
+                f"the {self.kind} {name!r} is already registered, as {self._targets[name]}; "
+                f"choose another name, or pass replace=True to replace it"
             )
         if ":" not in target:
             raise ConfigError(f"a {self.kind} is registered as 'module:attribute', not {target!r}")
@@ -47,10 +47,11 @@ class Registry(Mapping[str, T], Generic[T]):
     def _all(self) -> dict[str, str]:
         if self._group is None:
             return self._targets
-        # What mriseg ships wins over an installed package of the same name: a plug-in can add,
-        # and a program can replace with ``register``, but installing a package changes nothing.
-        found = {point.name: point.value for point in entry_points(group=self._group)}
-        return found | self._targets
+        # Names that ship with mriseg take precedence over those of an installed package: a plug-in
+        # can add, and a program can replace with ``register``, but installing a package changes
+        # nothing.
+        plugins = {point.name: point.value for point in entry_points(group=self._group)}
+        return plugins | self._targets
 
     def __getitem__(self, name: str) -> T:
         targets = self._all()
@@ -61,10 +62,10 @@ class Registry(Mapping[str, T], Generic[T]):
                 f"there is no {self.kind} {name!r}; known: {', '.join(sorted(targets))}.{hint}"
             )
         module, _, attribute = targets[name].partition(":")
-        found: Any = import_module(module)
+        target: Any = import_module(module)
         for part in attribute.split("."):
-            found = getattr(found, part)
-        return cast(T, found)
+            target = getattr(target, part)
+        return cast(T, target)
 
     def __contains__(self, name: object) -> bool:
         return name in self._all()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mriseg.core.deploy import Deployed
 from mriseg.core.ops import PURE
-from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.core.volume import canonical
 from mriseg.errors import CaseError, ExportError, InputError
 from mriseg.io import readers
@@ -150,7 +150,7 @@ class ReaderContract:
 def a_deployed(seed: int = 0, frame: tuple[int, int] = (64, 96)) -> Deployed:
     """A narrow network of two modalities and three regions, with statistics as training leaves."""
     generator = torch.Generator().manual_seed(seed)
-    model = init_weights(build(SegNetConfig(in_channels=2, classes=3, width=8), PURE), generator)
+    model = init_weights_(build(SegNetConfig(in_channels=2, classes=3, width=8), PURE), generator)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values in (module.running_mean, module.bias):

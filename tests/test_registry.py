@@ -74,7 +74,7 @@ def test_it_is_a_mapping(targets: dict[str, str], other: str) -> None:
 def test_a_name_is_not_taken_over_silently(name: str) -> None:
     registry: Registry[float] = Registry("number", {})
     registry.register(name, "math:pi")
-    with pytest.raises(ConfigError, match="registered already, as math:pi"):
+    with pytest.raises(ConfigError, match="already registered, as math:pi"):
         registry.register(name, "math:e")
     assert registry[name] == importlib.import_module("math").pi
     registry.register(name, "math:e", replace=True)

@@ -1,43 +1,46 @@
-"""The mathematics: pure functions and frozen data. No files, devices, printing or hidden chance.
+"""The mathematics: pure functions and frozen data. No files, devices, output or hidden randomness.
 
-In the order in which to read it, which is that of one slice's way through a training:
+In reading order, which follows one slice through a training:
 
-`volume`
-    canonical axes, crop, pad, and the way back of each: a mask must return voxel for voxel.
+`volume`, `orientation`
+    canonical axes, crop and pad, each with its inverse, so that a mask returns voxel for voxel; and
+    the geometry that an affine defines.
+`modalities`
+    names of MRI sequences, and their canonical names.
 `intensity`, `prepare`
-    brain or head against air, the z-score over it, and all of it together for one case.
+    brain or head against air, the z-score over it, and all of this together for one case.
 `regions`
-    named unions of labels, the masks made of them, and one label a voxel again.
+    named unions of labels, their masks, and the way back to one label per voxel.
 `fingerprint`, `identity`
-    whether two cases look like one scan; who a case is to a model that was trained on it.
+    whether two cases look like the same scan; whether a model was trained on a case.
 `sampling`, `rng`
-    the split by patient and the plan of an epoch; where every draw comes from.
+    the split by patient and the plan of an epoch; the source of all randomness.
 `augment`, `resolution`
-    first draw, then apply; and at first at half the resolution.
+    augmentation, drawn first and then applied; progressive resizing.
 `ops`, `segnet`
-    pooling that remembers in three forms, and the network built on any of them.
+    pooling with stored positions in three forms, and the network that uses any of them.
 `losses`, `steps`, `averaging`
-    what is minimised, the only lines that change a model, and the average of what they give.
+    what is minimised, the only code that updates a model, and the average of its weights.
 `refine`, `calibration`, `postprocess`, `metrics`
-    what the scan itself says of probabilities, what they mean, from them to masks, and how good
-    these are.
+    probabilities refined by the scan's intensities and calibrated; masks made of them, and their
+    quality.
 `showcase`
-    which cases and slices show it.
+    which cases and slices illustrate it.
 `pretrained`, `transfer`
-    weights from VGG16, and from another task.
+    weights from VGG16, and from a network for another task.
 `finetune`, `batchnorm`
-    which stages of a transfer train when and how fast; statistics of another distribution.
+    which blocks of a transfer train when and how fast; batch-norm statistics of other scans.
 `statistics`
     intervals, tests and verdicts over patients.
 `trials`, `comparison`
-    the trainings that set ways to begin side by side, and what they show.
+    the trainings that compare initialisations, and their results.
 `folding`, `cost`
-    the network made for prediction, and how many operations it takes.
+    the network simplified for prediction, and its number of operations.
 `deploy`
     the network with its pre- and post-processing, as exporters write it.
-`config`
-    what a user can set, checked when it is made.
+`config`, `train_settings`
+    the settings of a training, validated on creation, and the rules for resuming with others.
 
-Import from the modules: this package itself imports nothing, so that ``mriseg.core.config`` is
-there before PyTorch is.
+Import from the modules: this package itself imports nothing, so that ``mriseg.core.config`` can be
+imported without PyTorch.
 """

@@ -1,4 +1,4 @@
-"""The running average of a network's weights, which is what a training gives.
+"""The exponential moving average of a network's weights, which is the result of a training.
 
 The weights of single steps wander around a valley; their average lies in its middle (Polyak and
 Juditsky 1992, doi 10.1137/0330046; as an exponential average of networks, Tarvainen and Valpola
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mriseg.core.segnet import SegNet
 
-# Early on the average is of few steps, or it would remember the random start for long.
-_EARLY = 10
+# Early in a training the average spans few steps, or it would remember the random start for long.
+_EARLY_STEPS = 10
 
 
 def averaged(model: SegNet) -> SegNet:
@@ -25,28 +25,28 @@ def averaged(model: SegNet) -> SegNet:
 
 
 def decay_at(step: int, decay: float) -> float:
-    """How much of the average the step with that number, from 0, leaves: at most ``decay``."""
-    return min(decay, (1 + step) / (_EARLY + step))
+    """The weight that the average keeps at step number ``step``, from 0; at most ``decay``."""
+    return min(decay, (1 + step) / (_EARLY_STEPS + step))
 
 
 @torch.no_grad()
 def average_in(average: SegNet, model: SegNet, step: int, decay: float) -> None:
-    """Take the weights after a step into the average, in place.
+    """Update the average with the weights after a step, in place.
 
-    Statistics of batch normalisation are averaged like weights.
+    The statistics of batch normalisation are averaged like weights.
 
     Args:
         average: from `averaged`.
         model: of the same shape, on the same device.
-        step: how many steps were taken in before.
-        decay: in [0, 1[; 0 makes the average the model itself.
+        step: the number of earlier updates.
+        decay: in [0, 1[; with 0 the average equals the model.
     """
     share = 1 - decay_at(step, decay)
-    for mean, now in zip(_tensors(average), _tensors(model), strict=True):
+    for mean, current in zip(_tensors(average), _tensors(model), strict=True):
         if mean.is_floating_point():
-            mean.lerp_(now, share)
-        else:  # how many batches batch normalisation has seen
-            mean.copy_(now)
+            mean.lerp_(current, share)
+        else:  # the number of batches that batch normalisation has seen
+            mean.copy_(current)
 
 
 def _tensors(model: SegNet) -> Iterator[Tensor]:

@@ -1,8 +1,8 @@
-"""Batch normalisation taken into the convolutions before it, for prediction.
+"""Batch normalisation folded into the convolutions before it, for prediction.
 
 In evaluation mode it is a fixed scale and shift for each channel, which the weights and the bias of
-the convolution can hold: one pass over the activations less (Jacob et al. 2018, arXiv 1712.05877,
-section 3.2).
+the convolution can absorb; this saves one pass over the activations (Jacob et al. 2018, arXiv
+1712.05877, section 3.2).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from mriseg.core.segnet import ConvNormReLU, SegNet
 def folded(model: SegNet) -> SegNet:
     """A copy of ``model`` in evaluation mode, without batch normalisation and without gradients.
 
-    Its logits are those of ``model.eval()`` but for rounding. It cannot be trained or saved as a
-    run's weights: its parameters are others.
+    Its logits equal those of ``model.eval()`` up to rounding. It cannot be trained or saved as a
+    run's weights, because its parameters differ.
     """
     network = copy.deepcopy(model).requires_grad_(False).eval()
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""Intensities: what is brain, what is air, and the z-score that makes scanners comparable."""
+"""Intensities: brain against air, and the z-score that makes scanners comparable."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Array = NDArray[Any]
 # The modalities of a case, each [z, y, x]: apart, as files give them, or in one array.
 Images = Sequence[Array] | Array
 
-# Below this share of voxels that equal the corner's value exactly, a volume is taken to have a
-# measured (noisy) background rather than one that skull-stripping or masking has set.
+# If fewer voxels than this share exactly equal the corner's value, a volume is assumed to have a
+# measured (noisy) background rather than one set by skull-stripping or masking.
 _MASKED_SHARE = 0.55
-# A voxel belongs to the head if its median over modalities, scaled so that the 1st and 99th
-# percentiles are 0 and 1, is above this.
+# A voxel belongs to the head if its median over modalities, each scaled so that its 1st and 99th
+# percentiles are 0 and 1, exceeds this.
 _HEAD_LEVEL = 0.12
-# A head fills at most two thirds of its volume (LGG); of a crop within one (hippocampus), four
-# fifths and more are brighter than air, and the rest is not air but liquor.
+# A head fills at most two thirds of its volume (LGG). In a crop within a head (hippocampus), at
+# least four fifths are brighter than air, and the rest is not air but cerebrospinal fluid.
 _CROP_SHARE = 0.75
-# No value of n lies further from their mean than sqrt(n) deviations. So with this limit, and 2**31
-# voxels, differences fit float32 and z-scores float16 (46341 of 65504).
-_GREATEST_STD = 1e30
+# Of n values, none is further from their mean than sqrt(n) standard deviations. With this limit and
+# 2**31 voxels, differences fit float32 and z-scores fit float16 (46341 of 65504).
+_MAX_STD = 1e30
 
 
 def foreground(images: Images) -> Array:
@@ -38,21 +38,21 @@ def foreground(images: Images) -> Array:
         images: each modality [z, y, x], raw intensities, all finite.
 
     Returns:
-        A boolean mask [z, y, x]. For a volume with a set background (all eight corners of every
-        modality hold one value, and so does most of the volume) it is where any modality differs
-        from it. Otherwise it is what is brighter than air: the median over modalities against a
-        fixed level, holes filled slice by slice, the largest component kept. A crop with no air
-        in it (more than three quarters would be kept) is foreground as a whole. An image that is
-        constant gives an empty mask.
+        A boolean mask [z, y, x]. If the background was set (in every modality all eight corners
+        hold one value, and so does most of the volume), the mask is where any modality differs from
+        it. Otherwise it is everything brighter than air: the median over modalities is compared
+        with a fixed level, holes are filled slice by slice, and the largest component is kept. A
+        crop without air (more than three quarters would be kept) is all foreground. A constant
+        image gives an empty mask.
     """
     stripped = _differs_from_background(images)
     return _head(images) if stripped is None else stripped
 
 
 def _differs_from_background(images: Images) -> Array | None:
-    """Where any modality differs from its set background; None if some modality has none.
+    """Where any modality differs from its set background; None if a modality has none.
 
-    Raw values are compared as they are: a volume of integers is never turned into floats.
+    Raw values are compared as they are: integer volumes are never converted to float.
     """
     backgrounds = []
     for image in images:
@@ -63,16 +63,16 @@ def _differs_from_background(images: Images) -> Array | None:
     outside: Array | None = None
     count = 0
     for image, background in zip(images, backgrounds, strict=True):
-        same = image == background
-        count += int(np.count_nonzero(same))
-        outside = same if outside is None else np.logical_and(outside, same, out=outside)
+        equal = image == background
+        count += int(np.count_nonzero(equal))
+        outside = equal if outside is None else np.logical_and(outside, equal, out=outside)
     if outside is None or count < _MASKED_SHARE * len(images) * outside.size:
         return None
     return np.asarray(~outside)
 
 
 def _head(images: Images) -> Array:
-    """What is brighter than air, in one piece and without holes."""
+    """The largest component of everything brighter than air, without holes."""
     mask = _bright(images)
     if not mask.any():
         return mask
@@ -89,12 +89,12 @@ def _head(images: Images) -> Array:
 
 
 def _bright(images: Images) -> Array:
-    """Where the median over modalities, each scaled to its own range, is above air's level.
+    """Where the median over modalities, each scaled to its own range, exceeds the level of air.
 
-    The median, since some scanners leave grey air in one modality of several. Slice by slice, or
-    the scaled modalities would take many times the scan's own memory.
+    The median, because some scanners leave grey air in one of several modalities. Slice by slice,
+    because the scaled modalities would take several times the scan's own memory.
     """
-    # One type for all, as if they lay in one array.
+    # One common type, as if they were in one array.
     common = np.result_type(*images)
     ranges = [np.percentile(image.astype(common, copy=False), (1, 99)) for image in images]
     used = [(image, *ends) for image, ends in zip(images, ranges, strict=True) if ends[1] > ends[0]]
@@ -106,7 +106,7 @@ def _bright(images: Images) -> Array:
             np.clip((image[z].astype(np.float32) - low) / (high - low), 0, 1)
             for image, low, high in used
         ]
-        # Whether more than half of them are above it, or less, decides. Only a tie needs the value.
+        # A majority above or below the level decides; only a tie needs the median itself.
         twice = 2 * np.sum([layer > _HEAD_LEVEL for layer in layers], axis=0)
         np.greater(twice, len(layers), out=piece)
         tied = twice == len(layers)
@@ -136,20 +136,22 @@ def statistics(images: Images, mask: Array) -> Normalisation:
     """Mean and deviation of each modality [z, y, x] over ``mask`` [z, y, x], in float64.
 
     Raises:
-        InputError: a modality is constant there, so that no z-score exists, or its numbers are so
-            large that float32 cannot hold their differences.
+        InputError: a modality is constant within ``mask``, so that no z-score exists, or its values
+            are so large that float32 cannot hold their differences.
     """
     means, stds = [], []
     for index, image in enumerate(images):
         values = image[mask].astype(np.float64)
         mean = float(values.mean())
         values -= mean
-        # Not a dot product, whose last bits depend on how many threads BLAS has.
+        # Not a dot product, whose last bits depend on the number of BLAS threads.
         std = math.sqrt(float(np.square(values, out=values).mean()))
         if not std > 1e-6 * max(1.0, abs(mean)):
             raise InputError(f"channel {index} is constant ({mean:g}) over the brain")
-        if std > _GREATEST_STD:
-            raise InputError(f"channel {index} spreads by {std:g} over the brain: that is damage")
+        if std > _MAX_STD:
+            raise InputError(
+                f"channel {index} has a standard deviation of {std:g} over the brain: it is damaged"
+            )
         means.append(mean)
         stds.append(std)
     return Normalisation(tuple(means), tuple(stds))
@@ -163,21 +165,21 @@ def normalise(
 ) -> NDArray[np.float16 | np.float32]:
     """Per-modality z-scores over ``mask`` [z, y, x]; voxels outside it become 0.
 
-    Nought outside, as in nnU-Net (Isensee et al. 2021, arXiv 1904.08128), makes padding invisible:
-    a slice in a larger frame looks the same as in its own.
+    Zero outside, as in nnU-Net (Isensee et al. 2021, arXiv 1904.08128), makes padding invisible: a
+    slice looks the same in a larger frame.
 
     Args:
         images: each modality [z, y, x].
         mask: the foreground.
-        norm: of each modality.
-        dtype: of the result; it is computed in float32 in any case.
+        norm: mean and deviation of each modality.
+        dtype: of the result; the computation is in float32.
 
     Returns:
-        [m, z, y, x]. In memory z comes first: a slice lies in one piece, as a store keeps it.
+        [m, z, y, x]. In memory z comes first: each slice is contiguous, as a store keeps it.
     """
     out = np.empty((len(mask), len(images), *mask.shape[1:]), dtype=dtype)
     for channel, (image, mean, std) in enumerate(zip(images, norm.mean, norm.std, strict=True)):
-        # Slice by slice: what is at hand stays in the processor's cache.
+        # Slice by slice, to stay in the processor's cache.
         for z, inside in enumerate(mask):
             scaled = image[z].astype(np.float32)
             scaled -= np.float32(mean)

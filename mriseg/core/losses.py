@@ -1,10 +1,10 @@
 """Losses: functions ``(logits, target, **options) -> scalar``, and the table that names them.
 
-Every one takes logits [b, r, h, w], never probabilities, and masks [b, r, h, w] of 0 and 1 in any
-dtype; r counts regions, each a yes-or-no question of its own, since regions overlap. Whatever
-autocast chose for the network, a loss is computed in float32 at least: a Dice sums over hundreds of
-thousands of pixels, which half precision cannot count. A loss is never negative, and moving a
-logit towards the truth never raises it; the property tests hold every line of `LOSSES` to that.
+Each takes logits [b, r, h, w], never probabilities, and masks [b, r, h, w] of 0 and 1 in any dtype.
+The r regions are separate binary problems, since regions overlap. Whatever autocast chose for the
+network, a loss is computed at least in float32: Dice sums over hundreds of thousands of pixels,
+which half precision cannot count. A loss is never negative, and moving a logit towards the truth
+never raises it; the property tests hold every loss in `LOSSES` to that.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def bce(logits: Tensor, target: Tensor, pos_weight: float | Tensor = 1.0) -> Ten
     Args:
         logits: [b, r, h, w].
         target: [b, r, h, w] in {0, 1}.
-        pos_weight: how much a foreground pixel weighs against one of background; a number, or a
-            tensor [r] with one for each region. The balanced choice is background over foreground.
+        pos_weight: weight of a foreground pixel relative to a background pixel; a number, or a
+            tensor [r] with one per region. The balanced choice is background over foreground.
     """
     logits, target = _prepared(logits, target)
     if isinstance(pos_weight, Tensor):
         weight = pos_weight.to(logits).reshape(-1, 1, 1)
     else:
-        # Filled on the device: a copy from the host would make it wait at every step.
+        # Filled on the device: a copy from the host would synchronise at every step.
         weight = logits.new_full((1, 1, 1), pos_weight)
     return functional.binary_cross_entropy_with_logits(logits, target, pos_weight=weight)
 
@@ -49,12 +49,12 @@ def dice(logits: Tensor, target: Tensor, smooth: float = 1.0, batch: bool = True
     Args:
         logits: [b, r, h, w].
         target: [b, r, h, w] in {0, 1}.
-        smooth: added above and below the fraction line, in pixels; keeps nought over nought at 1.
+        smooth: added to numerator and denominator, in pixels; makes zero over zero 1.
         batch: one Dice per region over the whole batch rather than one per slice. A slice without
-            tumour has no Dice of its own to learn from; in a batch its false positives count.
+            tumour gives no useful Dice of its own; in a batch its false positives count.
     """
-    # With equal weights for both kinds of error, Tversky's index is Dice; half of the smoothing
-    # makes the fractions equal, since Tversky's is Dice's divided by two above and below.
+    # With equal weights for both kinds of error, the Tversky index is Dice. The smoothing is halved
+    # because numerator and denominator are half of those of Dice.
     return tversky(logits, target, alpha=0.5, beta=0.5, smooth=smooth / 2, batch=batch)
 
 
@@ -73,7 +73,7 @@ def tversky(
         target: [b, r, h, w] in {0, 1}.
         alpha: the weight of false positives.
         beta: the weight of false negatives; above ``alpha`` it favours sensitivity.
-        smooth: added above and below the fraction line, in pixels.
+        smooth: added to numerator and denominator, in pixels.
         batch: one index per region over the whole batch rather than one per slice; see `dice`.
     """
     logits, target = _prepared(logits, target)
@@ -82,7 +82,7 @@ def tversky(
     hit = (probability * target).sum(axes)
     false_positive = (probability * (1 - target)).sum(axes)
     missed = ((1 - probability) * target).sum(axes)
-    # 1 - (hit + s) / (hit + errors + s), written so that rounding cannot take it below nought.
+    # 1 - (hit + s) / (hit + errors + s), written so that rounding cannot make it negative.
     errors = alpha * false_positive + beta * missed
     return (errors / (hit + errors + smooth)).mean()
 
@@ -94,11 +94,10 @@ def focal(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.
         logits: [b, r, h, w].
         target: [b, r, h, w] in {0, 1}.
         alpha: the weight of the foreground, in [0, 1]; the background's is ``1 - alpha``.
-        gamma: how strongly pixels that are right already are played down; 0 is plain
-            cross-entropy.
+        gamma: how strongly well-classified pixels are down-weighted; 0 is plain cross-entropy.
     """
     logits, target = _prepared(logits, target)
-    # In logarithms throughout: p_t near 0 or 1 would lose its gradient, or make it infinite.
+    # Logarithms throughout: p_t near 0 or 1 would lose its gradient, or make it infinite.
     towards_truth = logits * (2 * target - 1)
     log_p = functional.logsigmoid(towards_truth)
     log_one_minus_p = functional.logsigmoid(-towards_truth)
@@ -116,7 +115,7 @@ class LossSpec:
     """A weighted sum of named losses.
 
     Attributes:
-        terms: (weight, name) of each, in the order in which they were written.
+        terms: (weight, name) of each, in the order in which they were given.
     """
 
     terms: tuple[tuple[float, str], ...]
@@ -133,11 +132,11 @@ class LossSpec:
 
 
 def parse_loss(text: str) -> LossSpec:
-    """Read ``"bce+dice"``, ``"0.5*bce+dice"`` and their like.
+    """Parse ``"bce+dice"``, ``"0.5*bce+dice"`` and the like.
 
     Raises:
-        UnknownNameError: a loss that `LOSSES` does not hold.
-        ConfigError: a weight that is not a positive number, or a loss that is named twice.
+        UnknownNameError: a loss that is not in `LOSSES`.
+        ConfigError: a weight that is not a positive number, or a loss named twice.
     """
     terms = [_term(part, text) for part in text.split("+")]
     names = [name for _, name in terms]
@@ -150,8 +149,8 @@ def build_loss(spec: LossSpec, pos_weight: float | Tensor = 1.0) -> Loss:
     """The function ``(logits, target) -> scalar`` that ``spec`` describes.
 
     Args:
-        spec: what `parse_loss` gave.
-        pos_weight: handed to the terms that take one (`bce`); the others balance by themselves.
+        spec: from `parse_loss`.
+        pos_weight: passed to the terms that take one (`bce`); the others need none.
     """
     terms = []
     for weight, name in spec.terms:
@@ -174,7 +173,7 @@ def _prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if logits.shape != target.shape:
         raise ConfigError(
             f"logits of shape {tuple(logits.shape)} and a target of shape {tuple(target.shape)} "
-            f"do not belong together; both are [batch, region, height, width]"
+            f"do not belong together; both must be [batch, region, height, width]"
         )
     wide = torch.promote_types(logits.dtype, torch.float32)
     return logits.to(wide), target.to(wide)

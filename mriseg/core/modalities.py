@@ -1,6 +1,6 @@
-"""What people call an MRI sequence in a file's name, and what it is called here.
+"""Names of MRI sequences as they occur in file names, and their canonical names.
 
-T1, T1CE (after contrast), T2 and FLAIR are the canonical names; every other name is kept as it is
+T1, T1CE (contrast-enhanced), T2 and FLAIR are the canonical names; any other name is kept as
 written. BraTS changed from t1, t1ce, t2, flair to t1n, t1c, t2w, t2f in 2023.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 SEGMENTATION = "seg"
-"""The role of a file that is a segmentation."""
+"""The role of a segmentation file."""
 
 MODALITIES = ("T1", "T1CE", "T2", "FLAIR")
 
@@ -22,52 +22,52 @@ _ALIASES = {
         "seg segm segmentation mask masks label labels lesion lesions lesionmask goldstandard "
         "groundtruth gt ot consensus manual manualmask"
     ),
-    # A mask of something that is not to be learnt: seen, and left alone.
+    # Masks that are not to be learnt: recognised, and ignored.
     "": "brainmask headmask skullmask brainseg",
 }
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 _SEPARATORS = re.compile(r"[\s_.\-]+")
-# "GOLD_STANDARD", "T1_weighted": no name has more parts.
-_LONGEST = 2
+# "GOLD_STANDARD", "T1_weighted": no name has more words.
+_MAX_WORDS = 2
 
 
 def canonical_modality(name: str) -> str:
     """The canonical name of a modality, whatever its case and separators.
 
-    A name that is no known one (``ADC``, ``CT``) is returned stripped, and otherwise as written.
+    An unknown name (``ADC``, ``CT``) is returned as written, without surrounding spaces.
     """
-    found = _CANONICAL.get(_SEPARATORS.sub("", name.lower()))
-    return found if found in MODALITIES else name.strip()
+    canonical = _CANONICAL.get(_SEPARATORS.sub("", name.lower()))
+    return canonical if canonical in MODALITIES else name.strip()
 
 
 def role(stem: str) -> str | None:
-    """What a file's stem says that the file is, by its last words or else by its first.
+    """The role that a file's stem states, in its last words or else in its first.
 
     Args:
         stem: such as ``BraTS20_Training_001_t1ce``, ``T1POST_N4_brain`` or
             ``VSD.Brain.XX.O.MR_Flair.54512``.
 
     Returns:
-        A canonical modality, "seg", or None where the name says nothing that is known.
+        A canonical modality, "seg", or None if the name states no known role.
     """
     return split_role(stem)[0]
 
 
 def split_role(stem: str) -> tuple[str | None, str]:
-    """What `role` gives, and the part of ``stem`` before the words that say it.
+    """The `role`, and the part of ``stem`` before the words that state it.
 
-    That part names the subject, and is empty where those words come first.
+    That part names the subject; it is empty where those words come first.
     """
-    found = list(re.finditer(r"[^\s_.\-]+", stem))
-    words = [match.group().lower() for match in found]
-    # The archive of 2013 to 2015 put a file's number last.
+    matches = list(re.finditer(r"[^\s_.\-]+", stem))
+    words = [match.group().lower() for match in matches]
+    # In the BraTS archives of 2013 to 2015 a file's number comes last.
     while len(words) > 1 and words[0] == "vsd" and words[-1].isdigit():
         words.pop()
     for first_word in (False, True):
-        for count in range(min(_LONGEST, len(words)), 0, -1):
+        for count in range(min(_MAX_WORDS, len(words)), 0, -1):
             start = 0 if first_word else len(words) - count
             name = _CANONICAL.get("".join(words[start : start + count]))
             if name is not None:
-                subject = stem[: found[start].start()].rstrip("_-. ")
+                subject = stem[: matches[start].start()].rstrip("_-. ")
                 return name or None, subject
     return None, ""

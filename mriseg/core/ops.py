@@ -1,25 +1,25 @@
-"""Max-pooling that remembers, and the un-pooling that it feeds, in interchangeable forms.
+"""Max-pooling with stored positions, and the un-pooling that uses them, in interchangeable forms.
 
 SegNet's decoder puts each value back where the encoder's 2x2 max-pooling found it (Badrinarayanan
 et al. 2015, arXiv 1511.00561, figure 3). PyTorch has a kernel for that, but not on every device,
-not under strict determinism and not in every export format, hence three pairs that give the same
-bits, gradients, ties, NaN and odd sizes included:
+not under strict determinism and not in every export format. Hence three pairs that agree bit for
+bit, including gradients, ties, NaN and odd sizes:
 
 =========  ========================  =====================  =============  ==================
-name       what it remembers         needs                  deterministic  ``torch.jit``
+name       code                      needs                  deterministic  ``torch.jit``
 =========  ========================  =====================  =============  ==================
 `NATIVE`   int64 index in the plane  ``max_unpool2d``       no: it raises  script
 `SCATTER`  the same                  ``scatter``            yes            script and trace
 `PURE`     uint8 cell in the window  arithmetic, comparing  yes            script and trace
 =========  ========================  =====================  =============  ==================
 
-"deterministic" is under ``torch.use_deterministic_algorithms(True)``; of `SCATTER` that holds for
-the un-pooling, its pooling is the device's own. Scripted or traced, sizes and batch stay free.
+"deterministic" refers to ``torch.use_deterministic_algorithms(True)``; for `SCATTER` it holds for
+the un-pooling, while its pooling is the device's own. Scripted or traced, sizes and batch size stay
+free.
 
-Pooling takes the first of equal maxima, in the order of rows, and a NaN wins
-over all; it floors, so an odd size's last row or column is neither pooled nor filled again.
-Un-pooling with a fixed code is the adjoint of the gather that pooling with it is, so that the
-gradient of each is the other.
+Pooling takes the first of equal maxima in row order, and NaN exceeds every number. Odd sizes are
+rounded down: the last row or column is neither pooled nor filled. For a fixed code, pooling is a
+gather and un-pooling is its adjoint, so that the gradient of each is the other.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ops:
-    """The pair of operations that a SegNet is built on; a backend chooses the form.
+    """The pair of operations that a SegNet uses; a backend chooses the form.
 
     ``pool(x [b, c, h, w]) -> (values [b, c, h//2, w//2], code)`` and
-    ``unpool(values, code, (h, w)) -> [b, c, h, w]``; the code's form is the pair's own business.
+    ``unpool(values, code, (h, w)) -> [b, c, h, w]``; the meaning of the code is up to the pair.
     """
 
     name: str
@@ -54,8 +54,8 @@ def native_pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """2x2 max-pooling of ``x`` [b, c, h, w].
 
     Returns:
-        The maxima [b, c, h//2, w//2] and, int64 and of the same shape, the index of each in its
-        plane, counted in rows of ``w``.
+        The maxima [b, c, h//2, w//2]; and, as int64 of the same shape, the index of each in its
+        flattened plane.
     """
     values, indices = F.max_pool2d(x, [2, 2], [2, 2], return_indices=True)
     return values, indices
@@ -74,10 +74,10 @@ def _unpooled(values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class _NativeUnpool(torch.autograd.Function):
-    """PyTorch's kernel, with a gradient that reads channels_last tensors as they lie.
+    """PyTorch's kernel, with a gradient that reads channels_last tensors without converting them.
 
-    PyTorch's own gradient turns them to contiguous ones and back, which on a CPU takes ten times as
-    long as the un-pooling itself.
+    PyTorch's own gradient converts them to contiguous tensors and back, which on a CPU takes ten
+    times as long as the un-pooling itself.
     """
 
     @staticmethod
@@ -90,29 +90,29 @@ class _NativeUnpool(torch.autograd.Function):
         (indices,) = ctx.saved_tensors
         if _channels_last(indices):
             gradient, indices = _rows(gradient), _rows(indices)
-            found = gradient.flatten(1, 2).gather(1, indices.flatten(1, 2))
-            return found.view(indices.shape).permute(0, 3, 1, 2), None, None
+            gathered = gradient.flatten(1, 2).gather(1, indices.flatten(1, 2))
+            return gathered.view(indices.shape).permute(0, 3, 1, 2), None, None
         return gradient.flatten(2).gather(2, indices.flatten(2)).view(indices.shape), None, None
 
 
 def scatter_unpool(values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
-    """What `native_unpool` does; 2x2 windows do not overlap, so no two values share a place."""
+    """As `native_unpool`. Windows of 2x2 do not overlap, so no two values have the same index."""
     b, c, area = values.shape[0], values.shape[1], size[0] * size[1]
     if _channels_last(indices):
-        places, found = _rows(indices).flatten(1, 2), _rows(values).flatten(1, 2)
-        rows = values.new_zeros([b, area, c]).scatter(1, places, found)
+        pixels, channels = _rows(indices).flatten(1, 2), _rows(values).flatten(1, 2)
+        rows = values.new_zeros([b, area, c]).scatter(1, pixels, channels)
         return rows.view(b, size[0], size[1], c).permute(0, 3, 1, 2)
     planes = values.new_zeros([b, c, area]).scatter(2, indices.flatten(2), values.flatten(2))
     return planes.view(b, c, size[0], size[1])
 
 
 def _channels_last(x: Tensor) -> bool:
-    # A plane of one pixel lies both ways, and must not turn a contiguous network around.
+    # A plane of one pixel has both layouts, and must not switch a contiguous network's layout.
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def _rows(x: Tensor) -> Tensor:
-    """[b, c, h, w] as [b, h, w, c]: a view that lies in one piece where channels come last."""
+    """[b, c, h, w] as [b, h, w, c]: a view, contiguous for channels_last tensors."""
     return x.permute(0, 2, 3, 1)
 
 
@@ -120,16 +120,16 @@ def pure_pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """2x2 max-pooling of ``x`` [b, c, h, w].
 
     Returns:
-        The maxima [b, c, h//2, w//2] and, uint8 and of the same shape, the cell of its window that
-        each was in: 0 and 1 in the upper row, 2 and 3 in the lower.
+        The maxima [b, c, h//2, w//2]; and, as uint8 of the same shape, the cell of its window in
+        which each was: 0 and 1 in the upper row, 2 and 3 in the lower.
     """
     h, w = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
     values = x[:, :, 0:h:2, 0:w:2]
     code = torch.zeros_like(values, dtype=torch.uint8)
     for cell in range(1, 4):
         rival = x[:, :, cell // 2 : h : 2, cell % 2 : w : 2]
-        # Strictly greater, so that the first maximum stays; torch.maximum would share the
-        # gradient among equals, which after a ReLU whole windows are.
+        # Strictly greater, so that the first maximum stays. torch.maximum would split the gradient
+        # between equal values, and after a ReLU all values of a window are often equal.
         wins = (rival > values) | rival.isnan()
         values = torch.where(wins, rival, values)
         code = torch.where(wins, torch.full_like(code, cell), code)
@@ -139,7 +139,7 @@ def pure_pool(x: Tensor) -> tuple[Tensor, Tensor]:
 def pure_unpool(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
     """``values`` [b, c, h//2, w//2] in the cells ``code`` of a plane of ``size`` (h, w), else 0."""
     zero = torch.zeros_like(values)
-    # where, not a product with the one-hot code: infinity times 0 is NaN.
+    # where instead of a product with the one-hot code: infinity times 0 is NaN.
     cells = [torch.where(code == cell, values, zero) for cell in range(4)]
     plane = F.pixel_shuffle(torch.stack(cells, 2).flatten(1, 2), 2)
     return F.pad(plane, [0, size[1] - plane.shape[3], 0, size[0] - plane.shape[2]])

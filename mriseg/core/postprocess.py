@@ -1,4 +1,4 @@
-"""From probabilities to a mask: a threshold, and the removal of what is too small to be real."""
+"""From probabilities to a mask: a threshold, and the removal of components too small to be real."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def threshold(
 ) -> NDArray[np.uint8]:
     """Where a probability exceeds ``level``, as uint8 0/1 in the same shape.
 
+    A probability equal to the level gives 0, so that an uncertain network (logit 0) segments
+    nothing at 0.5.
+
     Args:
         probabilities: any shape.
         level: one for all; or one for each entry of the first axis.
-
-    At the level itself the answer is no, so that a network which knows nothing (logit 0) finds
-    nothing.
 
     Raises:
         ConfigError: ``level`` is not in [0, 1).
@@ -36,7 +36,7 @@ def threshold(
     if not ((levels >= 0) & (levels < 1)).all():
         raise ConfigError(f"a threshold is at least 0 and below 1, not {level}; 0.5 is usual")
     levels = levels.reshape(levels.shape + (1,) * (probabilities.ndim - 1) * levels.ndim)
-    # In the probabilities' own type, as a plain number would be.
+    # In the probabilities' own type, as a Python number would be.
     levels = levels.astype(probabilities.dtype)
     mask: NDArray[np.uint8] = (probabilities > levels).astype(np.uint8)
     return mask
@@ -45,15 +45,16 @@ def threshold(
 def remove_minor_components(
     mask: NDArray[Any], share: float | Sequence[float]
 ) -> NDArray[np.uint8]:
-    """Drop the connected components that are small beside the largest, region by region.
+    """Remove connected components that are small compared to the largest, region by region.
 
-    What a network marks far from a tumour by mistake is small beside it. Where lesions are many
-    and of all sizes, as in multiple sclerosis, this would drop true ones: a calibration finds out.
+    False positives far from a tumour are small compared to it. Where there are many lesions of all
+    sizes, as in multiple sclerosis, this would remove true ones; calibration determines whether it
+    helps.
 
     Args:
         mask: 0/1 [r, z, y, x].
-        share: components of at least this share of the largest one's voxels stay, for all regions
-            or for each; 0 keeps all.
+        share: components with at least this share of the voxels of the largest one are kept; one
+            value for all regions or one per region; 0 keeps all.
 
     Returns:
         A new uint8 mask in the same shape; components as in `remove_small`.
@@ -63,11 +64,11 @@ def remove_minor_components(
     """
     shares = np.broadcast_to(np.asarray(share, dtype=np.float64), len(mask))
     if not ((shares >= 0) & (shares <= 1)).all():
-        raise ConfigError(f"a share of the largest component is from 0 to 1, not {share}")
+        raise ConfigError(f"a minimum share of the largest component is from 0 to 1, not {share}")
     kept: NDArray[np.uint8] = (mask != 0).astype(np.uint8)
-    for region, smallest in zip(kept, shares, strict=True):
-        if smallest > 0:
-            _drop(region, partial(is_minor, share=smallest))
+    for region, min_share in zip(kept, shares, strict=True):
+        if min_share > 0:
+            _remove(region, partial(is_minor, share=min_share))
     return kept
 
 
@@ -81,8 +82,8 @@ def components_of(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int
     """The 26-connected components of a mask [z, y, x].
 
     Returns:
-        The number of each voxel's, from 1, and 0 outside; and their sizes in voxels, of which the
-        first, the outside's, is 0.
+        The number of each voxel's component, from 1, and 0 outside; and the sizes of the
+        components in voxels, by number, where the size at 0 (outside) is 0.
     """
     components, _ = ndimage.label(mask, _TOUCHING)
     sizes = np.bincount(components.ravel())
@@ -93,12 +94,12 @@ def components_of(mask: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int
 def remove_small(
     mask: NDArray[Any], min_volume: float, voxel_volume: float = 1.0
 ) -> NDArray[np.uint8]:
-    """Drop the connected components that are smaller than a volume, region by region.
+    """Remove the connected components that are smaller than a volume, region by region.
 
     Args:
         mask: 0/1 [r, z, y, x], or [z, y, x] for one region.
-        min_volume: components of at least this volume stay; 0 keeps all.
-        voxel_volume: of one voxel, in the same unit (mm cubed, mL). At 1 the minimum counts voxels.
+        min_volume: components of at least this volume are kept; 0 keeps all.
+        voxel_volume: of one voxel, in the same unit (mm cubed, mL); 1 to count voxels.
 
     Returns:
         A new uint8 mask in the same shape. Components are 3-D and 26-connected: voxels that touch
@@ -108,22 +109,22 @@ def remove_small(
         ConfigError: a negative minimum, or a voxel volume that is not positive.
     """
     if not min_volume >= 0:
-        raise ConfigError(f"a smallest volume is 0 or more, not {min_volume}")
+        raise ConfigError(f"a minimum volume is at least 0, not {min_volume}")
     if not voxel_volume > 0:
-        raise ConfigError(f"a voxel's volume is above 0, not {voxel_volume}")
+        raise ConfigError(f"the volume of a voxel must be above 0, not {voxel_volume}")
     kept: NDArray[np.uint8] = (mask != 0).astype(np.uint8)
     for region in kept.reshape(-1, *kept.shape[-3:]):
         if min_volume > 0:
-            _drop(region, lambda sizes: sizes * voxel_volume < min_volume)
+            _remove(region, lambda sizes: sizes * voxel_volume < min_volume)
     return kept
 
 
-def _drop(
+def _remove(
     region: NDArray[np.uint8], small: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 ) -> None:
-    """Clear the components of [z, y, x] whose sizes are ``small``, in place."""
+    """Clear the components of a region [z, y, x] whose sizes are ``small``, in place."""
     if region.any():
-        # The box is a view: what is cleared in it is cleared in ``region``.
+        # The crop is a view: clearing it clears ``region``.
         part = crop(region, bounding_box(region))
         components, sizes = components_of(part)
         part[small(sizes)[components]] = 0

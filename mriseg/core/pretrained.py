@@ -1,4 +1,4 @@
-"""VGG16-BN's convolutions, as torchvision and timm name them, turned into SegNet's encoder."""
+"""The convolutions of VGG16-BN, as torchvision and timm name them, as SegNet's encoder."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from mriseg.core.segnet import FIRST_CONV, SegNet, SegNetConfig
 from mriseg.errors import ConfigError
 
 WIDTH = 64
-"""The width of VGG16, and so of a SegNet that can take its weights."""
+"""The width of VGG16, and of a SegNet that can take its weights."""
 
 _CONVOLUTIONS = (2, 2, 3, 3, 3)
 _CONV_KEYS = ("weight", "bias")
 _NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
-# Counts batches, which only a momentum of None reads; files from before PyTorch 0.4.1 lack it.
+# Number of batches, which only a momentum of None uses; files from before PyTorch 0.4.1 lack it.
 _COUNTER = "num_batches_tracked"
 
 
 def _pairs() -> Iterator[tuple[str, str]]:
-    """Each name in VGG16-BN's state, and the encoder's name for the same thing."""
+    """Each name in VGG16-BN's state dict, and the encoder's name for the same tensor."""
     position = 0
     for level, count in enumerate(_CONVOLUTIONS, 1):
-        for block in range(count):
-            prefix = f"encoder.{level}.{block}"
+        for layer in range(count):
+            prefix = f"encoder.{level}.{layer}"
             yield from ((f"features.{position}.{k}", f"{prefix}.conv.{k}") for k in _CONV_KEYS)
             yield from ((f"features.{position + 1}.{k}", f"{prefix}.norm.{k}") for k in _NORM_KEYS)
             position += 3  # convolution, normalisation, ReLU
@@ -36,34 +36,34 @@ def _pairs() -> Iterator[tuple[str, str]]:
 def encoder_from_vgg16_bn(
     state: Mapping[str, Tensor], config: SegNetConfig, modalities: Sequence[str]
 ) -> dict[str, Tensor]:
-    """The encoder's part of a SegNet's state, from VGG16-BN's.
+    """The encoder's part of a SegNet's state dict, from VGG16-BN's.
 
-    A colour channel has no counterpart among modalities, so each modality gets the mean of the
-    three filters; scaled by 3 / in_channels, so that alike inputs give the activations that the
-    following layers are used to.
+    Colour channels have no counterpart among modalities, so each modality gets the mean of the
+    three filters, scaled by 3 / in_channels, so that similar inputs give activations of the scale
+    that the following layers expect.
 
     Args:
         state: of torchvision's or timm's ``vgg16_bn`` (Simonyan and Zisserman 2014, arXiv
             1409.1556), any floating type; the classifier is ignored.
-        config: of the SegNet that takes the weights.
+        config: of the SegNet that gets the weights.
         modalities: the names of its input channels.
 
     Returns:
         New tensors by their names in the SegNet, for ``load_state_dict`` with strict=False.
 
     Raises:
-        ConfigError: the width is not 64, the modalities are not as many as the input channels, or
-            the state is not VGG16-BN's.
+        ConfigError: the width is not 64, the number of modalities is not that of the input
+            channels, or the state is not VGG16-BN's.
     """
     if config.width != WIDTH:
         raise ConfigError(
-            f"ImageNet weights fit a network of width {WIDTH}, and width = {config.width} was "
-            f"asked for; train at width {WIDTH} or leave the encoder weights out"
+            f"ImageNet weights need a network of width {WIDTH}, not {config.width}; train at width "
+            f"{WIDTH}, or leave the encoder weights out"
         )
     if len(modalities) != config.in_channels:
         raise ConfigError(
-            f"the network has {config.in_channels} input channels, and {len(modalities)} "
-            f"modalities were named: {', '.join(modalities)}"
+            f"the network has {config.in_channels} input channels, but {len(modalities)} "
+            f"modalities were given: {', '.join(modalities)}"
         )
     pairs = dict(_pairs())
     missing = [name for name in pairs if name not in state]
@@ -78,16 +78,16 @@ def encoder_from_vgg16_bn(
     with torch.device("meta"):
         expected = SegNet(config.model_copy(update={"in_channels": 3}), PURE).state_dict()
     encoder: dict[str, Tensor] = {}
-    for theirs, ours in pairs.items():
-        tensor, shape = state[theirs], tuple(expected[ours].shape)
+    for vgg_name, name in pairs.items():
+        tensor, shape = state[vgg_name], tuple(expected[name].shape)
         if tuple(tensor.shape) != shape or not tensor.is_floating_point():
             raise ConfigError(
-                f"these are not the weights of VGG16 with batch normalisation: {theirs} is "
+                f"these are not the weights of VGG16 with batch normalisation: {vgg_name} is "
                 f"{tensor.dtype} {tuple(tensor.shape)}, expected floating-point {shape}"
             )
-        encoder[ours] = tensor.detach().to("cpu", torch.float32, copy=True)
-        if ours.endswith("norm.running_var"):
-            counter = ours.replace("running_var", _COUNTER)
+        encoder[name] = tensor.detach().to("cpu", torch.float32, copy=True)
+        if name.endswith("norm.running_var"):
+            counter = name.replace("running_var", _COUNTER)
             encoder[counter] = torch.zeros((), dtype=torch.int64)
 
     mean = encoder[FIRST_CONV].mean(dim=1, keepdim=True)

@@ -1,10 +1,11 @@
-"""A network's answer, and what the scan's own intensities and the slices beside it say of that.
+"""Refine a network's probabilities by the scan's own intensities and by neighbouring slices.
 
-The network sees one slice at a time and has learnt how tumours look in other people's scans. In the
-scan at hand it has marked some voxels surely and left others surely out, and these tell how what it
-looks for looks here: the older way of segmenting, by mixtures of Gaussians over the intensities
-with an atlas as the prior (Van Leemput et al. 1999, doi 10.1109/42.811270), or by a rough mask that
-a user drew (GrabCut, Rother et al. 2004, doi 10.1145/1015706.1015720). Here the network is both.
+The network sees one slice at a time and has learnt what tumours look like in other scans. In the
+present scan it is certain about some voxels, inside and outside the region, and these show what the
+region looks like in this scan. That is the classical approach to segmentation, with mixtures of
+Gaussians over the intensities and an atlas as the prior (Van Leemput et al. 1999, doi
+10.1109/42.811270) or a rough mask drawn by a user (GrabCut, Rother et al. 2004, doi
+10.1145/1015706.1015720). Here the network replaces both.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-# All of these by measurement, see docs/results.md ("Refined by the scan itself").
-# How much an intensity counts: less than by its likelihood, since voxels side by side repeat one
-# another's noise. And no voxel's by more than the limit, in logits: what is unlike both is neither.
+# All of these are measured, see docs/results.md ("Refined by the scan itself").
+# Weight of the log-likelihood ratio: below 1, since neighbouring voxels share their noise. The
+# ratio itself is limited, since an intensity unlike both models is evidence for neither.
 _WEIGHT = 0.8
-_LIMIT = 6.0
-# Of the Gaussian along each axis, in voxels, for the intensities and for what comes out.
+_MAX_RATIO = 6.0
+# Sigma of the Gaussian along each axis, in voxels, for the intensities and for the final logits.
 _SIGMA = 0.7
-# A voxel above the first says how what is looked for looks, one below the second how the rest does.
-_SURE, _SURELY_NOT = 0.5, 0.05
-# What is looked for is one Gaussian, the rest a mixture: grey, white, fluid, fat and vessels.
-_WITHIN, _WITHOUT = 1, 5
-_VOXELS = 10000
-_FEWEST = 50  # of each Gaussian
-# Added to variances of z-scores, so that a channel that is the same everywhere is no certainty.
-_FLOOR = 0.02
+# Voxels with a probability above the first are samples of the region, those below the second are
+# samples of the rest.
+_INSIDE, _OUTSIDE = 0.5, 0.05
+# The region is one Gaussian, the rest a mixture: grey matter, white matter, fluid, fat and vessels.
+_REGION_GAUSSIANS, _REST_GAUSSIANS = 1, 5
+_MAX_SAMPLES = 10000
+_MIN_SAMPLES = 50  # per Gaussian
+# Added to variances of z-scores, so that a constant channel does not give infinite likelihoods.
+_VARIANCE_FLOOR = 0.02
 
-# A network's logit beyond which it is as sure as can be.
-_CERTAIN = 9.0
-# Where the network is surer than this, the intensities could not turn it.
-_DOUBTED = 7.0
+# Logits of the network are limited to this.
+_MAX_LOGIT = 9.0
+# Where the network's logit is further from 0 than this, intensities could not change the result.
+_MAX_DOUBTFUL_LOGIT = 7.0
 
 
 def refine(
@@ -45,18 +47,18 @@ def refine(
 ) -> NDArray[np.float32]:
     """Probabilities that follow the scan's intensities, and vary smoothly from slice to slice.
 
-    For each region the intensities of all channels together are modelled, within and without, from
-    the voxels of which the network is sure (a Gaussian, and a mixture of five). The log-ratio of
-    the two likelihoods is added to the network's logit, and a Gaussian of 0.7 voxels smooths the
-    logits. Where the network marks next to nothing, or next to all, they are smoothed alone.
+    For each region, the joint intensities of all channels are modelled inside it (one Gaussian) and
+    outside it (a mixture of five), from the voxels of which the network is certain. The log-ratio
+    of the two likelihoods is added to the network's logits, and a Gaussian of 0.7 voxels smooths
+    them. Where the network segments almost nothing or almost everything, logits are only smoothed.
 
     Args:
         probabilities: of a network [r, z, y, x]. Where they are 0, nothing was computed, and they
             stay 0.
-        image: z-scores [c, z, y, x], 0 outside of the head. What is no number counts as 0.
-        platt: of each region, the scale and shift that a calibration gave its logits
-            (`mriseg.core.calibration.Calibration`), which are taken off before and put back
-            after, so that a calibration does not change what is done here. Empty: none has any.
+        image: z-scores [c, z, y, x], 0 outside the head. NaN and infinity count as 0.
+        platt: for each region, the scale and shift that calibration applied to its logits
+            (`mriseg.core.calibration.Calibration`); removed before and re-applied after, so that
+            the refinement does not depend on the calibration. Empty: no region has any.
 
     Returns:
         A new array in the same shape.
@@ -65,60 +67,61 @@ def refine(
     inside: NDArray[np.bool_] = np.any(image != 0, axis=0)
     blurred = np.stack([_smooth(channel) for channel in image])
     out = np.zeros_like(probabilities, dtype=np.float32)
-    for r, found in enumerate(probabilities):
+    for r, probability in enumerate(probabilities):
         scale, shift = platt[r] if platt else (1.0, 0.0)
-        logits = ((special.logit(found) - shift) / scale).clip(-_CERTAIN, _CERTAIN)
+        logits = ((special.logit(probability) - shift) / scale).clip(-_MAX_LOGIT, _MAX_LOGIT)
         logits += np.float32(_WEIGHT) * _ratio(blurred, special.expit(logits), inside)
-        # Logits, not probabilities: what a slice is sure of would count no more than what its
-        # neighbours guess, and a threshold would be right or wrong by a hair.
-        turned = special.expit(scale * _smooth(logits) + shift)
-        out[r] = np.where(found > 0, turned, 0)
+        # Logits are smoothed, not probabilities, in which a certain slice would count no more than
+        # a guess of its neighbours, and many voxels would end up close to the threshold.
+        refined = special.expit(scale * _smooth(logits) + shift)
+        out[r] = np.where(probability > 0, refined, 0)
     return out
 
 
 def _smooth(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = ndimage.gaussian_filter(values, _SIGMA)
-    return found
+    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(values, _SIGMA)
+    return smoothed
 
 
 def _ratio(
     image: NDArray[np.float32], probability: NDArray[np.float32], inside: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """The log-ratio [z, y, x] of an intensity's likelihood within the region and without.
+    """The log-ratio [z, y, x] of the likelihoods of an intensity inside and outside the region.
 
-    0 where the network is not to be turned, and everywhere if there is too little of either.
+    0 where the network is certain, and everywhere if there are too few samples of either.
     """
     ratio = np.zeros(probability.shape, dtype=np.float32)
-    within = image[:, inside & (probability > _SURE)].T
-    without = image[:, inside & (probability < _SURELY_NOT)].T
-    if len(within) < _FEWEST * _WITHIN or len(without) < _FEWEST * _WITHOUT:
+    region = image[:, inside & (probability > _INSIDE)].T
+    rest = image[:, inside & (probability < _OUTSIDE)].T
+    if len(region) < _MIN_SAMPLES * _REGION_GAUSSIANS or len(rest) < _MIN_SAMPLES * _REST_GAUSSIANS:
         return ratio
-    edge = special.expit(_DOUBTED)
-    doubted = inside & (probability > 1 - edge) & (probability < edge)
-    if not doubted.any():
+    limit = special.expit(_MAX_DOUBTFUL_LOGIT)
+    doubtful = inside & (probability > 1 - limit) & (probability < limit)
+    if not doubtful.any():
         return ratio
-    there = image[:, doubted].T
-    log_ratio = _log_likelihood(within, _WITHIN, there) - _log_likelihood(without, _WITHOUT, there)
-    ratio[doubted] = log_ratio.clip(-_LIMIT, _LIMIT)
+    intensities = image[:, doubtful].T
+    log_ratio = _log_likelihood(region, _REGION_GAUSSIANS, intensities)
+    log_ratio -= _log_likelihood(rest, _REST_GAUSSIANS, intensities)
+    ratio[doubtful] = log_ratio.clip(-_MAX_RATIO, _MAX_RATIO)
     return ratio
 
 
 def _log_likelihood(
-    sample: NDArray[np.float32], gaussians: int, there: NDArray[np.float32]
+    samples: NDArray[np.float32], gaussians: int, intensities: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Of each intensity ``there`` [n, c], by a mixture that is fitted to ``sample`` [m, c]."""
+    """Log-likelihoods of ``intensities`` [n, c] in a mixture fitted to ``samples`` [m, c]."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     generator = np.random.default_rng(0)  # the same scan gives the same mask
-    if len(sample) > _VOXELS:
-        sample = sample[generator.choice(len(sample), _VOXELS, replace=False)]
+    if len(samples) > _MAX_SAMPLES:
+        samples = samples[generator.choice(len(samples), _MAX_SAMPLES, replace=False)]
     mixture = GaussianMixture(
-        gaussians, reg_covar=_FLOOR, max_iter=50, init_params="k-means++", random_state=0
+        gaussians, reg_covar=_VARIANCE_FLOOR, max_iter=50, init_params="k-means++", random_state=0
     )
     with warnings.catch_warnings():
-        # A mixture that still moves a little after so many rounds serves as well.
+        # A mixture that has not fully converged after so many iterations serves as well.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(sample.astype(np.float64))
-    found: NDArray[np.float64] = mixture.score_samples(there.astype(np.float64))
-    return found
+        mixture.fit(samples.astype(np.float64))
+    scores: NDArray[np.float64] = mixture.score_samples(intensities.astype(np.float64))
+    return scores

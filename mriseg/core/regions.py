@@ -1,4 +1,4 @@
-"""Regions: the named unions of label values that a network is trained to mark."""
+"""Regions: the named unions of label values that a network is trained to segment."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ def parse_regions(text: str, known: Mapping[str, tuple[int, ...]]) -> Regions:
 
     Args:
         text: names of ``known`` regions, or ``name=label+label``, separated by commas.
-        known: what the data layout names already.
+        known: regions that the data layout names.
 
     Raises:
-        ConfigError: a name is neither known nor defined, is given twice or cannot be one.
+        ConfigError: a name is neither known nor defined, is given twice or is not a valid name.
     """
-    found: Regions = {}
+    regions: Regions = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, defined, values = (piece.strip() for piece in part.partition("="))
-        if name in found:
+        if name in regions:
             raise ConfigError(f"the region {name!r} is named twice in {text!r}")
         if not defined:
             if name not in known:
                 raise ConfigError(
-                    f"there is no region {name!r}; known here: {', '.join(known)}. "
+                    f"there is no region {name!r}; known: {', '.join(known)}. "
                     f"Define another one by its labels, as in {name}=1+2"
                 )
-            found[name] = tuple(known[name])
+            regions[name] = tuple(known[name])
             continue
         if not _NAME.fullmatch(name):
             raise ConfigError(
-                f"{part!r}: a region's name is made of letters, digits, spaces and any of _ . -"
+                f"{part!r}: a region's name may contain letters, digits, spaces and _ . -"
             )
         labels = values.split("+")
         if not all(value.strip().isdecimal() and 0 < int(value) < 256 for value in labels):
             raise ConfigError(f"{part!r}: labels are whole numbers from 1 to 255, as in {name}=1+2")
-        found[name] = tuple(sorted({int(value) for value in labels}))
-    if not found:
+        regions[name] = tuple(sorted({int(value) for value in labels}))
+    if not regions:
         raise ConfigError("no region was named; name at least one, such as WT")
-    return found
+    return regions
 
 
 def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> NDArray[np.uint8]:
@@ -58,14 +58,14 @@ def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -
 
     Args:
         labels: integer labels [..., z, y, x].
-        regions: name -> the label values that it unites; its order is the channels'.
+        regions: name -> the label values that it unites; the order is that of the channels.
 
     Returns:
         uint8 0/1 masks [r, ..., z, y, x].
     """
     if labels.dtype != np.uint8:
         return np.stack([np.isin(labels, values) for values in regions.values()]).astype(np.uint8)
-    # bytes.translate looks a label up in less time than any of numpy's ways.
+    # bytes.translate looks labels up faster than any numpy function.
     content = labels.tobytes()
     masks = [
         np.frombuffer(content.translate(bytes(v in values for v in range(256))), dtype=np.uint8)
@@ -77,11 +77,11 @@ def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -
 def label_map(masks: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> NDArray[np.uint8]:
     """One label per voxel from masks [r, ...] of regions.
 
-    A single region is 1. Of several, the widest are painted first and narrower ones over them,
-    each with the lowest of its labels that is in no region but those around it: WT, TC and ET of
-    BraTS become 2, 1 and 4 as in its segmentations, and `region_masks` finds nested regions again.
-    Where two regions that do not contain one another overlap, that of fewer labels wins, or else
-    the later one.
+    A single region becomes 1. Of several, those with the most labels are painted first and the
+    others over them, each with the lowest of its labels that is only in regions around it: WT, TC
+    and ET of BraTS become 2, 1 and 4 as in its segmentations, and `region_masks` recovers nested
+    regions. Where two regions overlap without one containing the other, the one with fewer labels
+    wins, or else the later one.
     """
     painted = np.zeros(masks.shape[1:], dtype=np.uint8)
     if len(regions) == 1:

@@ -1,8 +1,8 @@
-"""The first part of a training at half the resolution: a step costs a third, and learns as much.
+"""Progressive resizing: the first part of a training at half the resolution.
 
-Where a tumour is can be seen in a quarter of the pixels, and its outline is learnt in the rest of
-the training, from the whole slices that prediction sees. The network has no say in it: it takes
-slices of any size. (Growing the images during a training: Howard 2018, fast.ai's DAWNBench entry;
+A step then costs a third and teaches as much: a quarter of the pixels is enough to locate a tumour,
+and its outline is learnt in the rest of the training, from full-size slices as in prediction. The
+network does not change, since it takes slices of any size. (Howard 2018, fast.ai's DAWNBench entry;
 Tan and Le 2021, EfficientNetV2, arXiv 2104.00298, section 4.)
 """
 
@@ -14,30 +14,30 @@ from torch import Tensor
 from mriseg.core.config import TrainConfig
 from mriseg.errors import ConfigError
 
-_USUAL = 0.5
-# The network pools five times. A frame below the first cannot be halved; one below the second would
-# leave the last pooling fewer than 2 x 2 points.
-_SMALLEST, _SENSIBLE = 64, 128
+_DEFAULT_SHARE = 0.5
+# The network pools five times. A frame smaller than the first cannot be halved; one smaller than
+# the second would leave fewer than 2 x 2 points to the last pooling.
+_MIN_FRAME, _MIN_DEFAULT_FRAME = 64, 128
 
 
 def low_res_share_of(config: TrainConfig, frame: tuple[int, int]) -> float:
-    """The share of a training, from its beginning, whose slices are shown at half the resolution.
+    """The share of a training, from its beginning, that uses slices at half the resolution.
 
     Args:
-        config: its ``low_res_share``; "auto" is half of the training, but none of it where slices
-            are small.
+        config: its ``low_res_share`` is used; "auto" means half of the training, or none of it if
+            slices are small.
         frame: height and width of a training slice.
 
     Raises:
-        ConfigError: a share was given, and the slices are too small.
+        ConfigError: a share was given, but the slices are too small.
     """
     share = config.low_res_share
     if share == "auto":
-        return _USUAL if min(frame) >= _SENSIBLE else 0.0
-    if share > 0 and min(frame) < _SMALLEST:
+        return _DEFAULT_SHARE if min(frame) >= _MIN_DEFAULT_FRAME else 0.0
+    if share > 0 and min(frame) < _MIN_FRAME:
         raise ConfigError(
             f"low_res_share = {share:g}: slices of {frame[0]} x {frame[1]} cannot be halved, "
-            f"the network takes no less than {_SMALLEST // 2} x {_SMALLEST // 2}; leave it out"
+            f"the network needs at least {_MIN_FRAME // 2} x {_MIN_FRAME // 2}; leave it out"
         )
     return share
 
@@ -50,8 +50,8 @@ def halved(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         target: [b, r, h, w] of 0 and 1.
 
     Returns:
-        The image, the mean of every four pixels, and the target, marked where at least two of them
-        are, in its own type.
+        The image, as the mean of each four pixels; and the target in its own type, 1 where at least
+        two of the four are.
     """
-    few = F.avg_pool2d(target.to(image.dtype), 2) >= 0.5
-    return F.avg_pool2d(image, 2), few.to(target.dtype)
+    small = F.avg_pool2d(target.to(image.dtype), 2) >= 0.5
+    return F.avg_pool2d(image, 2), small.to(target.dtype)

@@ -1,7 +1,7 @@
 """The only source of randomness: generators named by a seed and a path.
 
-``generator(seed, "sampler", epoch)`` gives the same stream whenever and wherever it is asked for,
-so a resumed training, another worker or another rank draws what it would have drawn.
+``generator(seed, "sampler", epoch)`` gives the same stream whenever and wherever it is called, so
+a resumed training, another worker or another rank draws the same numbers.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def derive(seed: int, *path: str | int) -> int:
 def generator(seed: int, *path: str | int) -> torch.Generator:
     """A CPU generator for ``path`` under ``seed``.
 
-    On the CPU whatever the device, so that a GPU draws the same augmentations as a laptop.
+    Always on the CPU, so that a GPU gets the same augmentations as a laptop.
     """
-    # Here, so that the sampler, and with it preprocessing's processes, start without torch.
+    # Imported late: the sampler, and with it the processes of preprocessing, start without torch.
     import torch
 
     return torch.Generator(device="cpu").manual_seed(derive(seed, *path))
 
 
 def permutation(count: int, seed: int, *path: str | int) -> list[int]:
-    """The numbers below ``count`` in the random order that ``path`` names under ``seed``."""
-    # PCG64 by name: numpy may change its default, and with it the order of a resumed training.
+    """The numbers from 0 to ``count`` - 1 in a random order, named by ``seed`` and ``path``."""
+    # PCG64 explicitly: numpy may change its default, which would reorder a resumed training.
     order = np.random.Generator(np.random.PCG64(derive(seed, *path))).permutation(count)
     return [int(i) for i in order]

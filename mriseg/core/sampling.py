@@ -1,4 +1,4 @@
-"""Which slices are seen when: a pure function of the index, the configuration, seed and epoch.
+"""Which slices are trained on when: a pure function of the index, the settings, seed and epoch.
 
 Nothing is read here. A plan names slices; the store reads them.
 """
@@ -21,17 +21,17 @@ from mriseg.errors import ConfigError
 
 @dataclass(frozen=True)
 class CaseEntry:
-    """What is known of a case without reading its slices.
+    """What is known about a case without reading its slices.
 
     Attributes:
         name: the case's name in the store.
-        patient: who it is of.
+        patient: the patient's name; cases of one patient share it.
         shape: slices, height and width as stored (z, y, x).
         modalities: those that the case has, in the store's order.
         foreground: voxels of each region in each slice, [z, r] int64; zeros if not labelled.
         labelled: whether it has a segmentation.
-        content: a digest of its voxels; equal ones are the same scan.
-        fingerprint: what it looks like; alike ones are the same scan, whatever their voxels.
+        content: a digest of its voxels; equal digests mean the same scan.
+        fingerprint: what it looks like; similar ones mean the same scan, whatever the voxels.
     """
 
     name: str
@@ -64,17 +64,10 @@ class VolumeIndex:
         kept = tuple(case for case in self.cases if case.name in wanted)
         return VolumeIndex(kept, self.modalities, self.regions)
 
-    def positive_share(self, regions: Sequence[str]) -> dict[str, float]:
-        """Per region, its share of the stored voxels of labelled cases (the class imbalance)."""
-        names = list(self.regions)
-        voxels = sum(int(np.prod(case.shape)) for case in self.cases if case.labelled)
-        hits = sum((case.foreground.sum(axis=0) for case in self.cases if case.labelled), 0)
-        return {r: float(np.asarray(hits)[names.index(r)]) / max(voxels, 1) for r in regions}
-
 
 @dataclass(frozen=True)
 class Split:
-    """Names of the cases for training and for validation, if any; no patient is in both."""
+    """Names of the cases for training and (if any) for validation; no patient is in both."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -83,27 +76,27 @@ class Split:
 def patients(cases: Sequence[CaseEntry]) -> list[list[CaseEntry]]:
     """Cases grouped by patient, in order of first appearance.
 
-    Cases that share a patient's name, whose voxels are the same or that look alike are one group,
-    so that a scan under two names cannot sit on both sides of a split.
+    Cases that share a patient's name, have the same voxels or look alike form one group, so that a
+    scan under two names cannot be on both sides of a split.
     """
     return _grouped(cases, [pair[:2] for pair in alike([case.fingerprint for case in cases])])
 
 
 def lookalikes(cases: Sequence[CaseEntry]) -> list[tuple[CaseEntry, CaseEntry, float]]:
-    """Pairs of cases that nothing but their looks makes one patient, and how alike they are.
+    """Pairs of cases that only their appearance groups as one patient, and their similarity.
 
-    What a user should be told: names say that they are two.
+    Users should be notified, since the names suggest two patients.
     """
-    known = {
+    group_of = {
         case.name: number for number, group in enumerate(_grouped(cases, ())) for case in group
     }
     pairs = alike([case.fingerprint for case in cases])
-    found = [(cases[pair.first], cases[pair.second], pair.similarity) for pair in pairs]
-    return [item for item in found if known[item[0].name] != known[item[1].name]]
+    similar = [(cases[pair.first], cases[pair.second], pair.similarity) for pair in pairs]
+    return [item for item in similar if group_of[item[0].name] != group_of[item[1].name]]
 
 
 def _grouped(cases: Sequence[CaseEntry], pairs: Iterable[tuple[int, int]]) -> list[list[CaseEntry]]:
-    """Cases by patient and content, and joined where one of ``pairs`` does, by first appearance."""
+    """Cases grouped by patient, by content and by ``pairs``, in order of first appearance."""
     if not cases:
         return []
     first: dict[tuple[str, str], int] = {}
@@ -122,10 +115,10 @@ def _grouped(cases: Sequence[CaseEntry], pairs: Iterable[tuple[int, int]]) -> li
 
 
 def split(cases: Sequence[CaseEntry], fraction: float, seed: int) -> Split:
-    """Put about ``fraction`` of the patients aside for validation.
+    """Hold out about ``fraction`` of the patients for validation.
 
     Patients are ordered by a digest of seed and name, so adding patients does not reshuffle the
-    others. At least one patient is on each side, but that a fraction of 0 puts none aside.
+    others. At least one patient is on each side, except that a fraction of 0 holds out none.
 
     Raises:
         ConfigError: there are fewer than two patients.
@@ -135,18 +128,18 @@ def split(cases: Sequence[CaseEntry], fraction: float, seed: int) -> Split:
     groups = patients(cases)
     if len(groups) < 2:
         raise ConfigError(
-            f"a split by patient needs two labelled patients, and there is {len(groups)}; "
+            f"a split by patient needs at least two labelled patients, not {len(groups)}; "
             f"add cases to the store, or train without validation: --validation 0"
         )
     ordered = _shuffled(groups, seed, "split")
-    held = min(max(round(fraction * len(groups)), 1), len(groups) - 1)
-    validation = sorted(case.name for group in ordered[:held] for case in group)
-    train = sorted(case.name for group in ordered[held:] for case in group)
+    count = min(max(round(fraction * len(groups)), 1), len(groups) - 1)
+    validation = sorted(case.name for group in ordered[:count] for case in group)
+    train = sorted(case.name for group in ordered[count:] for case in group)
     return Split(tuple(train), tuple(validation))
 
 
 def split_by_name(cases: Sequence[CaseEntry], validation: Sequence[str]) -> Split:
-    """Put the named cases aside for validation.
+    """Hold out the named cases for validation.
 
     Raises:
         ConfigError: a name is unknown, a patient would be on both sides, or one side is empty.
@@ -156,27 +149,30 @@ def split_by_name(cases: Sequence[CaseEntry], validation: Sequence[str]) -> Spli
     if lacking:
         raise ConfigError(
             f"there is no usable labelled case {', '.join(lacking)}; "
-            f"there are {', '.join(sorted(known))}"
+            f"the labelled cases are {', '.join(sorted(known))}"
         )
     for group in patients(cases):
         sides = {case.name in validation for case in group}
         if len(sides) > 1:
             raise ConfigError(
                 f"{', '.join(case.name for case in group)} are of one patient (or one scan, by "
-                f"their voxels or their looks), so they train or validate together; name all of "
+                f"their voxels or appearance), so they train or validate together; name all of "
                 f"them or none"
             )
     train = sorted(known - set(validation))
     if not train or not validation:
-        raise ConfigError(f"{len(train)} cases would train and {len(set(validation))} validate")
+        raise ConfigError(
+            f"{len(train)} cases would train and {len(set(validation))} validate; "
+            f"both need at least one"
+        )
     return Split(tuple(train), tuple(sorted(set(validation))))
 
 
 def folds(cases: Sequence[CaseEntry], count: int, seed: int) -> tuple[Split, ...]:
-    """Deal the patients out to ``count`` folds, each of which validates once.
+    """Divide the patients into ``count`` folds, each of which is held out once.
 
-    A fold's ``validation`` are its own patients' cases, its ``train`` all others'. Patients are
-    grouped as in `patients`, so each is in one fold only, and folds differ by one patient at most.
+    A fold's ``validation`` holds the cases of its own patients, its ``train`` all others. Patients
+    are grouped as in `patients`, so each is in one fold only; fold sizes differ by at most one.
 
     Raises:
         ConfigError: there are fewer than two folds, or fewer patients than folds.
@@ -184,25 +180,25 @@ def folds(cases: Sequence[CaseEntry], count: int, seed: int) -> tuple[Split, ...
     groups = patients(cases)
     if not 2 <= count <= len(groups):
         raise ConfigError(
-            f"{len(groups)} labelled patients cannot be dealt out to {count} folds: choose from 2 "
+            f"{len(groups)} labelled patients cannot be divided into {count} folds: choose from 2 "
             f"to {len(groups)}, or add cases to the store"
         )
     ordered = _shuffled(groups, seed, "folds")
-    dealt = [
+    held_out = [
         {case.name for group in ordered[first::count] for case in group} for first in range(count)
     ]
     every = {case.name for case in cases}
-    return tuple(Split(tuple(sorted(every - held)), tuple(sorted(held))) for held in dealt)
+    return tuple(Split(tuple(sorted(every - fold)), tuple(sorted(fold))) for fold in held_out)
 
 
 def subset(cases: Sequence[CaseEntry], count: int, seed: int) -> tuple[str, ...]:
     """The names of the cases of ``count`` patients, chosen by ``seed``.
 
-    Subsets of one seed are nested: those of 5 patients are among those of 10, so that a curve over
-    the number of patients shows what more of them add, not what others are.
+    Subsets with the same seed are nested: the 5 patients are among the 10, so that a curve over the
+    number of patients shows the effect of adding patients, not of choosing others.
 
     Raises:
-        ConfigError: there are not so many patients.
+        ConfigError: there are fewer patients than that.
     """
     groups = patients(cases)
     if not 1 <= count <= len(groups):
@@ -212,13 +208,13 @@ def subset(cases: Sequence[CaseEntry], count: int, seed: int) -> tuple[str, ...]
 
 
 def _shuffled(groups: list[list[CaseEntry]], seed: int, kind: str) -> list[list[CaseEntry]]:
-    """By a digest of seed and patient, so that adding patients does not reshuffle the others."""
+    """Ordered by a digest of seed and patient, so that adding patients keeps the others' order."""
     return sorted(groups, key=lambda g: rng.derive(seed, kind, min(c.patient for c in g)))
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The slices of one batch, ordered by case and slice so that a chunk is opened once."""
+    """The slices of one batch, ordered by case and slice, so that each chunk is opened once."""
 
     refs: tuple[SliceRef, ...]
 
@@ -232,32 +228,57 @@ def plan_epoch(
     slices: int | None,
     seed: int,
     epoch: int,
-    rank: int = 0,
-    world: int = 1,
+    shard: tuple[int, int] = (0, 1),
 ) -> list[BatchPlan]:
     """The batches of one epoch.
 
-    Slices with any of ``regions`` and slices without are drawn so that the first make up
-    ``tumour_fraction`` of each epoch. Every slice of a kind comes once before any comes again,
-    across epochs as well (a fresh order each round), so nothing is left out by chance.
+    Slices with any of ``regions`` (positive) and slices without (negative) are drawn so that
+    ``tumour_fraction`` of each epoch is positive. Of each kind, every slice is drawn once before
+    any is drawn again, also across epochs (each round in a new order), so none is left out by
+    chance.
 
     Args:
         index: the cases to draw from; those without a segmentation are left out.
         regions: whose voxels make a slice count as positive.
-        batch_size: slices a batch, on each rank.
+        batch_size: slices per batch, on each rank.
         tumour_fraction: share of positive slices, 0 to 1.
-        slices: slices an epoch over all ranks; None: so many that the positive slices come once.
+        slices: slices per epoch over all ranks; None: as many as it takes to draw each positive
+            slice once.
         seed: of the training.
         epoch: counted from 0.
-        rank: which of ``world`` processes asks; together they see the epoch once.
-        world: how many processes train.
+        shard: rank of this process, and number of processes that train; together they see the
+            epoch once.
 
     Returns:
-        Whole batches only, equally many for each rank.
+        Complete batches only, the same number for each rank.
 
     Raises:
-        ConfigError: there is nothing to draw.
+        ConfigError: there is no labelled case.
     """
+    positive, negative = _by_content(index, regions)
+    if not positive and not negative:
+        raise ConfigError("no labelled case is left to train on; add cases with a segmentation")
+
+    share = tumour_fraction if positive and negative else float(bool(positive))
+    rank, world = shard
+    step = batch_size * world
+    if slices is None:
+        slices = round(len(positive) / share) if positive and share else len(negative)
+    count = max(1, round(slices / step)) * step
+    positives = round(count * share)
+    drawn = _draw(positive, positives, seed, "positive", epoch)
+    drawn += _draw(negative, count - positives, seed, "negative", epoch)
+    order = rng.permutation(count, seed, "order", epoch)
+    own = [drawn[i] for i in order][rank::world]
+    return [
+        BatchPlan(tuple(sorted(own[i : i + batch_size]))) for i in range(0, len(own), batch_size)
+    ]
+
+
+def _by_content(
+    index: VolumeIndex, regions: Sequence[str]
+) -> tuple[list[SliceRef], list[SliceRef]]:
+    """The slices of labelled cases with any of ``regions``, and those without."""
     columns = [list(index.regions).index(region) for region in regions]
     positive: list[SliceRef] = []
     negative: list[SliceRef] = []
@@ -267,31 +288,16 @@ def plan_epoch(
         hits = case.foreground[:, columns].sum(axis=1) > 0
         for z, hit in enumerate(hits.tolist()):
             (positive if hit else negative).append(SliceRef(case.name, z))
-    if not positive and not negative:
-        raise ConfigError("no labelled case is left to train on; add cases with a segmentation")
-
-    share = tumour_fraction if positive and negative else float(bool(positive))
-    step = batch_size * world
-    if slices is None:
-        slices = round(len(positive) / share) if positive and share else len(negative)
-    count = max(1, round(slices / step)) * step
-    wanted = round(count * share)
-    drawn = _draw(positive, wanted, seed, "positive", epoch)
-    drawn += _draw(negative, count - wanted, seed, "negative", epoch)
-    order = rng.permutation(count, seed, "order", epoch)
-    mine = [drawn[i] for i in order][rank::world]
-    return [
-        BatchPlan(tuple(sorted(mine[i : i + batch_size]))) for i in range(0, len(mine), batch_size)
-    ]
+    return positive, negative
 
 
 def _draw(refs: list[SliceRef], count: int, seed: int, kind: str, epoch: int) -> list[SliceRef]:
-    """``count`` of ``refs``: each epoch the next window of an endless run of shuffled rounds."""
+    """``count`` of ``refs``: for each epoch the next window of an endless series of shuffles."""
     drawn: list[SliceRef] = []
     position = epoch * count
     while len(drawn) < count:
-        turn, offset = divmod(position, len(refs))
-        order = rng.permutation(len(refs), seed, kind, turn)
+        shuffle, offset = divmod(position, len(refs))
+        order = rng.permutation(len(refs), seed, kind, shuffle)
         taken = order[offset : offset + count - len(drawn)]
         drawn += [refs[i] for i in taken]
         position += len(taken)

@@ -4,8 +4,9 @@ Badrinarayanan, Kendall and Cipolla 2015 (arXiv 1511.00561), with these differen
 free, the head gives one logit per region (regions overlap, so there is no softmax), and each level
 keeps its size, so that any slice of at least 32 x 32 works (240 -> 120 -> 60 -> 30 -> 15 -> 7).
 
-The names of the stages are the names of the modules, so that ``encoder.1`` is the prefix of its
-parameters and ``model.get_submodule("encoder.1")`` is the stage.
+A block is named like its module: ``encoder.1`` is the prefix of its parameters, and
+``model.get_submodule("encoder.1")`` is the block. Functions whose names end in ``_`` change a model
+in place and return it, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -27,8 +27,8 @@ from mriseg.errors import ConfigError, InputError
 ENCODER = tuple(f"encoder.{level}" for level in range(1, 6))
 DECODER = tuple(f"decoder.{level}" for level in range(5, 0, -1))
 HEAD = "head"
-STAGES = (*ENCODER, *DECODER, HEAD)
-"""Every stage, in the order in which a slice passes them."""
+BLOCKS = (*ENCODER, *DECODER, HEAD)
+"""Every block, in the order in which a slice passes them."""
 
 FIRST_CONV = "encoder.1.0.conv.weight"
 """The only parameter whose shape depends on the number of input channels."""
@@ -38,21 +38,21 @@ MIN_SIZE = 32
 
 # Channels of each convolution's output, in units of the width (VGG16's configuration D).
 _ENCODER_WIDTHS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
-# The mirror: a stage ends at the width that the stage above it begins with. The last stage's
+# The mirror: a block ends at the width that the block above it begins with. The last block's
 # second convolution, the classifier, is the head.
 _DECODER_WIDTHS = ((8, 8, 8), (8, 8, 4), (4, 4, 2), (2, 1), (1,))
 
 
 class SegNetConfig(Config):
-    """What decides a network's shape.
+    """The settings that determine a network's shape.
 
     Attributes:
-        in_channels: modalities.
-        classes: regions, one logit each.
-        width: channels of the first convolution; 64 is the paper's, and what ImageNet weights fit.
+        in_channels: number of modalities.
+        classes: number of regions, one logit each.
+        width: channels of the first convolution; 64 in the paper, and required by ImageNet weights.
         dropout: the probability with which each value is dropped in training after pooling and
             after decoding on levels 3 to 5, as in Bayesian SegNet (Kendall et al. 2015, arXiv
-            1511.02680). It draws from the device's global generator, which is the caller's to seed.
+            1511.02680). It draws from the device's global generator, which the caller must seed.
     """
 
     in_channels: Count
@@ -75,15 +75,15 @@ class ConvNormReLU(nn.Sequential):
 
 
 class SegNet(nn.Module):
-    """The network; made by `build`.
+    """The network; `build` creates it.
 
-    It compiles with ``torch.jit.script`` on any ops, and with ``torch.jit.trace`` where the ops
-    do; sizes and batch stay free either way.
+    It compiles with ``torch.jit.script`` for any ops, and with ``torch.jit.trace`` where the ops
+    do; image sizes and batch size stay free either way.
 
     Attributes:
         config: its shape.
         ops: the form of pooling and un-pooling, exchanged by `set_ops`.
-        frozen: the stages that `freeze` holds fixed.
+        frozen: names of the blocks frozen by `freeze_`.
     """
 
     def __init__(self, config: SegNetConfig, ops: Ops) -> None:
@@ -95,11 +95,11 @@ class SegNet(nn.Module):
         channels = config.in_channels
         self.encoder = nn.ModuleDict()
         for level, widths in zip(range(1, 6), _ENCODER_WIDTHS, strict=True):
-            self.encoder[str(level)] = _stage(channels, [w * config.width for w in widths])
+            self.encoder[str(level)] = _block(channels, [w * config.width for w in widths])
             channels = widths[-1] * config.width
         self.decoder = nn.ModuleDict()
         for level, widths in zip(range(5, 0, -1), _DECODER_WIDTHS, strict=True):
-            self.decoder[str(level)] = _stage(channels, [w * config.width for w in widths])
+            self.decoder[str(level)] = _block(channels, [w * config.width for w in widths])
             channels = widths[-1] * config.width
         self.head = nn.Conv2d(channels, config.classes, 3, padding=1)
         self.dropout = nn.Dropout(config.dropout)
@@ -120,24 +120,24 @@ class SegNet(nn.Module):
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             _check_size(x)
         x, codes, sizes = self.encode(x)
-        for depth, stage in enumerate(self.decoder.values()):
-            x = stage(self._unpool(x, codes.pop(), sizes.pop()))
+        for depth, block in enumerate(self.decoder.values()):
+            x = block(self._unpool(x, codes.pop(), sizes.pop()))
             if 5 - depth >= 3:
                 x = self.dropout(x)
         logits: Tensor = self.head(x)
         return logits
 
     def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[tuple[int, int]]]:
-        """What the encoder makes of slices [b, in_channels, h, w].
+        """Encode slices [b, in_channels, h, w].
 
         Returns:
-            Features [b, c, h / 32, w / 32]; and of each level, the first one first, where its
-            maxima were, and the height and width that its pooling halved.
+            Features [b, c, h // 32, w // 32]; and for each level, from the first to the last, the
+            positions of its maxima, and the height and width before its pooling.
         """
         codes: list[Tensor] = []
         sizes: list[tuple[int, int]] = []
-        for level, stage in enumerate(self.encoder.values(), 1):
-            x = stage(x)
+        for level, block in enumerate(self.encoder.values(), 1):
+            x = block(x)
             sizes.append((x.shape[2], x.shape[3]))
             x, code = self._pool(x)
             codes.append(code)
@@ -146,28 +146,28 @@ class SegNet(nn.Module):
         return x, codes, sizes
 
     def train(self, mode: bool = True) -> SegNet:
-        """Training or evaluation mode; a frozen stage stays in evaluation mode.
+        """Training or evaluation mode; a frozen block stays in evaluation mode.
 
-        Its batch normalisation would otherwise go on moving its running statistics, and normalise
-        by the batch's, so that a stage whose weights stand still would not compute the same.
+        Otherwise its batch normalisation would keep updating its running statistics and normalise
+        by the batch's, so that a block with fixed weights would still compute something else.
         """
         super().train(mode)
-        for stage in self.frozen:
-            self.get_submodule(stage).eval()
+        for block in self.frozen:
+            self.get_submodule(block).eval()
         return self
 
 
-def _stage(channels: int, widths: list[int]) -> nn.Sequential:
-    blocks = []
+def _block(channels: int, widths: list[int]) -> nn.Sequential:
+    layers = []
     for width in widths:
-        blocks.append(ConvNormReLU(channels, width))
+        layers.append(ConvNormReLU(channels, width))
         channels = width
-    return nn.Sequential(*blocks)
+    return nn.Sequential(*layers)
 
 
 def _check_size(x: Tensor) -> None:
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return  # A trace would keep its own slice's answer for every slice.
+        return  # A trace would keep the result for its own slice as a constant.
     h, w = x.shape[2:]
     if min(h, w) < MIN_SIZE:
         raise InputError(
@@ -177,13 +177,13 @@ def _check_size(x: Tensor) -> None:
 
 
 def build(config: SegNetConfig, ops: Ops) -> SegNet:
-    """A SegNet on the CPU, without a draw from any random generator.
+    """A SegNet on the CPU, without using any random generator.
 
-    Convolutions are all zero until `init_weights` or ``load_state_dict`` gives them values; batch
+    Convolutions are all zero until `init_weights_` or ``load_state_dict`` gives them values; batch
     normalisation is the identity.
     """
-    # PyTorch's layers draw their weights when made, from the global generator; on the meta device
-    # there is nothing to draw.
+    # PyTorch's layers draw initial weights from the global generator; on the meta device there are
+    # no values to draw.
     with torch.device("meta"):
         model = SegNet(config, ops)
     model.to_empty(device="cpu")
@@ -196,17 +196,17 @@ def build(config: SegNetConfig, ops: Ops) -> SegNet:
     return model
 
 
-def init_weights(model: SegNet, generator: torch.Generator, prior: float | None = None) -> SegNet:
-    """Give ``model`` fresh weights, in place, and return it.
+def init_weights_(model: SegNet, generator: torch.Generator, prior: float | None = None) -> SegNet:
+    """Initialise the weights of ``model`` in place, and return it.
 
     Convolutions are normal with variance 2 / fan-in, biases 0 (He et al. 2015, arXiv 1502.01852);
     the head, which no ReLU follows, has variance 1 / fan-in. Batch normalisation is the identity.
 
     Args:
         model: on the CPU.
-        generator: of the CPU; the same one gives the same weights.
-        prior: the fraction of voxels that is positive, in ]0, 1[. The head's bias is set so that
-            every voxel starts with that probability, which spares a rare class the first epochs
+        generator: a CPU generator; the same state gives the same weights.
+        prior: the fraction of voxels that are positive, in ]0, 1[. The head's bias is set so that
+            every voxel starts with that probability; for a rare class this saves the first epochs
             (Lin et al. 2017, arXiv 1708.02002, section 3.3). None: 0.5.
 
     Raises:
@@ -214,8 +214,7 @@ def init_weights(model: SegNet, generator: torch.Generator, prior: float | None 
     """
     if prior is not None and not 0 < prior < 1:
         raise ConfigError(
-            f"a prior of {prior} was given; it is the fraction of positive voxels, above 0 and "
-            f"below 1"
+            f"the prior is the fraction of positive voxels, above 0 and below 1, not {prior}"
         )
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -233,63 +232,39 @@ def init_weights(model: SegNet, generator: torch.Generator, prior: float | None 
     return model
 
 
-def stage_modules(model: SegNet) -> dict[str, nn.Module]:
-    """The module of each stage, in the order of `STAGES`."""
-    return {stage: model.get_submodule(stage) for stage in STAGES}
+def block_modules(model: SegNet) -> dict[str, nn.Module]:
+    """The module of each block, in the order of `BLOCKS`."""
+    return {block: model.get_submodule(block) for block in BLOCKS}
 
 
-def stage_of(name: str) -> str:
-    """The stage that a parameter or buffer belongs to, from its name in the state dict.
+def block_of(name: str) -> str:
+    """The block that a parameter or buffer belongs to, from its name in the state dict.
 
     Raises:
-        ConfigError: it belongs to none.
+        ConfigError: it belongs to no block.
     """
-    for stage in STAGES:
-        if name.startswith(f"{stage}."):
-            return stage
-    raise ConfigError(f"{name!r} is in no stage of a SegNet; those are {', '.join(STAGES)}")
+    for block in BLOCKS:
+        if name.startswith(f"{block}."):
+            return block
+    raise ConfigError(f"{name!r} is in no block of a SegNet; its blocks are {', '.join(BLOCKS)}")
 
 
-def freeze(model: SegNet, stages: Collection[str]) -> SegNet:
-    """Hold ``stages`` fixed, and no others, in place; return the model.
+def freeze_(model: SegNet, blocks: Collection[str]) -> SegNet:
+    """Freeze ``blocks`` and no others, in place; return ``model``, as PyTorch's ``x_()`` do.
 
-    Their parameters get no gradient, and their batch normalisation keeps its statistics, also
+    Their parameters get no gradient, and their batch normalisation keeps its statistics, even
     after ``model.train()``.
 
     Raises:
-        ConfigError: there is no such stage.
+        ConfigError: there is no such block.
     """
-    unknown = [stage for stage in stages if stage not in STAGES]
+    unknown = [block for block in blocks if block not in BLOCKS]
     if unknown:
         raise ConfigError(
-            f"a SegNet has no stage {', '.join(map(repr, unknown))}; those are {', '.join(STAGES)}"
+            f"a SegNet has no block {', '.join(map(repr, unknown))}; "
+            f"its blocks are {', '.join(BLOCKS)}"
         )
-    model.frozen = frozenset(stages)
-    for stage, module in stage_modules(model).items():
-        module.requires_grad_(stage not in model.frozen)
+    model.frozen = frozenset(blocks)
+    for block, module in block_modules(model).items():
+        module.requires_grad_(block not in model.frozen)
     return model.train(model.training)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How large a network is.
-
-    Attributes:
-        parameters: numbers that training could change.
-        trainable: those of them that are not frozen.
-        stages: parameters by stage, in the order of `STAGES`.
-    """
-
-    parameters: int
-    trainable: int
-    stages: dict[str, int]
-
-
-def summary(model: SegNet) -> Summary:
-    """Count the parameters of ``model``."""
-    stages = {
-        stage: sum(p.numel() for p in module.parameters())
-        for stage, module in stage_modules(model).items()
-    }
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return Summary(sum(stages.values()), trainable, stages)

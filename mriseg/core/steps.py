@@ -1,4 +1,4 @@
-"""The only lines that run or change a model: one training step, one prediction."""
+"""The only code that runs or updates a model: one training step, one prediction step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def train_step(
     clip: float,
     scaler: torch.amp.GradScaler | None = None,
 ) -> Tensor:
-    """One step of descent.
+    """One step of gradient descent.
 
     Args:
         model: in training mode, on the batch's device.
@@ -33,28 +33,28 @@ def train_step(
         image: [b, c, h, w].
         target: [b, r, h, w] of 0 and 1.
         autocast: the context in which the network runs; the loss runs outside it, in float32.
-        clip: largest norm of the whole gradient.
-        scaler: for float16, whose small gradients would vanish.
+        clip: maximum norm of the whole gradient.
+        scaler: for float16, in which small gradients would underflow.
 
     Returns:
-        The loss, a scalar on the device (reading it would wait for the device). It is NaN or
-        infinite where it or the gradient is not finite, and then the caller must stop: the model
-        is spoilt. With a scaler such a gradient is its daily work, and the step is left out.
+        The loss, a scalar on the device (reading it waits for the device). It is NaN or infinite if
+        the loss or the gradient is not finite; then the weights are not finite either, and the
+        caller must stop. With a scaler such gradients are expected, and their step is skipped.
     """
     optimizer.zero_grad(set_to_none=True)
     with autocast():
         logits = model(image)
     value = loss(logits.float(), target)
-    trained = [p for p in model.parameters() if p.requires_grad]
+    trainable = [p for p in model.parameters() if p.requires_grad]
     if scaler is None:
         value.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(trained, clip)
+        norm = nn.utils.clip_grad_norm_(trainable, clip)
         optimizer.step()
         value = torch.where(norm.isfinite(), value, norm.to(value.dtype))
     else:
         scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(trained, clip)
+        nn.utils.clip_grad_norm_(trainable, clip)
         scaler.step(optimizer)
         scaler.update()
     return value.detach()
@@ -69,8 +69,8 @@ def predict_step(
         model: in evaluation mode, on the batch's device.
         image: the slices.
         autocast: the context in which the network runs.
-        flips: axes of the batch, 2 and 3 at most: the logits are averaged over the slice as it is
-            and mirrored along each of them and along both.
+        flips: test-time augmentation: axes of the batch, any of 2 and 3. The logits are averaged
+            over the slice as it is and mirrored along every combination of these axes.
     """
     mirrors = [axes for count in range(len(flips) + 1) for axes in combinations(flips, count)]
     total: Tensor | None = None
@@ -84,10 +84,10 @@ def predict_step(
 
 
 def learning_rate(progress: float, peak: float, warmup: float) -> float:
-    """The rate at ``progress`` (0 to 1) of a training.
+    """The learning rate at ``progress`` (0 to 1) of a training.
 
-    Linear to ``peak`` over the first ``warmup`` of it, then half a cosine down to nought
-    (Loshchilov and Hutter 2017, arXiv 1608.03983, without restarts).
+    Linear to ``peak`` over the first ``warmup`` of it, then half a cosine down to zero (Loshchilov
+    and Hutter 2017, arXiv 1608.03983, without restarts).
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:

@@ -1,7 +1,7 @@
-"""Carry a trained network over to other modalities and other classes: first plan, then adapt.
+"""Transfer a trained network to other modalities and other regions: first plan, then adapt.
 
-``plan`` reads shapes and names alone and says, tensor by tensor, what will happen; ``adapt`` does
-it. The plan is the report, so the two cannot disagree.
+``plan`` needs only shapes and names, and states for each tensor what will happen; ``adapt`` does
+it. The plan is also the report, so the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from mriseg.core.segnet import (
     FIRST_CONV,
     HEAD,
     SegNetConfig,
+    block_of,
     build,
-    init_weights,
-    stage_of,
+    init_weights_,
 )
 from mriseg.errors import ConfigError
 
@@ -31,13 +31,13 @@ Action = Literal["kept", "adapted", "new"]
 
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 
-# Where a modality is new, the weights of the one whose contrast is nearest start it.
+# A new modality starts from the weights of the one with the most similar contrast.
 _NEAREST = {"T1": ("T1CE",), "T1CE": ("T1",), "T2": ("FLAIR",), "FLAIR": ("T2",)}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a transfer needs to know of a network: its channels by name, and its width."""
+    """What a transfer needs to know about a network: its channels by name, and its width."""
 
     modalities: tuple[str, ...]
     regions: tuple[str, ...]
@@ -46,13 +46,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class TensorPlan:
-    """What becomes of one tensor.
+    """What happens to one tensor.
 
     Attributes:
         name: in the state dict.
-        action: "kept" as it was, "adapted" from what it was, or made "new".
-        how: in words.
-        frozen: whether training leaves it as it is.
+        action: "kept" as in the source, "adapted" from the source, or "new".
+        how: the same in words.
+        frozen: whether training never changes it.
     """
 
     name: str
@@ -66,12 +66,13 @@ class TransferPlan:
     """What `adapt` will do.
 
     Attributes:
-        source: the network that there is.
-        target: the network wanted.
-        inputs: for each target modality, (source modality, weight) pairs whose sum starts it.
+        source: the trained network.
+        target: the network to be trained.
+        inputs: for each target modality, (source modality, weight) pairs; their weighted sum is its
+            starting value.
         outputs: for each target region, the source's channel that it takes over, or None.
-        frozen: stages that training leaves as they are.
-        tensors: what becomes of each tensor, in the network's order.
+        frozen: blocks that training never changes.
+        tensors: what happens to each tensor, in the network's order.
     """
 
     source: Shape
@@ -87,7 +88,7 @@ class TransferPlan:
 
     @property
     def carried(self) -> tuple[str, ...]:
-        """The parameters whose values are the source's; a head with new channels is not."""
+        """The parameters whose values come from the source; a head with new channels does not."""
         return tuple(
             tensor.name
             for tensor in self.tensors
@@ -107,12 +108,12 @@ class TransferPlan:
         }
 
 
-def frozen_stages(policy: str) -> tuple[str, ...]:
-    """The stages that a policy, as `mriseg.core.config.parse_freeze` reads it, never trains."""
-    kind, blocks = parse_freeze(policy)
+def frozen_blocks(policy: str) -> tuple[str, ...]:
+    """The blocks that a policy, as `mriseg.core.config.parse_freeze` reads it, never trains."""
+    kind, count = parse_freeze(policy)
     return {
         "none": (),
-        "encoder": ENCODER[:blocks],
+        "encoder": ENCODER[:count],
         "all-but-head": (*ENCODER, *DECODER),
         "all-but-first": (*ENCODER[1:], *DECODER, HEAD),
     }[kind]
@@ -130,23 +131,23 @@ def plan(
     """Plan the transfer from ``source`` to ``target``.
 
     Input channels are matched by the modality's name. A new one starts from the modality with the
-    nearest contrast (T1 and T1CE, T2 and FLAIR), else from the mean of all. Where no modality is
-    shared, the sum over channels is kept, as when grey pictures are fed to a colour network, so
+    most similar contrast (T1 and T1CE, T2 and FLAIR), else from the mean of all. Where no modality
+    is shared, the sum over channels is kept, as when grey images are fed to a colour network, so
     that the first activations keep their scale. Regions of the same name keep their channel of
     the head; others get a new one.
 
     Args:
         source: the trained network.
-        target: the network wanted.
+        target: the network to be trained.
         freeze: the policy, as `mriseg.core.config.parse_freeze` reads it.
-        transfer_part: "encoder" makes the decoder and the head anew.
-        new_head: make every channel of the head anew.
-        adapt_norm: BatchNorm's statistics will be estimated anew on the target's slices, which
-            `adapt` leaves to its caller.
+        transfer_part: "encoder" re-initialises the decoder and the head.
+        new_head: re-initialise every channel of the head.
+        adapt_norm: plan to re-estimate BatchNorm statistics on the target's slices, which `adapt`
+            leaves to its caller.
 
     Raises:
-        ConfigError: the widths differ, the policy is not known, or it freezes a head of which the
-            source lacks a channel.
+        ConfigError: the widths differ, the policy is unknown, or it freezes a head that needs a
+            channel which the source lacks.
     """
     if source.width != target.width:
         raise ConfigError(
@@ -154,30 +155,27 @@ def plan(
             f"a transfer keeps the width, so leave --width out"
         )
     inputs = tuple(_input(name, source.modalities, target.modalities) for name in target.modalities)
-    anew = new_head or transfer_part == "encoder"
+    reset_head = new_head or transfer_part == "encoder"
     outputs = tuple(
-        source.regions.index(name) if name in source.regions and not anew else None
+        source.regions.index(name) if name in source.regions and not reset_head else None
         for name in target.regions
     )
-    frozen = frozen_stages(freeze)
+    frozen = frozen_blocks(freeze)
     if HEAD in frozen and None in outputs:
-        new = [r for r, channel in zip(target.regions, outputs, strict=True) if channel is None]
+        missing = [r for r, channel in zip(target.regions, outputs, strict=True) if channel is None]
         raise ConfigError(
-            f"freeze = {freeze!r} keeps the head as it is, but {', '.join(new)} would be new in it "
-            f"(the source marks {', '.join(source.regions)}); choose a policy that trains the head"
+            f"freeze = {freeze!r} keeps the head as it is, but {', '.join(missing)} would be new "
+            f"in it (the source segments {', '.join(source.regions)}); choose a policy that trains "
+            f"the head"
         )
-    config = SegNetConfig(
-        in_channels=len(target.modalities), classes=len(target.regions), width=target.width
-    )
-    names = build(config, PURE).state_dict()
     tensors = []
-    for name in names:
+    for name in build(_config(target), PURE).state_dict():
         action, how = _fate(name, source, target, inputs, outputs)
-        if transfer_part == "encoder" and stage_of(name) in DECODER:
-            action, how = "new", "of the decoder"
+        if transfer_part == "encoder" and block_of(name) in DECODER:
+            action, how = "new", "new decoder"
         if adapt_norm and name.endswith(_STATISTICS) and action != "new":
-            action, how = "adapted", "estimated anew on the target's training slices"
-        tensors.append(TensorPlan(name, action, how, stage_of(name) in frozen))
+            action, how = "adapted", "re-estimated on the target's training slices"
+        tensors.append(TensorPlan(name, action, how, block_of(name) in frozen))
     return TransferPlan(source, target, inputs, outputs, frozen, tuple(tensors))
 
 
@@ -189,15 +187,11 @@ def adapt(
     Args:
         plan: from `plan`.
         state: the source network's, on the CPU.
-        generator: of the CPU, for what is new.
-        prior: share of positive voxels, for a new head's bias (see `init_weights`).
+        generator: a CPU generator, for new tensors.
+        prior: share of positive voxels, for the bias of a new head (see `init_weights_`).
     """
-    config = SegNetConfig(
-        in_channels=len(plan.target.modalities),
-        classes=len(plan.target.regions),
-        width=plan.target.width,
-    )
-    fresh = init_weights(build(config, PURE), generator, prior=prior).state_dict()
+    network = build(_config(plan.target), PURE)
+    fresh = init_weights_(network, generator, prior=prior).state_dict()
     adapted: dict[str, Tensor] = {}
     for tensor in plan.tensors:
         if tensor.action == "new":
@@ -218,18 +212,24 @@ def adapt(
 
 
 def unlearnt(plan: TransferPlan) -> TransferPlan:
-    """The same shapes and the same freezing with every tensor made anew: a transfer's control.
+    """The same shapes and the same freezing with every tensor new: the control of a transfer.
 
-    What a transfer from random weights reaches is not due to what the source has learnt.
+    Whatever a transfer from random weights achieves is not due to what the source has learnt.
     """
     tensors = tuple(
-        # Statistics that are estimated on the target's slices are no knowledge of the source.
+        # Statistics estimated on the target's slices carry no knowledge from the source.
         tensor
         if tensor.action == "adapted" and tensor.name.endswith(_STATISTICS)
         else replace(tensor, action="new", how="as before any training")
         for tensor in plan.tensors
     )
     return replace(plan, outputs=(None,) * len(plan.outputs), tensors=tensors)
+
+
+def _config(shape: Shape) -> SegNetConfig:
+    return SegNetConfig(
+        in_channels=len(shape.modalities), classes=len(shape.regions), width=shape.width
+    )
 
 
 def _input(
@@ -256,21 +256,21 @@ def _fate(
     if name == FIRST_CONV:
         if source.modalities == target.modalities:
             return "kept", "same modalities"
-        told = [
+        origins = [
             f"{wanted} from {_mixed(parts, source.modalities)}"
             for wanted, parts in zip(target.modalities, inputs, strict=True)
         ]
-        return "adapted", "; ".join(told)
-    if stage_of(name) != HEAD:
+        return "adapted", "; ".join(origins)
+    if block_of(name) != HEAD:
         return "kept", "same shape"
     if outputs == tuple(range(len(source.regions))):
         return "kept", "same regions"
     if all(channel is None for channel in outputs):
         return "new", f"for {', '.join(target.regions)}"
     kept = [r for r, channel in zip(target.regions, outputs, strict=True) if channel is not None]
-    made = [r for r, channel in zip(target.regions, outputs, strict=True) if channel is None]
-    told_new = f", new for {', '.join(made)}" if made else ""
-    return "adapted", f"channels of {', '.join(kept)} kept{told_new}"
+    new = [r for r, channel in zip(target.regions, outputs, strict=True) if channel is None]
+    addition = f", new for {', '.join(new)}" if new else ""
+    return "adapted", f"channels of {', '.join(kept)} kept{addition}"
 
 
 def _mixed(parts: tuple[tuple[int, float], ...], modalities: Sequence[str]) -> str:

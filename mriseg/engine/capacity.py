@@ -17,7 +17,7 @@ from torch import Tensor
 from mriseg.backends.base import Backend
 from mriseg.core import augment, rng
 from mriseg.core.config import TrainConfig
-from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.engine.augmentation import augmented, why_not_there
 from mriseg.engine.trainer import Trainer
 
@@ -143,7 +143,7 @@ class _Steps:
         shape = SegNetConfig(
             in_channels=workload.channels, classes=workload.classes, width=workload.width
         )
-        network = init_weights(build(shape, backend.ops), rng.generator(0, "doctor", "capacity"))
+        network = init_weights_(build(shape, backend.ops), rng.generator(0, "doctor", "capacity"))
         weight = torch.full((workload.classes, 1, 1), 3.0)
         self.trainer = Trainer(
             network, backend, self.config, pos_weight=weight, frame=workload.size

@@ -53,7 +53,7 @@ def fitted(model: SegNet, backend: Backend, task: Task, *, adapt: bool) -> Netwo
         backend: where to predict.
         task: of the model.
         adapt: blend the encoder's batch-norm statistics with each case's, see
-            `mriseg.core.batchnorm.blend_statistics`.
+            `mriseg.core.batchnorm.blend_statistics_`.
     """
     if not adapt:
         network = ready(model, backend)
@@ -70,7 +70,7 @@ def fitted(model: SegNet, backend: Backend, task: Task, *, adapt: bool) -> Netwo
         with backend.running():
             images = (batches.on(backend, spread[part::parts]) for part in range(parts))
             share = batchnorm.share_of(count)
-            batchnorm.blend_statistics(own, images, share, autocast=backend.autocast)
+            batchnorm.blend_statistics_(own, images, share, autocast=backend.autocast)
         return ready(own, backend)
 
     return adapted

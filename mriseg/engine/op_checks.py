@@ -29,13 +29,13 @@ from mriseg.core import augment, rng
 from mriseg.core.losses import LOSSES, bce, build_loss, parse_loss
 from mriseg.core.ops import PURE, Ops, pure_unpool, scatter_unpool
 from mriseg.core.segnet import (
+    BLOCKS,
     HEAD,
-    STAGES,
     SegNet,
     SegNetConfig,
+    block_modules,
     build,
-    init_weights,
-    stage_modules,
+    init_weights_,
 )
 from mriseg.core.steps import predict_step
 from mriseg.engine.augmentation import ALL, TOLERANCE
@@ -260,7 +260,7 @@ def optimiser(at: At) -> Outcome:
 
 
 def crossings(at: At) -> Outcome:
-    """Tensors there and back: strided, transposed, channels_last, staged, of each type."""
+    """Tensors there and back: strided, transposed, channels_last, pinned, of each type."""
     image = numbers("image", 2, 3, 6, 8)
     shown = (
         image,
@@ -275,8 +275,8 @@ def crossings(at: At) -> Outcome:
         (image > 0),
         (100 * image).to(torch.int64),
     )
-    staged = shown if at.exact else [at.backend.pin(tensor) for tensor in shown]
-    return Outcome(tuple(at.place(tensor) for tensor in (*shown, *staged)))
+    pinned = shown if at.exact else [at.backend.pin(tensor) for tensor in shown]
+    return Outcome(tuple(at.place(tensor) for tensor in (*shown, *pinned)))
 
 
 def weights_before(at: At) -> Outcome:
@@ -305,13 +305,13 @@ def augmentation(at: At) -> Outcome:
     return Outcome(augment.apply(drawn, at.place(image), at.place(mask)))
 
 
-def stage(at: At, name: str) -> Outcome:
-    """A stage of the network in training, given what it should be given, under autocast.
+def network_block(at: At, name: str) -> Outcome:
+    """A block of the network in training, given what it should be given, under autocast.
 
     Each by itself: in half precision the difference of a whole network with fresh weights says
     nothing, since near-ties in the pools fall differently and move values to other places.
     """
-    module = at.module(stage_modules(_network("network"))[name]).train()
+    module = at.module(block_modules(_network("network"))[name]).train()
     entered = at.activation(_entering()[name]).requires_grad_()
     with at.autocast():
         # Times one, since the first ReLU of the network may not write into what is watched.
@@ -322,14 +322,14 @@ def stage(at: At, name: str) -> Outcome:
 
 @lru_cache(maxsize=1)
 def _entering() -> dict[str, Tensor]:
-    """What enters each stage of the network in training, exact but for the rounding to float32."""
+    """What enters each block of the network in training, exact but for the rounding to float32."""
     model = deepcopy(_network("network")).double().train()
     found: dict[str, Tensor] = {}
 
     def record(name: str, given: Sequence[Tensor]) -> None:
         found[name] = given[0].detach().float()
 
-    for name, module in stage_modules(model).items():
+    for name, module in block_modules(model).items():
         module.register_forward_pre_hook(lambda _, given, name=name: record(name, given))
     with torch.no_grad():
         model(_batch()[0].double())
@@ -337,7 +337,7 @@ def _entering() -> dict[str, Tensor]:
 
 
 def whole_network(at: At) -> Outcome:
-    """Logits, loss, and each stage's gradient of the whole network in training, in float32."""
+    """Logits, loss, and each block's gradient of the whole network in training, in float32."""
     with at.in_full():
         return _trained(at, nullcontext())
 
@@ -361,8 +361,8 @@ def _trained(at: At, context: AbstractContextManager[object]) -> Outcome:
     value = build_loss(parse_loss("bce+dice"), 2.0)(logits, at.place(target))
     scale = 2.0**12 if logits.dtype == torch.float16 else 1.0
     (value * scale).backward()  # type: ignore[no-untyped-call]
-    stages = stage_modules(model).values()
-    gradients = [_joined(_gradients(module.parameters())) / scale for module in stages]
+    blocks = block_modules(model).values()
+    gradients = [_joined(_gradients(module.parameters())) / scale for module in blocks]
     if not all(bool(gradient.isfinite().all()) for gradient in gradients):
         raise ValueError("a gradient is infinite or NaN")
     return Outcome((logits, value), tuple(gradients))
@@ -404,10 +404,10 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             instead="mriseg augments on the CPU",
         ),
         **{
-            f"stage {name}": Check(
-                partial(stage, name=name), 8, 8, 16384, typical=True, tips=name != HEAD
+            f"block {name}": Check(
+                partial(network_block, name=name), 8, 8, 16384, typical=True, tips=name != HEAD
             )
-            for name in STAGES
+            for name in BLOCKS
         },
         # 26 normalisations by the few numbers of a small batch make much of a little rounding, and
         # a pool of the deepest level that tips moves a share of 0.004.
@@ -429,7 +429,7 @@ def _batch() -> tuple[Tensor, Tensor]:
 def _network(name: str) -> SegNet:
     """A network with fresh weights, always the same for a name; to be copied, not changed."""
     config = SegNetConfig(in_channels=3, classes=2, width=8)
-    return init_weights(build(config, PURE), rng.generator(0, "doctor", name))
+    return init_weights_(build(config, PURE), rng.generator(0, "doctor", name))
 
 
 def _state(model: nn.Module) -> Outcome:

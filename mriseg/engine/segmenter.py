@@ -56,7 +56,7 @@ class SegmentOptions:
             size.
         flips: average over each slice as it is and mirrored as it was in training.
         adapt: blend the encoder's batch-norm statistics with each case's
-            (`mriseg.core.batchnorm.blend_statistics`).
+            (`mriseg.core.batchnorm.blend_statistics_`).
         refine: refine the probabilities by the case's own intensities and by neighbouring slices
             (`mriseg.core.refine.refine`).
         batch_size: slices per batch.

@@ -21,7 +21,7 @@ from mriseg.core.averaging import average_in, averaged
 from mriseg.core.config import TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.resolution import halved, low_res_share_of
-from mriseg.core.segnet import SegNet, freeze
+from mriseg.core.segnet import SegNet, freeze_
 from mriseg.core.steps import train_step
 from mriseg.engine.compiling import Compiling
 
@@ -83,7 +83,7 @@ class Trainer:
         self.average = backend.place_model(averaged(network))
         # The optimiser has all that will ever train; what a phase freezes gets no gradient, and
         # is left as it is.
-        self.model = backend.place_model(freeze(network, self.phase.frozen))
+        self.model = backend.place_model(freeze_(network, self.phase.frozen))
         self.optimiser = optimiser_of(self.model, config, anchors)
         self.loss = build_loss(parse_loss(config.loss), backend.place(pos_weight))
         self.scaler = backend.scaler()
@@ -167,8 +167,8 @@ class Trainer:
         if images is None:
             return network
         # A block that never trains keeps the statistics that its weights were trained with.
-        return batchnorm.reestimate_statistics(
-            network, images, autocast=self.backend.autocast, but=self.never_trains
+        return batchnorm.reestimate_statistics_(
+            network, images, autocast=self.backend.autocast, skip=self.never_trains
         )
 
     def broken_weight(self) -> str | None:
@@ -214,7 +214,7 @@ class Trainer:
             self._news.append(f"at {progress:.0%} of the training: slices at {size}")
         before, self.phase = self.phase, finetune.at(self.phases, progress)
         if self.phase is not before:
-            freeze(self.model, self.phase.frozen)
+            freeze_(self.model, self.phase.frozen)
             self.compiling.changed()
             self._news.append(f"at {progress:.0%} of the training: {self.phase.trains} trains")
 
@@ -232,7 +232,7 @@ def optimiser_of(
     )
     optimiser = torch.optim.AdamW(groups, lr=config.learning_rate)
     if policy and anchors:
-        finetune.draw_to_start(optimiser, model, anchors, policy.l2_sp)
+        finetune.pull_to_start(optimiser, model, anchors, policy.l2_sp)
     return optimiser
 
 

@@ -16,7 +16,7 @@ from mriseg.backends.base import Backend
 from mriseg.core import rng
 from mriseg.core.config import DEFAULT_MODALITIES, Config, Count, TrainConfig
 from mriseg.core.imbalance import positive_weight
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 from mriseg.core.steps import predict_step
 from mriseg.engine.inference import ready
 from mriseg.engine.trainer import Trainer
@@ -81,7 +81,7 @@ def training(backend: Backend, config: BenchConfig) -> Action:
 
 
 def _model(backend: Backend, config: BenchConfig) -> SegNet:
-    return init_weights(build(config.network, backend.ops), _generator("weights"))
+    return init_weights_(build(config.network, backend.ops), _generator("weights"))
 
 
 def _batch(backend: Backend, config: BenchConfig) -> tuple[Tensor, Tensor]:

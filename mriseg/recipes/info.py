@@ -90,7 +90,7 @@ class RunInfo:
         validation: how many validated.
         parent: the run it was transferred from, if it was.
         policy: how a transfer trained, in a line; else empty.
-        frozen: stages of a transfer that never train.
+        frozen: blocks of a transfer that never train.
         weights: "best", "last" (before the first validation) or "" where there are none.
         epochs: how many were finished.
         dice: the best validation Dice; None before the first.

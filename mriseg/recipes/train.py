@@ -15,7 +15,7 @@ from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.identity import Identity
 from mriseg.core.sampling import Split
-from mriseg.core.segnet import SegNet, build, init_weights
+from mriseg.core.segnet import SegNet, build, init_weights_
 from mriseg.errors import InputError, RunError
 from mriseg.events import Notice, Recipe
 from mriseg.io import runs
@@ -111,7 +111,7 @@ def _initial(setup: Setup, backend: Backend) -> SegNet:
     config = setup.config
     shape = setup.task.network(config.width)
     network = build(shape, backend.ops)
-    init_weights(network, rng.generator(config.seed, "weights"), prior=setup.prior)
+    init_weights_(network, rng.generator(config.seed, "weights"), prior=setup.prior)
     if config.encoder_weights is not None:
         weights = load_encoder_weights(config.encoder_weights)
         encoder = pretrained.encoder_from_vgg16_bn(weights, shape, setup.task.modalities)

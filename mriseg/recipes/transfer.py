@@ -48,7 +48,7 @@ def transfer(
         freeze: what never trains, see `mriseg.core.config.parse_freeze`; goes over
             ``config.transfer``.
         new_head: make the head anew even where regions have the same name.
-        weights: "random" is the control of a comparison: the same shapes, the same stages frozen
+        weights: "random" is the control of a comparison: the same shapes, the same blocks frozen
             and the same draws, but nothing learnt. What such a transfer reaches, one from a
             trained network has to exceed.
         out: the run folder; None: a new one under ``runs/``.
@@ -149,5 +149,5 @@ def _with_statistics_of(
     model.load_state_dict(state)
     with backend.running():
         placed = backend.place_model(model)
-        batchnorm.reestimate_statistics(placed, images(), autocast=backend.autocast)
+        batchnorm.reestimate_statistics_(placed, images(), autocast=backend.autocast)
     return {name: tensor.detach().to("cpu") for name, tensor in placed.state_dict().items()}

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from mriseg.backends import BACKENDS, Backend, describe, select
 from mriseg.backends.fallback import Manner, probe
 from mriseg.core.ops import PURE
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 
 CONFIG = SegNetConfig(in_channels=3, classes=2, width=8)
 
 
 def a_model(backend: Backend) -> SegNet:
     model = build(CONFIG, backend.ops)
-    return backend.place_model(init_weights(model, torch.Generator().manual_seed(0)))
+    return backend.place_model(init_weights_(model, torch.Generator().manual_seed(0)))
 
 
 def a_batch() -> tuple[Tensor, Tensor]:
@@ -117,7 +117,7 @@ class BackendContract:
         assert probe(backend.ops, manner).reason == ""
 
     def test_a_placed_model_keeps_its_weights(self, backend: Backend) -> None:
-        model = init_weights(build(CONFIG, backend.ops), torch.Generator().manual_seed(0))
+        model = init_weights_(build(CONFIG, backend.ops), torch.Generator().manual_seed(0))
         before = copy.deepcopy(model.state_dict())
         placed = backend.place_model(model)
         assert all(p.device.type == backend.device.type for p in placed.parameters())
@@ -125,7 +125,7 @@ class BackendContract:
             assert torch.equal(tensor.cpu(), before[name]), name
 
     def test_float32_gives_the_plain_cpus_logits(self, exact: Backend) -> None:
-        plain = init_weights(build(CONFIG, PURE), torch.Generator().manual_seed(0)).eval()
+        plain = init_weights_(build(CONFIG, PURE), torch.Generator().manual_seed(0)).eval()
         image, _ = a_batch()
         with torch.no_grad():
             expected = plain(image)

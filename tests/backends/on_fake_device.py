@@ -23,7 +23,7 @@ from mriseg.core import rng
 from mriseg.core.config import TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.ops import FORMS, NATIVE, PURE, SCATTER, Ops
-from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.core.steps import train_step
 from mriseg.events import Began, Event, Measured, Notice, finish
 from mriseg.io import nifti
@@ -65,7 +65,7 @@ def a_few_steps(ops: Ops, place: torch.device) -> tuple[list[float], dict[str, T
     What crosses between the first step's beginning and the last loss is what the device counts.
     """
     config = SegNetConfig(in_channels=SHAPE[1], classes=2, width=WIDTH)
-    model = init_weights(build(config, ops), rng.generator(0)).to(place).train()
+    model = init_weights_(build(config, ops), rng.generator(0)).to(place).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     loss = build_loss(parse_loss("bce+dice"), torch.tensor([2.0, 3.0]).to(place))
     FAKE.forget()

@@ -10,12 +10,12 @@ from torch import nn
 from mriseg.core.averaging import average_in, averaged, decay_at
 from mriseg.core.ops import PURE
 from mriseg.core.rng import generator
-from mriseg.core.segnet import SegNet, SegNetConfig, build, freeze, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, freeze_, init_weights_
 
 
 def a_model(seed: int = 0) -> SegNet:
     model = build(SegNetConfig(in_channels=1, classes=1, width=8), PURE)
-    return init_weights(model, generator(seed, "weights"))
+    return init_weights_(model, generator(seed, "weights"))
 
 
 @given(st.integers(0, 10**6), st.floats(0, 0.9999))
@@ -45,7 +45,7 @@ def test_without_decay_it_is_the_model() -> None:
 
 
 def test_it_shares_nothing_with_the_model_and_takes_no_gradient() -> None:
-    model = freeze(a_model(0), ["encoder.1"])
+    model = freeze_(a_model(0), ["encoder.1"])
     average = averaged(model)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mriseg.core import batchnorm
 from mriseg.core.ops import PURE
-from mriseg.core.segnet import ENCODER, SegNet, SegNetConfig, build, freeze, init_weights
+from mriseg.core.segnet import ENCODER, SegNet, SegNetConfig, build, freeze_, init_weights_
 
 FIRST = "encoder.1.0."
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -20,7 +20,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 def a_model(dropout: float = 0.0) -> SegNet:
     config = SegNetConfig(in_channels=2, classes=1, width=8, dropout=dropout)
-    return init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+    return init_weights_(build(config, PURE), torch.Generator().manual_seed(0))
 
 
 def images(count: int, scale: float = 3.0) -> list[Tensor]:
@@ -30,7 +30,7 @@ def images(count: int, scale: float = 3.0) -> list[Tensor]:
 
 def test_the_first_statistics_are_those_of_its_convolution() -> None:
     model, batches = a_model(), images(3)
-    batchnorm.reestimate_statistics(model, batches, autocast=nullcontext)
+    batchnorm.reestimate_statistics_(model, batches, autocast=nullcontext)
     state = model.state_dict()
     with torch.no_grad():
         conv = model.get_submodule(f"{FIRST}conv")
@@ -45,16 +45,16 @@ def test_the_first_statistics_are_those_of_its_convolution() -> None:
 @settings(max_examples=8, deadline=None)
 @given(st.booleans(), st.booleans(), st.integers(0, 2))
 def test_weights_modes_and_freezing_stay(training: bool, frozen: bool, count: int) -> None:
-    model = freeze(a_model(dropout=0.5).train(training), ENCODER if frozen else ())
+    model = freeze_(a_model(dropout=0.5).train(training), ENCODER if frozen else ())
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = {name: module.training for name, module in model.named_modules()}
     momenta = {getattr(module, "momentum", None) for module in model.modules()}
-    batchnorm.reestimate_statistics(model, images(count), autocast=nullcontext)
+    batchnorm.reestimate_statistics_(model, images(count), autocast=nullcontext)
     for name, tensor in model.state_dict().items():
         if not name.endswith(STATISTICS):
             assert torch.equal(tensor, before[name]), name
         elif name.endswith("running_mean"):
-            # Those of frozen stages too.
+            # Those of frozen blocks too.
             assert bool(tensor.any()) == (count > 0), name
     assert {name: module.training for name, module in model.named_modules()} == modes
     assert {getattr(module, "momentum", None) for module in model.modules()} == momenta
@@ -64,10 +64,10 @@ def test_weights_modes_and_freezing_stay(training: bool, frozen: bool, count: in
 
 def test_twice_on_the_same_slices_is_once_even_with_dropout() -> None:
     model = a_model(dropout=0.5)
-    once = batchnorm.reestimate_statistics(model, images(2), autocast=nullcontext).state_dict()
+    once = batchnorm.reestimate_statistics_(model, images(2), autocast=nullcontext).state_dict()
     once = {name: tensor.clone() for name, tensor in once.items()}
-    batchnorm.reestimate_statistics(model, images(5, scale=9), autocast=nullcontext)
-    twice = batchnorm.reestimate_statistics(model, images(2), autocast=nullcontext).state_dict()
+    batchnorm.reestimate_statistics_(model, images(5, scale=9), autocast=nullcontext)
+    twice = batchnorm.reestimate_statistics_(model, images(2), autocast=nullcontext).state_dict()
     assert all(torch.equal(once[name], twice[name]) for name in once)
 
 
@@ -82,9 +82,9 @@ def test_leaning_goes_a_share_of_the_way_in_the_encoder_alone(share: float, trai
     before = state_of(model)
     modes = {name: module.training for name, module in model.named_modules()}
     there = state_of(
-        batchnorm.reestimate_statistics(copy.deepcopy(model), images(2), autocast=nullcontext)
+        batchnorm.reestimate_statistics_(copy.deepcopy(model), images(2), autocast=nullcontext)
     )
-    after = batchnorm.blend_statistics(model, images(2), share, autocast=nullcontext).state_dict()
+    after = batchnorm.blend_statistics_(model, images(2), share, autocast=nullcontext).state_dict()
     for name, tensor in after.items():
         moves = name.startswith("encoder.") and name.endswith(("running_mean", "running_var"))
         expected = torch.lerp(before[name], there[name], share) if moves else before[name]
@@ -96,7 +96,7 @@ def test_leaning_goes_a_share_of_the_way_in_the_encoder_alone(share: float, trai
 def test_no_slices_lean_nowhere() -> None:
     model = a_model()
     before = state_of(model)
-    after = batchnorm.blend_statistics(model, [], 0.5, autocast=nullcontext).state_dict()
+    after = batchnorm.blend_statistics_(model, [], 0.5, autocast=nullcontext).state_dict()
     assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
 
 

@@ -27,7 +27,7 @@ from mriseg.core.metrics import count, dice
 from mriseg.core.ops import PURE
 from mriseg.core.postprocess import remove_minor_components
 from mriseg.core.rng import generator
-from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNetConfig, build, init_weights_
 
 
 def a_case(seed: int, scale: float = 1.0, shift: float = 0.0, size: int = 40_000):
@@ -147,7 +147,7 @@ def test_a_network_that_knows_nothing_does_not_mark_everything() -> None:
 
 def test_the_head_takes_it_in() -> None:
     model = build(SegNetConfig(in_channels=1, classes=2, width=8), PURE)
-    init_weights(model, generator(0, "weights")).eval()
+    init_weights_(model, generator(0, "weights")).eval()
     image = torch.randn(1, 1, 32, 32, generator=generator(1))
     with torch.no_grad():
         before = model(image)

@@ -1,4 +1,4 @@
-"""Phases cover a training without a gap, rates stay under their peaks, deep stages move less."""
+"""Phases cover a training without a gap, rates stay under their peaks, deep blocks move less."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from mriseg.core.finetune import (
     Phase,
     at,
     described,
-    draw_to_start,
     factor,
     parameter_groups,
     phases,
+    pull_to_start,
     rate,
 )
 from mriseg.core.ops import PURE
 from mriseg.core.segnet import (
+    BLOCKS,
     DECODER,
     ENCODER,
     HEAD,
-    STAGES,
     SegNet,
     SegNetConfig,
+    block_of,
     build,
-    freeze,
-    init_weights,
-    stage_of,
+    freeze_,
+    init_weights_,
 )
 from mriseg.core.steps import learning_rate
-from mriseg.core.transfer import frozen_stages
+from mriseg.core.transfer import frozen_blocks
 from mriseg.errors import ConfigError
 
 OPEN = ("none", "encoder", *(f"encoder:{k}" for k in range(1, 6)))
@@ -71,7 +71,7 @@ def a_config(freeze: str = "none", schedule: Any = "direct", **values: Any) -> T
 
 def a_model() -> SegNet:
     config = SegNetConfig(in_channels=1, classes=1, width=8)
-    return init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+    return init_weights_(build(config, PURE), torch.Generator().manual_seed(0))
 
 
 @given(configs)
@@ -79,7 +79,7 @@ def test_phases_follow_one_another_to_the_end(config: TransferConfig) -> None:
     made = phases(config)
     ends = [phase.until for phase in made]
     assert ends == sorted(set(ends)) and ends[0] > 0 and ends[-1] == 1
-    assert made[-1].frozen == frozen_stages(config.freeze)
+    assert made[-1].frozen == frozen_blocks(config.freeze)
 
 
 @given(configs)
@@ -88,9 +88,9 @@ def test_what_trains_goes_on_training(config: TransferConfig) -> None:
     for before, after in itertools.pairwise(made):
         assert set(after.frozen) < set(before.frozen)
     for phase in made:
-        assert set(phase.frozen) >= set(frozen_stages(config.freeze))
-        assert set(phase.frozen) < set(STAGES)
-        assert list(phase.frozen) == [s for s in STAGES if s in phase.frozen]
+        assert set(phase.frozen) >= set(frozen_blocks(config.freeze))
+        assert set(phase.frozen) < set(BLOCKS)
+        assert list(phase.frozen) == [s for s in BLOCKS if s in phase.frozen]
 
 
 @given(configs, shares)
@@ -129,7 +129,7 @@ def test_no_transfer_freezes_nothing() -> None:
 
 def test_lp_ft_trains_the_head_and_then_the_rest_at_lower_rates() -> None:
     head, rest = phases(a_config("encoder:2", "lp-ft"))
-    assert set(STAGES) - set(head.frozen) == {HEAD}
+    assert set(BLOCKS) - set(head.frozen) == {HEAD}
     assert rest.frozen == ENCODER[:2]
     made = (head, rest)
     last = rate(made, head.until - 1e-9, 1e-3, 0.1)
@@ -159,11 +159,11 @@ def test_a_new_decoder_cannot_stay_untrained(freeze: str) -> None:
 
 def test_gradual_unfreezes_one_stage_at_a_time_from_the_head_down() -> None:
     made = phases(a_config("none", "gradual"))
-    assert len(made) == len(STAGES)
+    assert len(made) == len(BLOCKS)
     order = [HEAD]
     for before, after in itertools.pairwise(made):
         order += set(before.frozen) - set(after.frozen)
-    assert tuple(order) == STAGES[::-1]
+    assert tuple(order) == BLOCKS[::-1]
     assert made[-2].until == pytest.approx(0.5, abs=0.06)
     # What never trains is not waited for.
     assert len(phases(a_config("encoder", "gradual"))) == len(DECODER) + 1
@@ -171,18 +171,18 @@ def test_gradual_unfreezes_one_stage_at_a_time_from_the_head_down() -> None:
 
 @pytest.mark.parametrize("freeze", CLOSED)
 @pytest.mark.parametrize("schedule", ["lp-ft", "gradual"])
-def test_one_stage_cannot_be_put_in_order(freeze: str, schedule: str) -> None:
-    with pytest.raises(ValueError, match="lets one stage train"):
+def test_one_block_cannot_be_put_in_order(freeze: str, schedule: str) -> None:
+    with pytest.raises(ValueError, match="lets one (block|stage) train"):
         a_config(freeze, schedule)
 
 
 @given(st.floats(0.01, 1))
 def test_the_factor_falls_from_the_head_down(layer_decay: float) -> None:
-    found = [factor(stage, layer_decay) for stage in STAGES]
+    found = [factor(block, layer_decay) for block in BLOCKS]
     assert found[-1] == 1 and found == sorted(found)
     for deep, shallow in itertools.pairwise(found):
         assert deep == pytest.approx(shallow * layer_decay)
-    assert {factor(stage, 1.0) for stage in STAGES} == {1.0}
+    assert {factor(block, 1.0) for block in BLOCKS} == {1.0}
 
 
 @settings(max_examples=10, deadline=None)
@@ -194,7 +194,7 @@ def test_the_factor_falls_from_the_head_down(layer_decay: float) -> None:
 def test_each_parameter_that_trains_is_in_one_group(
     policy: str, layer_decay: float, anchored: set[str]
 ) -> None:
-    model = freeze(a_model(), frozen_stages(policy))
+    model = freeze_(a_model(), frozen_blocks(policy))
     start = {name: torch.zeros(()) for name in anchored}
     groups = parameter_groups(model, weight_decay=0.1, layer_decay=layer_decay, anchored=start)
     found = {id(p): group for group in groups for p in group["params"]}
@@ -204,7 +204,7 @@ def test_each_parameter_that_trains_is_in_one_group(
             assert id(parameter) not in found
             continue
         group = found[id(parameter)]
-        assert group["factor"] == factor(stage_of(name), layer_decay)
+        assert group["factor"] == factor(block_of(name), layer_decay)
         decays = parameter.ndim > 1 and name not in anchored
         assert group["weight_decay"] == (0.1 if decays else 0.0)
     if layer_decay == 1:
@@ -222,7 +222,7 @@ def test_a_step_draws_to_the_start_by_rate_times_strength() -> None:
     start = {name: p.detach() + 1 for name, p in model.named_parameters() if "encoder" in name}
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimiser = optimiser_of(model, start)
-    draw_to_start(optimiser, model, start, strength=2.0)
+    pull_to_start(optimiser, model, start, strength=2.0)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimiser.step()
@@ -233,13 +233,13 @@ def test_a_step_draws_to_the_start_by_rate_times_strength() -> None:
 
 
 def test_what_has_no_gradient_is_not_drawn_and_no_step_goes_beyond_the_start() -> None:
-    model = freeze(a_model(), ENCODER)
+    model = freeze_(a_model(), ENCODER)
     start = {name: p.detach() + 1 for name, p in model.named_parameters()}
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    freeze(model, ())
+    freeze_(model, ())
     optimiser = optimiser_of(model, start)
-    freeze(model, ENCODER)
-    draw_to_start(optimiser, model, start, strength=1e6)
+    freeze_(model, ENCODER)
+    pull_to_start(optimiser, model, start, strength=1e6)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
     optimiser.step()

@@ -11,14 +11,14 @@ from torch import nn
 
 from mriseg.core.folding import folded
 from mriseg.core.ops import FORMS, Ops
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 
 
 def trained_a_little(seed: int, ops: Ops, in_channels: int = 2, classes: int = 3) -> SegNet:
     """A network whose statistics, scales and shifts are those of no fresh one."""
     generator = torch.Generator().manual_seed(seed)
     model = build(SegNetConfig(in_channels=in_channels, classes=classes, width=8), ops)
-    init_weights(model, generator)
+    init_weights_(model, generator)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor in (module.weight.data, module.bias.data, module.running_mean):

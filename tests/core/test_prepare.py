@@ -90,7 +90,7 @@ def test_a_modality_that_a_case_lacks_reads_nought(rng: np.random.Generator) -> 
 def test_a_segmentation_of_everything_is_told(share: float, rng: np.random.Generator) -> None:
     images, labels = phantoms.head(rng)
     marked = (rng.random(labels.shape) < share).astype(np.uint8)
-    with pytest.raises(InputError, match="marks the whole volume"):
+    with pytest.raises(InputError, match="covers the whole volume"):
         prepare(images, marked, PLAIN.geometry(phantoms.SMALL))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mriseg.core.ops import NATIVE
 from mriseg.core.pretrained import encoder_from_vgg16_bn
-from mriseg.core.segnet import ENCODER, FIRST_CONV, SegNetConfig, build, stage_of
+from mriseg.core.segnet import ENCODER, FIRST_CONV, SegNetConfig, block_of, build
 from mriseg.errors import ConfigError
 from tests.vgg import vgg16_bn, vgg16_bn_state
 
@@ -28,7 +28,7 @@ def test_alike_channels_give_vggs_own_activations(
     model = build(config, NATIVE).eval()
     loaded = model.load_state_dict(encoder_from_vgg16_bn(state, config, modalities), strict=False)
     assert not loaded.unexpected_keys
-    assert {stage_of(name) for name in loaded.missing_keys}.isdisjoint(ENCODER)
+    assert {block_of(name) for name in loaded.missing_keys}.isdisjoint(ENCODER)
 
     vgg = vgg16_bn().eval()
     vgg.load_state_dict(state, strict=False)
@@ -36,8 +36,8 @@ def test_alike_channels_give_vggs_own_activations(
     with torch.no_grad():
         expected = vgg.features(grey.expand(-1, 3, -1, -1))
         found = grey.expand(-1, len(modalities), -1, -1)
-        for stage in ENCODER:
-            found = nn.functional.max_pool2d(model.get_submodule(stage)(found), 2)
+        for block in ENCODER:
+            found = nn.functional.max_pool2d(model.get_submodule(block)(found), 2)
     assert expected.std() > 0.1
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
@@ -58,12 +58,12 @@ def test_every_tensor_is_a_copy_and_float32(state: dict[str, Tensor]) -> None:
 
 def test_another_width_is_refused(state: dict[str, Tensor]) -> None:
     narrow = RGB.model_copy(update={"width": 32})
-    with pytest.raises(ConfigError, match="width 64, and width = 32 was asked for"):
+    with pytest.raises(ConfigError, match="network of width 64, not 32"):
         encoder_from_vgg16_bn(state, narrow, ("T1", "T2", "FLAIR"))
 
 
 def test_modalities_must_be_the_channels(state: dict[str, Tensor]) -> None:
-    with pytest.raises(ConfigError, match="3 input channels, and 2 modalities were named: T1, T2"):
+    with pytest.raises(ConfigError, match="3 input channels, but 2 modalities were given: T1, T2"):
         encoder_from_vgg16_bn(state, RGB, ("T1", "T2"))
 
 

@@ -78,7 +78,7 @@ def test_a_split_parts_no_patient_and_no_scan(
 def test_folds_hold_each_patient_out_once(cases: list[CaseEntry], count: int, seed: int) -> None:
     groups = [{c.name for c in group} for group in patients(cases)]
     if len(groups) < count:
-        with pytest.raises(ConfigError, match=f"dealt out to {count} folds"):
+        with pytest.raises(ConfigError, match=f"divided into {count} folds"):
             folds(cases, count, seed)
         return
     parts = folds(cases, count, seed)
@@ -161,7 +161,7 @@ def test_validation_cases_may_be_named() -> None:
     for names, said in (
         (["a"], "a, b are of one patient"),
         (["a", "b", "c"], "c, d are of one patient"),
-        (["z"], "no usable labelled case z; there are a, b, c, d"),
+        (["z"], "no usable labelled case z; the labelled cases are a, b, c, d"),
         (["a", "b", "c", "d"], "0 cases would train"),
         ([], "0 validate"),
     ):
@@ -259,7 +259,7 @@ def test_ranks_share_the_epoch_out(
 ) -> None:
     whole = plans(index, batch_size=batch_size * world, epoch=epoch)
     parts = [
-        plans(index, batch_size=batch_size, epoch=epoch, rank=rank, world=world)
+        plans(index, batch_size=batch_size, epoch=epoch, shard=(rank, world))
         for rank in range(world)
     ]
     assert {len(part) for part in parts} == {len(whole)}
@@ -300,5 +300,3 @@ def test_the_index_knows_its_cases() -> None:
     assert [c.name for c in index.only(["b", "z"]).cases] == ["b"]
     with pytest.raises(KeyError):
         index["z"]
-    # 512 + 1 of three slices of 32 x 32.
-    assert index.positive_share(["WT"])["WT"] == pytest.approx(513 / 3072)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.ops import PURE
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 from mriseg.core.steps import learning_rate, predict_step, train_step
 
 
 def a_model() -> SegNet:
     config = SegNetConfig(in_channels=2, classes=1, width=8)
-    return init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+    return init_weights_(build(config, PURE), torch.Generator().manual_seed(0))
 
 
 def a_problem() -> tuple[Tensor, Tensor]:

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from mriseg.core.ops import PURE
 from mriseg.core.segnet import (
+    BLOCKS,
     DECODER,
     ENCODER,
     FIRST_CONV,
-    STAGES,
     SegNet,
     SegNetConfig,
     build,
-    init_weights,
+    init_weights_,
 )
-from mriseg.core.transfer import Shape, TransferPlan, adapt, frozen_stages, plan, unlearnt
+from mriseg.core.transfer import Shape, TransferPlan, adapt, frozen_blocks, plan, unlearnt
 from mriseg.errors import ConfigError
 
 THREE = ("T1", "FLAIR", "T1CE")
@@ -38,7 +38,7 @@ def a_model(shape: Shape, state: dict[str, Tensor] | None = None) -> SegNet:
     config = SegNetConfig(
         in_channels=len(shape.modalities), classes=len(shape.regions), width=shape.width
     )
-    model = init_weights(build(config, PURE), torch.Generator().manual_seed(7))
+    model = init_weights_(build(config, PURE), torch.Generator().manual_seed(7))
     if state is not None:
         model.load_state_dict(state)
     return model.eval()
@@ -193,7 +193,7 @@ def test_the_generator_decides_what_is_new() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "stages"),
+    ("policy", "blocks"),
     [
         ("none", ()),
         ("encoder", ENCODER),
@@ -202,19 +202,19 @@ def test_the_generator_decides_what_is_new() -> None:
         ("all-but-first", (*ENCODER[1:], *DECODER, "head")),
     ],
 )
-def test_policies_name_stages(policy: str, stages: tuple[str, ...]) -> None:
-    assert frozen_stages(policy) == stages
-    assert set(stages) <= set(STAGES)
+def test_policies_name_blocks(policy: str, blocks: tuple[str, ...]) -> None:
+    assert frozen_blocks(policy) == blocks
+    assert set(blocks) <= set(BLOCKS)
     made = plan(a_shape(), a_shape(), policy)
-    assert made.frozen == stages
+    assert made.frozen == blocks
     assert {t.name for t in made.tensors if t.frozen} == {
-        t.name for t in made.tensors if t.name.startswith(tuple(f"{s}." for s in stages))
+        t.name for t in made.tensors if t.name.startswith(tuple(f"{s}." for s in blocks))
     }
 
 
 def test_a_frozen_head_must_have_every_region() -> None:
     target = a_shape(("T2",), ("WT", "lesion"))
-    with pytest.raises(ConfigError, match=r"lesion would be new in it \(the source marks WT\)"):
+    with pytest.raises(ConfigError, match=r"lesion would be new in it \(the source segments WT\)"):
         plan(a_shape(), target, "all-but-first")
     with pytest.raises(ConfigError, match="WT would be new"):
         plan(a_shape(), a_shape(), "all-but-first", new_head=True)
@@ -231,10 +231,10 @@ def test_parameters_with_the_source_s_values_are_carried() -> None:
     for name in found:
         if name not in (*HEAD, FIRST_CONV):
             assert torch.equal(found[name], state[name]), name
-    assert {t.name for t in made.tensors if "anew" in t.how} == {
+    assert {t.name for t in made.tensors if "re-estimated" in t.how} == {
         name for name in found if "running" in name or "tracked" in name
     }
-    assert all(t.action == "adapted" for t in made.tensors if "anew" in t.how)
+    assert all(t.action == "adapted" for t in made.tensors if "re-estimated" in t.how)
     assert set(HEAD) < set(plan(a_shape(), a_shape(), "none").carried)
 
 

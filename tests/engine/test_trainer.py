@@ -14,7 +14,7 @@ from mriseg.backends import Backend
 from mriseg.core import rng
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.ops import PURE
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 from mriseg.engine.trainer import Pair, Trainer, optimiser_tensors, restore_optimiser
 
 FRAME = (128, 128)
@@ -22,7 +22,7 @@ FRAME = (128, 128)
 
 def a_network(memory_format: torch.memory_format = torch.contiguous_format) -> SegNet:
     config = SegNetConfig(in_channels=1, classes=2, width=8)
-    model = init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+    model = init_weights_(build(config, PURE), torch.Generator().manual_seed(0))
     return model.to(memory_format=memory_format)  # type: ignore[call-overload,no-any-return]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from mriseg.core.orientation import geometry_of
 from mriseg.core.volume import Geometry, canonical, uncanonical
 from mriseg.errors import InputError, OutputError
 from mriseg.io import nifti
@@ -287,37 +288,6 @@ class TestRefuses:
         assert array.shape == geometry.shape
 
 
-class TestGeometry:
-    @given(strategies.oriented_affines(), strategies.shapes())
-    def test_it_is_what_the_orientation_says(
-        self,
-        drawn: tuple[strategies.Orientation, tuple[tuple[float, ...], ...]],
-        shape: tuple[int, int, int],
-    ) -> None:
-        orientation, affine = drawn
-        expected = orientation.geometry(shape, affine)  # type: ignore[arg-type]
-        assert nifti.geometry(shape, np.asarray(affine)) == expected
-
-    @pytest.mark.parametrize("orientation", strategies.ORIENTATIONS, ids=lambda o: o.codes)
-    def test_canonical_agrees_with_brute_force(self, orientation: strategies.Orientation) -> None:
-        """World coordinates of every voxel rise along z, and fall along y (to P) and x (to L)."""
-        shape = (2, 3, 4)
-        affine = np.asarray(orientation.affine((1, 2, 3), (7, -8, 9)))
-        grid = nifti.geometry(shape, affine)
-        index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
-        world = index @ affine[:3, :3].T + affine[:3, 3]
-        right, front, up = (canonical(world[..., axis], grid) for axis in range(3))
-        assert (np.diff(up, axis=0) > 0).all()
-        assert (np.diff(front, axis=1) < 0).all()
-        assert (np.diff(right, axis=2) < 0).all()
-        array = np.arange(24).reshape(shape)
-        np.testing.assert_array_equal(uncanonical(canonical(array, grid), grid), array)
-
-    def test_a_singular_affine_is_refused(self) -> None:
-        with pytest.raises(InputError, match="affine"):
-            nifti.geometry((2, 2, 2), np.zeros((4, 4)))
-
-
 class TestWrite:
     @given(strategies.geometries(), st.sampled_from([".nii", ".nii.gz"]), st.data())
     def test_what_is_written_is_read(
@@ -346,13 +316,13 @@ class TestWrite:
     def test_a_shear_is_kept_in_the_sform_alone(self, tmp_path: Path) -> None:
         affine = np.eye(4)
         affine[0, 1] = 0.3
-        nifti.write(tmp_path / "x.nii", noise(2, 3, 4), nifti.geometry((2, 3, 4), affine))
+        nifti.write(tmp_path / "x.nii", noise(2, 3, 4), geometry_of((2, 3, 4), affine))
         image = nib.load(tmp_path / "x.nii")
         assert image.get_qform(coded=True)[1] == 0
         np.testing.assert_allclose(image.affine, affine, atol=1e-6)
 
     def test_types(self, tmp_path: Path) -> None:
-        geometry = nifti.geometry((2, 3, 4), np.eye(4))
+        geometry = geometry_of((2, 3, 4), np.eye(4))
         for given_type, written in ((bool, "u1"), (np.int64, "u1"), (float, "f4")):
             nifti.write(tmp_path / "x.nii", noise(2, 3, 4).astype(given_type), geometry)
             assert nib.load(tmp_path / "x.nii").get_data_dtype() == np.dtype(written)
@@ -366,7 +336,7 @@ class TestWrite:
         np.testing.assert_array_equal(again, array)
 
     def test_equal_input_gives_equal_bytes(self, tmp_path: Path) -> None:
-        geometry = nifti.geometry((2, 3, 4), np.eye(4))
+        geometry = geometry_of((2, 3, 4), np.eye(4))
         for name in ("x.nii.gz", "y.nii.gz"):
             nifti.write(tmp_path / name, noise(2, 3, 4), geometry)
         content = (tmp_path / "x.nii.gz").read_bytes()
@@ -376,24 +346,24 @@ class TestWrite:
         assert content[3] == 0
 
     def test_no_words_are_written(self, tmp_path: Path) -> None:
-        nifti.write(tmp_path / "x.nii", noise(2, 3, 4), nifti.geometry((2, 3, 4), np.eye(4)))
+        nifti.write(tmp_path / "x.nii", noise(2, 3, 4), geometry_of((2, 3, 4), np.eye(4)))
         header = nib.load(tmp_path / "x.nii").header
         for name in ("descrip", "aux_file", "intent_name", "db_name", "data_type"):
             assert not bytes(header[name]).strip(b"\0"), name
         assert not header.extensions
 
     def test_pixels_claim_no_unit(self, tmp_path: Path) -> None:
-        geometry = nifti.geometry((2, 3, 4), np.eye(4), unit="px")
+        geometry = geometry_of((2, 3, 4), np.eye(4), unit="px")
         nifti.write(tmp_path / "x.nii", noise(2, 3, 4), geometry)
         assert nib.load(tmp_path / "x.nii").header.get_xyzt_units()[0] == "unknown"
 
     def test_a_length_beyond_16_bits(self, tmp_path: Path) -> None:
         shape = (40_000, 1, 1)
-        nifti.write(tmp_path / "x.nii", noise(*shape), nifti.geometry(shape, np.eye(4)))
+        nifti.write(tmp_path / "x.nii", noise(*shape), geometry_of(shape, np.eye(4)))
         assert nifti.read(tmp_path / "x.nii")[0].shape == shape
 
     def test_refusals(self, tmp_path: Path) -> None:
-        geometry = nifti.geometry((2, 3, 4), np.eye(4))
+        geometry = geometry_of((2, 3, 4), np.eye(4))
         with pytest.raises(InputError, match="not on a grid"):
             nifti.write(tmp_path / "x.nii", noise(4, 3, 2), geometry)
         with pytest.raises(InputError, match="does not fit"):

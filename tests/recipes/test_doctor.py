@@ -128,8 +128,8 @@ BROKEN = [
     ("gradient clipping", "_foreach_norm"),
     ("AdamW", "addcdiv_"),
     ("augmentation", "grid_sampler_2d"),
-    ("stage encoder.3", "native_batch_norm_backward"),
-    ("stage head", "convolution"),
+    ("block encoder.3", "native_batch_norm_backward"),
+    ("block head", "convolution"),
     ("network in float32", "max_unpool2d"),
     ("network as trained", "convolution_backward"),
 ]
@@ -149,7 +149,7 @@ def test_every_kind_of_check_is_shown_to_find_something() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kernel"),
-    [("un-pool with ties", "max_unpool2d"), ("AdamW", "addcdiv_"), ("stage head", "convolution")],
+    [("un-pool with ties", "max_unpool2d"), ("AdamW", "addcdiv_"), ("block head", "convolution")],
 )
 def test_nan_is_wrong_and_said(backend: Backend, name: str, kernel: str) -> None:
     found = tried(wrong(backend, kernel, spoil), name)

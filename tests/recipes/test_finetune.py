@@ -14,7 +14,7 @@ from torch import Tensor
 from mriseg.backends import Backend
 from mriseg.core import finetune
 from mriseg.core.config import TrainConfig, TransferConfig
-from mriseg.core.segnet import DECODER, ENCODER, HEAD, STAGES, stage_of
+from mriseg.core.segnet import BLOCKS, DECODER, ENCODER, HEAD, block_of
 from mriseg.errors import ConfigError
 from mriseg.events import Event, Measured, Notice, finish
 from mriseg.io.runs import Run, open_run
@@ -71,27 +71,27 @@ def end_of(run: Run) -> dict[str, Tensor]:
 
 
 def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
-    """The stages of which anything moved; such a stage's convolutions have all moved."""
+    """The blocks of which anything moved; such a block's convolutions have all moved."""
     names = [name for name in before if not torch.equal(before[name], after[name])]
-    stages = {stage_of(name) for name in names}
+    blocks = {block_of(name) for name in names}
     weights = {n for n in before if n.endswith(("conv.weight", "head.weight"))}
-    assert {n for n in weights if stage_of(n) in stages} == weights & set(names)
-    return stages
+    assert {n for n in weights if block_of(n) in blocks} == weights & set(names)
+    return blocks
 
 
-def distance(before: dict[str, Tensor], after: dict[str, Tensor], stage: str) -> float:
-    names = [n for n in before if stage_of(n) == stage and not n.endswith(STATISTICS)]
+def distance(before: dict[str, Tensor], after: dict[str, Tensor], block: str) -> float:
+    names = [n for n in before if block_of(n) == block and not n.endswith(STATISTICS)]
     return math.sqrt(sum(float((after[n] - before[n]).square().sum()) for n in names))
 
 
 @pytest.mark.parametrize(
-    ("policy", "stages"),
+    ("policy", "blocks"),
     [
-        ({"freeze": "none"}, STAGES),
+        ({"freeze": "none"}, BLOCKS),
         ({"freeze": "encoder:3"}, (*ENCODER[3:], *DECODER, HEAD)),
         ({"freeze": "all-but-head"}, (HEAD,)),
         ({"freeze": "all-but-first"}, ENCODER[:1]),
-        ({"freeze": "none", "schedule": "lp-ft"}, STAGES),
+        ({"freeze": "none", "schedule": "lp-ft"}, BLOCKS),
         ({"freeze": "encoder", "schedule": "gradual"}, (*DECODER, HEAD)),
     ],
     ids=str,
@@ -103,21 +103,21 @@ def test_what_may_move_moves_and_nothing_else(
     cpu: Backend,
     tmp_path: Path,
     policy: dict[str, Any],
-    stages: tuple[str, ...],
+    blocks: tuple[str, ...],
 ) -> None:
-    allowed = set(stages)
+    allowed = set(blocks)
     run = carried(target, trained, config(tiny, policy), cpu, tmp_path / "run")
     assert moved(start_of(trained), end_of(run)) == allowed
     # What training gives is an average of weights; what stood still is in it to the bit.
     assert moved(start_of(trained), run.load("best").weights) <= allowed
     found = holds(run.path)
     assert isinstance(found, RunInfo)
-    assert set(found.frozen) == set(STAGES) - allowed
+    assert set(found.frozen) == set(BLOCKS) - allowed
     assert found.policy == finetune.described(TransferConfig(**policy))
 
 
 @pytest.mark.parametrize(
-    ("policy", "epoch", "stages"),
+    ("policy", "epoch", "blocks"),
     [
         pytest.param({"freeze": "none", "schedule": "lp-ft"}, 1, (HEAD,), marks=pytest.mark.slow),
         ({"freeze": "encoder:4", "schedule": "lp-ft", "l2_sp": 5, "layer_decay": 0.7}, 2, None),
@@ -139,16 +139,16 @@ def test_a_stopped_one_goes_on_in_its_phase(
     tmp_path: Path,
     policy: dict[str, Any],
     epoch: int,
-    stages: tuple[str, ...] | None,
+    blocks: tuple[str, ...] | None,
 ) -> None:
     source = tmp_path / "source"
     shutil.copytree(trained.path, source)
     wanted = config(tiny, policy)
     whole = carried(target, open_run(source), wanted, cpu, tmp_path / "whole")
     run = stopped(target, open_run(source), wanted, cpu, tmp_path / "run", epoch)
-    if stages is not None:
+    if blocks is not None:
         # Until here only these have moved, statistics included.
-        assert moved(start_of(trained), end_of(run)) == set(stages)
+        assert moved(start_of(trained), end_of(run)) == set(blocks)
     shutil.rmtree(source)  # nothing of it is needed any more
     finish(resume(run, cpu))
     one, other = (r.load("last") for r in (whole, run))
@@ -203,9 +203,9 @@ def test_l2_sp_ends_nearer_to_the_start(
         for strength in (0, 20)
     }
     before = start_of(trained)
-    for stage in STAGES:
-        far, near = (distance(before, end_of(run), stage) for run in runs.values())
-        assert near < 0.7 * far, stage
+    for block in BLOCKS:
+        far, near = (distance(before, end_of(run), block) for run in runs.values())
+        assert near < 0.7 * far, block
     assert not runs[0].has("start") and runs[20].has("start")
     kept = runs[20].load("start").weights
     assert all(torch.equal(kept[name], before[name]) for name in kept)
@@ -226,12 +226,12 @@ def test_layer_decay_moves_deep_stages_less(
     )
     before = start_of(trained)
     ratios = [
-        distance(before, end_of(steep), stage) / distance(before, end_of(flat), stage)
-        for stage in STAGES
+        distance(before, end_of(steep), block) / distance(before, end_of(flat), block)
+        for block in BLOCKS
     ]
     # Adam's steps are of the learning rate, whatever the gradient.
-    for stage, ratio in zip(STAGES, ratios, strict=True):
-        assert ratio == pytest.approx(finetune.factor(stage, 0.5), rel=0.5), stage
+    for block, ratio in zip(BLOCKS, ratios, strict=True):
+        assert ratio == pytest.approx(finetune.factor(block, 0.5), rel=0.5), block
 
 
 def test_adapted_statistics_are_the_new_slices_and_stay(
@@ -245,11 +245,11 @@ def test_adapted_statistics_are_the_new_slices_and_stay(
         statistics = tensor.name.endswith(STATISTICS)
         assert tensor.action == ("adapted" if statistics else "kept")
         same = torch.equal(before[tensor.name], after[tensor.name])
-        assert same == (not statistics and stage_of(tensor.name) != HEAD), tensor.name
+        assert same == (not statistics and block_of(tensor.name) != HEAD), tensor.name
     # Of two batches, which training then left alone.
     assert {int(after[n]) for n in after if n.endswith("num_batches_tracked")} == {2}
     text = " ".join(event.text for event in told if isinstance(event, Notice))
-    assert "75 tensors adapted: estimated anew" in text
+    assert "75 tensors adapted: re-estimated" in text
 
 
 def test_the_control_has_learnt_nothing_from_the_source(

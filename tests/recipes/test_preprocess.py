@@ -192,7 +192,7 @@ BAD = {
     "shapes": "shape",
     "empty brain": "brain is empty",
     "constant": "constant",
-    "all ones": "marks the whole volume",
+    "all ones": "covers the whole volume",
     "no labels": "no label",
 }
 

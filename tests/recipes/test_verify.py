@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mriseg.core.ops import PURE
-from mriseg.core.segnet import SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.core.volume import SliceRef
 from mriseg.errors import DamagedError, InputError, RunError, StoreError
 from mriseg.events import Event, Notice, finish
@@ -55,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run = create_run(folder / "run", manifest)
     network = build(SegNetConfig(in_channels=1, classes=1, width=8), PURE)
-    weights = init_weights(network, torch.Generator().manual_seed(1)).state_dict()
+    weights = init_weights_(network, torch.Generator().manual_seed(1)).state_dict()
     run.save("best", Checkpoint(dict(weights), {}, {"epoch": 1, "step": 1, "dice": {}}))
     finish(export(run))
     return folder

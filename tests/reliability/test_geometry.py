@@ -29,7 +29,7 @@ from scipy.spatial.transform import Rotation
 
 from mriseg.backends import Backend, select
 from mriseg.core import rng as streams
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 from mriseg.events import finish
 from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.runs import Checkpoint, Manifest, Run, create_run
@@ -204,7 +204,7 @@ THRESHOLD = 2.0
 def marks_at_random(cpu: Backend) -> SegNet:
     """Weights drawn, and an output that is on both sides of one half."""
     model = build(CONFIG, cpu.ops)
-    init_weights(model, streams.generator(3, "weights"), prior=0.5)
+    init_weights_(model, streams.generator(3, "weights"), prior=0.5)
     with torch.no_grad():
         weight = [parameter for parameter in model.parameters() if parameter.ndim == 4][-1]
         weight.mul_(3)

@@ -21,7 +21,7 @@ __all__ = [
     "find",
 ]
 
-# In the order in which "auto" asks them: the most particular layout first.
+# In the order in which "auto" tries them: the most specific layout first.
 READERS: Registry[Reader] = Registry(
     "layout",
     {
@@ -41,20 +41,18 @@ def find(
 
     Args:
         root: the folder, or a single NIfTI file.
-        layout: a name in ``READERS``, or "auto" for the first that the folder looks like.
-        options: what the files do not tell.
+        layout: a name in ``READERS``, or "auto" for the first that matches the folder.
+        options: what the files do not specify.
 
     Raises:
-        InputError: there is no such folder, it is in no known layout, or it holds no case.
+        InputError: there is no such folder, it is in no known layout, or it has no case.
         UnknownNameError: there is no such layout.
     """
     if not root.exists():
         raise InputError(f"there is no folder {root}")
     if root.is_file():
         if not is_nifti(root):
-            raise InputError(
-                f"{root} is no NIfTI file; give one, or the folder that holds the scans"
-            )
+            raise InputError(f"{root} is not a NIfTI file; give one, or the folder with the scans")
         layout = "flat"
     elif layout == "auto":
         layout = _recognise(root)

@@ -1,4 +1,4 @@
-"""What a reader gives: cases, each a name, a patient and a way to load its arrays."""
+"""What a reader returns: cases, each with a name, a patient and a way to load its arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RawCase:
         images: modality name -> [i, j, k] raw intensities, all of ``geometry.shape``, all finite.
         labels: [i, j, k] uint8 canonical label values, or None without a segmentation.
         geometry: of the images (a segmentation's own affine is never used).
-        notices: what was accepted although it is odd, one sentence each.
+        notices: irregularities that were accepted, one sentence each.
     """
 
     images: Mapping[str, Array]
@@ -35,11 +35,11 @@ class RawCase:
 
 @dataclass(frozen=True)
 class Case:
-    """One scan session of one patient, found but not read yet.
+    """One scan session of one patient, whose files have not been read yet.
 
     Attributes:
         name: unique in its source; a folder or file name.
-        patient: cases of one patient share it, so that a split never parts them.
+        patient: cases of one patient share it, so that a split never separates them.
         sources: modality name (or "seg") -> the files it is read from, in order.
         load: reads the files; raises CaseError with what is wrong, in one sentence.
     """
@@ -51,12 +51,12 @@ class Case:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Names of the modalities that files were found for, in the source's order."""
+        """Names of the modalities that have files, in the source's order."""
         return tuple(name for name in self.sources if name != SEGMENTATION)
 
     @property
     def labelled(self) -> bool:
-        """Whether a segmentation was found."""
+        """Whether there is a segmentation."""
         return SEGMENTATION in self.sources
 
     @property
@@ -67,7 +67,7 @@ class Case:
 
 @dataclass(frozen=True)
 class ReaderOptions:
-    """What a user can tell a reader that the files do not.
+    """What the user can specify where the files do not.
 
     Attributes:
         channels: names of the channels, in order, for layouts whose files do not name them.
@@ -76,28 +76,28 @@ class ReaderOptions:
     channels: tuple[str, ...] | None = None
 
     def refuse_channels(self, layout: str, why: str) -> None:
-        """For layouts in which nothing is left to name.
+        """Refuse channel names, for layouts whose files name the channels.
 
         Raises:
-            ConfigError: channels were named, which would not be heeded.
+            ConfigError: channels were named, which would be ignored.
         """
         if self.channels is not None:
             raise ConfigError(
-                f"channels were named ({', '.join(self.channels)}) for the layout {layout}, which "
-                f"needs none: {why}; leave --channels out"
+                f"channels were named ({', '.join(self.channels)}), but the layout {layout} needs "
+                f"no names: {why}; leave --channels out"
             )
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a reader found under a folder.
+    """The cases under a folder, as listed by a reader.
 
     Attributes:
         cases: sorted by name, names unique.
         regions: name -> label values; the first is the layout's default target.
         labels: label value -> its name, where known.
-        skipped: (name, reason) of what looked like a case and is none.
-        notices: what was assumed about all cases, one sentence each.
+        skipped: (name, reason) of everything that looks like a case but is not usable.
+        notices: assumptions about all cases, one sentence each.
     """
 
     cases: tuple[Case, ...]
@@ -108,7 +108,7 @@ class Listing:
 
 
 class Reader(Protocol):
-    """A data layout. An object with this shape is registered in ``READERS``."""
+    """A data layout. An object with these members is registered in ``READERS``."""
 
     name: str
     summary: str
@@ -118,5 +118,5 @@ class Reader(Protocol):
         ...
 
     def find(self, root: Path, options: ReaderOptions) -> Listing:
-        """The cases under ``root``. Raises InputError when there are none."""
+        """The cases under ``root``. Raises InputError if there are none."""
         ...

@@ -1,6 +1,6 @@
-"""A folder of NIfTI files and nothing else, or one such file: what people predict.
+"""A folder of NIfTI files without labels, or a single file: the usual input of a prediction.
 
-The names are read as nnU-Net's are, a file a channel or a file a case; there are no labels.
+Names are interpreted as in nnU-Net, with one file per channel or one file per case.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from mriseg.io.readers.nnunet import build, read_description
 
 
 class FlatReader:
-    """Image files side by side (``imagesTs``), or a single one."""
+    """Image files in one folder (``imagesTs``), or a single one."""
 
     name = "flat"
-    summary = "NIfTI images side by side, without labels (imagesTs/), or a single one"
+    summary = "NIfTI images in one folder, without labels (imagesTs/), or a single one"
 
     def matches(self, root: Path) -> bool:
-        """Whether ``root`` is a NIfTI file or directly holds one."""
+        """Whether ``root`` is a NIfTI file or directly contains one."""
         return bool(_images(root))
 
     def find(self, root: Path, options: ReaderOptions) -> Listing:

@@ -1,9 +1,9 @@
 """The LGG data set of Buda et al. (2019, doi:10.1016/j.compbiomed.2019.05.002): TIFF slices.
 
-A patient's folder holds ``PATIENT_N.tif``, whose three colours are T1, FLAIR and T1 after
-contrast, and ``PATIENT_N_mask.tif``, the FLAIR abnormality. The files state no voxel size, so
-lengths are in pixels. Where a patient lacked a sequence the publishers put FLAIR in its place;
-such a copy teaches a network that T1 looks like FLAIR, so here it counts as missing.
+A patient's folder holds ``PATIENT_N.tif``, whose three colours are T1, FLAIR and contrast-enhanced
+T1, and ``PATIENT_N_mask.tif``, the FLAIR abnormality. The files state no voxel size, so lengths are
+in pixels. Where a patient lacked a sequence, the publishers replaced it by FLAIR; such a copy would
+teach a network that T1 looks like FLAIR, so it counts as missing.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CHANNELS = ("T1", "FLAIR", "T1CE")
 _SLICE = re.compile(r"(?P<case>.+)_(?P<number>\d{1,6})(?P<mask>_mask)?\.tiff?", re.IGNORECASE)
 # TCGA_CS_4941_19960909: site, patient, date of the scan.
 _DATED = re.compile(r"(TCGA_\w+?_\w+?)_\d{8}")
-# From this share of equal voxels on, two sequences are one: real ones agree in at most half.
+# Two sequences with at least this share of equal voxels are one: real ones agree in at most half.
 _COPY_SHARE = 0.999
-# The sets' slices are 256 x 256; a header that claims more than this is not one of them.
+# The data set's slices are 256 x 256; a header that claims more than this is not one of them.
 _MAX_SIDE = 4096
-# Of all slices of a case together; the sets' have 15 million at most.
+# Of all slices of a case together; in the data set they have at most 15 million.
 _MAX_PIXELS = 2**28
 
 
@@ -51,30 +51,32 @@ class LggReader:
     """Folders of numbered TIFF slices and their masks, at any depth."""
 
     name = "lgg"
-    summary = "a folder a patient with TIFF slices and masks (PATIENT_1.tif, PATIENT_1_mask.tif)"
+    summary = (
+        "one folder per patient with TIFF slices and masks (PATIENT_1.tif, PATIENT_1_mask.tif)"
+    )
 
     def matches(self, root: Path) -> bool:
-        """Whether any folder under ``root`` holds a numbered TIFF slice."""
+        """Whether any folder under ``root`` contains a numbered TIFF slice."""
         return any(_slices(files) for _, _, files in folders.walk(root))
 
     def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases under ``root``, whose three channels are always the same.
 
         Raises:
-            InputError: there is none.
-            ConfigError: ``options.channels`` names them otherwise.
+            InputError: there is no case.
+            ConfigError: ``options.channels`` is given, which this layout does not need.
         """
         options.refuse_channels(self.name, "its channels are always T1, FLAIR and T1CE")
         cases: dict[str, Case] = {}
         skipped = []
-        for here, _, files in folders.walk(root):
+        for folder, _, files in folders.walk(root):
             for name, slices in _slices(files).items():
                 if name in cases:
-                    # Kaggle's archive holds all patients twice, one level apart.
-                    where = folders.text(str(here.relative_to(root)))
-                    skipped.append((name, f"it is there a second time, in {where}"))
+                    # Kaggle's archive contains all patients twice, one level apart.
+                    copy = folders.text(str(folder.relative_to(root)))
+                    skipped.append((name, f"it exists a second time, in {copy}"))
                 elif not slices.images:
-                    skipped.append((name, "it has masks and no images"))
+                    skipped.append((name, "it has masks but no images"))
                 else:
                     cases[name] = _case(name, slices)
         if not cases:
@@ -127,7 +129,7 @@ def _load(name: str, slices: _Slices) -> RawCase:
                 f"its images {colours.shape[1]} x {colours.shape[2]}",
             )
         if not np.isin(mask, (0, 1, 255)).all():
-            raise CaseError(name, "its masks hold other values than 0 and 255")
+            raise CaseError(name, "its masks have values other than 0 and 255")
         labels = (mask > 0).astype(np.uint8)
 
     images = {channel: colours[..., index] for index, channel in enumerate(CHANNELS)}
@@ -136,8 +138,8 @@ def _load(name: str, slices: _Slices) -> RawCase:
         if (images[channel] == images["FLAIR"]).mean() >= _COPY_SHARE:
             del images[channel]
             notices.append(f"its {channel} is a copy of FLAIR, so it counts as missing")
-    # Slices are stored from inferior to superior, rows from front to back, columns from right to
-    # left: canonical as they are, in as far as files without a header can tell.
+    # Slices are stored from inferior to superior, rows from anterior to posterior, columns from
+    # right to left: canonical already, as far as files without a header show.
     z, y, x = colours.shape[:3]
     identity = (
         (1.0, 0.0, 0.0, 0.0),
@@ -151,9 +153,9 @@ def _load(name: str, slices: _Slices) -> RawCase:
 
 def _check_numbers(name: str, slices: _Slices) -> None:
     numbers = set(slices.images)
-    absent = set(range(min(numbers), max(numbers) + 1)) - numbers
-    if absent:
-        raise CaseError(name, f"its slices {_listed(absent)} are missing")
+    missing = set(range(min(numbers), max(numbers) + 1)) - numbers
+    if missing:
+        raise CaseError(name, f"its slices {_listed(missing)} are missing")
     if slices.masks and set(slices.masks) != numbers:
         differing = set(slices.masks) ^ numbers
         raise CaseError(name, f"its slices {_listed(differing)} have an image or a mask, not both")
@@ -165,7 +167,7 @@ def _listed(numbers: set[int]) -> str:
 
 
 def _stack(name: str, paths: tuple[Path, ...], mode: str) -> NDArray[np.uint8]:
-    """Slices as one array, [z, y, x] or with a last axis of 3 colours."""
+    """Slices as one array [z, y, x], in mode RGB with a last axis of 3 colours."""
     planes: list[NDArray[np.uint8]] = []
     for path in paths:
         plane = _plane(name, path, mode)
@@ -176,14 +178,14 @@ def _stack(name: str, paths: tuple[Path, ...], mode: str) -> NDArray[np.uint8]:
                 f"than any scan of a head",
             )
         if planes and plane.shape != planes[0].shape:
-            raise CaseError(name, f"{path.name} has another size than {paths[0].name}")
+            raise CaseError(name, f"{path.name} differs in size from {paths[0].name}")
         planes.append(plane)
     return np.stack(planes)
 
 
 def _plane(name: str, path: Path, mode: str) -> NDArray[np.uint8]:
     try:
-        # Pillow warns of what is odd in a file's tags; the pixels are what matters here.
+        # Pillow warns about unusual tags; only the pixels matter here.
         with (
             warnings.catch_warnings(action="ignore"),
             open_regular(path) as file,
@@ -194,11 +196,11 @@ def _plane(name: str, path: Path, mode: str) -> NDArray[np.uint8]:
                     name, f"{path.name} claims {image.size[0]} x {image.size[1]} pixels"
                 )
             if image.mode != mode:
-                expected = "3 colours of 8 bits" if mode == "RGB" else "8 bits of grey"
+                expected = "three 8-bit colours" if mode == "RGB" else "8-bit grey"
                 raise CaseError(name, f"{path.name} is {image.mode}; expected {expected}")
             return np.asarray(image)
     except CaseError:
         raise
-    # Every error of its decoders comes through Pillow as it is, struct.error and KeyError too.
+    # Pillow passes on any error of its decoders, such as struct.error and KeyError.
     except Exception as error:
         raise CaseError(name, f"{path.name} cannot be read as TIFF ({error})") from error

@@ -1,28 +1,32 @@
-"""What loading a case from several files has in common: one grid, and one kind of error."""
+"""Loading a case from several files: all on one grid, and one kind of error."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry, canonical, uncanonical
 from mriseg.errors import CaseError, InputError
-from mriseg.io.readers.base import Array
+from mriseg.io import nifti
+from mriseg.io.nifti_header import times
+from mriseg.io.readers.base import Array, RawCase
 
-# Files of one scan that lie this far apart, in mm, are on one grid: headers round.
+# Grids whose corners are at most this far apart, in mm, are equal: headers round.
 _SAME_GRID = 0.01
-# Of files whose axes run another way, in voxels: a header's quaternion is good to a thousandth of a
-# radian at times, a tenth of a voxel across a head, and each voxel still falls on its own.
+# For files with other axes, the same in voxels: a header's quaternion may be off by a thousandth of
+# a radian, a tenth of a voxel across a head, and still each voxel is nearest to its counterpart.
 _SAME_VOXEL = 0.5
 
 
 @contextmanager
 def errors_of(case: str) -> Iterator[None]:
-    """Whatever is wrong with a file in this block becomes a CaseError of ``case``."""
+    """Turn an InputError about a file, raised in this block, into a CaseError of ``case``."""
     try:
         yield
     except CaseError:
@@ -31,47 +35,91 @@ def errors_of(case: str) -> Iterator[None]:
         raise CaseError(case, str(error)) from error
 
 
+def load_files(case: str, files: Mapping[str, Path]) -> RawCase:
+    """Read a case with one NIfTI file per modality, all brought onto the grid of the first image.
+
+    Args:
+        case: the case's name, for errors.
+        files: modality name -> file, and "seg" -> the segmentation if there is one.
+
+    Returns:
+        The case, with the segmentation's label values as the file has them, and a notice for each
+        file that did not match the grid.
+
+    Raises:
+        CaseError: a file cannot be used, or there is no image.
+    """
+    modalities = [name for name in files if name != SEGMENTATION]
+    if not modalities:
+        raise CaseError(case, "it has no image")
+    images: dict[str, Array] = {}
+    notices: list[str] = []
+    with errors_of(case):
+        first, *others = modalities
+        images[first], grid = nifti.read(files[first])
+        for name in others:
+            array, own = nifti.read(files[name])
+            images[name], mismatch = onto_grid(array, own, grid, files[name].name)
+            notices += mismatch
+    loaded = RawCase(images, None, grid, tuple(notices))
+    return with_labels(case, loaded, files[SEGMENTATION]) if SEGMENTATION in files else loaded
+
+
+def with_labels(case: str, loaded: RawCase, path: Path) -> RawCase:
+    """``loaded`` with the labels of a segmentation, brought onto its grid.
+
+    Raises:
+        CaseError: the file cannot be used.
+    """
+    with errors_of(case):
+        array, own = nifti.read(path)
+        labels, mismatch = onto_grid(
+            nifti.integer_labels(array), own, loaded.geometry, f"the segmentation {path.name}"
+        )
+    return RawCase(loaded.images, labels, loaded.geometry, (*loaded.notices, *mismatch))
+
+
 def onto_grid(
     array: Array, own: Geometry, grid: Geometry, what: str
 ) -> tuple[Array, tuple[str, ...]]:
     """An array in the axes of another file of its case.
 
-    A file whose axes run another way, but whose header puts every voxel onto the grid, is turned.
-    Otherwise arrays of one shape are taken to line up, whatever the headers say: in the public
-    sets they do, and it is the headers that were lost on the way.
+    If its axes are ordered or directed differently, but its header places every voxel on the grid,
+    the array is reoriented. Otherwise arrays of one shape are assumed to be aligned, whatever the
+    headers say: in public data sets they are, and it is the headers that were lost.
 
     Args:
-        array: [i, j, k] of ``own``.
+        array: [i, j, k] of ``own.shape``.
         own: its geometry.
         grid: the geometry to bring it to.
-        what: what to call it, such as a file's name.
+        what: its name in messages, such as the file's name.
 
     Returns:
-        The array, of ``grid.shape``, and a notice if it was odd.
+        The array, of ``grid.shape``; and a notice if the grids do not match.
 
     Raises:
-        InputError: its shape is another.
+        InputError: the shapes differ.
     """
     nearest = _SAME_VOXEL * min(grid.spacing)
     if (own.axes, own.flips) != (grid.axes, grid.flips) and _apart(own, grid) < nearest:
         turned = uncanonical(canonical(array, own), grid)
-        return turned, (f"the axes of {what} run another way than its case's; it was turned",)
+        return turned, (f"the axes of {what} differ from those of its case; it was reoriented",)
     if own.shape != grid.shape:
         raise InputError(
-            f"{what} has the shape {_times(own.shape)}, the case's first image has "
-            f"{_times(grid.shape)}"
+            f"{what} has the shape {times(own.shape)}, but the case's first image has "
+            f"{times(grid.shape)}"
         )
-    away = float(np.linalg.norm(_corners(own) - _corners(grid), axis=-1).max())
-    if away > _SAME_GRID:
+    distance = float(np.linalg.norm(_corners(own) - _corners(grid), axis=-1).max())
+    if distance > _SAME_GRID:
         return array, (
-            f"the affine of {what} differs from its case's first image's (by up to {away:.3g} mm); "
-            f"the arrays have one shape and are taken to line up",
+            f"the affine of {what} differs from that of its case's first image (by up to "
+            f"{distance:.3g} mm); the arrays have the same shape and are assumed to be aligned",
         )
     return array, ()
 
 
 def _apart(one: Geometry, other: Geometry) -> float:
-    """How far apart two grids lie, in mm, once both are canonical."""
+    """The largest distance between corners of two grids, in mm, in canonical axes."""
     if one.canonical_shape != other.canonical_shape:
         return float("inf")
     return float(np.linalg.norm(_canonical_corners(one) - _canonical_corners(other), axis=-1).max())
@@ -96,7 +144,3 @@ def _canonical_corners(geometry: Geometry) -> NDArray[np.float64]:
 def _world(geometry: Geometry, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
     affine = np.asarray(geometry.affine)
     return np.asarray(voxels @ affine[:3, :3].T + affine[:3, 3])
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(length) for length in shape)

@@ -1,8 +1,8 @@
-"""nnU-Net's layout and the one that it comes from, the Medical Segmentation Decathlon's.
+"""The layouts of nnU-Net and of the Medical Segmentation Decathlon, from which it derives.
 
 ``imagesTr/`` and ``labelsTr/`` with ``dataset.json``, or plain ``images/`` and ``labels/``; a label
-is named like its case. nnU-Net has a file a channel (``case_0000.nii.gz``); the Decathlon has one
-file a case, 4-D where there are several channels. ``imagesTs`` has no labels and is not read.
+is named like its case. nnU-Net has one file per channel (``case_0000.nii.gz``); the Decathlon has
+one file per case, 4-D if there are several channels. ``imagesTs`` has no labels and is not read.
 Formats: nnU-Net's documentation/dataset_format.md, versions 1 and 2; arXiv 1902.09063.
 """
 
@@ -23,20 +23,20 @@ from mriseg.io import nifti
 from mriseg.io.disk.untrusted import parse_json, read_text
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
-from mriseg.io.readers.loading import errors_of, onto_grid
+from mriseg.io.readers.loading import errors_of, load_files, with_labels
 
 FOREGROUND = "foreground"
 
 _FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 _MAX_JSON_BYTES = 2**24
-# Without a dataset.json the label files are read to learn their values, if they are this small.
+# Without a dataset.json, label files of at most this size in total are read for their values.
 _CHEAP_BYTES = 2**25
 _ALL_VALUES = tuple(range(1, 256))
 
 
 class NnunetReader:
-    """A folder of images and one of labels, described by ``dataset.json`` or not at all."""
+    """A folder of images and one of labels, with or without a ``dataset.json``."""
 
     name = "nnunet"
     summary = "imagesTr/ and labelsTr/ with dataset.json, or images/ and labels/ (NIfTI)"
@@ -46,11 +46,11 @@ class NnunetReader:
         return _locate(root) is not None
 
     def find(self, root: Path, options: ReaderOptions) -> Listing:
-        """The cases of ``root``; ``options.channels`` goes before the names in ``dataset.json``.
+        """The cases of ``root``; ``options.channels`` overrides the names in ``dataset.json``.
 
-        Regions are "foreground", all labels but 0, and each label or region that ``dataset.json``
-        names. Without one they are "label1" and so on for the values that the label files hold:
-        all files are read where they are small; else only the first, and "foreground" is then
+        Regions are "foreground" (all labels except 0) and each label or region that
+        ``dataset.json`` names. Without it they are "label1" and so on for the values in the label
+        files: all files are read if they are small, else only the first, and "foreground" is then
         every value from 1 to 255.
         """
         located = _locate(root)
@@ -69,7 +69,7 @@ READER = NnunetReader()
 
 @dataclass(frozen=True)
 class Description:
-    """What ``dataset.json`` says, as far as it does.
+    """The content of ``dataset.json``; what it does not state is None.
 
     Attributes:
         channels: names, in order.
@@ -86,7 +86,7 @@ def build(
     described: Description,
     options: ReaderOptions,
 ) -> Listing:
-    """The cases made of image files and the labels of their names; see `NnunetReader.find`."""
+    """The cases from image files and the labels of the same names; see `NnunetReader.find`."""
     by_channel = _by_channel(images, labels)
     files = _grouped(images, by_channel)
     count = _count(files, by_channel)
@@ -95,7 +95,7 @@ def build(
         _case(name, paths, labels.get(name), channels, by_channel)
         for name, paths in sorted(files.items())
     ]
-    skipped = tuple((name, "it has a label and no image") for name in sorted({*labels} - {*files}))
+    skipped = tuple((name, "it has a label but no image") for name in sorted({*labels} - {*files}))
     if described.labels is None:
         regions, names = _regions_from_files([*labels.values()])
     else:
@@ -106,20 +106,20 @@ def build(
 def _locate(root: Path) -> tuple[Path, str, str] | None:
     """The folder of the data set, and the names of its folders of images and labels.
 
-    The Decathlon's archives unpack to ``Task04_Hippocampus/imagesTr``: a folder around the data
-    set is looked into if there is only one such in it.
+    The Decathlon's archives unpack to ``Task04_Hippocampus/imagesTr``: ``root`` may also be a
+    folder that contains exactly one data set.
     """
-    here, inner, _ = next(folders.walk(root))
-    found = _layout(here)
-    if found is not None:
-        return (here, *found)
-    within = [(path, *layout) for path in inner if (layout := _layout(path)) is not None]
-    return within[0] if len(within) == 1 else None
+    base, subfolders, _ = next(folders.walk(root))
+    layout = _layout(base)
+    if layout is not None:
+        return (base, *layout)
+    inside = [(path, *inner) for path in subfolders if (inner := _layout(path)) is not None]
+    return inside[0] if len(inside) == 1 else None
 
 
 def _layout(folder: Path) -> tuple[str, str] | None:
     for images, labels in _FOLDERS:
-        # A plain "images" alone says nothing; imagesTr does.
+        # "imagesTr" alone identifies the layout, "images" alone does not.
         needed = (images,) if images == "imagesTr" else (images, labels)
         paths = [folder / name for name in needed]
         if all(path.is_dir() and not path.is_symlink() for path in paths):
@@ -138,9 +138,9 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def _by_channel(images: list[Path], labels: Mapping[str, Path]) -> bool:
-    """Whether there is a file a channel: all names end in four digits, which labels lack.
+    """Whether there is one file per channel: all names end in four digits, which labels lack.
 
-    ``case_2019.nii.gz`` with a label of that name is a case, not a channel.
+    ``case_2019.nii.gz`` with a label of the same name is a case, not a channel.
     """
     stems = [folders.text(nifti.stem(path)) for path in images]
     matches = [match for stem in stems if (match := _CHANNEL.fullmatch(stem))]
@@ -152,7 +152,7 @@ def _by_channel(images: list[Path], labels: Mapping[str, Path]) -> bool:
 
 
 def _grouped(images: list[Path], by_channel: bool) -> dict[str, dict[int, Path]]:
-    """Case -> channel number -> file; channel 0 where a file holds them all."""
+    """Case -> channel number -> file; channel 0 if one file holds all channels."""
     cases: dict[str, dict[int, Path]] = {}
     for stem, path in _by_stem(images).items():
         match = _CHANNEL.fullmatch(stem) if by_channel else None
@@ -164,14 +164,14 @@ def _grouped(images: list[Path], by_channel: bool) -> dict[str, dict[int, Path]]
 
 
 def _count(files: Mapping[str, Mapping[int, Path]], by_channel: bool) -> int:
-    """How many channels there are: by the names, or by the first header that can be read."""
+    """The number of channels, from the names, or from the first header that can be read."""
     if by_channel:
         return 1 + max(max(channels) for channels in files.values())
     for channels in files.values():
         try:
             shape = nifti.shape(channels[0])
         except InputError:
-            continue  # Told when the case is loaded.
+            continue  # Reported when the case is loaded.
         return shape[3] if len(shape) > 3 else 1
     return 1
 
@@ -179,12 +179,12 @@ def _count(files: Mapping[str, Mapping[int, Path]], by_channel: bool) -> int:
 def _channels(
     options: ReaderOptions, described: Description, count: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The channels' names, and a notice if they are made up."""
+    """The channels' names, and a notice if they had to be invented."""
     if options.channels is not None:
         names = tuple(canonical_modality(name) for name in options.channels)
         if len(names) != count:
             raise ConfigError(
-                f"{len(names)} channels were named ({', '.join(names)}); the files have {count}"
+                f"{len(names)} channels were named ({', '.join(names)}), but the files have {count}"
             )
         origin = "the channels given"
     elif described.channels is not None:
@@ -194,10 +194,10 @@ def _channels(
         names = ("image",) if count == 1 else tuple(f"channel{index}" for index in range(count))
         return names, (
             f"nothing names the channels; they are called {', '.join(names)} "
-            f"(name them, in order, to have modalities matched)",
+            f"(name them in order with --channels, so that modalities are recognised)",
         )
     if len(set(names)) < len(names) or SEGMENTATION in names:
-        raise ConfigError(f"{origin} must differ from each other: {', '.join(names)}")
+        raise ConfigError(f"{origin} must be distinct names of modalities, not {', '.join(names)}")
     return names, ()
 
 
@@ -223,17 +223,7 @@ def _name(channels: tuple[str, ...], index: int) -> str:
 
 
 def _load_by_channel(name: str, sources: Mapping[str, tuple[Path, ...]]) -> RawCase:
-    with errors_of(name):
-        files = {key: path for key, (path,) in sources.items() if key != SEGMENTATION}
-        first, *others = files
-        array, grid = nifti.read(files[first])
-        images = {first: array}
-        notices: list[str] = []
-        for key in others:
-            array, own = nifti.read(files[key])
-            images[key], odd = onto_grid(array, own, grid, files[key].name)
-            notices += odd
-        return _with_labels(RawCase(images, None, grid, tuple(notices)), sources)
+    return load_files(name, {key: path for key, (path,) in sources.items()})
 
 
 def _load_whole(name: str, sources: Mapping[str, tuple[Path, ...]]) -> RawCase:
@@ -247,19 +237,11 @@ def _load_whole(name: str, sources: Mapping[str, tuple[Path, ...]]) -> RawCase:
                 f"{path.name} has {len(arrays)} channels; "
                 f"expected {len(channels)} ({', '.join(channels)})",
             )
-        images = dict(zip(channels, arrays, strict=True))
-        return _with_labels(RawCase(images, None, grid), sources)
-
-
-def _with_labels(loaded: RawCase, sources: Mapping[str, tuple[Path, ...]]) -> RawCase:
-    if SEGMENTATION not in sources:
-        return loaded
-    (path,) = sources[SEGMENTATION]
-    array, own = nifti.read(path)
-    labels, odd = onto_grid(
-        nifti.integer_labels(array), own, loaded.geometry, f"the label {path.name}"
-    )
-    return RawCase(loaded.images, labels, loaded.geometry, (*loaded.notices, *odd))
+    loaded = RawCase(dict(zip(channels, arrays, strict=True)), None, grid)
+    if SEGMENTATION in sources:
+        (path,) = sources[SEGMENTATION]
+        loaded = with_labels(name, loaded, path)
+    return loaded
 
 
 def _regions(
@@ -273,14 +255,14 @@ def _regions(
 def _regions_from_files(
     paths: list[Path],
 ) -> tuple[dict[str, tuple[int, ...]], dict[int, str]]:
-    """Regions by the values in the label files, which see `NnunetReader.find`."""
+    """Regions from the values in the label files; see `NnunetReader.find`."""
     cheap = sum(path.stat().st_size for path in paths) <= _CHEAP_BYTES
     values: set[int] = set()
     for path in paths:
         try:
             values.update(np.unique(nifti.integer_labels(nifti.read(path)[0])).tolist())
         except InputError:
-            continue  # Told when the case is loaded.
+            continue  # Reported when the case is loaded.
         if values and not cheap:
             break
     known = sorted(values - {0})
@@ -291,10 +273,10 @@ def _regions_from_files(
 
 
 def read_description(path: Path) -> Description:
-    """What the ``dataset.json`` at ``path`` says; nothing if there is none.
+    """The content of the ``dataset.json`` at ``path``; an empty description if there is none.
 
     Raises:
-        InputError: it is not what it should be.
+        InputError: it cannot be read, or does not have the expected form.
     """
     if not path.is_file() or path.is_symlink():
         return Description()
@@ -305,7 +287,7 @@ def read_description(path: Path) -> Description:
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error})") from error
     if not isinstance(data, dict):
-        raise InputError(f"{path} holds no JSON object")
+        raise InputError(f"{path} is JSON but not an object (in braces)")
     try:
         return Description(
             channels=_described_channels(data.get("channel_names", data.get("modality"))),
@@ -327,7 +309,7 @@ def _described_channels(data: Any) -> tuple[str, ...] | None:
 
 
 def _described_labels(data: Any) -> dict[str, tuple[int, ...]] | None:
-    """``{"1": "tumour"}`` of the Decathlon, ``{"tumour": 1, "all": [1, 2]}`` of nnU-Net 2."""
+    """``{"1": "tumour"}`` (Decathlon) or ``{"tumour": 1, "all": [1, 2]}`` (nnU-Net 2)."""
     if not data:
         return None
     labels: dict[str, tuple[int, ...]] = {}
@@ -336,7 +318,7 @@ def _described_labels(data: Any) -> dict[str, tuple[int, ...]] | None:
         numbers = tuple(
             int(number) for number in (values if isinstance(values, list) else [values])
         )
-        # Voxels to ignore are in no region; 0 is the background, whatever it is called.
+        # Voxels to ignore are in no region; 0 is the background, whatever its name.
         if name == "ignore" or numbers == (0,):
             continue
         if not numbers or min(numbers) < 0 or max(numbers) > 255:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel import orientations
 
+from mriseg.core.orientation import geometry_of
 from mriseg.core.volume import canonical, uncanonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io import nifti, readers
@@ -148,7 +149,7 @@ class TestFolders:
         shutil.rmtree(tmp_path / "b")
         found = only(tmp_path)
         assert found.sources["T1"] == (case / "a_t1.nii",)
-        assert found.load().notices == ("T1 is there both packed and unpacked; a_t1.nii was taken",)
+        assert found.load().notices == ("T1 exists both packed and unpacked; a_t1.nii was used",)
 
     def test_two_files_of_one_modality(self, tmp_path: Path) -> None:
         case = write(tmp_path / "a")
@@ -358,7 +359,7 @@ class TestGrids:
         loaded = only(tmp_path).load()
         np.testing.assert_array_equal(loaded.images["FLAIR"], before.images["FLAIR"])
         (notice,) = loaded.notices
-        assert "it was turned" in notice
+        assert "it was reoriented" in notice
 
     @pytest.mark.parametrize("name", ["t2", "seg"])
     def test_another_shape_is_refused(self, tmp_path: Path, name: str) -> None:
@@ -384,7 +385,7 @@ class TestGrids:
             orientations.io_orientation(image.affine), orientations.axcodes2ornt(tuple(other.codes))
         )
         turned = image.as_reoriented(turn)
-        own = nifti.geometry(turned.shape, turned.affine)
+        own = geometry_of(turned.shape, turned.affine)
         back, notices = onto_grid(np.asanyarray(turned.dataobj), own, grid, "x")
         np.testing.assert_array_equal(back, array)
         assert bool(notices) == ((own.axes, own.flips) != (grid.axes, grid.flips))
@@ -397,7 +398,7 @@ class TestFind:
 
     def test_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "x.txt").write_bytes(b"")
-        with pytest.raises(InputError, match="is no NIfTI file"):
+        with pytest.raises(InputError, match="is not a NIfTI file"):
             readers.find(tmp_path / "x.txt")
 
     def test_no_layout_lists_them_all(self, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_missing_mask(folder: Path) -> None:
 def test_another_size(folder: Path) -> None:
     path = folder / f"{folder.name}_3.tif"
     Image.fromarray(np.zeros((16, 21, 3), np.uint8)).save(path)
-    damage(folder, "_3.tif has another size")
+    damage(folder, "_3.tif differs in size")
 
 
 def test_masks_of_another_size(folder: Path) -> None:
@@ -136,13 +136,13 @@ def test_masks_of_another_size(folder: Path) -> None:
 def test_a_mask_of_greys(folder: Path) -> None:
     path = folder / f"{folder.name}_3_mask.tif"
     Image.fromarray(np.full((16, 20), 100, np.uint8)).save(path)
-    damage(folder, "other values than 0 and 255")
+    damage(folder, "values other than 0 and 255")
 
 
 def test_an_image_of_one_colour(folder: Path) -> None:
     path = folder / f"{folder.name}_3.tif"
     Image.fromarray(np.zeros((16, 20), np.uint8)).save(path)
-    damage(folder, "_3.tif is L; expected 3 colours")
+    damage(folder, "_3.tif is L; expected three 8-bit colours")
 
 
 def test_another_format_named_tif(folder: Path) -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from mriseg.core.identity import Identity
 from mriseg.core.ops import PURE
 from mriseg.core.sampling import CaseEntry
-from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights
+from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 from mriseg.errors import InputError, OutputError, RunError
 from mriseg.io.runs import (
     FORMAT_VERSION,
@@ -52,7 +52,7 @@ MANIFEST = Manifest(
 
 def a_model(memory_format: torch.memory_format = torch.contiguous_format) -> SegNet:
     config = SegNetConfig(in_channels=1, classes=2, width=8)
-    model = init_weights(build(config, PURE), torch.Generator().manual_seed(0))
+    model = init_weights_(build(config, PURE), torch.Generator().manual_seed(0))
     return model.to(memory_format=memory_format)  # type: ignore[call-overload,no-any-return]
 
 

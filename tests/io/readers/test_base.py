@@ -1,0 +1,41 @@
+"""Cases and options as readers return and take them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mriseg.errors import ConfigError
+from mriseg.io.readers.base import Case, RawCase, ReaderOptions
+
+
+def never() -> RawCase:
+    raise AssertionError("nothing may be loaded")
+
+
+def test_a_case_lists_its_modalities_and_files_without_loading_them() -> None:
+    slices = (Path("a_1.tif"), Path("a_2.tif"))
+    case = Case("a", "p", {"T1": slices, "FLAIR": slices, "seg": (Path("m.tif"),)}, never)
+    assert case.modalities == ("T1", "FLAIR")
+    assert case.labelled
+    # A file that holds two modalities counts once.
+    assert case.files == (*slices, Path("m.tif"))
+
+
+def test_a_case_without_a_segmentation() -> None:
+    case = Case("a", "p", {"T1": (Path("a.nii"),)}, never)
+    assert not case.labelled
+    assert case.modalities == ("T1",)
+
+
+def test_cases_are_equal_however_they_are_loaded() -> None:
+    sources = {"T1": (Path("a.nii"),)}
+    assert Case("a", "p", sources, never) == Case("a", "p", sources, lambda: never())
+    assert Case("a", "p", sources, never) != Case("a", "q", sources, never)
+
+
+def test_channel_names_are_refused_where_they_would_be_ignored() -> None:
+    ReaderOptions().refuse_channels("lgg", "they are fixed")
+    with pytest.raises(ConfigError, match=r"\(T1, T2\).* layout lgg .*they are fixed; leave"):
+        ReaderOptions(("T1", "T2")).refuse_channels("lgg", "they are fixed")
