@@ -35,8 +35,8 @@ In the order in which to read it, which is that of one slice's way through a tra
     the network made for prediction, and how many operations it takes.
 `deploy`
     the network with its pre- and post-processing, as exporters write it.
-`config`
-    what a user can set, checked when it is made.
+`config`, `keywords`
+    what a user can set, checked when it is made; and the same for type checkers.
 
 Import from the modules: this package itself imports nothing, so that ``mriseg.core.config`` is
 there before PyTorch is.
