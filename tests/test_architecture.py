@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import grimp
 import pytest
 
 import mriseg
@@ -340,6 +341,42 @@ def test_a_rule_finds_its_offence(rule: Rule, code: str) -> None:
 )
 def test_a_rule_leaves_the_rest_alone(rule: Rule, code: str) -> None:
     assert not list(rule(ast.parse(code)))
+
+
+def _cycles(package: str) -> list[list[str]]:
+    """Modules that import each other, in groups; imports inside functions count.
+
+    What only a type checker imports does not.
+    """
+    graph = grimp.build_graph(package, cache_dir=None, exclude_type_checking_imports=True)
+    below = {module: graph.find_downstream_modules(module) for module in graph.modules}
+    groups = {
+        frozenset({module, *(other for other in others if module in below[other])})
+        for module, others in below.items()
+    }
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def test_no_modules_import_each_other() -> None:
+    assert _cycles("mriseg") == []
+
+
+@pytest.mark.parametrize(
+    ("low", "cycles"),
+    [
+        ("def f():\n    from circular import high", [["circular.high", "circular.low"]]),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from circular import high", []),
+    ],
+)
+def test_a_cycle_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, low: str, cycles: list[list[str]]
+) -> None:
+    package = tmp_path / "circular"
+    package.mkdir()
+    for name, code in (("__init__", ""), ("high", "from circular import low"), ("low", low)):
+        (package / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _cycles("circular") == cycles
 
 
 def _loaded_by(module: str) -> set[str]:
