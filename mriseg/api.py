@@ -10,16 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from mriseg.backends import AUTO, Backend, select
-from mriseg.core.config import TrainConfig, TransferConfig, parse
+from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig, parse
+from mriseg.core.keywords import TrainKeywords, TransferKeywords
 from mriseg.core.regions import Regions, parse_regions
 from mriseg.core.train_settings import height_width, names, training_config
-from mriseg.core.transfer import TransferPlan
 from mriseg.engine.workloads import BenchConfig
-from mriseg.errors import ConfigError
-from mriseg.events import Event, finish
+from mriseg.errors import (
+    BackendError,
+    BusyError,
+    CaseError,
+    ConfigError,
+    DamagedError,
+    DivergedError,
+    ExportError,
+    IncompleteError,
+    InputError,
+    MrisegError,
+    OutputError,
+    RunError,
+    StoreError,
+    UnknownNameError,
+)
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import bench as benches
@@ -41,18 +56,59 @@ from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.doctor import doctor as doctor_recipe
 from mriseg.recipes.evaluate import EvaluateReport
 from mriseg.recipes.export import ExportReport
-from mriseg.recipes.predict import PredictOptions, PredictReport
-from mriseg.recipes.preprocess import PreprocessReport
+from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
+from mriseg.recipes.preprocess import CaseReport, PreprocessReport
 from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
+from mriseg.recipes.transfer import TransferReport
 from mriseg.recipes.verify import VerifyReport
 
+# What `import mriseg` offers, and the one list of it.
 __all__ = [
+    "Advanced",
+    "AugmentConfig",
     "Backend",
+    "BackendError",
+    "Began",
+    "BenchConfig",
+    "BenchReport",
+    "BusyError",
+    "CaseError",
+    "CasePrediction",
+    "CaseReport",
+    "CompareOptions",
+    "CompareReport",
+    "ConfigError",
+    "DamagedError",
+    "DemoReport",
+    "DivergedError",
+    "DoctorReport",
+    "EvaluateReport",
+    "Event",
+    "ExportError",
+    "ExportReport",
+    "IncompleteError",
+    "InputError",
+    "Measured",
+    "MrisegError",
+    "Notice",
+    "OutputError",
     "PredictOptions",
+    "PredictReport",
+    "PreprocessReport",
     "Run",
+    "RunError",
+    "ShareReport",
+    "Skipped",
     "Store",
+    "StoreError",
     "TrainConfig",
+    "TrainReport",
+    "TransferConfig",
+    "TransferReport",
+    "UnknownNameError",
+    "VerifyReport",
+    "Wrote",
     "bench",
     "compare",
     "demo",
@@ -114,7 +170,7 @@ def train(
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
     on_event: OnEvent | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainKeywords],
 ) -> TrainReport:
     """Train a SegNet on a store.
 
@@ -173,8 +229,8 @@ def transfer(
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
     on_event: OnEvent | None = None,
-    **settings: Any,
-) -> tuple[TrainReport, TransferPlan]:
+    **settings: Unpack[TransferKeywords],
+) -> TransferReport:
     """Re-train the network of the run ``source`` for the task of ``store``.
 
     Args:
@@ -194,9 +250,9 @@ def transfer(
     """
     run = _run(source)
     inherited = {"width": run.manifest.model["width"]}
-    policy = {name: settings.pop(name, None) for name in TransferConfig.model_fields}
-    given = {name: value for name, value in policy.items() if value is not None}
-    chosen = training_config(inherited, _given(config), settings, {"transfer": given})
+    given = {name: value for name, value in settings.items() if value is not None}
+    policy = {name: given.pop(name) for name in TransferConfig.model_fields if name in given}
+    chosen = training_config(inherited, _given(config), given, {"transfer": policy})
     where = _backend(backend)
     recipe = transfers.transfer(
         _store(store), run, chosen, where, new_head=new_head, weights=weights, out=_path(out)
@@ -218,7 +274,7 @@ def compare(
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
     on_event: OnEvent | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainKeywords],
 ) -> CompareReport:
     """Whether a transfer from the run ``source`` helps, against training from scratch.
 

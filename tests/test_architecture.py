@@ -7,13 +7,16 @@ and each is shown, on small pieces of code, to find what it should and to leave 
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import grimp
 import pytest
 
 import mriseg
@@ -201,14 +204,15 @@ RULES: dict[Rule, tuple[str, ...]] = {
     asks_the_machine: ("backends",),
     prints: ("cli",),
     leaves_things_to_chance: (),
-    opens_files: ("io", "cli"),
+    opens_files: ("io", "cli", "testing"),
     runs_code_from_data: (),
 }
 
 
+_A_SUITE = "a suite compares what a plug-in does to it, before and after"
 _THE_KERNELS = "a question to the machine, which Linux answers in files that lie on no disk"
 
-# (module, the message's start) -> why it is let be
+# (module, the message's start) -> why it stays as it is
 EXCEPTIONS = {
     ("core/segnet.py", "torch.nn.Dropout"): (
         "torch offers no dropout with a generator; it is off by default, and a training that "
@@ -216,7 +220,15 @@ EXCEPTIONS = {
     ),
     ("backends/machine.py", ".read_text()"): _THE_KERNELS,
     ("backends/machine.py", ".write_text()"): _THE_KERNELS,
+    ("testing/backends.py", "torch.backends"): _A_SUITE,
+    ("testing/backends.py", "torch.get_rng_state"): _A_SUITE,
+    ("testing/readers.py", "pickle."): "what a suite loads it has just made itself",
 }
+
+
+def _modules(folder: str) -> list[str]:
+    """The modules of a part of the package, by their dotted names."""
+    return [f"mriseg.{folder}.{path.stem}" for path in sorted((PACKAGE / folder).glob("[!_]*.py"))]
 
 
 def _bound(rule: Rule) -> list[Path]:
@@ -331,6 +343,42 @@ def test_a_rule_leaves_the_rest_alone(rule: Rule, code: str) -> None:
     assert not list(rule(ast.parse(code)))
 
 
+def _cycles(package: str) -> list[list[str]]:
+    """Modules that import each other, in groups; imports inside functions count.
+
+    What only a type checker imports does not.
+    """
+    graph = grimp.build_graph(package, cache_dir=None, exclude_type_checking_imports=True)
+    below = {module: graph.find_downstream_modules(module) for module in graph.modules}
+    groups = {
+        frozenset({module, *(other for other in others if module in below[other])})
+        for module, others in below.items()
+    }
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def test_no_modules_import_each_other() -> None:
+    assert _cycles("mriseg") == []
+
+
+@pytest.mark.parametrize(
+    ("low", "cycles"),
+    [
+        ("def f():\n    from circular import high", [["circular.high", "circular.low"]]),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from circular import high", []),
+    ],
+)
+def test_a_cycle_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, low: str, cycles: list[list[str]]
+) -> None:
+    package = tmp_path / "circular"
+    package.mkdir()
+    for name, code in (("__init__", ""), ("high", "from circular import low"), ("low", low)):
+        (package / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _cycles("circular") == cycles
+
+
 def _loaded_by(module: str) -> set[str]:
     """The top-level modules in memory after ``import module`` in a new process."""
     code = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
@@ -361,9 +409,71 @@ def test_commands_that_draw_no_chart_do_not_load_matplotlib() -> None:
     assert "matplotlib" not in _loaded_by("mriseg.api, mriseg.report.charts")
 
 
+def _prints(code: str) -> str:
+    """What ``code`` prints in a new process."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_errors_can_be_caught_by_name_after_a_bare_import() -> None:
+    code = "import sys, mriseg; print(mriseg.errors.MrisegError, 'mriseg.api' in sys.modules)"
+    assert _prints(code) == "<class 'mriseg.errors.MrisegError'> False\n"
+
+
+def test_importing_a_part_does_not_load_the_rest() -> None:
+    code = "import sys; from mriseg import core, registry; print('mriseg.api' in sys.modules)"
+    assert _prints(code) == "False\n"
+
+
 def test_every_public_name_leads_somewhere() -> None:
-    for name in mriseg._API:
+    for name in mriseg.__all__:
         assert getattr(mriseg, name) is not None
         assert name in dir(mriseg)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = mriseg.nonsense
+    with pytest.raises(AttributeError, match="no attribute '__wrapped__'"):
+        _ = mriseg.__wrapped__
+
+
+def test_all_public_names_come_with_a_star() -> None:
+    assert _prints("from mriseg import *; print(TrainReport.__name__)") == "TrainReport\n"
+
+
+def test_all_errors_events_configurations_and_reports_are_public() -> None:
+    modules = [mriseg.errors, mriseg.events, *map(import_module, _modules("recipes"))]
+    kinds = {
+        name
+        for module in modules
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and kind.__module__ == module.__name__
+        if issubclass(kind, Exception | mriseg.Event) or name.endswith("Report")
+    }
+    assert {"TrainReport", "ConfigError", "Notice", "CaseReport"} <= kinds
+    assert kinds | {"TrainConfig", "TransferConfig", "AugmentConfig", "BenchConfig"} | {
+        "CompareOptions",
+        "PredictOptions",
+        "CasePrediction",
+    } <= set(mriseg.__all__)
+
+
+def test_every_function_of_the_api_that_runs_a_recipe_returns_a_report() -> None:
+    from mriseg import api
+
+    functions = {name: getattr(api, name) for name in api.__all__}
+    recipes = {
+        name: function
+        for name, function in functions.items()
+        if inspect.isfunction(function) and "on_event" in inspect.signature(function).parameters
+    }
+    recipes.pop("finish")
+    assert len(recipes) >= 13
+    for name, function in recipes.items():
+        returned = inspect.signature(function).return_annotation
+        assert returned.endswith("Report") and returned in api.__all__, name

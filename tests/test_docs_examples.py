@@ -26,9 +26,8 @@ from mriseg.io import nifti
 from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport
 from mriseg.io.readers import READERS, Reader
 from mriseg.recipes.preprocess import preprocess
+from mriseg.testing import BackendContract, ExporterContract, ReaderContract, Truth
 from tests import phantoms
-from tests.backends.contract import BackendContract
-from tests.contracts import ExporterContract, ReaderContract, Truth
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -56,7 +56,7 @@ def test_scans_to_masks_of_somebody_new(tmp_path: Path) -> None:
     # And on to another task.
     phantoms.write_nnunet(tmp_path / "task", 3, seed=7, style="msd")
     mriseg.preprocess(tmp_path / "task", tmp_path / "task.zarr", workers=1)
-    carried, plan = mriseg.transfer(
+    transferred = mriseg.transfer(
         tmp_path / "task.zarr",
         tmp_path / "run",
         backend=cpu,
@@ -64,7 +64,7 @@ def test_scans_to_masks_of_somebody_new(tmp_path: Path) -> None:
         epochs=2,
         batch_size=4,
     )
-    assert plan.count("new") == 2 and carried.epochs == 2
+    assert transferred.plan.count("new") == 2 and transferred.epochs == 2
     assert mriseg.open_run(tmp_path / "carried").manifest.modalities == ("T1",)
 
 

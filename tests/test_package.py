@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from PIL import Image
 import mriseg
 from mriseg.io.runs import open_run
 from mriseg.io.sample import sample_dir
+from mriseg.testing import ReaderContract
 
 ROOT = Path(__file__).resolve().parent.parent
 MEGABYTE = 1_000_000
@@ -121,15 +123,99 @@ def test_the_model_says_what_it_is_and_no_names() -> None:
     assert "CC BY-NC-SA 4.0" in terms and "10.1016/j.compbiomed.2019.05.002" in terms
 
 
+def test_the_wheel_holds_the_suites_for_plug_ins_and_what_they_need(
+    wheel: zipfile.ZipFile,
+) -> None:
+    suites = {"__init__", "backends", "exporters", "phantoms", "readers"}
+    assert {f"mriseg/testing/{name}.py" for name in suites} <= set(wheel.namelist())
+    needed = [line for line in _metadata(wheel).splitlines() if "extra == 'testing'" in line]
+    assert needed == ["Requires-Dist: pytest>=8.3; extra == 'testing'"]
+
+
+# A plug-in of another package: the reader and its test as docs/extend.md shows them.
+_READER, _TEST = "mriseg/io/readers/by_modality.py", "tests/test_readers.py"
+
+
+def _shown(path: str) -> str:
+    """The block of docs/extend.md that is the file ``path``."""
+    page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+    [block] = re.findall(rf"^```python\n# {path}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+def _tested(wheel: zipfile.ZipFile, folder: Path, reader: str) -> tuple[set[str], set[str], str]:
+    """Tests that passed, and that failed, where the wheel and the package are installed."""
+    site, package = folder / "site", folder / "site" / "my_package"
+    wheel.extractall(site)
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "readers.py").write_text(reader, encoding="utf-8")
+    info = site / "my_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[mriseg.readers]\nby-modality = my_package.readers:READER\n"
+    )
+    (folder / "test_readers.py").write_text(
+        f"import mriseg\nassert mriseg.__file__.startswith({str(site)!r})\n" + _shown(_TEST),
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "test_readers.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    outcomes = re.findall(r"^(PASSED|FAILED) \S+::(\w+)", done.stdout, re.MULTILINE)
+    passed, failed = (
+        {test for outcome, test in outcomes if outcome == which} for which in ("PASSED", "FAILED")
+    )
+    return passed, failed, done.stdout + done.stderr
+
+
+def test_a_plug_ins_reader_is_held_to_the_suite(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    passed, failed, output = _tested(wheel, tmp_path, _shown(_READER))
+    assert not failed, output
+    suite = {name for name in vars(ReaderContract) if name.startswith("test_")}
+    assert passed == suite and len(suite) > 8, output
+
+
+def test_a_plug_ins_reader_that_is_wrong_fails(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    reader = _shown(_READER)
+    mirrored = reader.replace("images[key] = array", "images[key] = array[::-1]")
+    silent = mirrored.replace("with errors_of(name):", "if True:")
+    assert reader != mirrored != silent
+    _, failed, output = _tested(wheel, tmp_path, silent)
+    assert failed == {
+        "test_canonical_arrays_are_what_was_written",
+        "test_any_damaged_file_is_named_by_a_case_error",
+    }, output
+
+
+def test_without_pytest_one_message_names_the_extra() -> None:
+    code = "import sys; sys.modules['pytest'] = None; import mriseg.testing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: mriseg.testing needs pytest, which is not installed: "
+        'pip install "mriseg[testing]"'
+    )
+    assert "During handling" not in done.stderr
+
+
+def _metadata(wheel: zipfile.ZipFile) -> str:
+    [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    return wheel.read(metadata).decode()
+
+
 def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
     sizes = {info.filename: info.compress_size for info in wheel.infolist()}
     assert sum(size for name, size in sizes.items() if "/sample/" in name) < 5 * MEGABYTE
 
 
 def test_the_version_is_told_once(wheel: zipfile.ZipFile) -> None:
-    [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
-    text = wheel.read(metadata).decode()
-    assert f"\nVersion: {mriseg.__version__}\n" in text
+    assert f"\nVersion: {mriseg.__version__}\n" in _metadata(wheel)
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(rf"\b{re.escape(mriseg.__version__)}\b", changelog)
 

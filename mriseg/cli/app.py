@@ -230,7 +230,7 @@ def transfer(
             )
             tables.compared(render.results(), compared)
             return
-        report, plan = api.transfer(
+        report = api.transfer(
             _store(draw, store),
             found,
             settings,
@@ -241,7 +241,9 @@ def transfer(
         )
     console = render.results()
     tables.trained(console, report)
-    count = ", ".join(f"{plan.count(action)} {action}" for action in ("kept", "adapted", "new"))
+    count = ", ".join(
+        f"{report.plan.count(action)} {action}" for action in ("kept", "adapted", "new")
+    )
     render.say(console, f"from {found}: tensors {count}; see {report.run / 'transfer.json'}")
 
 

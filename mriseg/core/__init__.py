@@ -30,16 +30,18 @@ In reading order, which follows one slice through a training:
     weights from VGG16, and from a network for another task.
 `finetune`, `batchnorm`
     which blocks of a transfer train when and how fast; batch-norm statistics of other scans.
-`statistics`
-    intervals, tests and verdicts over patients.
+`surface`, `lesions`, `statistics`
+    distances between surfaces, counts of lesions; intervals, tests and verdicts over patients.
 `trials`, `comparison`
     the trainings that compare initialisations, and their results.
 `folding`, `cost`
     the network simplified for prediction, and its number of operations.
 `deploy`
     the network with its pre- and post-processing, as exporters write it.
-`config`, `train_settings`
-    the settings of a training, validated on creation, and the rules for resuming with others.
+`config`, `train_settings`, `keywords`
+    the settings of a training, validated on creation, as users write them, and for type checkers.
+`task`, `imbalance`
+    what a network reads and segments; what the rarity of a region asks of the loss.
 
 Import from the modules: this package itself imports nothing, so that ``mriseg.core.config`` can be
 imported without PyTorch.

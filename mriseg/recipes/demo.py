@@ -22,7 +22,7 @@ from mriseg.recipes.export import ExportReport, export
 from mriseg.recipes.predict import predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import TrainReport, train
-from mriseg.recipes.transfer import transfer
+from mriseg.recipes.transfer import TransferReport, transfer
 
 # Of the time for training; the rest is the transfer's, which trains the decoder alone.
 _TRAIN_SHARE = 0.85
@@ -43,7 +43,7 @@ class DemoReport:
     """
 
     train: TrainReport
-    transfer: TrainReport
+    transfer: TransferReport
     scores: EvaluateReport
     mask: Path
     picture: Path
@@ -100,7 +100,7 @@ def demo(backend: Backend, out: Path, *, minutes: float = 2.5) -> Recipe[DemoRep
     narrower = config.model_copy(
         update={"modalities": ("FLAIR",), "budget": minutes * 60 * (1 - _TRAIN_SHARE)}
     )
-    carried, _ = yield from transfer(
+    transferred = yield from transfer(
         store, run, narrower, backend, freeze="encoder", out=folder / "transferred"
     )
 
@@ -110,7 +110,7 @@ def demo(backend: Backend, out: Path, *, minutes: float = 2.5) -> Recipe[DemoRep
     yield Wrote(folder, "all of this demo")
     return DemoReport(
         train=trained,
-        transfer=carried,
+        transfer=transferred,
         scores=scores,
         mask=result.mask,
         picture=result.mask.with_name(f"{result.case}.png"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,17 @@ from mriseg.recipes.train import Start, TrainReport, train
 _NORM_BATCHES = 20
 
 
+@dataclass(frozen=True)
+class TransferReport(TrainReport):
+    """What a transfer gave.
+
+    Attributes:
+        plan: what was kept, adapted and re-initialised; also in the run's ``transfer.json``.
+    """
+
+    plan: TransferPlan
+
+
 def transfer(
     store: Store,
     source: Run,
@@ -36,7 +48,7 @@ def transfer(
     new_head: bool = False,
     weights: Literal["source", "random"] = "source",
     out: Path | None = None,
-) -> Recipe[tuple[TrainReport, TransferPlan]]:
+) -> Recipe[TransferReport]:
     """Train on ``store`` starting from the network of ``source``.
 
     Args:
@@ -54,8 +66,7 @@ def transfer(
         out: the run folder; None: a new one under ``runs/``.
 
     Returns:
-        What the training gave, and what was kept, adapted and made anew; the latter is also in
-        the run's ``transfer.json``.
+        What the training gave, and what was kept, adapted and re-initialised.
 
     Raises:
         ConfigError: the store, the configuration and the source do not fit.
@@ -120,7 +131,7 @@ def transfer(
     )
     report = yield from train(store, config, backend, out=out, start=start)
     yield Wrote(report.run / "transfer.json", "report of what was kept, adapted and new")
-    return report, made
+    return TransferReport(**vars(report), plan=made)
 
 
 def shape_of(run: Run) -> Shape:

@@ -13,7 +13,7 @@ import torch
 from mriseg.backends import BACKENDS, available, describe, select
 from mriseg.core.ops import NATIVE, SCATTER
 from mriseg.errors import BackendError, ConfigError, UnknownNameError
-from tests.backends.contract import BackendContract
+from mriseg.testing import BackendContract
 
 
 class TestCpu(BackendContract):

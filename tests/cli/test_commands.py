@@ -366,7 +366,11 @@ def test_info_of_a_store_and_a_run(worked: Path, run: Path, type_in: Type) -> No
 
 def test_a_training_stopped_by_ctrl_c_goes_on(worked: Path, type_in: Type) -> None:
     line = "train --width 8 --budget 3s --batch-size 2 --backend cpu --precision fp32"
-    code = "from mriseg.cli.app import main; main()"
+    # As from a terminal, even where the tests run in the background and are to ignore Ctrl-C.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from mriseg.cli.app import main; main()"
+    )
     before = set(worked.glob("runs/*/last.safetensors"))
     with chdir(worked):
         process = subprocess.Popen(
@@ -394,6 +398,20 @@ def test_a_training_stopped_by_ctrl_c_goes_on(worked: Path, type_in: Type) -> No
     assert f"going on with {run[1]}" in result.stderr
     ended = type_in(worked, f"mriseg train out.zarr --resume --run {run[1]}")
     assert ended.exit_code == 3 and "has ended" in ended.stderr
+
+
+def test_ctrl_c_that_was_ignored_when_mriseg_started_stays_ignored() -> None:
+    # As where a script runs `nohup mriseg train &`.
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from mriseg.cli.group import _stoppable\n"
+        "with _stoppable():\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print(signal.getsignal(signal.SIGTERM).__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "_stop\n"), done.stderr
 
 
 def test_the_shipped_model_goes_wherever_a_run_does(worked: Path, type_in: Type) -> None:

@@ -15,7 +15,7 @@ from mriseg.core.deploy import Deployed
 from mriseg.core.intensity import Normalisation, normalise
 from mriseg.core.steps import predict_step
 from mriseg.core.volume import Pad, round_up
-from tests.contracts import a_deployed, slices
+from mriseg.testing.exporters import a_deployed, slices
 
 DEPLOYED = a_deployed(frame=(40, 64))
 

@@ -47,7 +47,7 @@ def config(tiny: TrainConfig, policy: dict[str, Any], **values: Any) -> TrainCon
 def carried(
     target: Store, source: Run, config: TrainConfig, cpu: Backend, out: Path, **how: Any
 ) -> Run:
-    report, _ = finish(transfer(target, source, config, cpu, out=out, **how))
+    report = finish(transfer(target, source, config, cpu, out=out, **how))
     return open_run(report.run)
 
 
@@ -239,7 +239,8 @@ def test_adapted_statistics_are_the_new_slices_and_stay(
 ) -> None:
     wanted = config(tiny, {"freeze": "all-but-head", "adapt_norm": True}, epochs=1)
     told: list[Event] = []
-    _, plan = finish(transfer(target, trained, wanted, cpu, out=tmp_path / "run"), told.append)
+    recipe = transfer(target, trained, wanted, cpu, out=tmp_path / "run")
+    plan = finish(recipe, told.append).plan
     before, after = start_of(trained), end_of(open_run(tmp_path / "run"))
     for tensor in plan.tensors:
         statistics = tensor.name.endswith(STATISTICS)

@@ -116,7 +116,7 @@ def test_nothing_is_written_into_it(
     assert report.path == Path("handed.torchscript.pt") and report.path.is_file()
     finish(predict(Path(brats_store.location), tmp_path / "masks", shared, cpu))
     once = tiny.model_copy(update={"epochs": 1})
-    made, _ = finish(transfer(brats_store, shared, once, cpu, out=tmp_path / "carried"))
+    made = finish(transfer(brats_store, shared, once, cpu, out=tmp_path / "carried"))
     with pytest.raises(RunError, match="is a model alone"):
         finish(resume(shared, cpu))
     info = holds(shared.path)

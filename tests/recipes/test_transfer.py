@@ -43,8 +43,8 @@ def test_a_frozen_encoder_stays_as_it_was_statistics_and_all(
 ) -> None:
     told: list[Event] = []
     recipe = transfer(target, trained, short(tiny), cpu, freeze="encoder", out=tmp_path / "run")
-    report, plan = finish(recipe, told.append)
-    run = open_run(report.run)
+    report = finish(recipe, told.append)
+    run, plan = open_run(report.run), report.plan
     assert run.manifest.modalities == ("T1",) and list(run.manifest.regions) == ["core", "oedema"]
 
     before, after = trained.load("best").weights, run.load("last").weights
@@ -97,11 +97,9 @@ def test_policies_freeze_what_they_say(
     still: tuple[str, ...],
 ) -> None:
     config = short(tiny, epochs=1)
-    report, plan = finish(
-        transfer(target, trained, config, cpu, freeze=freeze, out=tmp_path / "run")
-    )
+    report = finish(transfer(target, trained, config, cpu, freeze=freeze, out=tmp_path / "run"))
     before, after = trained.load("best").weights, open_run(report.run).load("last").weights
-    for tensor in plan.tensors:
+    for tensor in report.plan.tensors:
         assert tensor.frozen == tensor.name.startswith(still or ("nothing",))
         if tensor.action == "kept" and tensor.name.endswith("conv.weight"):
             same = torch.equal(before[tensor.name], after[tensor.name])
@@ -127,10 +125,10 @@ def test_the_same_task_keeps_the_head_unless_told(
     brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = short(tiny, epochs=1, slices_per_epoch=4)
-    _, plan = finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "kept"))
+    plan = finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "kept")).plan
     assert plan.count("kept") == len(plan.tensors)
     recipe = transfer(brats_store, trained, config, cpu, new_head=True, out=tmp_path / "new")
-    _, plan = finish(recipe)
+    plan = finish(recipe).plan
     assert plan.count("new") == 2
     # What is known does better than what is not.
     kept, new = (open_run(tmp_path / name).read_log()[0] for name in ("kept", "new"))
@@ -140,7 +138,7 @@ def test_the_same_task_keeps_the_head_unless_told(
 def test_what_the_source_saw_is_remembered(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
-    report, _ = finish(transfer(target, trained, short(tiny, epochs=1), cpu, out=tmp_path / "run"))
+    report = finish(transfer(target, trained, short(tiny, epochs=1), cpu, out=tmp_path / "run"))
     manifest = open_run(report.run).manifest
     assert set(trained.manifest.seen) <= set(manifest.seen)
     assert len(manifest.seen) == len(trained.manifest.seen) + len(manifest.train)
@@ -151,7 +149,7 @@ def test_who_was_seen_twice_is_remembered_once(
 ) -> None:
     """Of a transfer that goes on with its source's own patients."""
     config = short(tiny, epochs=1, slices_per_epoch=4)
-    report, _ = finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "run"))
+    report = finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "run"))
     assert sorted(open_run(report.run).manifest.seen) == sorted(trained.manifest.seen)
 
 

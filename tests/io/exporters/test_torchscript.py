@@ -16,7 +16,8 @@ from mriseg.core.deploy import Deployed
 from mriseg.errors import UnknownNameError
 from mriseg.io.exporters import EXPORTERS, LoadedExport
 from mriseg.io.exporters.torchscript import EXPORTER
-from tests.contracts import ExporterContract, a_deployed, slices
+from mriseg.testing import ExporterContract
+from mriseg.testing.exporters import a_deployed, slices
 
 # -I: no PYTHONPATH, no user's packages, no current folder; and what is installed is blocked.
 ALONE = """

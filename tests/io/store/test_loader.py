@@ -84,8 +84,10 @@ def test_results_in_memory_stay_bounded(ahead: int) -> None:
         del batch
 
 
+# Ctrl-C is handled even where the tests run in the background and are to ignore it.
 CTRL_C = """
-import sys, time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from mriseg.io.store.loader import prefetch
 def read(number):
     time.sleep(0.05)

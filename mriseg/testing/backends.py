@@ -13,25 +13,25 @@ from mriseg.backends.fallback import Manner, probe
 from mriseg.core.ops import PURE
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 
-CONFIG = SegNetConfig(in_channels=3, classes=2, width=8)
+_CONFIG = SegNetConfig(in_channels=3, classes=2, width=8)
 
 
-def a_model(backend: Backend) -> SegNet:
-    model = build(CONFIG, backend.ops)
+def _model(backend: Backend) -> SegNet:
+    model = build(_CONFIG, backend.ops)
     return backend.place_model(init_weights_(model, torch.Generator().manual_seed(0)))
 
 
-def a_batch() -> tuple[Tensor, Tensor]:
+def _batch() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     image = torch.randn(2, 3, 45, 64, generator=generator)
     return image, (image[:, :2] > 0.5).to(torch.uint8)
 
 
-def train(backend: Backend, steps: int = 3) -> tuple[list[float], dict[str, Tensor]]:
+def _train(backend: Backend, steps: int = 3) -> tuple[list[float], dict[str, Tensor]]:
     """The losses of a few steps of descent, and the weights after them, on the CPU."""
-    model = a_model(backend).train()
+    model = _model(backend).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    image, target = (backend.place(tensor) for tensor in a_batch())
+    image, target = (backend.place(tensor) for tensor in _batch())
     losses = []
     with backend.running():
         for _ in range(steps):
@@ -39,13 +39,13 @@ def train(backend: Backend, steps: int = 3) -> tuple[list[float], dict[str, Tens
             with backend.autocast():
                 logits = model(image)
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), target.float())
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses.append(backend.collect(loss).item())
     return losses, {name: backend.collect(tensor) for name, tensor in model.state_dict().items()}
 
 
-def global_state() -> tuple[object, ...]:
+def _global_state() -> tuple[object, ...]:
     return (
         torch.get_default_dtype(),
         torch.get_num_threads(),
@@ -58,22 +58,31 @@ def global_state() -> tuple[object, ...]:
 
 
 class BackendContract:
-    """A subclass gives ``name``; where the device is absent, all but the absence is skipped."""
+    """What `mriseg.backends` promises of a device.
+
+    Where the machine lacks the device, all tests are skipped but the one that asks why.
+
+    Attributes:
+        name: of the backend under test, which must be registered; a subclass gives it.
+    """
 
     name: str
 
     @pytest.fixture
-    def here(self) -> None:
+    def device_present(self) -> None:
+        """Skips a test where the machine lacks the device."""
         ok, why = BACKENDS[self.name].probe()
         if not ok:
-            pytest.skip(f"no {self.name} here: {why}")
+            pytest.skip(f"this machine has no {self.name}: {why}")
 
     @pytest.fixture
-    def backend(self, here: None) -> Backend:
+    def backend(self, device_present: None) -> Backend:
+        """The backend as a user gets it."""
         return select(self.name)
 
     @pytest.fixture
-    def exact(self, here: None) -> Backend:
+    def exact(self, device_present: None) -> Backend:
+        """The backend in float32, deterministic."""
         return select(self.name, precision="fp32", deterministic=True)
 
     def test_a_probe_says_why_not(self) -> None:
@@ -83,21 +92,22 @@ class BackendContract:
     def test_it_says_what_it_is(self, backend: Backend) -> None:
         assert backend.name == self.name
         assert backend.reason and backend.device_name
-        assert all(isinstance(note, str) and note for note in backend.notes)
+        assert all(backend.notes)
         assert describe(backend)["un-pooling"] == backend.ops.name
 
-    def test_choosing_it_changes_nothing_for_others(self, here: None) -> None:
-        before = global_state()
+    def test_choosing_it_changes_nothing_for_others(self, device_present: None) -> None:
+        before = _global_state()
         select(self.name)
         select(self.name, deterministic=True)
-        assert global_state() == before
+        assert _global_state() == before
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.int64, torch.bool])
     @pytest.mark.parametrize("shape", [(), (5,), (2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5)], ids=str)
     def test_what_is_placed_and_collected_is_unchanged(
         self, backend: Backend, dtype: torch.dtype, shape: tuple[int, ...]
     ) -> None:
-        tensor = torch.randint(0, 2, shape).to(dtype)
+        generator = torch.Generator().manual_seed(2)
+        tensor = torch.randint(0, 2, shape, generator=generator).to(dtype)
         placed = backend.place(tensor)
         assert placed.device.type == backend.device.type
         if placed.ndim == 4:
@@ -117,7 +127,7 @@ class BackendContract:
         assert probe(backend.ops, manner).reason == ""
 
     def test_a_placed_model_keeps_its_weights(self, backend: Backend) -> None:
-        model = init_weights_(build(CONFIG, backend.ops), torch.Generator().manual_seed(0))
+        model = init_weights_(build(_CONFIG, backend.ops), torch.Generator().manual_seed(0))
         before = copy.deepcopy(model.state_dict())
         placed = backend.place_model(model)
         assert all(p.device.type == backend.device.type for p in placed.parameters())
@@ -125,29 +135,29 @@ class BackendContract:
             assert torch.equal(tensor.cpu(), before[name]), name
 
     def test_float32_gives_the_plain_cpus_logits(self, exact: Backend) -> None:
-        plain = init_weights_(build(CONFIG, PURE), torch.Generator().manual_seed(0)).eval()
-        image, _ = a_batch()
+        plain = init_weights_(build(_CONFIG, PURE), torch.Generator().manual_seed(0)).eval()
+        image, _ = _batch()
         with torch.no_grad():
             expected = plain(image)
             with exact.running(), exact.autocast():
-                found = exact.collect(a_model(exact).eval()(exact.place(image)))
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+                logits = exact.collect(_model(exact).eval()(exact.place(image)))
+        torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
 
     def test_its_own_precision_is_near(self, backend: Backend, exact: Backend) -> None:
-        losses, _ = train(backend)
-        expected, _ = train(exact)
+        losses, _ = _train(backend)
+        expected, _ = _train(exact)
         assert losses == pytest.approx(expected, rel=0.05)
         assert losses[-1] < losses[0]
 
-    def test_deterministic_is_the_same_to_the_bit(self, here: None) -> None:
+    def test_deterministic_is_the_same_to_the_bit(self, device_present: None) -> None:
         backend = select(self.name, deterministic=True)
-        first, again = train(backend), train(backend)
+        first, again = _train(backend), _train(backend)
         assert first[0] == again[0]
         assert all(torch.equal(first[1][name], again[1][name]) for name in first[1])
 
     def test_running_sets_back_what_it_set(self, exact: Backend) -> None:
-        before = global_state()
+        before = _global_state()
         with pytest.raises(ZeroDivisionError), exact.running():
             assert torch.are_deterministic_algorithms_enabled()
             raise ZeroDivisionError
-        assert global_state() == before
+        assert _global_state() == before

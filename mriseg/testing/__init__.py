@@ -1,0 +1,36 @@
+"""What every plug-in is held to: test suites to inherit, with pytest, and synthetic scans for them.
+
+`ReaderContract`
+    a data layout (entry points ``mriseg.readers``).
+`ExporterContract`
+    an export format (``mriseg.exporters``).
+`BackendContract`
+    a device (``mriseg.backends``).
+`phantoms`
+    synthetic heads, and folders of them as the public data sets lay them out.
+
+mriseg holds its own readers, exporters and backends to the same suites. They need pytest, which
+``pip install "mriseg[testing]"`` brings; nothing else in mriseg imports it.
+"""
+
+from __future__ import annotations
+
+try:
+    import pytest
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f'mriseg.testing needs {error.name}, which is not installed: pip install "mriseg[testing]"',
+        name=error.name,
+    ) from None
+
+# Before the modules are imported, so that an assertion that fails shows the values in it.
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{suite}" for suite in ("backends", "exporters", "readers"))
+)
+
+from mriseg.testing import phantoms
+from mriseg.testing.backends import BackendContract
+from mriseg.testing.exporters import ExporterContract
+from mriseg.testing.readers import ReaderContract, Truth
+
+__all__ = ["BackendContract", "ExporterContract", "ReaderContract", "Truth", "phantoms"]
