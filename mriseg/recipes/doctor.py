@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from mriseg.backends import Backend, describe
-from mriseg.core.config import TrainConfig
-from mriseg.core.segnet import MIN_SIZE
+from mriseg.core.config import MULTIPLE, TrainConfig
 from mriseg.engine.capacity import Memory, Pace, Task, measure
 from mriseg.engine.op_checks import CHECKS, At, Check, Outcome, network_as_trained
 from mriseg.errors import BackendError, ConfigError
@@ -253,8 +252,8 @@ def _task(
         raise ConfigError(f"width = {width}: expected a multiple of 8, 8 at least")
     if batch_size < 1:
         raise ConfigError(f"batch size = {batch_size}: expected 1 or more")
-    if size is not None and min(size) < MIN_SIZE:
-        raise ConfigError(f"size = {size}: expected height and width, {MIN_SIZE} or more each")
+    if size is not None and min(size) < MULTIPLE:
+        raise ConfigError(f"size = {size}: expected height and width, {MULTIPLE} or more each")
     if store is None:
         slices = 2 * _CASES * _TUMOUR_SLICES
         return Task(3, 3, width, size or SIZE, batch_size, slices, _REFERENCE), ()

@@ -32,6 +32,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from mriseg.core.config import MULTIPLE
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.intensity import Normalisation
 from mriseg.core.prepare import PreparedCase
@@ -595,7 +596,7 @@ def _sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {_KEY: {**blank, "digest": digest_of(memory["zarr.json"].to_bytes())}}
 
 
-def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tuple[int, int]:
+def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = MULTIPLE) -> tuple[int, int]:
     """The smallest frame (h, w) of whole multiples that holds every slice of these cases."""
     height, width = multiple, multiple
     for _, h, w in shapes:
