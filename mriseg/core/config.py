@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mriseg.errors import ConfigError
 
-
 MULTIPLE = 32
 """The network halves a slice five times: height and width are whole multiples of 2 ** 5."""
 

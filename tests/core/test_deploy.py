@@ -18,8 +18,8 @@ from mriseg.core.deploy import Deployed, UncheckedDeployed
 from mriseg.core.intensity import Normalisation, normalise
 from mriseg.core.ops import pure_pool, pure_unpool
 from mriseg.core.padding import padded_size
-from mriseg.core.steps import predict_step
 from mriseg.core.segnet import SegNet
+from mriseg.core.steps import predict_step
 from mriseg.core.volume import Pad
 from tests.contracts import a_deployed, slices
 
