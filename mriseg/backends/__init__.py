@@ -1,8 +1,8 @@
 """The only code that asks what the machine has.
 
 Reading order: `base` (what a backend is), `fallback` (how its operations are found), `assemble`
-(both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``settings``, ``machine`` and
-``allocator`` serve these. A new device is a module with a `base.Spec` in it and a line in
+(both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``verbs``, ``context``,
+``machine``, ``meter`` and ``allocator`` serve these. A new device is a module with a `base.Spec` in it and a line in
 `BACKENDS`, or an entry point of the group ``mriseg.backends`` in another package.
 """
 
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mriseg.backends.base import COMPILE, DTYPES, Backend, Decision, Spec
+from mriseg.backends.base import COMPILE, DTYPES, Backend, Decision, Spec, type_name
 from mriseg.errors import BackendError, ConfigError
 from mriseg.registry import Registry
 
-__all__ = ["AUTO", "AUTO_ORDER", "BACKENDS", "Backend", "available", "describe", "select"]
+__all__ = ["AUTO", "AUTO_ORDER", "BACKENDS", "Backend", "available", "describe", "reference_backend", "select"]
 
 BACKENDS: Registry[Spec] = Registry(
     "backend",
@@ -75,6 +75,16 @@ def select(
     return _compiling(_chosen(name, precision, deterministic), compile)
 
 
+def reference_backend() -> Backend:
+    """What every machine has, and what an exported file is compared with: the CPU in float32.
+
+    Tensors are contiguous, as other programs give them. Another memory format rounds differently,
+    which now and then makes another of four nearly equal values the maximum; un-pooling then puts
+    it elsewhere, and the difference is no longer one of rounding.
+    """
+    return replace(select("cpu", precision="fp32"), memory_format=torch.contiguous_format)
+
+
 def _chosen(name: str, precision: str, deterministic: bool) -> Backend:
     if name == AUTO:
         return _first_available(precision, deterministic)
@@ -120,8 +130,8 @@ def describe(backend: Backend) -> dict[str, Any]:
         "name": backend.name,
         "device": str(backend.device),
         "device name": backend.device_name,
-        "precision": str(backend.dtype).removeprefix("torch."),
-        "memory format": str(backend.memory_format).removeprefix("torch."),
+        "precision": type_name(backend.dtype),
+        "memory format": type_name(backend.memory_format),
         "un-pooling": backend.ops.name,
         "deterministic": backend.deterministic,
         "torch": torch.__version__,

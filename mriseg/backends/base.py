@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mriseg.backends.context import deterministic_algorithms, restoring
-from mriseg.backends.machine import available_memory
+from mriseg.backends.verbs import DeviceVerbs, verbs_of
 from mriseg.core.ops import Ops
 from mriseg.errors import BackendError
 
@@ -67,6 +67,8 @@ class Backend:
         pinned: whether batches are put into page-locked memory, from which copies to the device
             need not be waited for.
         tf32: whether `running` lets float32 be multiplied with 10 bits of mantissa.
+        own_verbs: how this kind of device is waited for and asked about its memory; None: by
+            PyTorch's common names, see `mriseg.backends.verbs.verbs_of`.
     """
 
     name: str
@@ -84,6 +86,12 @@ class Backend:
     fixed_shapes: bool = False
     pinned: bool = False
     tf32: bool = False
+    own_verbs: DeviceVerbs | None = None
+
+    @property
+    def verbs(self) -> DeviceVerbs:
+        """How the device is waited for and asked about its memory."""
+        return self.own_verbs or verbs_of(self.device)
 
     def pin(self, tensor: Tensor) -> Tensor:
         """What a loader's thread does to a batch, so that `place` need not wait for the copy."""
@@ -144,21 +152,16 @@ class Backend:
 
     def synchronize(self) -> None:
         """Wait until the device has done all it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
+        self.verbs.synchronize()
 
     def free_memory(self) -> int | None:
         """Bytes of the device's memory that this process can still take; None: it is not known."""
-        if self.device.type == "cuda":
-            # What PyTorch's allocator holds back for later is free as well.
-            held = torch.cuda.memory_reserved(self.device)
-            kept = held - torch.cuda.memory_allocated(self.device)
-            return int(torch.cuda.mem_get_info(self.device)[0]) + kept
-        if self.device.type == "mps":
-            return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-        return available_memory() if self.device.type == "cpu" else None
+        return self.verbs.free_memory()
+
+
+def type_name(kind: torch.dtype | torch.memory_format) -> str:
+    """What PyTorch calls a number type or memory format, without "torch."."""
+    return str(kind).removeprefix("torch.")
 
 
 class Spec(Protocol):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mriseg.backends.allocator import can_keep_memory, keeping_memory
 from mriseg.backends.assemble import assemble
-from mriseg.backends.base import Backend, Decision, Setting, dtype_of
+from mriseg.backends.base import Backend, Decision, Setting, dtype_of, type_name
 from mriseg.backends.context import threads
 from mriseg.backends.fallback import Manner
 from mriseg.backends.machine import cores, processor
@@ -49,7 +49,7 @@ class Cpu:
             device_name=_device_name(),
             settings=settings,
             decisions=(
-                Decision("precision", str(dtype).removeprefix("torch."), why),
+                Decision("precision", type_name(dtype), why),
                 Decision("memory format", "channels_last", "oneDNN's convolutions work in it"),
                 *decisions,
             ),

@@ -19,8 +19,9 @@ import platform
 import torch
 
 from mriseg.backends.assemble import assemble
-from mriseg.backends.base import Backend, Decision, dtype_of
+from mriseg.backends.base import Backend, Decision, dtype_of, type_name
 from mriseg.backends.fallback import Manner
+from mriseg.backends.verbs import DeviceVerbs
 
 
 class Mps:
@@ -50,7 +51,7 @@ class Mps:
             decisions=(
                 Decision(
                     "precision",
-                    str(dtype).removeprefix("torch."),
+                    type_name(dtype),
                     "asked for" if precision != "auto" else "autocast is young there: by choice",
                 ),
                 Decision("memory format", "contiguous", "channels_last gives wrong gradients"),
@@ -58,7 +59,24 @@ class Mps:
                 Decision("batches", "of one shape", "every new shape is compiled and kept"),
             ),
             fixed_shapes=True,
+            own_verbs=DeviceVerbs(
+                synchronize=torch.mps.synchronize,
+                free_memory=_free_memory,
+                restart_peak=_restart_peak,
+                peak_memory=torch.mps.driver_allocated_memory,
+                counted="what Metal's driver gave",
+            ),
         )
+
+
+def _free_memory() -> int:
+    return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+
+
+def _restart_peak() -> int:
+    # There is no peak to ask for; but what Metal gave is kept until the cache is emptied.
+    torch.mps.empty_cache()
+    return torch.mps.driver_allocated_memory()
 
 
 BACKEND = Mps()

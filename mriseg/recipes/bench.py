@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mriseg.backends.base import Backend
+from mriseg.backends.base import Backend, type_name
 from mriseg.backends.meter import PeakMemory
 from mriseg.core import rng
 from mriseg.core.config import DEFAULT_MODALITIES, Config, Count, TrainConfig
@@ -266,7 +266,7 @@ class _Bench:
         return tuple(found)
 
     def _best_product(self, dtype: torch.dtype) -> Recipe[MatrixRate]:
-        name = str(dtype).removeprefix("torch.")
+        name = type_name(dtype)
         best = MatrixRate(name, 0, 0.0)
         seconds = 0.0
         for side in _SIDES:

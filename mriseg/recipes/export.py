@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mriseg import __version__
-from mriseg.backends import Backend, select
+from mriseg.backends import Backend, reference_backend
 from mriseg.core import rng
 from mriseg.core.deploy import Deployed
 from mriseg.core.intensity import Normalisation, normalise
@@ -100,10 +100,7 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
             f"{path} is a folder; name a file, such as {path / 'model'}{exporter.suffix}"
         )
     check_writable(path.parent)
-    # Not a choice of device: what every machine has, computing as the file will. Another memory
-    # format rounds otherwise, which now and then makes another of four nearly equal values the
-    # maximum; un-pooling puts it elsewhere, and the difference is no longer one of rounding.
-    backend = replace(select("cpu", precision="fp32"), memory_format=torch.contiguous_format)
+    backend = reference_backend()
     model = load_model(run, backend)
     manifest = run.manifest
     yield Notice(

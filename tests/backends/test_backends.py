@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from mriseg.backends import BACKENDS, available, describe, select
+from mriseg.backends import BACKENDS, available, describe, reference_backend, select
 from mriseg.core.ops import NATIVE, SCATTER
 from mriseg.errors import BackendError, ConfigError, UnknownNameError
 from tests.backends.contract import BackendContract
@@ -135,3 +135,10 @@ assert "PYTORCH_ENABLE_MPS_FALLBACK" not in os.environ
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_is_the_cpu_in_float32_and_contiguous() -> None:
+    backend = reference_backend()
+    assert backend.device.type == "cpu"
+    assert backend.dtype == torch.float32
+    assert backend.memory_format == torch.contiguous_format
