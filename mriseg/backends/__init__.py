@@ -2,8 +2,9 @@
 
 Reading order: `base` (what a backend is), `fallback` (how its operations are found), `assemble`
 (both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``verbs``, ``context``,
-``machine``, ``meter`` and ``allocator`` serve these. A new device is a module with a `base.Spec` in it and a line in
-`BACKENDS`, or an entry point of the group ``mriseg.backends`` in another package.
+``machine``, ``meter`` and ``allocator`` serve these. A new device is a module with a `base.Spec`
+in it and a line in `BACKENDS`, or an entry point of the group ``mriseg.backends`` in another
+package.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from mriseg.backends.base import COMPILE, DTYPES, Backend, Decision, Spec, type_
 from mriseg.errors import BackendError, ConfigError
 from mriseg.registry import Registry
 
-__all__ = ["AUTO", "AUTO_ORDER", "BACKENDS", "Backend", "available", "describe", "reference_backend", "select"]
+__all__ = [
+    "AUTO",
+    "AUTO_ORDER",
+    "BACKENDS",
+    "Backend",
+    "available",
+    "describe",
+    "reference_backend",
+    "select",
+]
 
 BACKENDS: Registry[Spec] = Registry(
     "backend",

@@ -11,7 +11,6 @@ PyTorch loads, holds for every operation, and makes a slow run look like a fast 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from mriseg.backends.context import deterministic_algorithms
 from mriseg.core.ops import FORMS, NATIVE, PURE, Ops
-from mriseg.errors import BackendError
+from mriseg.errors import BackendError, first_line
 
 POOLING, UNPOOLING = "pooling", "un-pooling"
 
@@ -161,12 +160,6 @@ def _name(ops: Ops, crossing: Sequence[str]) -> str:
     if not crossing:
         return ops.name
     return f"{ops.name} {_ON_CPU}" if len(crossing) == 2 else f"{ops.name}, {crossing[0]} {_ON_CPU}"
-
-
-def in_a_line(error: Exception) -> str:
-    """What an error says, for a sentence: PyTorch's messages go on for pages."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 200, placeholder=' ...')}"
 
 
 class _Candidate(NamedTuple):
@@ -341,7 +334,7 @@ def _difference(
             there = [tensor.to("cpu", torch.float32) for tensor in found()]
     # Whatever a kernel throws, the answer is the same: not this one.
     except Exception as error:
-        return in_a_line(error)
+        return first_line(error)
     for name, ours, theirs in zip(names, expected(), there, strict=True):
         if not torch.equal(ours.float(), theirs):
             return f"its {name} differ from the CPU's"

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mriseg.core.padding import MULTIPLE, padded_size
+from mriseg.core.config import MULTIPLE
+from mriseg.core.padding import padded_size
 from mriseg.core.segnet import SegNet
 
 # Both classes are compiled by torch.jit.script, which takes a subset of Python and has attributes'

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mriseg.core.statistics import bootstrap
-from mriseg.core.volume import bounding_box, crop
+from mriseg.core.volume import Geometry, bounding_box, crop
 from mriseg.errors import InputError
 
 Array = NDArray[Any]
@@ -196,8 +196,7 @@ def score_case(
     prediction: Array,
     target: Array,
     regions: Sequence[str],
-    spacing: tuple[float, float, float],
-    unit: str = "mm",
+    geometry: Geometry,
 ) -> list[CaseScores]:
     """Measure one case, region by region.
 
@@ -206,8 +205,7 @@ def score_case(
         prediction: masks [r, z, y, x]; what is not 0 is foreground.
         target: the truth, in the same shape.
         regions: the names of the r regions.
-        spacing: voxel size along (z, y, x), in ``unit``.
-        unit: "mm" or "px".
+        geometry: of the scan that they are masks of, whole or cropped.
 
     Raises:
         InputError: the shapes differ, or ``regions`` does not name each channel.
@@ -221,7 +219,7 @@ def score_case(
     scores = []
     for region, found, truth in zip(regions, prediction, target, strict=True):
         counts = count(found, truth)
-        distances = surface_distances(found, truth, spacing)
+        distances = surface_distances(found, truth, geometry.spacing)
         scores.append(
             CaseScores(
                 case=name,
@@ -232,17 +230,12 @@ def score_case(
                 precision=precision(counts),
                 hd95=distances.hd95,
                 assd=distances.assd,
-                volume_pred=volume(counts.tp + counts.fp, spacing, unit),
-                volume_truth=volume(counts.tp + counts.fn, spacing, unit),
-                unit=unit,
+                volume_pred=geometry.volume_of(counts.tp + counts.fp).value,
+                volume_truth=geometry.volume_of(counts.tp + counts.fn).value,
+                unit=geometry.unit,
             )
         )
     return scores
-
-
-def volume(voxels: int, spacing: tuple[float, float, float], unit: str) -> float:
-    """The volume of that many voxels: mL where ``unit`` is "mm", else the number itself."""
-    return voxels * math.prod(spacing) / 1000 if unit == "mm" else float(voxels)
 
 
 METRICS = ("dice", "iou", "sensitivity", "precision", "hd95", "assd")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from mriseg.backends.base import Backend
-from mriseg.backends.fallback import in_a_line
 from mriseg.core import augment, rng
 from mriseg.core.config import AugmentConfig
+from mriseg.errors import first_line
 
 # Every part at once: a part that is off by chance would not be tried.
 ALL = AugmentConfig(
@@ -48,7 +48,7 @@ def why_not_there(backend: Backend) -> str:
         )
     # Whatever a kernel throws, the answer is the same: not there.
     except Exception as failure:
-        return in_a_line(failure)
+        return first_line(failure)
     # Not-a-number compares as false, hence the negation.
     return "" if error <= TOLERANCE else f"its answer is off by {error:.2g} on average"
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from mriseg.backends.base import Backend
-from mriseg.events import Notice
+from mriseg.errors import first_line
 
 # A trial costs a minute or so; in a training that goes on for this long, in seconds, that is 3 %.
 WORTH_TRYING = 1800.0
@@ -55,7 +55,7 @@ class Compiling:
         """A window of steps begins; the device has nothing left to do."""
         self._began = self._clock()
 
-    def end(self, steps: int, left: float) -> Notice | None:
+    def end(self, steps: int, left: float) -> str | None:
         """A window ended, and the device with it.
 
         Args:
@@ -63,7 +63,7 @@ class Compiling:
             left: seconds of training that are left, at the speed so far.
 
         Returns:
-            What was decided, when something was.
+            What was decided and why, when something was.
         """
         if self._state == "settled" or self._began is None or not steps:
             return None
@@ -75,7 +75,7 @@ class Compiling:
             if left < self._worth_trying:
                 return None  # a budget may be long and its end far; ask again
             self._state, self.network = "compiled", _compiled(self._model)
-            return Notice("trying torch.compile, since much of the training is left")
+            return "trying torch.compile, since much of the training is left"
         return self._settle()
 
     def changed(self) -> None:
@@ -87,23 +87,22 @@ class Compiling:
         if self.network is not self._model:
             torch.compiler.reset()
 
-    def failed(self, error: Exception) -> Notice | None:
-        """A step raised ``error``; if compiling is to blame, go on without and tell."""
+    def failed(self, error: Exception) -> str | None:
+        """Why to go on without compiling after a step raised ``error``; None: it is not to blame."""
         if self._state != "compiled":
             return None
         self._state, self.network = "settled", self._model
-        lines = str(error).strip().splitlines() or [""]
-        return Notice(f"torch.compile does not work here ({type(error).__name__}: {lines[0]})")
+        return f"torch.compile does not work here ({first_line(error)})"
 
-    def _settle(self) -> Notice:
+    def _settle(self) -> str:
         # The best window of each: the first one compiled, and others met with other work.
         eager, compiled = (min(self._seconds[way][1:]) for way in ("eager", "compiled"))
         ratio = eager / compiled
         self._state = "settled"
         if ratio >= WORTH_KEEPING:
-            return Notice(f"compiled steps are {ratio:.2f} times as fast: compiled from here on")
+            return f"compiled steps are {ratio:.2f} times as fast: compiled from here on"
         self.network = self._model
-        return Notice(f"compiled steps are {ratio:.2f} times as fast: not compiled")
+        return f"compiled steps are {ratio:.2f} times as fast: not compiled"
 
 
 def _compiled(model: nn.Module) -> nn.Module:

@@ -165,9 +165,7 @@ def evaluate(
             skipped.append((name, str(error)))
             yield Skipped(name, str(error))
             continue
-        rows = score_case(
-            name, masks, truth, tuple(regions), case.geometry.spacing, case.geometry.unit
-        )
+        rows = score_case(name, masks, truth, tuple(regions), case.geometry)
         scores += rows
         if out is not None and pictures and len(views) < _KEPT:
             views[name] = gallery.views(case, channels, masks, truth)
@@ -262,7 +260,7 @@ def evaluate_masks(
             # A mask of one region is 1 there (`label_map`), whatever its labels are in the truth.
             labels[0] = labels[0] * next(iter(wanted.values()))[0]
         found, expected = (region_masks(array, wanted) for array in labels)
-        rows = score_case(name, found, expected, tuple(wanted), geometry.spacing, geometry.unit)
+        rows = score_case(name, found, expected, tuple(wanted), geometry)
         scores += rows
         yield from (_told(row) for row in rows)
         yield Advanced("evaluate", number, item=name)

@@ -272,10 +272,10 @@ class _Fit:
             try:
                 losses.append(self._step(image, target))
             except Exception as error:
-                notice = self.compiling.failed(error)
-                if notice is None:
+                reason = self.compiling.failed(error)
+                if reason is None:
                     raise
-                yield notice
+                yield Notice(reason)
                 losses.append(self._step(image, target))
             at.batch += 1
             at.step += 1
@@ -286,8 +286,8 @@ class _Fit:
                 at.loss_sum += self._finite_sum(losses)
                 losses.clear()
                 # Each phase has to be compiled anew, so only the last, the longest, is tried.
-                if self._settled and (notice := self.compiling.end(steps, self.left)):
-                    yield notice
+                if self._settled and (reason := self.compiling.end(steps, self.left)):
+                    yield Notice(reason)
                 yield self._advanced()
                 if self.seconds - self._saved > self.config.checkpoint_every:
                     self.save()

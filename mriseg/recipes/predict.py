@@ -251,14 +251,9 @@ def segmenter(
         if options.refine:
             found = refined(found, case, manifest.modalities, platt)
         marked = remove_minor_components(threshold(found, level), share)
-        return remove_small(marked, options.min_volume, voxel_volume(case)), found
+        return remove_small(marked, options.min_volume, case.geometry.volume_of(1).value), found
 
     return segment
-
-
-def voxel_volume(case: PreparedCase) -> float:
-    """Of one voxel: in mL, or 1 where the scan states no voxel size."""
-    return case.geometry.voxel_volume / 1000 if case.geometry.unit == "mm" else 1.0
 
 
 def _predict_case(
@@ -277,20 +272,12 @@ def _predict_case(
             path = target.with_name(f"{stem}{_ending(region)}.nii.gz")
             nifti.write(path, values.astype(np.float32), case.geometry)
     volumes = {
-        region: float(masks[r].sum()) * voxel_volume(case)
+        region: case.geometry.volume_of(masks[r].sum()).value
         for r, region in enumerate(manifest.regions)
     }
     if options.overlays:
-        shown = "FLAIR" if "FLAIR" in case.modalities else case.modalities[0]
-        pictures.overlay(
-            target.with_name(f"{stem}.png"),
-            case.channels((shown,))[0],
-            masks,
-            case.geometry.spacing,
-            name,
-            tuple(manifest.regions),
-            unit=case.geometry.unit,
-        )
+        picture = target.with_name(f"{stem}.png")
+        pictures.overlay(picture, case, masks, tuple(manifest.regions), name)
     return CasePrediction(name, target, volumes, case.geometry.unit)
 
 

@@ -14,6 +14,7 @@ from mriseg.backends import Backend, describe
 from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.identity import Identity
+from mriseg.core.regions import join_labels
 from mriseg.core.sampling import Split
 from mriseg.core.segnet import build, init_weights
 from mriseg.errors import InputError, RunError
@@ -198,7 +199,7 @@ def _check_same(run: Run, setup: Setup, store: Store) -> None:
     """Refuse a store whose names are those of the run's, but mean other regions or scans."""
     for name, labels in run.manifest.regions.items():
         if setup.regions[name] != labels:
-            old, new = ("+".join(map(str, values)) for values in (labels, setup.regions[name]))
+            old, new = (join_labels(values) for values in (labels, setup.regions[name]))
             raise InputError(
                 f"in {store.location} the region {name} is of the labels {new}, and this run was "
                 f"started with {old}: name the store that it was started on, or train anew"

@@ -106,7 +106,9 @@ def validate(
             tallies[region].append(tally(output[r], truth[r]))
             by_min_share[region].append(dice_by_min_share(output[r], truth[r], levels[r]))
         if number in shown:
-            rows.append(_row(name, case.channels(modalities), truth, output, found[name]))
+            first_slice = case.box.start[0]
+            image = case.channels(modalities)
+            rows.append(_row(name, image, truth, output, found[name], first_slice))
     return Validation(
         found, tuple(rows), tuple(non_finite), tuple(corrupt_slices), tallies, by_min_share
     )
@@ -118,6 +120,7 @@ def _row(
     truth: NDArray[np.uint8],
     output: NDArray[np.float32],
     dice: dict[str, float],
+    first_slice: int,
 ) -> GridRow:
     areas = truth.sum(axis=(0, 2, 3))
     z = int(areas.argmax()) if areas.any() else truth.shape[1] // 2
@@ -126,5 +129,5 @@ def _row(
         image=image[:, z],
         truth=truth[:, z],
         output=output[:, z],
-        caption=f"{name}, slice {z}, Dice {scores}",
+        caption=f"{name}, slice {first_slice + z}, Dice {scores}",
     )

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mriseg.core.metrics import volume
-from mriseg.core.volume import Pad
+from mriseg.core.modalities import display_modality
+from mriseg.core.prepare import PreparedCase
+from mriseg.core.volume import Geometry, Pad
 from mriseg.errors import InputError
 from mriseg.io.disk.atomic import replacing
 from mriseg.report.drawing import WHITE, Key, Tile, colour, grey, pale, sheet
@@ -25,6 +26,8 @@ Array = NDArray[Any]
 
 _GRID_TILE = 184
 _OVERLAY_TILE = 264
+# Slices of an overlay, and how many of them stand side by side.
+_SLICES, _COLUMNS = 8, 4
 _TRUTH = Key("truth, a pale outline", WHITE, filled=False)
 
 
@@ -82,7 +85,7 @@ def grid(
     ]
     cut = _frame(np.stack(shown))
     size = _size(cut, (1, 1), _GRID_TILE)
-    behind = modalities.index("FLAIR") if "FLAIR" in modalities else 0
+    behind = modalities.index(display_modality(modalities))
 
     drawn = []
     for row, level in zip(rows, levels, strict=True):
@@ -99,37 +102,30 @@ def grid(
 
 def overlay(
     path: Path,
-    image: Array,
+    case: PreparedCase,
     mask: Array,
-    spacing: tuple[float, float, float],
-    title: str,
     regions: Sequence[str],
-    unit: str = "mm",
+    title: str,
     truth: Array | None = None,
-    columns: int = 4,
-    slices: int = 8,
-    first_slice: int = 0,
 ) -> None:
     """A sheet of one case's most telling slices with its mask in colour.
 
+    Slices are drawn in true proportion, numbered as in the whole scan in canonical axes.
+
     Args:
         path: of the PNG to write.
-        image: one modality [z, y, x] in canonical axes, normalised or raw.
-        mask: 0/1 [r, z, y, x] on the same grid.
-        spacing: voxel size along (z, y, x), in ``unit``: slices are drawn in true proportion.
-        title: the sheet's.
+        case: the scan; of its modalities `display_modality` is shown.
+        mask: 0/1 [r, z, y, x] on the case's (cropped) grid.
         regions: names of the r regions.
-        unit: "mm", which gives volumes in mL, or "px", which gives voxels.
+        title: the sheet's.
         truth: like ``mask``, where it is known; drawn as pale outlines.
-        columns: slices to a row.
-        slices: how many to show at most.
-        first_slice: the number of ``image``'s first slice in the scan that it was cropped from.
 
     Raises:
         InputError: the arrays or names do not fit together.
         OutputError: the file cannot be written.
     """
-    if mask.shape != (len(regions), *image.shape) or image.ndim != 3:
+    image = case.channels((display_modality(case.modalities),))[0]
+    if mask.shape != (len(regions), *image.shape):
         raise InputError(
             f"a mask of shape {mask.shape} is not one of {len(regions)} regions on an image of "
             f"shape {image.shape}"
@@ -138,26 +134,30 @@ def overlay(
         raise InputError(f"a truth of shape {truth.shape} is not one for a mask of {mask.shape}")
     both = np.any(mask if truth is None else (mask != 0) | (truth != 0), axis=0)
     level = grey(image)
-    chosen = representative(both, level > 0, slices)
     cut = _frame((level > _AIR) | both)
-    size = _size(cut, spacing[1:], _OVERLAY_TILE)
+    size = _size(cut, case.geometry.spacing[1:], _OVERLAY_TILE)
 
     tiles = []
-    for z in chosen:
-        known = None if truth is None else truth[:, z, *cut]
-        tile = _painted(Tile(level[z, *cut], size), mask[:, z, *cut], opacity=0.4, truth=known)
-        tiles.append(tile.image(f"slice {first_slice + z}"))
-    drawn = [("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
-    legend = []
+    for z in representative(both, level > 0, _SLICES):
+        outlines = None if truth is None else truth[:, z, *cut]
+        tile = _painted(Tile(level[z, *cut], size), mask[:, z, *cut], opacity=0.4, truth=outlines)
+        tiles.append(tile.image(f"slice {case.box.start[0] + z}"))
+    rows = [("", tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)]
+    _save(path, sheet(rows, title, legend=_legend(case.geometry, mask, regions, truth)))
+
+
+def _legend(
+    geometry: Geometry, mask: Array, regions: Sequence[str], truth: Array | None
+) -> list[Key]:
+    """Each region's colour and volume, and how the truth is drawn."""
+    keys = []
     for index, region in enumerate(regions):
         name, paint = colour(index)
-        text = f"{region} ({name}) {_volume(mask[index], spacing, unit)}"
+        text = f"{region} ({name}) {geometry.volume_of(np.count_nonzero(mask[index]))}"
         if truth is not None:
-            text += f", truth {_volume(truth[index], spacing, unit)}"
-        legend.append(Key(text, paint))
-    if truth is not None:
-        legend.append(_TRUTH)
-    _save(path, sheet(drawn, title, legend=legend))
+            text += f", truth {geometry.volume_of(np.count_nonzero(truth[index]))}"
+        keys.append(Key(text, paint))
+    return keys if truth is None else [*keys, _TRUTH]
 
 
 def representative(mask: Array, head: Array, number: int) -> list[int]:
@@ -235,11 +235,6 @@ def _centred(row: GridRow, frame: tuple[int, int]) -> GridRow:
     pad = Pad.to(row.image.shape[-2:], frame)
     arrays = (pad.apply(array) for array in (row.image, row.truth, row.output))
     return GridRow(row.caption, *arrays)
-
-
-def _volume(mask: Array, spacing: tuple[float, float, float], unit: str) -> str:
-    number = volume(int(np.count_nonzero(mask)), spacing, unit)
-    return f"{number:.1f} mL" if unit == "mm" else f"{number:.0f} voxels"
 
 
 def _save(path: Path, page: Image.Image) -> None:

@@ -36,7 +36,7 @@ from mriseg.core.config import MULTIPLE
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.intensity import Normalisation
 from mriseg.core.prepare import PreparedCase
-from mriseg.core.regions import Regions, region_masks
+from mriseg.core.regions import Regions, join_labels, region_masks
 from mriseg.core.sampling import CaseEntry, VolumeIndex
 from mriseg.core.volume import Box, Geometry, Pad, SliceRef, round_up
 from mriseg.errors import OutputError, StoreError
@@ -646,5 +646,5 @@ def key_of(name: str) -> str:
 
 
 def _told(spec: StoreSpec) -> str:
-    regions = ", ".join(f"{n}={'+'.join(map(str, v))}" for n, v in spec.regions.items())
+    regions = ", ".join(f"{n}={join_labels(v)}" for n, v in spec.regions.items())
     return f"{spec.layout}: {regions}"
