@@ -21,7 +21,7 @@ from mriseg.core.segnet import SegNetConfig, build, init_weights
 from mriseg.core.volume import canonical
 from mriseg.errors import CaseError, ExportError, InputError
 from mriseg.io import readers
-from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport
+from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport, exporter_of
 from mriseg.io.readers import Listing, Reader, ReaderOptions
 
 Array = NDArray[Any]
@@ -202,7 +202,9 @@ class ExporterContract:
 
     def test_its_output_is_the_models(self, network: Deployed, exported: LoadedExport) -> None:
         # One file for all, in this order: a program that has learnt the first batch's size fails.
-        sizes = [(1, 64, 96), (3, 45, 70), (2, 65, 20), (1, 33, 97), (2, 1, 1)]
+        sizes = [(1, 64, 96)]
+        if self.exporter.sizes == "any":
+            sizes += [(3, 45, 70), (2, 65, 20), (1, 33, 97), (2, 1, 1)]
         for size, by_slice, masked in itertools.product(sizes, (False, True), (True, False)):
             given = slices(*size, by_slice=by_slice, masked=masked)
             found, expected = exported.predict(*given), network(*given)
@@ -227,6 +229,12 @@ class ExporterContract:
         path.write_bytes(b"<!doctype html>")
         assert self.exporter.inspect(path).faults
 
+    def test_it_is_recognised_by_its_suffix_or_its_content(self, path: Path) -> None:
+        assert exporter_of(path) is self.exporter
+        assert exporter_of(path.rename(path.with_name("renamed"))) is self.exporter
+        path.with_name("page").write_bytes(WEB_PAGE)
+        assert exporter_of(path.with_name("page")) is None
+
     def test_the_network_is_left_as_it_was(self, tmp_path: Path) -> None:
         network = a_deployed()
         before = copy.deepcopy(network.state_dict())
@@ -236,7 +244,7 @@ class ExporterContract:
         assert not network.training
 
     def test_an_older_file_is_replaced(self, tmp_path: Path) -> None:
-        path, given = tmp_path / "model", slices(1, 40, 40)
+        path, given = tmp_path / "model", slices(1, 64, 96)
         for seed in (1, 2):
             network = a_deployed(seed)
             self.exporter.export(network, {"seed": seed}, path)

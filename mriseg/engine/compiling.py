@@ -88,7 +88,7 @@ class Compiling:
             torch.compiler.reset()
 
     def failed(self, error: Exception) -> str | None:
-        """Why to go on without compiling after a step raised ``error``; None: it is not to blame."""
+        """Why to go on without compiling after a step's ``error``; None: it is not to blame."""
         if self._state != "compiled":
             return None
         self._state, self.network = "settled", self._model

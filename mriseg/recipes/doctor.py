@@ -14,7 +14,9 @@ from torch import Tensor
 from mriseg.backends import Backend, describe
 from mriseg.core.config import MULTIPLE, TrainConfig
 from mriseg.engine.capacity import Memory, Pace, Task, measure
-from mriseg.engine.op_checks import CHECKS, At, Check, Outcome, network_as_trained
+from mriseg.engine.check import At, Check, Outcome
+from mriseg.engine.network_checks import network_as_trained
+from mriseg.engine.op_checks import CHECKS
 from mriseg.errors import BackendError, ConfigError, first_line
 from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io.store import Store
