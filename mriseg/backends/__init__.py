@@ -67,7 +67,7 @@ def select(
     """The backend to compute on.
 
     Args:
-        name: of a backend, or "auto" for the first of `AUTO_ORDER` that is here.
+        name: of a backend, or "auto" for the first of `AUTO_ORDER` that this machine has.
         precision: "fp32", "tf32", "bf16", "fp16", or "auto" for the backend's choice.
         deterministic: same input, same bits, at the price of speed; holds inside
             `Backend.running`.
@@ -101,10 +101,10 @@ def _chosen(name: str, precision: str, deterministic: bool) -> Backend:
     spec = BACKENDS[name]
     ok, why = spec.probe()
     if not ok:
-        here = [entry.name for entry in available() if entry.ok]
+        usable = [entry.name for entry in available() if entry.ok]
         raise BackendError(
-            f"there is no {name.upper()} device here ({why}); available: {', '.join(here)}. "
-            f"Use --backend {' or '.join([AUTO, *here])}"
+            f"there is no {name.upper()} device here ({why}); available: {', '.join(usable)}. "
+            f"Use --backend {' or '.join([AUTO, *usable])}"
         )
     return spec.make(precision, deterministic, "asked for by name")
 
@@ -128,10 +128,10 @@ def _compiling(backend: Backend, wanted: str) -> Backend:
     reason = {
         "auto": "a training that is long enough tries it and keeps what is faster",
         "always": "asked for",
-        "never": "asked for" if wanted == "never" else "it may change bits, or does not work there",
+        "never": "asked for" if wanted == "never" else "it may change bits, or does not work on it",
     }[how]
-    told = Decision("torch.compile", how, reason)
-    return replace(backend, compile=how, decisions=(*backend.decisions, told))
+    decision = Decision("torch.compile", how, reason)
+    return replace(backend, compile=how, decisions=(*backend.decisions, decision))
 
 
 def describe(backend: Backend) -> dict[str, Any]:

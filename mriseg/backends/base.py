@@ -53,13 +53,13 @@ class Backend:
         dtype: what the network computes in; float32 means no autocast, and float16 that training
             needs a GradScaler.
         memory_format: of images and weights.
-        ops: pool and un-pool, in the form that works here.
+        ops: pool and un-pool, in the form that works on the device.
         reason: why ``select`` chose it, in one sentence.
         notes: what a user should know (which op fell back, and why), one sentence each.
         device_name: the hardware, for people.
         deterministic: whether `running` holds PyTorch to deterministic algorithms.
         settings: what `running` sets, and sets back: threads, the allocator, cuDNN's ways.
-        decisions: each thing that was decided here, and why; `mriseg info` prints them.
+        decisions: what was decided, how and why; `mriseg info` prints them.
         compile: whether a training compiles its network: "never", "always", or "auto", which
             tries it in a training that is long enough and keeps what is faster.
         fixed_shapes: whether every new shape of a batch costs time or memory for good, so that
@@ -99,15 +99,15 @@ class Backend:
 
     def place(self, tensor: Tensor) -> Tensor:
         """The only crossing in: a CPU tensor to this device (4-D ones in its memory format)."""
-        # Only from pinned memory is a copy that nobody waits for safe: PyTorch keeps the source
-        # until it is done.
+        # Not waiting for a copy is safe from pinned memory only: PyTorch keeps the source until
+        # it is done.
         unwaited = self.pinned and tensor.is_pinned()
         if self.memory_format == torch.contiguous_format:
-            # Where channels_last is not to be trusted, it does not get there in the first place.
+            # A device that gets channels_last wrong never sees such a tensor.
             tensor = tensor.contiguous()
         if tensor.ndim == 4:
-            there = tensor.to(self.device, non_blocking=unwaited)
-            return there.contiguous(memory_format=self.memory_format)
+            placed = tensor.to(self.device, non_blocking=unwaited)
+            return placed.contiguous(memory_format=self.memory_format)
         return tensor.to(self.device, non_blocking=unwaited)
 
     def collect(self, tensor: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class Cuda:
         elif dtype == torch.bfloat16 and not native_bf16:
             notes += ("bfloat16 was asked for; this GPU emulates it, and is faster in fp16",)
         # Next to half precision TF32 serves what autocast leaves in float32. "fp32" is taken at
-        # its word, and so is determinism: both are asked for by who compares numbers.
+        # its word, and so is determinism: both are asked for in order to compare numbers.
         tf32 = precision != "fp32" and not deterministic
         return assemble(
             "cuda",

@@ -1,11 +1,11 @@
 """Apple's GPUs, through Metal Performance Shaders.
 
-What PyTorch gets wrong there, and how this backend stays clear of it:
+What PyTorch gets wrong on them, and how this backend avoids it:
 
 - batch normalisation's gradient is wrong on channels_last tensors (pytorch#175189): contiguous.
 - copies that do not block may read before they are written (pytorch#139550, pytorch#189690):
   `Backend.place` blocks.
-- loading weights into a model that is there already may go wrong (pytorch#85230): load on the
+- loading weights into a model that is on the device already may go wrong (pytorch#85230): load on the
   CPU, then `Backend.place_model`.
 - there is no float64: metrics are computed on the CPU, after `Backend.collect`.
 - every new shape is compiled and kept (pytorch#181485): batches are filled up to one size.
@@ -52,7 +52,7 @@ class Mps:
                 Decision(
                     "precision",
                     type_name(dtype),
-                    "asked for" if precision != "auto" else "autocast is young there: by choice",
+                    "asked for" if precision != "auto" else "autocast is young on it: by choice",
                 ),
                 Decision("memory format", "contiguous", "channels_last gives wrong gradients"),
                 Decision("copies", "waited for", "others may be read before they are written"),

@@ -74,8 +74,8 @@ class UncheckedDeployed(nn.Module):
         # keeps the answer of its example's size.
         rows = torch.arange(h, device=x.device) + top
         columns = torch.arange(w, device=x.device) + left
-        logits = logits.index_select(2, rows).index_select(3, columns)
-        return torch.sigmoid(logits) * holds
+        whole = torch.sigmoid(logits) * holds
+        return whole.index_select(2, rows).index_select(3, columns)
 
 
 class Deployed(nn.Module):

@@ -23,7 +23,7 @@ _ALIASES = {
         "seg segm segmentation mask masks label labels lesion lesions lesionmask goldstandard "
         "groundtruth gt ot consensus manual manualmask"
     ),
-    # A mask of something that is not to be learnt: seen, and left alone.
+    # A mask of something that is not to be learnt: recognised, and ignored.
     "": "brainmask headmask skullmask brainseg",
 }
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
@@ -35,10 +35,10 @@ _LONGEST = 2
 def canonical_modality(name: str) -> str:
     """The canonical name of a modality, whatever its case and separators.
 
-    A name that is no known one (``ADC``, ``CT``) is returned stripped, and otherwise as written.
+    An unknown name (``ADC``, ``CT``) is returned stripped, and otherwise as written.
     """
-    found = _CANONICAL.get(_SEPARATORS.sub("", name.lower()))
-    return found if found in MODALITIES else name.strip()
+    canonical = _CANONICAL.get(_SEPARATORS.sub("", name.lower()))
+    return canonical if canonical in MODALITIES else name.strip()
 
 
 def display_modality(modalities: Sequence[str]) -> str:
@@ -54,7 +54,7 @@ def role(stem: str) -> str | None:
             ``VSD.Brain.XX.O.MR_Flair.54512``.
 
     Returns:
-        A canonical modality, "seg", or None where the name says nothing that is known.
+        A canonical modality, "seg", or None where no known word is in the name.
     """
     return split_role(stem)[0]
 
@@ -64,8 +64,8 @@ def split_role(stem: str) -> tuple[str | None, str]:
 
     That part names the subject, and is empty where those words come first.
     """
-    found = list(re.finditer(r"[^\s_.\-]+", stem))
-    words = [match.group().lower() for match in found]
+    matches = list(re.finditer(r"[^\s_.\-]+", stem))
+    words = [match.group().lower() for match in matches]
     # The archive of 2013 to 2015 put a file's number last.
     while len(words) > 1 and words[0] == "vsd" and words[-1].isdigit():
         words.pop()
@@ -74,6 +74,6 @@ def split_role(stem: str) -> tuple[str | None, str]:
             start = 0 if first_word else len(words) - count
             name = _CANONICAL.get("".join(words[start : start + count]))
             if name is not None:
-                subject = stem[: found[start].start()].rstrip("_-. ")
+                subject = stem[: matches[start].start()].rstrip("_-. ")
                 return name or None, subject
     return None, ""

@@ -1,8 +1,8 @@
 """Where augmentation runs: on the device if it can do all of it, or else on the CPU.
 
-As with pooling (`mriseg.backends.fallback`), which operations a device has is found by trying. But
+As with pooling (`mriseg.backends.fallback`), which operations a device has shows by trying. But
 it falls back as a whole, and before the batch crosses: its operations follow one another, and each
-on its own would cross there and back again.
+on its own would cross to the CPU and back.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def why_not_there(backend: Backend) -> str:
     drawn = augment.draw(generator, ALL, 2, 2)
     expected = augment.apply(drawn, image, mask)
     try:
-        found = augment.apply(drawn, backend.place(image), backend.place(mask))
+        computed = augment.apply(drawn, backend.place(image), backend.place(mask))
         error = max(
-            float((backend.collect(there).float() - here.float()).abs().mean())
-            for there, here in zip(found, expected, strict=True)
+            float((backend.collect(ours).float() - theirs.float()).abs().mean())
+            for ours, theirs in zip(computed, expected, strict=True)
         )
-    # Whatever a kernel throws, the answer is the same: not there.
+    # Whatever a kernel throws, the answer is the same: not on this device.
     except Exception as failure:
         return first_line(failure)
     # Not-a-number compares as false, hence the negation.

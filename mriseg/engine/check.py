@@ -59,17 +59,17 @@ class At:
         return PURE if self.exact else self.backend.ops
 
     def place(self, tensor: Tensor) -> Tensor:
-        """A CPU tensor, here: float32 stays what it is, as losses and weights do."""
+        """A CPU tensor, placed: float32 stays what it is, as losses and weights do."""
         if not self.exact:
             return self.backend.place(tensor)
         return tensor.double() if tensor.is_floating_point() else tensor.clone()
 
     def activation(self, tensor: Tensor) -> Tensor:
-        """A CPU tensor, here, in the type in which the network hands it from layer to layer."""
+        """A CPU tensor, placed, in the type in which the network hands it from layer to layer."""
         return self.place(tensor.to(self.backend.dtype))
 
     def module(self, module: M) -> M:
-        """A copy of a module on the CPU, here."""
+        """A copy of a module on the CPU, placed."""
         copy = deepcopy(module)
         return copy.double() if self.exact else self.backend.place_model(copy)
 
@@ -84,7 +84,7 @@ class At:
             yield
 
     def back(self, tensor: Tensor) -> Tensor:
-        """A tensor from here, on the CPU."""
+        """A placed tensor, back on the CPU."""
         return tensor.detach() if self.exact else self.backend.collect(tensor)
 
 

@@ -39,7 +39,7 @@ def weights_before(at: At) -> Outcome:
 
 
 def weights_after(at: At) -> Outcome:
-    """Weights that are loaded into a model which is there already (pytorch#85230)."""
+    """Weights that are loaded into a model which is on the device already (pytorch#85230)."""
     placed = at.module(_network("other"))
     placed.load_state_dict(_network("one").state_dict())
     return _state(placed)
@@ -52,24 +52,24 @@ def stage(at: At, name: str) -> Outcome:
     with at.autocast():
         # Times one, since the first ReLU of the network may not write into what is watched.
         output = module(entered * 1)
-    found = differentiated(at, output, (entered, *module.parameters()))
-    return Outcome(found.forward, (found.gradient[0], _joined(found.gradient[1:])))
+    outcome = differentiated(at, output, (entered, *module.parameters()))
+    return Outcome(outcome.forward, (outcome.gradient[0], _joined(outcome.gradient[1:])))
 
 
 @lru_cache(maxsize=1)
 def _entering() -> dict[str, Tensor]:
     """What enters each stage of the network in training, exact but for the rounding to float32."""
     model = deepcopy(_network("network")).double().train()
-    found: dict[str, Tensor] = {}
+    entering: dict[str, Tensor] = {}
 
     def record(name: str, given: Sequence[Tensor]) -> None:
-        found[name] = given[0].detach().float()
+        entering[name] = given[0].detach().float()
 
     for name, module in stage_modules(model).items():
         module.register_forward_pre_hook(lambda _, given, name=name: record(name, given))
     with torch.no_grad():
         model(_batch()[0].double())
-    return found
+    return entering
 
 
 def whole_network(at: At) -> Outcome:
@@ -83,9 +83,9 @@ def network_as_trained(at: At) -> Outcome:
 
     In float16 the loss is scaled, as a training does it, and the gradients are scaled back.
     """
-    found = _trained(at, at.autocast())
+    outcome = _trained(at, at.autocast())
     # Of the gradients only the head's, which no un-pooling comes after.
-    return Outcome(found.forward[1:], found.gradient[-1:])
+    return Outcome(outcome.forward[1:], outcome.gradient[-1:])
 
 
 def _trained(at: At, context: AbstractContextManager[object]) -> Outcome:

@@ -1,6 +1,6 @@
 """What `mriseg doctor` tries: each operation that a training uses, forwards and backwards.
 
-Here is the table, and the checks of single operations; those of networks are in
+This is the table, and the checks of single operations; those of networks are in
 `mriseg.engine.network_checks`. A new check is a function of `mriseg.engine.check.At` and a line in
 `CHECKS`.
 """
@@ -97,13 +97,13 @@ def loss(at: At, function: Callable[..., Tensor]) -> Outcome:
 
 
 def probabilities(at: At) -> Outcome:
-    """As in prediction: the mirrored logits, their sigmoid, and what the threshold marks."""
+    """As in prediction: the mirrored logits, their sigmoid, and the mask above the threshold."""
     logits = 4 * numbers("logits", 2, 3, 16, 20)
     # None so near to the threshold that rounding would decide.
     logits = at.place(logits + logits.sign() / 8)
-    # Autocast is for the network, which here is none.
-    found = predict_step(nn.Identity(), logits, autocast=nullcontext, flips=(2, 3))
-    exact = torch.sigmoid(logits) if at.exact else found
+    # Autocast is for the network, and this has none.
+    computed = predict_step(nn.Identity(), logits, autocast=nullcontext, flips=(2, 3))
+    exact = torch.sigmoid(logits) if at.exact else computed
     return Outcome((exact, (exact > 0.5).to(exact.dtype)))
 
 
@@ -136,7 +136,7 @@ def optimiser(at: At) -> Outcome:
 
 
 def crossings(at: At) -> Outcome:
-    """Tensors there and back: strided, transposed, channels_last, staged, of each type."""
+    """Tensors to the device and back: strided, transposed, channels_last, staged, of each type."""
     image = numbers("image", 2, 3, 6, 8)
     shown = (
         image,

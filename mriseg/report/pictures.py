@@ -1,7 +1,7 @@
 """The two pictures mriseg makes: the validation grid, and the overlay beside a predicted mask.
 
 Both are PNG, the same bytes for the same input, and whole or not there. Regions have colours that
-people of every colour vision tell apart; the truth, where it is known, is a pale outline.
+people with any colour vision can distinguish; the truth, where it is known, is a pale outline.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def grid(
     regions: Sequence[str],
     title: str = "",
 ) -> None:
-    """A sheet with one slice a row: every modality, the truth, and the network's output.
+    """A sheet with one slice per row: every modality, the truth, and the network's output.
 
     In the output, a colour's opacity is the probability; its outline is where that exceeds one
     half.
@@ -78,7 +78,7 @@ def grid(
     frame = (max(row.image.shape[1] for row in rows), max(row.image.shape[2] for row in rows))
     rows = [_centred(row, frame) for row in rows]
     levels = [np.stack([grey(channel) for channel in row.image]) for row in rows]
-    # A find outside the head is an error worth seeing, so it is not cropped away.
+    # A false positive outside the head is an error worth seeing, so it is not cropped away.
     shown = [
         np.concatenate([level > _AIR, row.truth > 0, row.output > 0.5]).any(axis=0)
         for row, level in zip(rows, levels, strict=True)
@@ -92,8 +92,8 @@ def grid(
         truth, output = row.truth[:, *cut], row.output[:, *cut]
         tiles = [Tile(channel[cut], size) for channel in level]
         known = _painted(Tile(level[behind][cut], size, dim=0.65), truth, opacity=0.6)
-        found = _painted(Tile(level[behind][cut], size, dim=0.65), output, 0.75, truth)
-        drawn.append((row.caption, [tile.image() for tile in (*tiles, known, found)]))
+        predicted = _painted(Tile(level[behind][cut], size, dim=0.65), output, 0.75, truth)
+        drawn.append((row.caption, [tile.image() for tile in (*tiles, known, predicted)]))
 
     headings = [*modalities, "truth", "output"]
     legend = [Key(region, colour(index)[1]) for index, region in enumerate(regions)]
@@ -164,7 +164,7 @@ def representative(mask: Array, head: Array, number: int) -> list[int]:
     """The slices of a volume that show it best, in ascending order, at most ``number``.
 
     Args:
-        mask: what was found, [z, y, x].
+        mask: the segmentation, [z, y, x].
         head: where there is tissue, [z, y, x].
         number: how many to choose.
 
@@ -191,10 +191,10 @@ def _frame(shown: Array) -> tuple[slice, slice]:
     """The rows and columns that hold something in any slice, and a little more."""
     cuts = []
     for axis in (1, 2):
-        found = np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))
+        held = np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))
         size = shown.shape[axis]
         spare = max(1, size // 40)
-        first, last = (int(found[0]), int(found[-1])) if found.size else (0, size - 1)
+        first, last = (int(held[0]), int(held[-1])) if held.size else (0, size - 1)
         cuts.append(slice(max(0, first - spare), min(size, last + 1 + spare)))
     return cuts[0], cuts[1]
 
@@ -222,11 +222,11 @@ def _painted(tile: Tile, regions: Array, opacity: float, truth: Array | None = N
 def _check_row(row: GridRow, modalities: Sequence[str], regions: Sequence[str]) -> None:
     h, w = row.image.shape[-2:]
     expected = ((len(modalities), h, w), (len(regions), h, w), (len(regions), h, w))
-    found = (row.image.shape, row.truth.shape, row.output.shape)
-    if found != expected:
+    given = (row.image.shape, row.truth.shape, row.output.shape)
+    if given != expected:
         raise InputError(
             f"the slice {row.caption!r} has image, truth and output of shapes "
-            f"{', '.join(map(str, found))}; expected {', '.join(map(str, expected))}"
+            f"{', '.join(map(str, given))}; expected {', '.join(map(str, expected))}"
         )
 
 
