@@ -1,4 +1,4 @@
-"""The last step of making a backend, which all of them share: find its operations, and say which."""
+"""The last step of making any backend: find its operations, and say which they are."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ What PyTorch gets wrong on them, and how this backend avoids it:
 - batch normalisation's gradient is wrong on channels_last tensors (pytorch#175189): contiguous.
 - copies that do not block may read before they are written (pytorch#139550, pytorch#189690):
   `Backend.place` blocks.
-- loading weights into a model that is on the device already may go wrong (pytorch#85230): load on the
-  CPU, then `Backend.place_model`.
+- loading weights into a model that is on the device already may go wrong (pytorch#85230): load
+  on the CPU, then `Backend.place_model`.
 - there is no float64: metrics are computed on the CPU, after `Backend.collect`.
 - every new shape is compiled and kept (pytorch#181485): batches are filled up to one size.
 - ``torch.compile`` for it is a prototype: never.

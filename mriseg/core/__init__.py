@@ -33,8 +33,9 @@ In the order in which to read it, which is that of one slice's way through a tra
     the trainings that set ways to begin side by side, and what they show.
 `folding`, `cost`
     the network made for prediction, and how many operations it takes.
-`deploy`
-    the network with its pre- and post-processing, as exporters write it.
+`padding`, `deploy`
+    how large a slice is made for the network; the network with its pre- and post-processing, as
+    exporters write it.
 `config`
     what a user can set, checked when it is made.
 

@@ -76,7 +76,8 @@ def telling_slices(masks: Array, truth: Array) -> tuple[int, int]:
 
     Returns:
         The slice with the largest true area over all regions, or else with the largest predicted
-        area, or else the middle; and the one with the most wrong voxels, or else the first again. Of equal slices, the lowest.
+        area, or else the middle; and the one with the most wrong voxels, or
+        else the first again. Of equal slices, the lowest.
     """
     wrong = _areas(masks != truth)
     true = _areas(truth)

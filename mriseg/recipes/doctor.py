@@ -1,4 +1,4 @@
-"""Whether this machine computes correctly, how large a batch it holds, and how long an epoch takes."""
+"""Whether this machine computes correctly, what batch it holds, and how long an epoch takes."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def _compared(
 
 
 def _error(expected: Tensor, computed: Tensor, typical: bool) -> float:
-    """How far ``computed`` is off, in terms of the size of ``expected``; infinite where it is NaN."""
+    """How far ``computed`` is off, as a share of ``expected``; infinite where it is NaN."""
     if expected.shape != computed.shape:
         raise ValueError(f"gives {tuple(computed.shape)}, not {tuple(expected.shape)}")
     expected, computed = expected.double(), computed.double()

@@ -15,8 +15,8 @@ from scipy import ndimage
 Array = NDArray[Any]
 Colour = tuple[int, int, int]
 
-# Okabe and Ito's colours (2008), which people with any colour vision can distinguish; those that stand
-# out most on grey come first, and black is left out.
+# Okabe and Ito's colours (2008), which people with any colour vision can distinguish; those that
+# stand out most on grey come first, and black is left out.
 PALETTE: tuple[tuple[str, Colour], ...] = (
     ("orange", (230, 159, 0)),
     ("sky blue", (86, 180, 233)),
