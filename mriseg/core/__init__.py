@@ -6,8 +6,9 @@ In the order in which to read it, which is that of one slice's way through a tra
     canonical axes, crop, pad, and the way back of each: a mask must return voxel for voxel.
 `intensity`, `prepare`
     brain or head against air, the z-score over it, and all of it together for one case.
-`regions`
-    named unions of labels, the masks made of them, and one label a voxel again.
+`modalities`, `regions`
+    what sequences are called; named unions of labels, the masks made of them, and one label per
+    voxel again.
 `fingerprint`, `identity`
     whether two cases look like one scan; who a case is to a model that was trained on it.
 `sampling`, `rng`
@@ -36,8 +37,8 @@ In the order in which to read it, which is that of one slice's way through a tra
 `padding`, `deploy`
     how large a slice is made for the network; the network with its pre- and post-processing, as
     exporters write it.
-`config`
-    what a user can set, checked when it is made.
+`config`, `train_settings`
+    what a user can set, checked when it is made; and read from words.
 
 Import from the modules: this package itself imports nothing, so that ``mriseg.core.config`` is
 there before PyTorch is.
