@@ -253,8 +253,7 @@ def _measure(trainer: Any, task: Task, dataset: dict[str, Any]) -> tuple[CaseSco
             crop(masks, case.box).astype(np.uint8),
             region_masks(case.labels, task.regions),
             tuple(task.regions),
-            geometry.spacing,
-            geometry.unit,
+            geometry,
         )
     return tuple(scores)
 

@@ -22,7 +22,7 @@ from benchmarks._timing import Comparison, Contender, finish, interleaved, parse
 from mriseg.backends import Backend, select
 from mriseg.backends.allocator import keeping_memory
 from mriseg.backends.base import DTYPES
-from mriseg.core.config import parse
+from mriseg.core.config import MULTIPLE, parse
 from mriseg.core.cost import cost
 from mriseg.core.train_settings import height_width
 from mriseg.core.volume import round_up
@@ -121,7 +121,7 @@ def nnunet(task: Task, kept: bool) -> Actions:
         nonlin_kwargs={"inplace": True},
         deep_supervision=True,
     ).to(backend.device)
-    h, w = (round_up(side, 32) for side in task.size)
+    h, w = (round_up(side, MULTIPLE) for side in task.size)
     image, mask = data(replace(task, size=(h, w)), backend.device)
     labels = mask[:, 0].long()
     half = backend.device.type == "cuda"

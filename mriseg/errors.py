@@ -23,6 +23,8 @@ a traceback is for mriseg's own mistakes, never for a user's.
 
 from __future__ import annotations
 
+import textwrap
+
 
 class MrisegError(Exception):
     """The root of the tree; ``except MrisegError`` catches all that mriseg raises on purpose."""
@@ -115,3 +117,18 @@ class DamagedError(MrisegError):
     """
 
     exit_code = 9
+
+
+def first_line(error: BaseException, longest: int = 200) -> str:
+    """An error's type and the first line of its message, for a sentence.
+
+    PyTorch's messages go on for pages.
+
+    Args:
+        error: of any library.
+        longest: letters of the message.
+    """
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    return f"{type(error).__name__}: {textwrap.shorten(lines[0], longest, placeholder=' ...')}"

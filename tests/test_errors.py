@@ -10,7 +10,7 @@ import re
 import pytest
 
 from mriseg import errors
-from mriseg.errors import CaseError, MrisegError, UnknownNameError
+from mriseg.errors import CaseError, MrisegError, UnknownNameError, first_line
 
 CLASSES = [
     cls
@@ -67,3 +67,16 @@ def test_a_case_error_says_which_case_and_why() -> None:
     error = CaseError("BraTS20_Training_355", "its FLAIR holds NaN")
     assert (error.case, error.reason) == ("BraTS20_Training_355", "its FLAIR holds NaN")
     assert str(error) == "case BraTS20_Training_355: its FLAIR holds NaN"
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("no kernel\nand a long story", "ValueError: no kernel"),
+        ("\n  spaced  ", "ValueError: spaced"),
+        ("", "ValueError"),
+        ("many words " * 50, f"ValueError: {'many words ' * 17}many ..."),
+    ],
+)
+def test_the_first_line_of_an_error_fits_into_a_sentence(message: str, line: str) -> None:
+    assert first_line(ValueError(message)) == line

@@ -1,9 +1,10 @@
 """The only code that asks what the machine has.
 
 Reading order: `base` (what a backend is), `fallback` (how its operations are found), `assemble`
-(both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``settings``, ``machine`` and
-``allocator`` serve these. A new device is a module with a `base.Spec` in it and a line in
-`BACKENDS`, or an entry point of the group ``mriseg.backends`` in another package.
+(both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``verbs``, ``context``,
+``machine``, ``meter`` and ``allocator`` serve these. A new device is a module with a `base.Spec`
+in it and a line in `BACKENDS`, or an entry point of the group ``mriseg.backends`` in another
+package.
 """
 
 from __future__ import annotations
@@ -13,11 +14,20 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mriseg.backends.base import COMPILE, DTYPES, Backend, Decision, Spec
+from mriseg.backends.base import COMPILE, DTYPES, Backend, Decision, Spec, type_name
 from mriseg.errors import BackendError, ConfigError
 from mriseg.registry import Registry
 
-__all__ = ["AUTO", "AUTO_ORDER", "BACKENDS", "Backend", "available", "describe", "select"]
+__all__ = [
+    "AUTO",
+    "AUTO_ORDER",
+    "BACKENDS",
+    "Backend",
+    "available",
+    "describe",
+    "reference_backend",
+    "select",
+]
 
 BACKENDS: Registry[Spec] = Registry(
     "backend",
@@ -57,7 +67,7 @@ def select(
     """The backend to compute on.
 
     Args:
-        name: of a backend, or "auto" for the first of `AUTO_ORDER` that is here.
+        name: of a backend, or "auto" for the first of `AUTO_ORDER` that this machine has.
         precision: "fp32", "tf32", "bf16", "fp16", or "auto" for the backend's choice.
         deterministic: same input, same bits, at the price of speed; holds inside
             `Backend.running`.
@@ -75,16 +85,26 @@ def select(
     return _compiling(_chosen(name, precision, deterministic), compile)
 
 
+def reference_backend() -> Backend:
+    """What every machine has, and what an exported file is compared with: the CPU in float32.
+
+    Tensors are contiguous, as other programs give them. Another memory format rounds differently,
+    which now and then makes another of four nearly equal values the maximum; un-pooling then puts
+    it elsewhere, and the difference is no longer one of rounding.
+    """
+    return replace(select("cpu", precision="fp32"), memory_format=torch.contiguous_format)
+
+
 def _chosen(name: str, precision: str, deterministic: bool) -> Backend:
     if name == AUTO:
         return _first_available(precision, deterministic)
     spec = BACKENDS[name]
     ok, why = spec.probe()
     if not ok:
-        here = [entry.name for entry in available() if entry.ok]
+        usable = [entry.name for entry in available() if entry.ok]
         raise BackendError(
-            f"there is no {name.upper()} device here ({why}); available: {', '.join(here)}. "
-            f"Use --backend {' or '.join([AUTO, *here])}"
+            f"there is no {name.upper()} device here ({why}); available: {', '.join(usable)}. "
+            f"Use --backend {' or '.join([AUTO, *usable])}"
         )
     return spec.make(precision, deterministic, "asked for by name")
 
@@ -108,10 +128,10 @@ def _compiling(backend: Backend, wanted: str) -> Backend:
     reason = {
         "auto": "a training that is long enough tries it and keeps what is faster",
         "always": "asked for",
-        "never": "asked for" if wanted == "never" else "it may change bits, or does not work there",
+        "never": "asked for" if wanted == "never" else "it may change bits, or does not work on it",
     }[how]
-    told = Decision("torch.compile", how, reason)
-    return replace(backend, compile=how, decisions=(*backend.decisions, told))
+    decision = Decision("torch.compile", how, reason)
+    return replace(backend, compile=how, decisions=(*backend.decisions, decision))
 
 
 def describe(backend: Backend) -> dict[str, Any]:
@@ -120,8 +140,8 @@ def describe(backend: Backend) -> dict[str, Any]:
         "name": backend.name,
         "device": str(backend.device),
         "device name": backend.device_name,
-        "precision": str(backend.dtype).removeprefix("torch."),
-        "memory format": str(backend.memory_format).removeprefix("torch."),
+        "precision": type_name(backend.dtype),
+        "memory format": type_name(backend.memory_format),
         "un-pooling": backend.ops.name,
         "deterministic": backend.deterministic,
         "torch": torch.__version__,

@@ -1,11 +1,11 @@
 """Keeping the memory that a step frees for the next step, on Linux.
 
 A training step makes and frees gigabytes of activations in tensors of tens of megabytes. glibc asks
-the kernel for each of these anew and gives it back at once, and the kernel clears every page on its
-first touch: a quarter of a training step on the machine of ``docs/results.md``. Held back in the
-heap, the same pages serve step after step, as PyTorch's own caching allocator does it on GPUs.
+the kernel for each of these again and gives it back at once, and the kernel clears every page on
+its first touch: a quarter of a training step on the machine of ``docs/results.md``. Held back in
+the heap, the same pages serve step after step, as PyTorch's own caching allocator does it on GPUs.
 
-Other systems' allocators keep large blocks of their own accord, or cannot be told.
+Other systems' allocators keep large blocks by themselves, or take no such setting.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _holders = 0
 
 
 def can_keep_memory() -> bool:
-    """Whether this process's allocator is glibc's, which can be told."""
+    """Whether this process's allocator is glibc's, which has the setting."""
     return platform.libc_ver()[0] == "glibc" and hasattr(ctypes.CDLL(None), "mallopt")
 
 
@@ -34,8 +34,8 @@ def can_keep_memory() -> bool:
 def keeping_memory() -> Iterator[None]:
     """Keep what is freed for what comes next; at the end of the outermost, give it back.
 
-    Where the allocator cannot be told, nothing changes. The peak is what it would have been but
-    for fragments; memory between two peaks is not given back.
+    Where the allocator has no such setting, nothing changes. The peak is what it would have been
+    but for fragments; memory between two peaks is not given back.
     """
     if not can_keep_memory():
         yield

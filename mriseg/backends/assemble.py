@@ -1,4 +1,4 @@
-"""The last step of making a backend, which all of them share: find its operations, and tell."""
+"""The last step of making any backend: find its operations, and say which they are."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def assemble(
         notes=(*notes, *chosen.notes),
         device_name=device_name,
         deterministic=manner.deterministic,
-        decisions=(*decisions, _told(chosen.pooling), _told(chosen.unpooling)),
+        decisions=(*decisions, _decision(chosen.pooling), _decision(chosen.unpooling)),
         **more,
     )
 
 
-def _told(choice: Choice) -> Decision:
+def _decision(choice: Choice) -> Decision:
     failed = [f"{form} on {place}: {reason}" for form, place, reason in choice.passed_over]
     why = f"tried before: {'; '.join(failed)}" if failed else "the first that was tried works"
     return Decision(choice.op, f"{choice.form} on {choice.place}", why)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mriseg.backends.context import deterministic_algorithms, restoring
-from mriseg.backends.machine import available_memory
+from mriseg.backends.verbs import DeviceVerbs, verbs_of
 from mriseg.core.ops import Ops
 from mriseg.errors import BackendError
 
@@ -53,13 +53,13 @@ class Backend:
         dtype: what the network computes in; float32 means no autocast, and float16 that training
             needs a GradScaler.
         memory_format: of images and weights.
-        ops: pool and un-pool, in the form that works here.
+        ops: pool and un-pool, in the form that works on the device.
         reason: why ``select`` chose it, in one sentence.
         notes: what a user should know (which op fell back, and why), one sentence each.
         device_name: the hardware, for people.
         deterministic: whether `running` holds PyTorch to deterministic algorithms.
         settings: what `running` sets, and sets back: threads, the allocator, cuDNN's ways.
-        decisions: each thing that was decided here, and why; `mriseg info` prints them.
+        decisions: what was decided, how and why; `mriseg info` prints them.
         compile: whether a training compiles its network: "never", "always", or "auto", which
             tries it in a training that is long enough and keeps what is faster.
         fixed_shapes: whether every new shape of a batch costs time or memory for good, so that
@@ -67,6 +67,8 @@ class Backend:
         pinned: whether batches are put into page-locked memory, from which copies to the device
             need not be waited for.
         tf32: whether `running` lets float32 be multiplied with 10 bits of mantissa.
+        own_verbs: how this kind of device is waited for and asked about its memory; None: by
+            PyTorch's common names, see `mriseg.backends.verbs.verbs_of`.
     """
 
     name: str
@@ -84,6 +86,12 @@ class Backend:
     fixed_shapes: bool = False
     pinned: bool = False
     tf32: bool = False
+    own_verbs: DeviceVerbs | None = None
+
+    @property
+    def verbs(self) -> DeviceVerbs:
+        """How the device is waited for and asked about its memory."""
+        return self.own_verbs or verbs_of(self.device)
 
     def pin(self, tensor: Tensor) -> Tensor:
         """What a loader's thread does to a batch, so that `place` need not wait for the copy."""
@@ -91,15 +99,15 @@ class Backend:
 
     def place(self, tensor: Tensor) -> Tensor:
         """The only crossing in: a CPU tensor to this device (4-D ones in its memory format)."""
-        # Only from pinned memory is a copy that nobody waits for safe: PyTorch keeps the source
-        # until it is done.
+        # Not waiting for a copy is safe from pinned memory only: PyTorch keeps the source until
+        # it is done.
         unwaited = self.pinned and tensor.is_pinned()
         if self.memory_format == torch.contiguous_format:
-            # Where channels_last is not to be trusted, it does not get there in the first place.
+            # A device that gets channels_last wrong never sees such a tensor.
             tensor = tensor.contiguous()
         if tensor.ndim == 4:
-            there = tensor.to(self.device, non_blocking=unwaited)
-            return there.contiguous(memory_format=self.memory_format)
+            placed = tensor.to(self.device, non_blocking=unwaited)
+            return placed.contiguous(memory_format=self.memory_format)
         return tensor.to(self.device, non_blocking=unwaited)
 
     def collect(self, tensor: Tensor) -> Tensor:
@@ -144,21 +152,16 @@ class Backend:
 
     def synchronize(self) -> None:
         """Wait until the device has done all it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
+        self.verbs.synchronize()
 
     def free_memory(self) -> int | None:
         """Bytes of the device's memory that this process can still take; None: it is not known."""
-        if self.device.type == "cuda":
-            # What PyTorch's allocator holds back for later is free as well.
-            held = torch.cuda.memory_reserved(self.device)
-            kept = held - torch.cuda.memory_allocated(self.device)
-            return int(torch.cuda.mem_get_info(self.device)[0]) + kept
-        if self.device.type == "mps":
-            return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-        return available_memory() if self.device.type == "cpu" else None
+        return self.verbs.free_memory()
+
+
+def type_name(kind: torch.dtype | torch.memory_format) -> str:
+    """What PyTorch calls a number type or memory format, without "torch."."""
+    return str(kind).removeprefix("torch.")
 
 
 class Spec(Protocol):

@@ -1,4 +1,4 @@
-"""The processor: always there, and what every other backend is compared with."""
+"""The processor: every machine has one, and every other backend is compared with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mriseg.backends.allocator import can_keep_memory, keeping_memory
 from mriseg.backends.assemble import assemble
-from mriseg.backends.base import Backend, Decision, Setting, dtype_of
+from mriseg.backends.base import Backend, Decision, Setting, dtype_of, type_name
 from mriseg.backends.context import threads
 from mriseg.backends.fallback import Manner
 from mriseg.backends.machine import cores, processor
@@ -32,11 +32,11 @@ class Cpu:
     """Makes the backend of this machine's processor."""
 
     def probe(self) -> tuple[bool, str]:
-        """There always is one."""
+        """Every machine has one."""
         return True, ""
 
     def make(self, precision: str, deterministic: bool, reason: str) -> Backend:
-        """See `mriseg.backends.base.Spec.make`; "auto" is what measures faster here."""
+        """See `mriseg.backends.base.Spec.make`; "auto" is what measures faster."""
         auto, why = torch.float32, "asked for"
         if precision == "auto":
             auto, why = _precision(deterministic)
@@ -49,7 +49,7 @@ class Cpu:
             device_name=_device_name(),
             settings=settings,
             decisions=(
-                Decision("precision", str(dtype).removeprefix("torch."), why),
+                Decision("precision", type_name(dtype), why),
                 Decision("memory format", "channels_last", "oneDNN's convolutions work in it"),
                 *decisions,
             ),
@@ -102,7 +102,7 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
 
 
 def _bf16_instructions() -> str:
-    """The name of what multiplies bfloat16 here, or nothing."""
+    """The name of the instructions that multiply bfloat16, or nothing."""
     for name, query in _BF16_INSTRUCTIONS.items():
         # Private names may go; then the answer is no.
         if getattr(torch.cpu, query, bool)():
@@ -115,13 +115,13 @@ def _settings() -> tuple[tuple[Setting, ...], tuple[Decision, ...]]:
     settings: list[Setting] = []
     before, wanted = torch.get_num_threads(), cores()
     if os.environ.get("OMP_NUM_THREADS"):
-        told = Decision("threads", str(before), "OMP_NUM_THREADS says so")
+        threading = Decision("threads", str(before), "OMP_NUM_THREADS says so")
     elif before > wanted:
         # PyTorch counts the machine's cores; threads that share one wait for one another.
         settings.append(lambda: threads(wanted))
-        told = Decision("threads", str(wanted), f"this process may use {wanted} cores")
+        threading = Decision("threads", str(wanted), f"this process may use {wanted} cores")
     else:
-        told = Decision("threads", str(before), "one a core")
+        threading = Decision("threads", str(before), "one per core")
     if can_keep_memory():
         settings.append(keeping_memory)
         memory = Decision(
@@ -129,7 +129,7 @@ def _settings() -> tuple[tuple[Setting, ...], tuple[Decision, ...]]:
         )
     else:
         memory = Decision("freed memory", "as the system does", "its allocator takes no advice")
-    return tuple(settings), (told, memory)
+    return tuple(settings), (threading, memory)
 
 
 def _device_name() -> str:

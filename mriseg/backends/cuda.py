@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
 from mriseg.backends.assemble import assemble
-from mriseg.backends.base import Backend, Decision, dtype_of
+from mriseg.backends.base import Backend, Decision, dtype_of, type_name
 from mriseg.backends.context import restoring
 from mriseg.backends.fallback import Manner
+from mriseg.backends.verbs import DeviceVerbs
 
 
 class Cuda:
@@ -43,7 +45,7 @@ class Cuda:
         elif dtype == torch.bfloat16 and not native_bf16:
             notes += ("bfloat16 was asked for; this GPU emulates it, and is faster in fp16",)
         # Next to half precision TF32 serves what autocast leaves in float32. "fp32" is taken at
-        # its word, and so is determinism: both are asked for by who compares numbers.
+        # its word, and so is determinism: both are asked for in order to compare numbers.
         tf32 = precision != "fp32" and not deterministic
         return assemble(
             "cuda",
@@ -52,7 +54,7 @@ class Cuda:
             notes=notes,
             device_name=torch.cuda.get_device_name(device),
             decisions=(
-                Decision("precision", _spelt(dtype), _why(precision, native_bf16)),
+                Decision("precision", type_name(dtype), _why(precision, native_bf16)),
                 Decision(
                     "float32 products",
                     "TF32" if tf32 else "IEEE",
@@ -70,11 +72,29 @@ class Cuda:
             compile="never" if deterministic else "auto",
             pinned=True,
             tf32=tf32,
+            own_verbs=_verbs(device),
         )
 
 
-def _spelt(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def _verbs(device: torch.device) -> DeviceVerbs:
+    return DeviceVerbs(
+        synchronize=partial(torch.cuda.synchronize, device),
+        free_memory=partial(_free_memory, device),
+        restart_peak=partial(_restart_peak, device),
+        peak_memory=partial(torch.cuda.max_memory_allocated, device),
+        counted="the most that tensors held on the GPU",
+    )
+
+
+def _free_memory(device: torch.device) -> int:
+    # What PyTorch's allocator holds back for later is free as well.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
+
+
+def _restart_peak(device: torch.device) -> int:
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.memory_allocated(device)
 
 
 def _why(precision: str, native_bf16: bool) -> str:

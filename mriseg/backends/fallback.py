@@ -1,4 +1,4 @@
-"""Finding the form of pooling and of un-pooling that works on a device, by trying them there.
+"""Finding the form of pooling and of un-pooling that works on a device, by trying them.
 
 Which kernels a device has, and which of them are right, changes from one release of PyTorch to the
 next; a table of it would be wrong sooner or later. So each operation is run once on a tiny tensor,
@@ -11,7 +11,6 @@ PyTorch loads, holds for every operation, and makes a slow run look like a fast 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from mriseg.backends.context import deterministic_algorithms
 from mriseg.core.ops import FORMS, NATIVE, PURE, Ops
-from mriseg.errors import BackendError
+from mriseg.errors import BackendError, first_line
 
 POOLING, UNPOOLING = "pooling", "un-pooling"
 
@@ -54,7 +53,7 @@ class Choice:
         op: `POOLING` or `UNPOOLING`.
         form: the name of the form, as in `mriseg.core.ops.FORMS`.
         place: the device that computes it.
-        crosses: whether its tensors go there and back, since the network is elsewhere.
+        crosses: whether its tensors go to another device and back.
         passed_over: what failed, each as (form, place, reason), in the order of trying.
     """
 
@@ -67,7 +66,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class OpsChoice:
-    """What `choose` found.
+    """What `choose` chose.
 
     Attributes:
         ops: the pair to build a network on; its name says what goes to the CPU.
@@ -136,7 +135,7 @@ def round_trip(ops: Ops, crossing: Sequence[str] = (POOLING, UNPOOLING)) -> Ops:
     """``ops`` with one or both computed on the CPU, for tensors that are elsewhere and come back.
 
     Moving a tensor is differentiable, so gradients make the same trip. Where both are computed
-    on the CPU the code stays there, where its un-pooling will want it.
+    on the CPU the code stays on it, where its un-pooling will want it.
 
     Args:
         ops: the form.
@@ -161,12 +160,6 @@ def _name(ops: Ops, crossing: Sequence[str]) -> str:
     if not crossing:
         return ops.name
     return f"{ops.name} {_ON_CPU}" if len(crossing) == 2 else f"{ops.name}, {crossing[0]} {_ON_CPU}"
-
-
-def in_a_line(error: Exception) -> str:
-    """What an error says, for a sentence: PyTorch's messages go on for pages."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 200, placeholder=' ...')}"
 
 
 class _Candidate(NamedTuple):
@@ -206,7 +199,7 @@ class _Trials:
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
-        self._made: dict[tuple[Callable[..., object], bool], _Trial] = {}
+        self._trials: dict[tuple[Callable[..., object], bool], _Trial] = {}
 
     def pooling(self, candidate: _Candidate) -> _Trial:
         return self._tried(POOLING, candidate, candidate.form.pool)
@@ -216,17 +209,17 @@ class _Trials:
 
     def failed(self, op: str = "") -> list[_Trial]:
         """Those that failed, in the order of trying; of one operation, if it is given."""
-        return [trial for trial in self._made.values() if trial.reason and op in ("", trial.op)]
+        return [trial for trial in self._trials.values() if trial.reason and op in ("", trial.op)]
 
     def _tried(self, op: str, candidate: _Candidate, function: Callable[..., object]) -> _Trial:
         crosses = op in candidate.crossing
-        if (function, crosses) not in self._made:
+        if (function, crosses) not in self._trials:
             attempt = _try_pooling if op == POOLING else _try_unpooling
             reason = attempt(candidate.ops, candidate.form, self._manner)
             place = "cpu" if crosses else str(self._manner.device)
             name = _form_of(function) or candidate.form.name
-            self._made[function, crosses] = _Trial(op, name, place, reason)
-        return self._made[function, crosses]
+            self._trials[function, crosses] = _Trial(op, name, place, reason)
+        return self._trials[function, crosses]
 
 
 def _form_of(function: Callable[..., object]) -> str:
@@ -276,10 +269,10 @@ def _try_pooling(ops: Ops, form: Ops, manner: Manner) -> str:
     def expected() -> tuple[Tensor, ...]:
         return values, form.pool(_image())[1], gradient
 
-    def found() -> tuple[Tensor, ...]:
-        return _pooled(ops, _there(_image(), manner))
+    def computed() -> tuple[Tensor, ...]:
+        return _pooled(ops, _placed(_image(), manner))
 
-    return _difference(("pooled values", "codes", "gradients"), expected, found, manner)
+    return _difference(("pooled values", "codes", "gradients"), expected, computed, manner)
 
 
 def _try_unpooling(ops: Ops, form: Ops, manner: Manner) -> str:
@@ -292,11 +285,11 @@ def _try_unpooling(ops: Ops, form: Ops, manner: Manner) -> str:
     def expected() -> tuple[Tensor, ...]:
         return _unpooled(PURE, values, code)
 
-    def found() -> tuple[Tensor, ...]:
+    def computed() -> tuple[Tensor, ...]:
         code = form.pool(_image())[1].to(manner.device)
-        return _unpooled(ops, _there(values, manner), code)
+        return _unpooled(ops, _placed(values, manner), code)
 
-    return _difference(("un-pooled values", "gradients"), expected, found, manner)
+    return _difference(("un-pooled values", "gradients"), expected, computed, manner)
 
 
 def _pooled(ops: Ops, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -316,7 +309,7 @@ def _unpooled(ops: Ops, values: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         return plane.detach(), _gradient(plane, x)
 
 
-def _there(tensor: Tensor, manner: Manner) -> Tensor:
+def _placed(tensor: Tensor, manner: Manner) -> Tensor:
     return tensor.to(manner.device, manner.dtype, memory_format=manner.memory_format)
 
 
@@ -331,18 +324,18 @@ def _gradient(output: Tensor, x: Tensor) -> Tensor:
 def _difference(
     names: Sequence[str],
     expected: Callable[[], Sequence[Tensor]],
-    found: Callable[[], Sequence[Tensor]],
+    computed: Callable[[], Sequence[Tensor]],
     manner: Manner,
 ) -> str:
-    """Which of the results differs, or why there is none; nothing if all are equal."""
+    """Which of the results differs, or why it cannot be computed; nothing if all are equal."""
     determined = deterministic_algorithms() if manner.deterministic else nullcontext()
     try:
         with determined:
-            there = [tensor.to("cpu", torch.float32) for tensor in found()]
+            results = [tensor.to("cpu", torch.float32) for tensor in computed()]
     # Whatever a kernel throws, the answer is the same: not this one.
     except Exception as error:
-        return in_a_line(error)
-    for name, ours, theirs in zip(names, expected(), there, strict=True):
+        return first_line(error)
+    for name, ours, theirs in zip(names, expected(), results, strict=True):
         if not torch.equal(ours.float(), theirs):
             return f"its {name} differ from the CPU's"
     return ""

@@ -35,7 +35,7 @@ def cores() -> int:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells."""
+    """The processor's name, as far as the system says."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             key, _, value = line.partition(":")
@@ -47,7 +47,7 @@ def processor() -> str:
 
 
 def memory() -> int | None:
-    """Physical memory in bytes; None where the system does not tell."""
+    """Physical memory in bytes; None where it is not known."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -55,7 +55,7 @@ def memory() -> int | None:
 
 
 def available_memory() -> int | None:
-    """Bytes that this process can still take without swapping; None where the system does not tell.
+    """Bytes that this process can still take without swapping; None where it is not known.
 
     On Linux what the kernel says is available, and no more than the container's limit leaves;
     elsewhere half of the physical memory.
@@ -72,7 +72,7 @@ def ran_out(error: BaseException) -> bool:
     """Whether an error says that the processor's or a device's memory did not suffice.
 
     Python and numpy raise a MemoryError, torch a RuntimeError: an OutOfMemoryError for CUDA, and
-    on the processor and MPS only its words tell.
+    on the processor and MPS only its words say so.
     """
     if isinstance(error, MemoryError):
         return True
@@ -83,9 +83,9 @@ def ran_out(error: BaseException) -> bool:
 def peak_memory() -> int | None:
     """The most memory that this process has held so far, in bytes; None where nobody counts."""
     # Of a process on Linux, getrusage counts in what its parent held when it started.
-    found = _own("VmHWM")
-    if found is not None:
-        return found
+    peak = _own("VmHWM")
+    if peak is not None:
+        return peak
     try:
         import resource
     except ImportError:  # Windows
@@ -110,7 +110,7 @@ def restart_peak_memory() -> int | None:
 
 
 def _own(name: str) -> int | None:
-    """A number of bytes that Linux tells of this process."""
+    """A number of bytes that Linux reports of this process."""
     return _kibibytes(_PROCESS / "status", name)
 
 
@@ -155,4 +155,4 @@ def _cgroup_left(folder: Path) -> int | None:
         taken = int((folder / used).read_text()) - int(pages.get(cached, 0))
         return max(0, int((folder / limit).read_text()) - taken)
     except (OSError, ValueError):
-        return None  # "max" is no number: there is no limit
+        return None  # "max" is not a number: there is no limit

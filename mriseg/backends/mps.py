@@ -1,12 +1,12 @@
 """Apple's GPUs, through Metal Performance Shaders.
 
-What PyTorch gets wrong there, and how this backend stays clear of it:
+What PyTorch gets wrong on them, and how this backend avoids it:
 
 - batch normalisation's gradient is wrong on channels_last tensors (pytorch#175189): contiguous.
 - copies that do not block may read before they are written (pytorch#139550, pytorch#189690):
   `Backend.place` blocks.
-- loading weights into a model that is there already may go wrong (pytorch#85230): load on the
-  CPU, then `Backend.place_model`.
+- loading weights into a model that is on the device already may go wrong (pytorch#85230): load
+  on the CPU, then `Backend.place_model`.
 - there is no float64: metrics are computed on the CPU, after `Backend.collect`.
 - every new shape is compiled and kept (pytorch#181485): batches are filled up to one size.
 - ``torch.compile`` for it is a prototype: never.
@@ -19,8 +19,9 @@ import platform
 import torch
 
 from mriseg.backends.assemble import assemble
-from mriseg.backends.base import Backend, Decision, dtype_of
+from mriseg.backends.base import Backend, Decision, dtype_of, type_name
 from mriseg.backends.fallback import Manner
+from mriseg.backends.verbs import DeviceVerbs
 
 
 class Mps:
@@ -50,15 +51,32 @@ class Mps:
             decisions=(
                 Decision(
                     "precision",
-                    str(dtype).removeprefix("torch."),
-                    "asked for" if precision != "auto" else "autocast is young there: by choice",
+                    type_name(dtype),
+                    "asked for" if precision != "auto" else "autocast is young on it: by choice",
                 ),
                 Decision("memory format", "contiguous", "channels_last gives wrong gradients"),
                 Decision("copies", "waited for", "others may be read before they are written"),
                 Decision("batches", "of one shape", "every new shape is compiled and kept"),
             ),
             fixed_shapes=True,
+            own_verbs=DeviceVerbs(
+                synchronize=torch.mps.synchronize,
+                free_memory=_free_memory,
+                restart_peak=_restart_peak,
+                peak_memory=torch.mps.driver_allocated_memory,
+                counted="what Metal's driver gave",
+            ),
         )
+
+
+def _free_memory() -> int:
+    return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+
+
+def _restart_peak() -> int:
+    # There is no peak to ask for; but what Metal gave is kept until the cache is emptied.
+    torch.mps.empty_cache()
+    return torch.mps.driver_allocated_memory()
 
 
 BACKEND = Mps()

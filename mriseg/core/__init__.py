@@ -36,8 +36,9 @@ In reading order, which follows one slice through a training:
     the trainings that compare initialisations, and their results.
 `folding`, `cost`
     the network simplified for prediction, and its number of operations.
-`deploy`
-    the network with its pre- and post-processing, as exporters write it.
+`padding`, `deploy`
+    the size to which a slice is padded; the network with its pre- and post-processing, as exporters
+    write it.
 `config`, `train_settings`, `keywords`
     the settings of a training, validated on creation, as users write them, and for type checkers.
 `task`, `imbalance`

@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mriseg.errors import ConfigError
 
+MULTIPLE = 32
+"""The network halves a slice five times: height and width are whole multiples of 2 ** 5."""
+
 
 class Config(BaseModel):
     """The base of every configuration."""
@@ -26,7 +29,7 @@ class Config(BaseModel):
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=32, multiple_of=32)]
+Side = Annotated[int, Field(ge=MULTIPLE, multiple_of=MULTIPLE)]
 
 
 class AugmentConfig(Config):

@@ -1,8 +1,10 @@
-"""A network with its pre- and post-processing, as one module that other programs can run.
+"""A network with its pre- and post-processing, as a module that other programs can run.
 
-Exporters write `Deployed`; it repeats, in what ``torch.jit.script`` compiles, what
-`mriseg.core.intensity.normalise`, the padding of prediction and `mriseg.core.steps.predict_step`
-do. An export is compared with those before it is called done.
+`UncheckedDeployed` repeats, as arithmetic alone, what `mriseg.core.intensity.normalise`, the
+padding of prediction and `mriseg.core.steps.predict_step` do: ``torch.export.export`` takes it
+with free batch, height and width. `Deployed` checks its input first, which ``torch.jit.script``
+compiles and ``torch.export`` cannot. Exporters write either. An export is compared with prediction
+before it is called done.
 """
 
 from __future__ import annotations
@@ -11,22 +13,80 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mriseg.core.segnet import MIN_SIZE, SegNet
+from mriseg.core.config import MULTIPLE
+from mriseg.core.padding import padded_size
+from mriseg.core.segnet import SegNet
+
+# Both classes are compiled by torch.jit.script, which takes a subset of Python and has attributes'
+# types from their values.
+
+
+class UncheckedDeployed(nn.Module):
+    """Raw slices in, probabilities out, without a look at what it is given.
+
+    Nothing here branches on values or on sizes. Wrong shapes fail in some operation or other, and
+    NaN or infinity inside the foreground give NaN: whatever calls it makes sure of its input.
+
+    Args:
+        network: taken over: it is put into evaluation mode and needs no gradients any more.
+        frame: height and width that each axis of a slice is padded to if it fits, as in training.
+    """
+
+    def __init__(self, network: SegNet, frame: tuple[int, int]) -> None:
+        super().__init__()
+        self.network = network
+        self.frame = frame
+        self._channels = network.config.in_channels
+        self._multiple = MULTIPLE
+        self.requires_grad_(False).eval()
+
+    def forward(
+        self, image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None = None
+    ) -> Tensor:
+        """Probabilities float32 [b, r, h, w]; arguments as `Deployed.forward` has them."""
+        return self.segment(self.normalise(image, mean, std, foreground))
+
+    def normalise(
+        self, image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None
+    ) -> Tensor:
+        """The z-scores [b, m, h, w] of ``image``, 0 outside the foreground."""
+        # [m] and [b, m] alike become [1 or b, m, 1, 1].
+        mean = mean.to(image.device).float().view(-1, self._channels, 1, 1)
+        std = std.to(image.device).float().view(-1, self._channels, 1, 1)
+        x = (image.float() - mean) / std
+        if foreground is not None:
+            inside = (foreground.to(image.device) != 0).view(x.shape[0], 1, x.shape[2], x.shape[3])
+            # where, not a product: NaN outside the brain does not matter.
+            x = torch.where(inside, x, torch.zeros_like(x))
+        return x
+
+    def segment(self, x: Tensor) -> Tensor:
+        """Probabilities [b, r, h, w] of z-scores [b, m, h, w]."""
+        h, w = x.shape[2], x.shape[3]
+        height, width = padded_size((h, w), self.frame, self._multiple)
+        top, left = (height - h) // 2, (width - w) // 2
+        x = F.pad(x, [left, width - w - left, top, height - h - top])
+        # The weights may have been halved by the program that loaded them.
+        logits = self.network(x.to(self.network.head.weight.dtype)).float()
+        # An empty slice holds no region, whatever the network makes of it.
+        holds = (x != 0).flatten(1).any(dim=1).view(-1, 1, 1, 1)
+        # Selected, not sliced: of a slice torch.export asks whether it is the whole plane, and
+        # keeps the answer of its example's size.
+        rows = torch.arange(h, device=x.device) + top
+        columns = torch.arange(w, device=x.device) + left
+        whole = torch.sigmoid(logits) * holds
+        return whole.index_select(2, rows).index_select(3, columns)
 
 
 class Deployed(nn.Module):
-    """Raw slices in, probabilities out.
-
-    Takes ``network`` over: it is put into evaluation mode and needs no gradients any more.
+    """`UncheckedDeployed` behind a check of its input; it knows its channels and its metadata.
 
     Attributes:
+        unchecked: what computes.
         modalities: names of the input channels, in order.
         regions: names of the output channels, in order.
-        frame: height and width that a slice is padded to if it fits, as in training.
+        frame: as `UncheckedDeployed` has it, for a loaded file's users.
     """
-
-    # Compiled by torch.jit.script, which takes a subset of Python and has attributes' types from
-    # their values.
 
     def __init__(
         self,
@@ -37,13 +97,12 @@ class Deployed(nn.Module):
         metadata: str,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.unchecked = UncheckedDeployed(network, frame)
         self.modalities = modalities
         self.regions = regions
         self.frame = frame
-        self._multiple = MIN_SIZE
         self._metadata = metadata
-        self.requires_grad_(False).eval()
+        self.eval()
 
     def forward(
         self, image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None = None
@@ -61,51 +120,19 @@ class Deployed(nn.Module):
                 loaded file it is a ``torch.jit.Error`` with the same message.
         """
         self._check(image, mean, std, foreground)
-        x = self.normalise(image, mean, std, foreground)
+        x = self.unchecked.normalise(image, mean, std, foreground)
         # A network gives NaN for NaN, and NaN is above no threshold: the mask would be empty.
         if not bool(torch.isfinite(x).all()):
             raise ValueError(
                 "normalised, the slices hold NaN or infinity inside the foreground; give finite "
                 "intensities, and the mean and std of these very scans"
             )
-        return self.segment(x)
+        return self.unchecked.segment(x)
 
     @torch.jit.export
     def metadata(self) -> str:
         """What a user of the file must know, as JSON."""
         return self._metadata
-
-    def normalise(
-        self, image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None
-    ) -> Tensor:
-        """The z-scores [b, m, h, w] of ``image``, 0 outside the foreground."""
-        # [m] and [b, m] alike become [1 or b, m, 1, 1].
-        m = len(self.modalities)
-        mean = mean.to(image.device).float().view(-1, m, 1, 1)
-        std = std.to(image.device).float().view(-1, m, 1, 1)
-        x = (image.float() - mean) / std
-        if foreground is not None:
-            inside = (foreground.to(image.device) != 0).view(x.shape[0], 1, x.shape[2], x.shape[3])
-            # where, not a product: NaN outside the brain is no one's business.
-            x = torch.where(inside, x, torch.zeros_like(x))
-        return x
-
-    def segment(self, x: Tensor) -> Tensor:
-        """Probabilities [b, r, h, w] of z-scores [b, m, h, w]."""
-        h, w = x.shape[2], x.shape[3]
-        height, width = self.frame
-        if h > height or w > width:
-            height, width = self._round_up(h), self._round_up(w)
-        top, left = (height - h) // 2, (width - w) // 2
-        x = F.pad(x, [left, width - w - left, top, height - h - top])
-        # The weights may have been halved by whoever loaded them.
-        logits = self.network(x.to(self.network.head.weight.dtype)).float()
-        # A slice with nothing in it holds no region, whatever the network makes of it.
-        holds = (x != 0).flatten(1).any(dim=1).view(-1, 1, 1, 1)
-        return torch.sigmoid(logits[:, :, top : top + h, left : left + w]) * holds
-
-    def _round_up(self, size: int) -> int:
-        return max(1, (size + self._multiple - 1) // self._multiple) * self._multiple
 
     def _check(self, image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None) -> None:
         m = len(self.modalities)

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from mriseg.core.lesions import count_lesions
 from mriseg.core.statistics import bootstrap
 from mriseg.core.surface import TOLERANCE, surface_distances
-from mriseg.core.volume import foreground
+from mriseg.core.volume import Geometry, foreground
 from mriseg.errors import InputError
 
 Array = NDArray[Any]
@@ -156,8 +156,7 @@ def score_case(
     prediction: Array,
     target: Array,
     regions: Sequence[str],
-    spacing: tuple[float, float, float],
-    unit: str = "mm",
+    geometry: Geometry,
     tolerance: float = TOLERANCE,
 ) -> list[CaseScores]:
     """Measure one case, region by region.
@@ -167,9 +166,8 @@ def score_case(
         prediction: masks [r, z, y, x]; what is not 0 is foreground.
         target: the truth, in the same shape.
         regions: the names of the r regions.
-        spacing: voxel size along (z, y, x), in ``unit``.
-        unit: "mm" or "px".
-        tolerance: of the normalised surface Dice, in ``unit``.
+        geometry: of the scan that they are masks of, whole or cropped.
+        tolerance: of the normalised surface Dice, in the geometry's unit.
 
     Raises:
         InputError: the shapes differ, or ``regions`` does not name each channel.
@@ -184,7 +182,7 @@ def score_case(
     scores = []
     for region, found, truth in zip(regions, prediction, target, strict=True):
         counts = count(found, truth)
-        distances = surface_distances(found, truth, spacing, tolerance)
+        distances = surface_distances(found, truth, geometry.spacing, tolerance)
         lesions = count_lesions(found, truth)
         scores.append(
             CaseScores(
@@ -201,17 +199,12 @@ def score_case(
                 lesions_detected=lesions.detected,
                 lesions_false=lesions.false,
                 lesion_f1=lesions.f1,
-                volume_pred=volume(counts.tp + counts.fp, spacing, unit),
-                volume_truth=volume(counts.tp + counts.fn, spacing, unit),
-                unit=unit,
+                volume_pred=geometry.volume_of(counts.tp + counts.fp).value,
+                volume_truth=geometry.volume_of(counts.tp + counts.fn).value,
+                unit=geometry.unit,
             )
         )
     return scores
-
-
-def volume(voxels: int, spacing: tuple[float, float, float], unit: str) -> float:
-    """The volume of that many voxels: mL where ``unit`` is "mm", else the number itself."""
-    return voxels * math.prod(spacing) / 1000 if unit == "mm" else float(voxels)
 
 
 METRICS = ("dice", "iou", "sensitivity", "precision", "hd95", "assd", "nsd", "lesion_f1")

@@ -7,6 +7,7 @@ written. BraTS changed from t1, t1ce, t2, flair to t1n, t1c, t2w, t2f in 2023.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 SEGMENTATION = "seg"
 """The role of a segmentation file."""
@@ -38,6 +39,11 @@ def canonical_modality(name: str) -> str:
     """
     canonical = _CANONICAL.get(_SEPARATORS.sub("", name.lower()))
     return canonical if canonical in MODALITIES else name.strip()
+
+
+def display_modality(modalities: Sequence[str]) -> str:
+    """The modality that masks are shown on: FLAIR, or else the first of these."""
+    return "FLAIR" if "FLAIR" in modalities else modalities[0]
 
 
 def role(stem: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,11 @@ def parse_regions(text: str, known: Mapping[str, tuple[int, ...]]) -> Regions:
     if not regions:
         raise ConfigError("no region was named; name at least one, such as WT")
     return regions
+
+
+def join_labels(labels: Iterable[int]) -> str:
+    """Label values as `parse_regions` reads them, such as "1+2+4"."""
+    return "+".join(map(str, labels))
 
 
 def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mriseg.core.config import Config, Count
+from mriseg.core.config import MULTIPLE, Config, Count
 from mriseg.core.ops import Ops
 from mriseg.errors import ConfigError, InputError
 
@@ -32,9 +32,6 @@ BLOCKS = (*ENCODER, *DECODER, HEAD)
 
 FIRST_CONV = "encoder.1.0.conv.weight"
 """The only parameter whose shape depends on the number of input channels."""
-
-MIN_SIZE = 32
-"""The smallest height and width: halved five times it is 1."""
 
 # Channels of each convolution's output, in units of the width (VGG16's configuration D).
 _ENCODER_WIDTHS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
@@ -115,7 +112,7 @@ class SegNet(nn.Module):
         """Logits [b, classes, h, w] of slices [b, in_channels, h, w].
 
         Raises:
-            InputError: a slice is smaller than `MIN_SIZE`.
+            InputError: a slice is smaller than 32 x 32, which halved five times is 1 x 1.
         """
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             _check_size(x)
@@ -166,13 +163,13 @@ def _block(channels: int, widths: list[int]) -> nn.Sequential:
 
 
 def _check_size(x: Tensor) -> None:
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return  # A trace would keep the result for its own slice as a constant.
+    if torch.jit.is_tracing() or torch.compiler.is_exporting():  # type: ignore[attr-defined, no-untyped-call]
+        return  # It would keep its own slice's answer for every slice.
     h, w = x.shape[2:]
-    if min(h, w) < MIN_SIZE:
+    if min(h, w) < MULTIPLE:
         raise InputError(
             f"a slice of {h} x {w} is too small for SegNet, which halves it five times; "
-            f"pad it to at least {MIN_SIZE} x {MIN_SIZE}"
+            f"pad it to at least {MULTIPLE} x {MULTIPLE}"
         )
 
 

@@ -38,11 +38,11 @@ def showcase(scores: Sequence[CaseScores], each: int = 2) -> list[ShowcaseEntry]
     """The best, the median and the worst cases, from the best to the worst.
 
     Args:
-        scores: a row a case and region, in any order.
+        scores: one per case and region, in any order.
         each: how many of each of the three.
 
     Returns:
-        ``3 * each`` cases; where there are not so many, all of them. Of equal ones, the earlier
+        ``3 * each`` cases; all of them where there are fewer. Of equal ones, the earlier
         name ranks higher, so that the choice does not depend on the order of ``scores``.
     """
     dice: dict[str, dict[str, float]] = {}
@@ -68,16 +68,16 @@ def showcase(scores: Sequence[CaseScores], each: int = 2) -> list[ShowcaseEntry]
 
 
 def telling_slices(masks: Array, truth: Array) -> tuple[int, int]:
-    """The slice that shows what there is to find, and the one that shows what went wrong.
+    """The slice with most of the truth, and the slice with most errors.
 
     Args:
-        masks: 0/1 [r, z, y, x], what was found.
-        truth: the same, what there is.
+        masks: 0/1 [r, z, y, x], the prediction.
+        truth: the same, the true masks.
 
     Returns:
-        The slice with the largest true area over all regions, or, without any, with the largest
-        area found; and the one with the most wrong voxels. The middle where nothing is marked,
-        and the first of these where nothing is wrong. Of equal slices, the lowest.
+        The slice with the largest true area over all regions, or else with the largest predicted
+        area, or else the middle; and the one with the most wrong voxels, or
+        else the first again. Of equal slices, the lowest.
     """
     wrong = _areas(masks != truth)
     true = _areas(truth)

@@ -9,7 +9,7 @@ what its inverse needs, so that a mask goes back onto the scan voxel for voxel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,26 @@ Window = tuple[slice, slice]
 
 MAX_SIDE = 4096
 """Voxels of a slice's side: four times what heads are scanned at."""
+
+
+class Volume(NamedTuple):
+    """How much some voxels take up.
+
+    Attributes:
+        value: how much.
+        unit: "mL", or "voxels" where the scan states no voxel size.
+    """
+
+    value: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.value:.{1 if self.unit == 'mL' else 0}f} {self.unit}"
+
+
+def volume_unit(unit: str) -> str:
+    """What volumes are given in where lengths are in ``unit``, "mm" or "px"."""
+    return "mL" if unit == "mm" else "voxels"
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,11 @@ class Geometry:
     def voxel_volume(self) -> float:
         """Volume of a voxel, in ``unit`` cubed (the determinant: shears count)."""
         return float(abs(np.linalg.det(np.asarray(self.affine)[:3, :3])))
+
+    def volume_of(self, voxels: SupportsInt) -> Volume:
+        """The volume of that many voxels: in mL where ``unit`` is "mm", else their number."""
+        each = self.voxel_volume / 1000 if self.unit == "mm" else 1.0
+        return Volume(int(voxels) * each, volume_unit(self.unit))
 
     def to_json(self) -> dict[str, Any]:
         """This geometry as JSON types."""

@@ -1,8 +1,8 @@
 """Where augmentation runs: on the device if it can do all of it, or else on the CPU.
 
-As with pooling (`mriseg.backends.fallback`), which operations a device has is found by trying. But
+As with pooling (`mriseg.backends.fallback`), which operations a device has shows by trying. But
 it falls back as a whole, and before the batch crosses: its operations follow one another, and each
-on its own would cross there and back again.
+on its own would cross to the CPU and back.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from mriseg.backends.base import Backend
-from mriseg.backends.fallback import in_a_line
 from mriseg.core import augment, rng
 from mriseg.core.config import AugmentConfig
+from mriseg.errors import first_line
 
 # Every part at once: a part that is off by chance would not be tried.
 ALL = AugmentConfig(
@@ -41,14 +41,14 @@ def why_not_there(backend: Backend) -> str:
     drawn = augment.draw(generator, ALL, 2, 2)
     expected = augment.apply(drawn, image, mask)
     try:
-        found = augment.apply(drawn, backend.place(image), backend.place(mask))
+        computed = augment.apply(drawn, backend.place(image), backend.place(mask))
         error = max(
-            float((backend.collect(there).float() - here.float()).abs().mean())
-            for there, here in zip(found, expected, strict=True)
+            float((backend.collect(ours).float() - theirs.float()).abs().mean())
+            for ours, theirs in zip(computed, expected, strict=True)
         )
-    # Whatever a kernel throws, the answer is the same: not there.
+    # Whatever a kernel throws, the answer is the same: not on this device.
     except Exception as failure:
-        return in_a_line(failure)
+        return first_line(failure)
     # Not-a-number compares as false, hence the negation.
     return "" if error <= TOLERANCE else f"its answer is off by {error:.2g} on average"
 

@@ -1,8 +1,8 @@
-"""Whether ``torch.compile`` pays for itself in a training, found out in that training.
+"""Whether ``torch.compile`` pays for itself in a training, measured in that training.
 
 Compiling takes about a minute and gives between nothing and a third, by device, width and release
 of PyTorch. So a training begins without; if much of it is left once its speed is known, it tries,
-and keeps what was faster. What it tried is told either way.
+and keeps what was faster. What it decided is reported either way.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from mriseg.backends.base import Backend
+from mriseg.errors import first_line
 
 # A trial costs a minute or so; in a training that goes on for this long, in seconds, that is 3 %.
 WORTH_TRYING = 1800.0
@@ -44,11 +45,11 @@ class Compiling:
         self._worth_trying = worth_trying
         self._clock = clock
         self._seconds: dict[str, list[float]] = {"eager": [], "compiled": []}
-        self._state = {"auto": "eager", "always": "compiled", "never": "settled"}[backend.compile]
+        self._state = {"auto": "eager", "always": "compiled", "never": "decided"}[backend.compile]
         self._began: float | None = None
         if self._state == "compiled":
             self.network = _compiled(model)
-            self._state = "settled"
+            self._state = "decided"
 
     def begin(self) -> None:
         """A window of steps begins; the device has nothing left to do."""
@@ -62,9 +63,9 @@ class Compiling:
             left: seconds of training that are left, at the speed so far.
 
         Returns:
-            What was decided, when something was.
+            What was decided and why, when something was.
         """
-        if self._state == "settled" or self._began is None or not steps:
+        if self._state == "decided" or self._began is None or not steps:
             return None
         times = self._seconds[self._state]
         times.append((self._clock() - self._began) / steps)
@@ -75,7 +76,7 @@ class Compiling:
                 return None  # a budget may be long and its end far; ask again
             self._state, self.network = "compiled", _compiled(self._model)
             return "trying torch.compile, since much of the training is left"
-        return self._settle()
+        return self._decide()
 
     def changed(self) -> None:
         """What the network trains has changed: what was compiled is of no more use.
@@ -87,18 +88,17 @@ class Compiling:
             torch.compiler.reset()
 
     def failed(self, error: Exception) -> str | None:
-        """A step raised ``error``; if compiling is to blame, go on without and tell."""
+        """Why to go on without compiling after a step's ``error``; None: it is not to blame."""
         if self._state != "compiled":
             return None
-        self._state, self.network = "settled", self._model
-        lines = str(error).strip().splitlines() or [""]
-        return f"torch.compile does not work here ({type(error).__name__}: {lines[0]})"
+        self._state, self.network = "decided", self._model
+        return f"torch.compile does not work here ({first_line(error)})"
 
-    def _settle(self) -> str:
+    def _decide(self) -> str:
         # The best window of each: the first one compiled, and others met with other work.
         eager, compiled = (min(self._seconds[way][1:]) for way in ("eager", "compiled"))
         ratio = eager / compiled
-        self._state = "settled"
+        self._state = "decided"
         if ratio >= WORTH_KEEPING:
             return f"compiled steps are {ratio:.2f} times as fast: compiled from here on"
         self.network = self._model

@@ -13,14 +13,12 @@ from torch import Tensor, nn
 from mriseg.backends.base import Backend
 from mriseg.core import batchnorm
 from mriseg.core.folding import folded
+from mriseg.core.padding import padded_size
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.segnet import SegNet
 from mriseg.core.steps import predict_step
 from mriseg.core.task import Task
-from mriseg.core.volume import Pad, round_up
-
-# The network pools five times; slices are padded to whole multiples of what that divides by.
-MULTIPLE = 32
+from mriseg.core.volume import Pad
 
 # Slices, spread over a case, that its statistics are taken from, or a batch of them at least:
 # more say nothing new.
@@ -77,14 +75,12 @@ def fitted(model: SegNet, backend: Backend, task: Task, *, adapt: bool) -> Netwo
 
 
 def frame_of(case: PreparedCase, frame: tuple[int, int]) -> tuple[int, int]:
-    """The frame (h, w) for a case: the training's if its slices fit, else just large enough.
+    """The frame (h, w) for a case: along each axis the training's, or else just large enough.
 
     One frame for all cases where possible, since some devices compile for every shape.
     """
     h, w = case.image.shape[-2:]
-    if h <= frame[0] and w <= frame[1]:
-        return frame
-    return (round_up(max(h, MULTIPLE), MULTIPLE), round_up(max(w, MULTIPLE), MULTIPLE))
+    return padded_size((h, w), frame)
 
 
 def probabilities(

@@ -140,9 +140,10 @@ class Segmenter:
             output = refined(output, case, model.task, platt)
         assert options.threshold is not None, "resolved() gives it"
         assert options.min_component_share is not None, "resolved() gives it"
+        voxel = case.geometry.volume_of(1).value
         masks = threshold(output, options.threshold)
         masks = remove_minor_components(masks, options.min_component_share)
-        return Segmentation(remove_small(masks, options.min_volume, voxel_volume(case)), output)
+        return Segmentation(remove_small(masks, options.min_volume, voxel), output)
 
     def _network_for(self, backend: Backend) -> NetworkFor:
         if self._placed is None or self._placed[0] is not backend:
@@ -170,11 +171,6 @@ def refined(
     """
     known = tuple(name for name in task.modalities if name in case.modalities)
     return refine(output, case.channels(known), platt)
-
-
-def voxel_volume(case: PreparedCase) -> float:
-    """Of one voxel: in mL, or 1 where the scan states no voxel size."""
-    return case.geometry.voxel_volume / 1000 if case.geometry.unit == "mm" else 1.0
 
 
 def _not_finite(case: PreparedCase) -> str:

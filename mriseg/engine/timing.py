@@ -40,7 +40,7 @@ def timed(
     least: int = 3,
     most: int = 30,
 ) -> Iterator[float]:
-    """Seconds that ``action`` takes, a run at a time, once it is warm.
+    """Seconds that ``action`` takes, one run after another, once it is warm.
 
     Args:
         action: what to time.
@@ -56,7 +56,7 @@ def timed(
     for run in range(most):
         if run >= least and time.perf_counter() - began > budget:
             return
-        # What told how long an action takes was a run itself, where a run is of one action.
+        # The action that was timed first was a run itself, where a run is of one action.
         yield first if run == 0 and count == 1 else _once(action, wait, count) / count
 
 

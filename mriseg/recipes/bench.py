@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from mriseg.backends.base import Backend
+from mriseg.backends.base import Backend, type_name
 from mriseg.backends.meter import PeakMemory
 from mriseg.core import rng
 from mriseg.core.config import DEFAULT_MODALITIES
@@ -234,7 +234,7 @@ class _Bench:
         return tuple(rates)
 
     def _best_product(self, dtype: torch.dtype) -> Recipe[MatrixRate]:
-        name = str(dtype).removeprefix("torch.")
+        name = type_name(dtype)
         best = MatrixRate(name, 0, 0.0)
         seconds = 0.0
         for side in _SIDES:

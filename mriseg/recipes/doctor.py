@@ -1,4 +1,4 @@
-"""Whether this machine computes right, how large a batch it holds, and how long an epoch takes."""
+"""Whether this machine computes correctly, what batch it holds, and how long an epoch takes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from mriseg.backends import Backend, describe
-from mriseg.core.config import TrainConfig
-from mriseg.core.segnet import MIN_SIZE
+from mriseg.core.config import MULTIPLE, TrainConfig
 from mriseg.engine.capacity import Memory, Pace, Workload, measure
-from mriseg.engine.op_checks import CHECKS, At, Check, Outcome, network_as_trained
-from mriseg.errors import BackendError, ConfigError
+from mriseg.engine.check import At, Check, Outcome
+from mriseg.engine.network_checks import network_as_trained
+from mriseg.engine.op_checks import CHECKS
+from mriseg.errors import BackendError, ConfigError, first_line
 from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io.store import Store
 from mriseg.recipes.setup import plan_training
@@ -32,7 +33,7 @@ _REFERENCE = (
     f"as many slices without; three modalities, three regions"
 )
 
-# Further off than this many times the tolerance is no rounding, nor is this share of the result.
+# An error above this many times the tolerance, or this share of the result, is not rounding.
 _FAR, _HALF = 8, 0.5
 # TF32 has 10 bits of mantissa.
 _EPS_TF32 = 2.0**-10
@@ -49,18 +50,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """The outcome of a check.
 
     Attributes:
         name: of the check, as in `mriseg.engine.op_checks.CHECKS`.
         forward: the largest difference of the results, as a share of the largest result; None
-            where there is none, or no number.
+            where there is none or it is not finite.
         gradient: the same of the gradients.
         tolerance: what ``forward`` may be.
         gradient_tolerance: what ``gradient`` may be.
-        verdict: what that says.
+        verdict: the judgement.
         reason: what went wrong, where it is not a matter of numbers alone.
-        instead: what a training does instead, so that it is none the worse.
+        instead: what a training does instead, so that the fault does no harm.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What was found; every number is finite or None.
+    """What the doctor measured; every number is finite or None.
 
     Attributes:
         backend: as `mriseg.backends.describe` gives it, decisions included.
@@ -88,7 +89,7 @@ class DoctorReport:
         task: the training whose cost was asked for.
         memory: what a step takes; None where no step could be taken.
         pace: how fast it trains; None where no step could be taken.
-        fit: whether to train here.
+        fit: whether this backend is fit to train.
         summary: the verdict in a sentence.
     """
 
@@ -120,7 +121,7 @@ def doctor(
         store: whose training to estimate, with the default settings; None: one of BraTS2020's
             scale.
         width: of the network.
-        batch_size: slices a step.
+        batch_size: slices per step.
         size: height and width of a slice; None: the store's, or `SIZE`.
 
     Raises:
@@ -157,7 +158,7 @@ def check_fit(report: DoctorReport) -> None:
 
 
 def examine(backend: Backend, name: str, check: Check) -> Finding:
-    """Run a check on ``backend`` and exactly, and judge how far they are apart."""
+    """Run a check on ``backend`` and exactly, and judge how far apart the results are."""
     half = torch.finfo(backend.dtype).eps
     single = torch.finfo(torch.float32).eps
     tolerance = (
@@ -170,11 +171,13 @@ def examine(backend: Backend, name: str, check: Check) -> Finding:
     judged = partial(Finding, name, tolerance=tolerances[0], gradient_tolerance=tolerances[1])
     expected = check.run(At(backend, exact=True))
     try:
-        found = check.run(At(backend))
-        compared = _compared(backend, expected, found, typical=check.typical)
+        computed = check.run(At(backend))
+        compared = _compared(backend, expected, computed, typical=check.typical)
     # Whatever a kernel throws, it is what the table is for.
     except Exception as error:
-        return judged(None, None, verdict=Verdict.FAILS, reason=_told(error), instead=check.instead)
+        return judged(
+            None, None, verdict=Verdict.FAILS, reason=first_line(error), instead=check.instead
+        )
     errors = [max(pairs, default=0.0) for pairs in compared]
     verdict = max((_judge(e, t) for e, t in zip(errors, tolerances, strict=True)), key=_ORDER.index)
     finite = [e if e < float("inf") else None for e in errors]
@@ -196,24 +199,24 @@ def _judge(error: float, tolerance: float) -> Verdict:
 
 
 def _compared(
-    backend: Backend, expected: Outcome, found: Outcome, *, typical: bool
+    backend: Backend, expected: Outcome, computed: Outcome, *, typical: bool
 ) -> tuple[list[float], list[float]]:
     def errors(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> list[float]:
         pairs = zip(ours, theirs, strict=True)
         return [_error(one.detach(), backend.collect(two), typical) for one, two in pairs]
 
-    forward = errors(expected.forward, found.forward)
-    return forward, errors(expected.gradient, found.gradient)
+    forward = errors(expected.forward, computed.forward)
+    return forward, errors(expected.gradient, computed.gradient)
 
 
-def _error(expected: Tensor, found: Tensor, typical: bool) -> float:
-    """How far ``found`` is off, in terms of the size of ``expected``; infinite where it is NaN."""
-    if expected.shape != found.shape:
-        raise ValueError(f"gives {tuple(found.shape)}, not {tuple(expected.shape)}")
-    expected, found = expected.double(), found.double()
-    if not bool(found.isfinite().all()):
+def _error(expected: Tensor, computed: Tensor, typical: bool) -> float:
+    """How far ``computed`` is off, as a share of ``expected``; infinite where it is NaN."""
+    if expected.shape != computed.shape:
+        raise ValueError(f"gives {tuple(computed.shape)}, not {tuple(expected.shape)}")
+    expected, computed = expected.double(), computed.double()
+    if not bool(computed.isfinite().all()):
         return float("inf")
-    difference, scale = (expected - found).abs(), expected.abs()
+    difference, scale = (expected - computed).abs(), expected.abs()
     share = difference.mean() / scale.mean() if typical else difference.max() / scale.max()
     return float(share) if bool(difference.any()) else 0.0
 
@@ -226,7 +229,7 @@ def _repeated(backend: Backend) -> Finding:
         pairs = zip(first.forward + first.gradient, second.forward + second.gradient, strict=True)
         same = all(torch.equal(backend.collect(a), backend.collect(b)) for a, b in pairs)
     except Exception as error:
-        return Finding(name, None, None, 0, 0, Verdict.FAILS, _told(error))
+        return Finding(name, None, None, 0, 0, Verdict.FAILS, first_line(error))
     return Finding(name, None, None, 0, 0, Verdict.RIGHT if same else Verdict.WRONG)
 
 
@@ -237,24 +240,19 @@ def _measured(
         return *measure(backend, task, free), []
     # Out of memory is an exception of another kind on each device.
     except Exception as error:
-        failed = Finding("a training step", None, None, 0, 0, Verdict.FAILS, _told(error))
+        failed = Finding("a training step", None, None, 0, 0, Verdict.FAILS, first_line(error))
         return None, None, [failed]
-
-
-def _told(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
 
 
 def _task(
     store: Store | None, width: int, batch_size: int, size: tuple[int, int] | None
 ) -> tuple[Workload, tuple[str, ...]]:
     if width < 8 or width % 8:
-        raise ConfigError(f"width = {width}: expected a multiple of 8, 8 at least")
+        raise ConfigError(f"width = {width}: expected a multiple of 8, at least 8")
     if batch_size < 1:
         raise ConfigError(f"batch size = {batch_size}: expected 1 or more")
-    if size is not None and min(size) < MIN_SIZE:
-        raise ConfigError(f"size = {size}: expected height and width, {MIN_SIZE} or more each")
+    if size is not None and min(size) < MULTIPLE:
+        raise ConfigError(f"size = {size}: expected height and width, {MULTIPLE} or more each")
     if store is None:
         slices = 2 * _CASES * _TUMOUR_SLICES
         return Workload(3, 3, width, size or SIZE, batch_size, slices, _REFERENCE), ()
@@ -275,9 +273,7 @@ def _summary(
     memory: Memory | None,
 ) -> tuple[bool, str]:
     where = f"{backend.name} in {str(backend.dtype).removeprefix('torch.')}"
-    faults = [
-        f"{found.name} ({found.reason or found.verdict})" for found in findings if found.fault
-    ]
+    faults = [f"{f.name} ({f.reason or f.verdict})" for f in findings if f.fault]
     if faults:
         faults[3:] = [f"and {len(faults) - 3} more"] * (len(faults) > 3)
         other = "" if backend.device.type == "cpu" else "--backend cpu or "
@@ -291,12 +287,10 @@ def _summary(
             f"{where} has no memory for a slice of {task.size[0]} x {task.size[1]} at width "
             f"{task.width}: use a smaller --width or --size"
         )
-    rough = [found.name for found in findings if found.verdict == Verdict.ROUNDS]
-    told = [f"{where} is fit to train"]
-    told += [f"it rounds more than expected in {', '.join(rough)}"] * bool(rough)
-    told += [
-        f"where {found.name} goes wrong, {found.instead}" for found in findings if found.instead
-    ]
+    rough = [f.name for f in findings if f.verdict == Verdict.ROUNDS]
+    sentence = [f"{where} is fit to train"]
+    sentence += [f"it rounds more than expected in {', '.join(rough)}"] * bool(rough)
+    sentence += [f"where {f.name} goes wrong, {f.instead}" for f in findings if f.instead]
     if batch is not None and batch < task.batch_size:
-        told.append(f"its memory holds a batch of {batch}, not of {task.batch_size}")
-    return True, "; ".join(told)
+        sentence.append(f"its memory holds a batch of {batch}, not of {task.batch_size}")
+    return True, "; ".join(sentence)

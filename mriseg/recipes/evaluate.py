@@ -258,10 +258,7 @@ class _Measurement:
         masks = self.segmenter.segment(case, self.backend).masks
         assert case.labels is not None, "only labelled cases were chosen"
         truth = region_masks(case.labels, self.regions)
-        geometry = case.geometry
-        scores = score_case(
-            name, masks, truth, tuple(self.regions), geometry.spacing, geometry.unit
-        )
+        scores = score_case(name, masks, truth, tuple(self.regions), case.geometry)
         return _Measured(case, masks, truth, scores)
 
 

@@ -70,7 +70,7 @@ def evaluate_masks(
             # A mask of one region is 1 there (`label_map`), whatever its labels are in the truth.
             mask = mask * next(iter(wanted.values()))[0]
         segmented, expected = (region_masks(array, wanted) for array in (mask, truth))
-        rows = score_case(name, segmented, expected, tuple(wanted), geometry.spacing, geometry.unit)
+        rows = score_case(name, segmented, expected, tuple(wanted), geometry)
         scores += rows
         yield from (case_event(row) for row in rows)
         yield Advanced("evaluate", number, item=name)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mriseg import __version__
-from mriseg.backends import Backend, select
+from mriseg.backends import Backend, reference_backend
 from mriseg.core import rng
 from mriseg.core.deploy import Deployed
 from mriseg.core.intensity import Normalisation, normalise
@@ -41,7 +41,7 @@ LOG_LIMIT = 1e-2
 probabilities that are all nearly 0, and so would another."""
 _SMALLEST = 1e-30
 
-# Noise lies nowhere; only its voxels are looked at.
+# Noise has no place in space; only its voxels matter.
 _GRID = Geometry(
     shape=(1, 1, 1),
     affine=((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)),
@@ -101,10 +101,7 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
             f"{path} is a folder; name a file, such as {path / 'model'}{exporter.suffix}"
         )
     check_writable(path.parent)
-    # Not a choice of device: what every machine has, computing as the file will. Another memory
-    # format rounds otherwise, which now and then makes another of four nearly equal values the
-    # maximum; un-pooling puts it elsewhere, and the difference is no longer one of rounding.
-    backend = replace(select("cpu", precision="fp32"), memory_format=torch.contiguous_format)
+    backend = reference_backend()
     model = load_model(run, backend)
     manifest = run.manifest
     yield Notice(
@@ -118,7 +115,7 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
         exported = exporter.load(temporary)
         if exported.metadata != metadata:
             raise ExportError(f"the {format} file gives back other metadata than was written")
-        batches = list(_batches(manifest))
+        batches = list(_batches(manifest, exporter.sizes))
         yield Began("check", len(batches), "batch")
         largest = 0.0
         for number, batch in enumerate(batches, start=1):
@@ -193,7 +190,7 @@ def describe(run: Run) -> dict[str, Any]:
         "padding": {
             "done": "inside the file: centred, with 0, and cut off the output",
             "frame": list(manifest.frame),
-            "larger slices": "to the next multiples of 32",
+            "larger slices": "along an axis where they exceed it, to the next multiple of 32",
             "as in training": "cut the scan to the box of its foreground first",
         },
         "model": dict(manifest.model),
@@ -205,7 +202,7 @@ def describe(run: Run) -> dict[str, Any]:
     }
 
 
-def _batches(manifest: Manifest) -> Iterator[_Batch]:
+def _batches(manifest: Manifest, sizes: Literal["any", "frame"]) -> Iterator[_Batch]:
     """Batches of noise, each of one scan, that between them take every way through the file."""
     generator = rng.generator(0, "export")
     m, (h, w) = len(manifest.modalities), manifest.frame
@@ -213,8 +210,11 @@ def _batches(manifest: Manifest) -> Iterator[_Batch]:
     def uniform(*shape: int, low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(shape, generator=generator)
 
-    # Within the frame, and in one side larger than it; neither a multiple of 32.
-    for b, size, statistics in ((3, (h - 5, w - 3), (m,)), (1, (h + 13, w - 9), (1, m))):
+    shown: list[tuple[int, tuple[int, int], tuple[int, ...]]] = [(1, (h, w), (1, m))]
+    if sizes == "any":
+        # Within the frame, and in one side larger than it; neither a multiple of 32.
+        shown = [(3, (h - 5, w - 3), (m,)), (1, (h + 13, w - 9), (1, m))]
+    for b, size, statistics in shown:
         mean = uniform(*statistics, low=50, high=1000)
         std = uniform(*statistics, low=20, high=300)
         noise = torch.randn((b, m, *size), generator=generator)
@@ -247,20 +247,20 @@ def _expected(model: SegNet, backend: Backend, manifest: Manifest, batch: _Batch
 def _compare(exported: LoadedExport, batch: _Batch, expected: Tensor, format: str) -> float:
     """The largest difference. Raises ExportError where it is too large."""
     try:
-        found = exported.predict(batch.image, batch.mean, batch.std, batch.foreground)
+        output = exported.predict(batch.image, batch.mean, batch.std, batch.foreground)
     except Exception as error:
         # Each format has exceptions of its own.
         raise ExportError(
             f"the {format} file loads but does not run on a batch of shape "
             f"{list(batch.image.shape)}: {error}"
         ) from error
-    if found.shape != expected.shape:
+    if output.shape != expected.shape:
         raise ExportError(
-            f"the {format} file gives an output of shape {list(found.shape)} where the model gives "
-            f"{list(expected.shape)}"
+            f"the {format} file gives an output of shape {list(output.shape)} where the model "
+            f"gives {list(expected.shape)}"
         )
-    largest = float((found - expected).abs().max())
-    logs = [p.clamp(min=_SMALLEST).log() for p in (found, expected)]
+    largest = float((output - expected).abs().max())
+    logs = [p.clamp(min=_SMALLEST).log() for p in (output, expected)]
     in_logs = float((logs[0] - logs[1]).abs().max())
     # Not-a-number compares as false, hence the double negation.
     if not (largest <= LIMIT and in_logs <= LOG_LIMIT):

@@ -9,7 +9,7 @@ from pathlib import Path
 from mriseg.backends.base import Backend
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import label_map
-from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions, voxel_volume
+from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
 from mriseg.errors import CaseError, InputError, OutputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import nifti
@@ -164,19 +164,11 @@ def _write(
     labels = label_map(case.to_source(masks), regions)
     WRITERS["nifti"].write(Output(name, labels, case.geometry, maps, source.files), target)
     if options.overlays:
-        shown = "FLAIR" if "FLAIR" in case.modalities else case.modalities[0]
-        pictures.overlay(
-            target.with_name(f"{nifti.stem(target)}.png"),
-            case.channels((shown,))[0],
-            masks,
-            case.geometry.spacing,
-            name,
-            tuple(regions),
-            unit=case.geometry.unit,
-            first_slice=case.box.start[0],
-        )
+        picture = target.with_name(f"{nifti.stem(target)}.png")
+        pictures.overlay(picture, case, masks, tuple(regions), name)
     volumes = {
-        region: float(masks[r].sum()) * voxel_volume(case) for r, region in enumerate(regions)
+        region: case.geometry.volume_of(int(masks[r].sum())).value
+        for r, region in enumerate(regions)
     }
     return CasePrediction(name, target, volumes, case.geometry.unit)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.core.prepare import content_digest, prepare
-from mriseg.core.regions import Regions, parse_regions
+from mriseg.core.regions import Regions, join_labels, parse_regions
 from mriseg.errors import CaseError, IncompleteError, InputError, MrisegError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
@@ -353,4 +353,4 @@ def _kept(attributes: dict[str, Any]) -> CaseReport:
 
 
 def _labels(values: Sequence[int]) -> str:
-    return f"label{'s' * (len(values) != 1)} {'+'.join(map(str, values))}"
+    return f"label{'s' * (len(values) != 1)} {join_labels(values)}"

@@ -1,9 +1,8 @@
 """Charts of numbers: lines and points, drawn with matplotlib.
 
-matplotlib is known here alone, and through its objects only: pyplot keeps global state and may
-open windows. A chart is a PNG, the same bytes for the same input, and whole or not there. What is
-not a number is left out. Letters and lines are large enough to be read at half size, and who
-cannot tell the colours apart has the markers.
+A chart is a PNG, the same bytes for the same input, and whole or not there. NaN is left out.
+Letters and lines are large enough to be read at half size, and markers differ as the colours do.
+How all of them look is in `mriseg.report.chart_style`.
 """
 
 from __future__ import annotations
@@ -17,24 +16,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.errors import InputError
-from mriseg.io.disk.atomic import replacing
-from mriseg.report.drawing import PALETTE, legible
+from mriseg.report.chart_style import (
+    COLOURS,
+    FONT,
+    INK,
+    LABEL_SIZE,
+    MARKERS,
+    TICK_SIZE,
+    as_written,
+    label_ticks,
+    legend_below,
+    new_figure,
+    save_figure,
+    style_axes,
+)
+from mriseg.report.drawing import legible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-    from matplotlib.text import Text
 
-_INK = "#22252b"
-_GRID = "#d9dce1"
-_DPI = 150
-_FONT = "DejaVu Sans"  # comes with matplotlib, so that every machine draws the same letters
-_TITLE, _LABEL, _TICK = 15, 13, 12
-
-# On white, yellow cannot be seen. The first three are the colours that the pictures give regions.
-_COLOURS = tuple(f"#{r:02x}{g:02x}{b:02x}" for name, (r, g, b) in PALETTE if name != "yellow")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # Beyond this many points a line shows where they are, and markers only thicken it.
 _FEW = 40
 
@@ -44,9 +45,9 @@ def learning_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -
 
     Args:
         path: of the PNG to write.
-        rows: a run's log, an epoch each, see `mriseg.io.runs.Run.read_log`. Of "loss", "dice",
-            "dice_REGION" and "learning_rate", what no row has gets no curve, and minutes are
-            told where every row has "seconds".
+        rows: a run's log, one row per epoch, see `mriseg.io.runs.Run.read_log`. Of "loss", "dice",
+            "dice_REGION" and "learning_rate", what no row has gets no curve; minutes are shown
+            where every row has "seconds".
         title: the chart's.
 
     Raises:
@@ -60,7 +61,7 @@ def learning_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -
     panels = [("loss", 1.0)]
     panels += [("Dice, validation", 1.2)] if scores else []
     panels += [("learning rate", 0.55)]
-    figure = _figure(8, 1.6 + 2.2 * sum(height for _, height in panels), title)
+    figure = new_figure(8, 1.6 + 2.2 * sum(height for _, height in panels), title)
     stack = figure.subplots(
         len(panels),
         sharex=True,
@@ -68,34 +69,34 @@ def learning_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -
         gridspec_kw={"height_ratios": [height for _, height in panels]},
     )[:, 0]
     for axes, (label, _) in zip(stack, panels, strict=True):
-        _axes(axes, label)
-    _curve(stack[0], epochs, _column(rows, "loss"), _INK)
+        style_axes(axes, label)
+    _curve(stack[0], epochs, _column(rows, "loss"), INK)
     handles = []
     for number, (name, values) in enumerate(scores.items()):
-        paint = _INK if name == _MEAN else _COLOURS[number % len(_COLOURS)]
-        handles.append(_curve(stack[1], epochs, values, paint, _MARKERS[number % len(_MARKERS)]))
+        paint = INK if name == _MEAN else COLOURS[number % len(COLOURS)]
+        handles.append(_curve(stack[1], epochs, values, paint, MARKERS[number % len(MARKERS)]))
     if scores:
         _mark_best(stack[1], epochs, scores.get(_MEAN, next(iter(scores.values()))))
         # There is no Dice below 0, whatever a margin would show of it.
         stack[1].set_ylim(bottom=max(stack[1].get_ylim()[0], -0.02))
-        _legend(figure, handles, list(scores))
-    _curve(stack[-1], epochs, _column(rows, "learning_rate"), _INK)
+        legend_below(figure, handles, list(scores))
+    _curve(stack[-1], epochs, _column(rows, "learning_rate"), INK)
     stack[-1].set_ylim(bottom=0)
     stack[-1].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=False)
-    stack[-1].yaxis.get_offset_text().set(font=_FONT, fontsize=_TICK, color=_INK)
-    stack[-1].set_xlabel("epoch", font=_FONT, fontsize=_LABEL, color=_INK)
+    stack[-1].yaxis.get_offset_text().set(font=FONT, fontsize=TICK_SIZE, color=INK)
+    stack[-1].set_xlabel("epoch", font=FONT, fontsize=LABEL_SIZE, color=INK)
     stack[-1].xaxis.get_major_locator().set_params(integer=True)
     if len(rows) == 1:
         stack[-1].set_xlim(epochs[0] - 1, epochs[0] + 1)
     _minutes(stack[0], epochs, _column(rows, "seconds") / 60)
-    _save(path, figure)
+    save_figure(path, figure)
 
 
 _MEAN = "mean of the regions"
 
 
 def _scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[np.float64]]:
-    """Region -> validation Dice a row, and the mean where there are several."""
+    """Region -> validation Dice of each row, and the mean where there are several."""
     keys = dict.fromkeys(key for row in rows for key in row if key.startswith("dice_"))
     scores = {key.removeprefix("dice_"): _column(rows, key) for key in keys}
     if len(scores) != 1 and any("dice" in row for row in rows):
@@ -116,17 +117,17 @@ def _curve(
     paint: str,
     marker: str = "o",
 ) -> Line2D:
-    """A line through the points that there are: not every epoch is validated."""
-    there = np.isfinite(y)
-    shown = marker if np.count_nonzero(there) <= _FEW else ""
-    (line,) = axes.plot(x[there], y[there], color=paint, lw=2.2, marker=shown, ms=6)
+    """A line through the points that are known: not every epoch is validated."""
+    known = np.isfinite(y)
+    shown = marker if np.count_nonzero(known) <= _FEW else ""
+    (line,) = axes.plot(x[known], y[known], color=paint, lw=2.2, marker=shown, ms=6)
     return line
 
 
 def _mark_best(axes: Axes, epochs: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
     """A line down from the best score, and in words what and when it was."""
     best = int(np.nanargmax(np.where(np.isfinite(scores), scores, np.nan)))
-    axes.axvline(epochs[best], color=_INK, lw=1.2, ls=":")
+    axes.axvline(epochs[best], color=INK, lw=1.2, ls=":")
     words = f"best {scores[best]:.3f}, epoch {epochs[best]:.0f}"
     # On the side with more room.
     left = epochs[best] > (epochs[0] + epochs[-1]) / 2
@@ -137,9 +138,9 @@ def _mark_best(axes: Axes, epochs: NDArray[np.float64], scores: NDArray[np.float
         xytext=(-6 if left else 6, 8),
         textcoords="offset points",
         ha="right" if left else "left",
-        font=_FONT,
-        fontsize=_TICK,
-        color=_INK,
+        font=FONT,
+        fontsize=TICK_SIZE,
+        color=INK,
     )
 
 
@@ -147,14 +148,14 @@ def _minutes(axes: Axes, epochs: NDArray[np.float64], minutes: NDArray[np.float6
     """The time spent, along the upper edge."""
     if not np.isfinite(minutes).all():
         return
-    # A log that was cut back may tell a time twice.
+    # A log that was cut back may hold a time twice.
     known = np.maximum.accumulate(minutes)
     ticks = _round_numbers(float(known[0]), float(known[-1]))
     top = axes.secondary_xaxis("top")
     top.set_xticks(np.interp(ticks, known, epochs), [f"{tick:g}" for tick in ticks])
-    top.set_xlabel("minutes", font=_FONT, fontsize=_LABEL, color=_INK)
-    top.tick_params(labelsize=_TICK, labelfontfamily=_FONT, colors=_INK)
-    top.spines["top"].set_color(_INK)
+    top.set_xlabel("minutes", font=FONT, fontsize=LABEL_SIZE, color=INK)
+    top.tick_params(labelsize=TICK_SIZE, labelfontfamily=FONT, colors=INK)
+    top.spines["top"].set_color(INK)
 
 
 def _round_numbers(low: float, high: float, most: int = 6) -> NDArray[np.float64]:
@@ -169,7 +170,7 @@ def _round_numbers(low: float, high: float, most: int = 6) -> NDArray[np.float64
 
 
 def dice_of_cases(path: Path, scores: Mapping[str, Sequence[float]], title: str) -> None:
-    """A point a case, region beside region, with quartiles: how far the mean speaks for each.
+    """One point per case, region beside region, with quartiles: how well the mean represents them.
 
     Args:
         path: of the PNG to write.
@@ -184,13 +185,13 @@ def dice_of_cases(path: Path, scores: Mapping[str, Sequence[float]], title: str)
         raise InputError("a chart of cases needs at least one region")
     tables = [np.array(values, dtype=np.float64) for values in scores.values()]
     tables = [table[np.isfinite(table)] for table in tables]
-    figure = _figure(min(3.2 + 1.8 * len(scores), 16), 5, title)
-    axes = _axes(figure.add_subplot(), "Dice of a case")
+    figure = new_figure(min(3.2 + 1.8 * len(scores), 16), 5, title)
+    axes = style_axes(figure.add_subplot(), "Dice of a case")
     lowest = min((float(table.min()) for table in tables if table.size), default=0.0)
     bottom = min(math.floor(lowest * 10) / 10, 0.9)
     words = []
     for place, (name, table) in enumerate(zip(scores, tables, strict=True)):
-        paint, marker = _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
+        paint, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
         axes.plot(
             place + _spread(table, (1 - bottom) / 40),
             table,
@@ -203,15 +204,17 @@ def dice_of_cases(path: Path, scores: Mapping[str, Sequence[float]], title: str)
         )
         if table.size > _FEW_CASES:
             low, middle, high = np.percentile(table, (25, 50, 75))
-            axes.hlines([low, high], place - 0.3, place + 0.3, colors=_INK, lw=1.2)
-            axes.hlines(middle, place - 0.3, place + 0.3, colors=_INK, lw=3)
-        told = f"mean {table.mean():.3f}\nmedian {np.median(table):.3f}" if table.size else "none"
-        words.append(f"{legible(name)}\n{told}")
-    for text in _ticks(axes, np.arange(len(words), dtype=np.float64), words):
-        _plain(text)
+            axes.hlines([low, high], place - 0.3, place + 0.3, colors=INK, lw=1.2)
+            axes.hlines(middle, place - 0.3, place + 0.3, colors=INK, lw=3)
+        summary = (
+            f"mean {table.mean():.3f}\nmedian {np.median(table):.3f}" if table.size else "none"
+        )
+        words.append(f"{legible(name)}\n{summary}")
+    for text in label_ticks(axes, np.arange(len(words), dtype=np.float64), words):
+        as_written(text)
     axes.set_xlim(-0.6, len(words) - 0.4)
     axes.set_ylim(bottom - (1 - bottom) / 50, 1 + (1 - bottom) / 50)
-    _save(path, figure)
+    save_figure(path, figure)
 
 
 # Quartiles of fewer than this say less than the points themselves.
@@ -223,9 +226,9 @@ def _spread(values: NDArray[np.float64], near: float) -> NDArray[np.float64]:
     shelves = np.floor(values / near).astype(np.int64)
     moved = np.zeros(values.size)
     for shelf in np.unique(shelves):
-        (here,) = np.nonzero(shelves == shelf)
-        step = min(0.05, 0.7 / here.size)
-        moved[here] = (np.arange(here.size) - (here.size - 1) / 2) * step
+        (members,) = np.nonzero(shelves == shelf)
+        step = min(0.05, 0.7 / members.size)
+        moved[members] = (np.arange(members.size) - (members.size - 1) / 2) * step
     return moved
 
 
@@ -235,7 +238,7 @@ def dice_against_cases(
     methods: Mapping[str, Sequence[tuple[float, float, float]]],
     title: str,
 ) -> None:
-    """A line a method: Dice over the number of training cases, with bars for the intervals.
+    """One line per method: Dice over the number of training cases, with bars for the intervals.
 
     Args:
         path: of the PNG to write.
@@ -255,8 +258,8 @@ def dice_against_cases(
             raise InputError(f"{name} has {len(values)} values for {len(sizes)} sizes")
     order = np.argsort(sizes, kind="stable")
     places, scale = _places([sizes[i] for i in order])
-    figure = _figure(8, 5.4, title)
-    axes = _axes(figure.add_subplot(), "Dice, mean over cases", f"training cases{scale}")
+    figure = new_figure(8, 5.4, title)
+    axes = style_axes(figure.add_subplot(), "Dice, mean over cases", f"training cases{scale}")
     # A single size has all of the width.
     span = float(places[-1] - places[0]) if len(places) > 1 else 8.0
     # Beside one another, or the bars of one would hide those of the next.
@@ -264,24 +267,24 @@ def dice_against_cases(
     handles = []
     for number, (values, shift) in enumerate(zip(methods.values(), shifts * span, strict=True)):
         table = np.array(values, dtype=np.float64).reshape(-1, 3)[order]
-        there = np.isfinite(table[:, 0])
-        paint, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+        known = np.isfinite(table[:, 0])
+        paint, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         (line,) = axes.plot(
-            (places + shift)[there], table[there, 0], color=paint, marker=marker, lw=2.4, ms=8
+            (places + shift)[known], table[known, 0], color=paint, marker=marker, lw=2.4, ms=8
         )
-        barred = there & np.isfinite(table).all(axis=1)
+        barred = known & np.isfinite(table).all(axis=1)
         at, low, high = (places + shift)[barred], table[barred, 1], table[barred, 2]
         axes.vlines(at, low, high, colors=paint, lw=2)
         for ends in (low, high):
             axes.plot(at, ends, "_", color=paint, ms=7, mew=2)
         handles.append(line)
-    _ticks(axes, places, [str(sizes[i]) for i in order])
+    label_ticks(axes, places, [str(sizes[i]) for i in order])
     axes.minorticks_off()
     axes.margins(x=0.06, y=0.06)
     if len(places) == 1:
         axes.set_xlim(places[0] - 0.5, places[0] + 0.5)
-    _legend(figure, handles, list(methods))
-    _save(path, figure)
+    legend_below(figure, handles, list(methods))
+    save_figure(path, figure)
 
 
 def _places(sizes: Sequence[int]) -> tuple[NDArray[np.float64], str]:
@@ -297,68 +300,3 @@ def _places(sizes: Sequence[int]) -> tuple[NDArray[np.float64], str]:
     if np.diff(places).min() < 0.05 * (places[-1] - places[0]) or places[-1] == places[0]:
         return even, ""
     return places, ", on a logarithmic scale"
-
-
-def _figure(width: float, height: float, title: str) -> Figure:
-    """An empty figure of that size in inches."""
-    # Here alone: it takes most of a second, and most commands draw no chart.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    if title:
-        _plain(figure.suptitle(legible(title), font=_FONT, fontsize=_TITLE, color=_INK))
-    return figure
-
-
-def _axes(axes: Axes, y: str, x: str = "") -> Axes:
-    """``axes`` in the charts' colours and letters, whatever the user's matplotlibrc says."""
-    axes.set_facecolor("white")
-    axes.grid(False, axis="x")
-    axes.grid(True, axis="y", color=_GRID, lw=1, ls="-")
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_INK)
-    axes.tick_params(labelsize=_TICK, labelfontfamily=_FONT, colors=_INK)
-    axes.set_ylabel(y, font=_FONT, fontsize=_LABEL, color=_INK)
-    axes.set_xlabel(x, font=_FONT, fontsize=_LABEL, color=_INK)
-    return axes
-
-
-def _ticks(axes: Axes, places: NDArray[np.float64], words: Sequence[str]) -> list[Text]:
-    """Those words below the chart, at those places."""
-    axes.set_xticks(places, words, font=_FONT, fontsize=_TICK, color=_INK)
-    return axes.get_xticklabels()
-
-
-def _legend(figure: Figure, handles: Sequence[Line2D], names: Sequence[str]) -> None:
-    """A legend below the chart."""
-    words = [legible(name) for name in names]
-    legend = figure.legend(
-        handles=handles,
-        labels=["x"] * len(words),  # matplotlib hides a label that begins with "_"
-        loc="outside lower center",
-        ncols=max(1, min(len(words), 80 // (max(map(len, words)) + 8))),
-        frameon=False,
-        prop={"family": _FONT, "size": _TICK},
-        labelcolor=_INK,
-    )
-    for text, word in zip(legend.get_texts(), words, strict=True):
-        _plain(text).set_text(word)
-
-
-def _plain(text: Text) -> Text:
-    """``text`` as it stands: a dollar sign in a name begins no formula."""
-    text.set_parse_math(False)
-    text.set_usetex(False)
-    return text
-
-
-def _save(path: Path, figure: Figure) -> None:
-    with replacing(path) as temporary:
-        # Without the library's version the bytes are those of the picture alone.
-        figure.savefig(
-            temporary, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None}
-        )

@@ -15,8 +15,8 @@ from scipy import ndimage
 Array = NDArray[Any]
 Colour = tuple[int, int, int]
 
-# Okabe and Ito's colours (2008), which people of every colour vision tell apart; those that stand
-# out most on grey come first, and black is left out.
+# Okabe and Ito's colours (2008), which people with any colour vision can distinguish; those that
+# stand out most on grey come first, and black is left out.
 PALETTE: tuple[tuple[str, Colour], ...] = (
     ("orange", (230, 159, 0)),
     ("sky blue", (86, 180, 233)),
@@ -34,7 +34,7 @@ _FAINT: Colour = (160, 163, 170)
 _MARGIN = 16
 _GAP = 4
 # A sheet becomes wider for its captions up to here; longer ones are cut.
-_LONGEST = 720
+_MAX_WIDTH = 720
 # Tiles are painted this many times larger and then reduced, which smooths their outlines.
 _FINER = 2
 
@@ -53,8 +53,8 @@ def pale(paint: Colour) -> Colour:
 def grey(image: Array) -> NDArray[np.uint8]:
     """Intensities of any shape as grey levels, windowed from the 1st to the 99th percentile.
 
-    Exact noughts stay black and out of the percentiles. They are what surrounds a skull-stripped
-    brain and what normalisation leaves outside it; there, nought is the brain's own mean besides.
+    Exact zeros stay black and out of the percentiles. They are what surrounds a skull-stripped
+    brain and what normalisation leaves outside it; in it, zero is also the mean of the brain.
     What is not finite is black too.
     """
     inside = (image != 0) & np.isfinite(image)
@@ -159,7 +159,7 @@ def sheet(
     tile_w, tile_h = rows[0][1][0].size
     columns = max(len(tiles) for _, tiles in rows)
     spoken = max(round(_font(14).getlength(legible(caption[:200]))) for caption, _ in rows)
-    inside = max(columns * (tile_w + _GAP) - _GAP, min(spoken, _LONGEST))
+    inside = max(columns * (tile_w + _GAP) - _GAP, min(spoken, _MAX_WIDTH))
     width = max(inside + 2 * _MARGIN, least_width)
     keys = _lines(legend, width - 2 * _MARGIN)
     heights = [
@@ -216,7 +216,7 @@ def _fitting(text: str, size: int, width: int) -> str:
     text = legible(text)
     if _font(size).getlength(text) <= width:
         return text
-    # No sheet has room for more, and each letter less is measured anew.
+    # No sheet has room for more, and each letter less is measured again.
     text = text[:200]
     while text and _font(size).getlength(text + "...") > width:
         text = text[:-1]

@@ -1,4 +1,4 @@
-"""The picture of an evaluation: its best, median and worst cases, a slice each."""
+"""The picture of an evaluation: its best, median and worst cases, one slice of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class View:
 
 @dataclass(frozen=True)
 class Views:
-    """A case in two slices: where there is most to find, and where most is wrong."""
+    """A case in two slices: the one with most of the truth, and the one with most errors."""
 
     largest: View
     wrong: View
@@ -47,8 +47,8 @@ def views(case: PreparedCase, modalities: tuple[str, ...], masks: Array, truth: 
     Args:
         case: where the image is.
         modalities: the channels to show.
-        masks: what was found, 0/1 [r, z, y, x] on the case's grid.
-        truth: what there is, likewise.
+        masks: the prediction, 0/1 [r, z, y, x] on the case's grid.
+        truth: the true masks, likewise.
     """
     image = case.channels(modalities)
 
@@ -66,19 +66,19 @@ def views(case: PreparedCase, modalities: tuple[str, ...], masks: Array, truth: 
 
 
 def rows(
-    shown: Sequence[ShowcaseEntry], found: Mapping[str, Views], seen: Container[str] = ()
+    shown: Sequence[ShowcaseEntry], views_of: Mapping[str, Views], seen: Container[str] = ()
 ) -> list[GridRow]:
     """The rows of the picture: of the worst cases the slice with most errors.
 
     Args:
         shown: the cases, in order.
-        found: the views of each of these.
+        views_of: the views of each of these.
         seen: cases that the model was trained on, which the captions say.
     """
-    made = []
+    grid_rows = []
     for item in shown:
         worst = item.place == "worst"
-        view = found[item.case].wrong if worst else found[item.case].largest
+        view = views_of[item.case].wrong if worst else views_of[item.case].largest
         dice = ", ".join(f"{region} {value:.2f}" for region, value in item.dice.items())
         words = [
             f"{item.place}, {item.rank} of {item.of}".removeprefix(", "),
@@ -87,5 +87,5 @@ def rows(
             f"slice {view.number}" + (", most errors" if worst else ""),
         ]
         image = view.image.astype(np.float32)
-        made.append(GridRow(" · ".join(words), image, view.truth, view.output))
-    return made
+        grid_rows.append(GridRow(" · ".join(words), image, view.truth, view.output))
+    return grid_rows

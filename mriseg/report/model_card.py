@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mriseg.core.regions import join_labels
 from mriseg.io.runs import Manifest
 
 _OPEN = "**to be filled in**"
@@ -38,7 +39,7 @@ def model_card(
         data: what it was trained on; None: to be filled in.
         terms: under which it may be used; None: to be filled in.
     """
-    regions = ", ".join(f"{name} (labels {_plus(v)})" for name, v in manifest.regions.items())
+    regions = ", ".join(f"{name} (labels {join_labels(v)})" for name, v in manifest.regions.items())
     absent = {"the data's terms": terms is None, "the data": data is None}
     absent["Dice with intervals (no evaluation was given)"] = not evaluations
     cases = f"{len(manifest.train)} cases trained and {len(manifest.validation)} validated"
@@ -147,10 +148,6 @@ def _limits(manifest: Manifest) -> str:
             "- Probabilities may be over-confident on data of another kind.",
         )
     )
-
-
-def _plus(labels: tuple[int, ...]) -> str:
-    return "+".join(map(str, labels))
 
 
 def _number(value: float | None) -> str:

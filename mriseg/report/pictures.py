@@ -1,7 +1,7 @@
 """The two pictures mriseg makes: the validation grid, and the overlay beside a predicted mask.
 
 Both are PNG, the same bytes for the same input, and whole or not there. Regions have colours that
-people of every colour vision tell apart; the truth, where it is known, is a pale outline.
+people with any colour vision can distinguish; the truth, where it is known, is a pale outline.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mriseg.core.metrics import volume
-from mriseg.core.volume import Pad
+from mriseg.core.modalities import display_modality
+from mriseg.core.prepare import PreparedCase
+from mriseg.core.volume import Geometry, Pad
 from mriseg.errors import InputError
 from mriseg.io.disk.atomic import replacing
 from mriseg.report.drawing import WHITE, Key, Tile, colour, grey, pale, sheet
@@ -25,6 +26,8 @@ Array = NDArray[Any]
 
 _GRID_TILE = 184
 _OVERLAY_TILE = 264
+# Slices of an overlay, and how many of them stand side by side.
+_SLICES, _COLUMNS = 8, 4
 _TRUTH = Key("truth, a pale outline", WHITE, filled=False)
 
 
@@ -52,7 +55,7 @@ def grid(
     regions: Sequence[str],
     title: str = "",
 ) -> None:
-    """A sheet with one slice a row: every modality, the truth, and the network's output.
+    """A sheet with one slice per row: every modality, the truth, and the network's output.
 
     In the output, a colour's opacity is the probability; its outline is where that exceeds one
     half.
@@ -75,22 +78,22 @@ def grid(
     frame = (max(row.image.shape[1] for row in rows), max(row.image.shape[2] for row in rows))
     rows = [_centred(row, frame) for row in rows]
     levels = [np.stack([grey(channel) for channel in row.image]) for row in rows]
-    # A find outside the head is an error worth seeing, so it is not cropped away.
+    # A false positive outside the head is an error worth seeing, so it is not cropped away.
     shown = [
         np.concatenate([level > _AIR, row.truth > 0, row.output > 0.5]).any(axis=0)
         for row, level in zip(rows, levels, strict=True)
     ]
     cut = _frame(np.stack(shown))
     size = _size(cut, (1, 1), _GRID_TILE)
-    behind = modalities.index("FLAIR") if "FLAIR" in modalities else 0
+    behind = modalities.index(display_modality(modalities))
 
     drawn = []
     for row, level in zip(rows, levels, strict=True):
         truth, output = row.truth[:, *cut], row.output[:, *cut]
         tiles = [Tile(channel[cut], size) for channel in level]
         known = _painted(Tile(level[behind][cut], size, dim=0.65), truth, opacity=0.6)
-        found = _painted(Tile(level[behind][cut], size, dim=0.65), output, 0.75, truth)
-        drawn.append((row.caption, [tile.image() for tile in (*tiles, known, found)]))
+        predicted = _painted(Tile(level[behind][cut], size, dim=0.65), output, 0.75, truth)
+        drawn.append((row.caption, [tile.image() for tile in (*tiles, known, predicted)]))
 
     headings = [*modalities, "truth", "output"]
     legend = [Key(region, colour(index)[1]) for index, region in enumerate(regions)]
@@ -99,37 +102,30 @@ def grid(
 
 def overlay(
     path: Path,
-    image: Array,
+    case: PreparedCase,
     mask: Array,
-    spacing: tuple[float, float, float],
-    title: str,
     regions: Sequence[str],
-    unit: str = "mm",
+    title: str,
     truth: Array | None = None,
-    columns: int = 4,
-    slices: int = 8,
-    first_slice: int = 0,
 ) -> None:
     """A sheet of one case's most telling slices with its mask in colour.
 
+    Slices are drawn in true proportion, numbered as in the whole scan in canonical axes.
+
     Args:
         path: of the PNG to write.
-        image: one modality [z, y, x] in canonical axes, normalised or raw.
-        mask: 0/1 [r, z, y, x] on the same grid.
-        spacing: voxel size along (z, y, x), in ``unit``: slices are drawn in true proportion.
-        title: the sheet's.
+        case: the scan; of its modalities `display_modality` is shown.
+        mask: 0/1 [r, z, y, x] on the case's (cropped) grid.
         regions: names of the r regions.
-        unit: "mm", which gives volumes in mL, or "px", which gives voxels.
+        title: the sheet's.
         truth: like ``mask``, where it is known; drawn as pale outlines.
-        columns: slices to a row.
-        slices: how many to show at most.
-        first_slice: the number of ``image``'s first slice in the scan that it was cropped from.
 
     Raises:
         InputError: the arrays or names do not fit together.
         OutputError: the file cannot be written.
     """
-    if mask.shape != (len(regions), *image.shape) or image.ndim != 3:
+    image = case.channels((display_modality(case.modalities),))[0]
+    if mask.shape != (len(regions), *image.shape):
         raise InputError(
             f"a mask of shape {mask.shape} is not one of {len(regions)} regions on an image of "
             f"shape {image.shape}"
@@ -138,33 +134,37 @@ def overlay(
         raise InputError(f"a truth of shape {truth.shape} is not one for a mask of {mask.shape}")
     both = np.any(mask if truth is None else (mask != 0) | (truth != 0), axis=0)
     level = grey(image)
-    chosen = representative(both, level > 0, slices)
     cut = _frame((level > _AIR) | both)
-    size = _size(cut, spacing[1:], _OVERLAY_TILE)
+    size = _size(cut, case.geometry.spacing[1:], _OVERLAY_TILE)
 
     tiles = []
-    for z in chosen:
-        known = None if truth is None else truth[:, z, *cut]
-        tile = _painted(Tile(level[z, *cut], size), mask[:, z, *cut], opacity=0.4, truth=known)
-        tiles.append(tile.image(f"slice {first_slice + z}"))
-    drawn = [("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
-    legend = []
+    for z in representative(both, level > 0, _SLICES):
+        outlines = None if truth is None else truth[:, z, *cut]
+        tile = _painted(Tile(level[z, *cut], size), mask[:, z, *cut], opacity=0.4, truth=outlines)
+        tiles.append(tile.image(f"slice {case.box.start[0] + z}"))
+    rows = [("", tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)]
+    _save(path, sheet(rows, title, legend=_legend(case.geometry, mask, regions, truth)))
+
+
+def _legend(
+    geometry: Geometry, mask: Array, regions: Sequence[str], truth: Array | None
+) -> list[Key]:
+    """Each region's colour and volume, and how the truth is drawn."""
+    keys = []
     for index, region in enumerate(regions):
         name, paint = colour(index)
-        text = f"{region} ({name}) {_volume(mask[index], spacing, unit)}"
+        text = f"{region} ({name}) {geometry.volume_of(np.count_nonzero(mask[index]))}"
         if truth is not None:
-            text += f", truth {_volume(truth[index], spacing, unit)}"
-        legend.append(Key(text, paint))
-    if truth is not None:
-        legend.append(_TRUTH)
-    _save(path, sheet(drawn, title, legend=legend))
+            text += f", truth {geometry.volume_of(np.count_nonzero(truth[index]))}"
+        keys.append(Key(text, paint))
+    return keys if truth is None else [*keys, _TRUTH]
 
 
 def representative(mask: Array, head: Array, number: int) -> list[int]:
     """The slices of a volume that show it best, in ascending order, at most ``number``.
 
     Args:
-        mask: what was found, [z, y, x].
+        mask: the segmentation, [z, y, x].
         head: where there is tissue, [z, y, x].
         number: how many to choose.
 
@@ -191,10 +191,10 @@ def _frame(shown: Array) -> tuple[slice, slice]:
     """The rows and columns that hold something in any slice, and a little more."""
     cuts = []
     for axis in (1, 2):
-        found = np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))
+        held = np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))
         size = shown.shape[axis]
         spare = max(1, size // 40)
-        first, last = (int(found[0]), int(found[-1])) if found.size else (0, size - 1)
+        first, last = (int(held[0]), int(held[-1])) if held.size else (0, size - 1)
         cuts.append(slice(max(0, first - spare), min(size, last + 1 + spare)))
     return cuts[0], cuts[1]
 
@@ -222,11 +222,11 @@ def _painted(tile: Tile, regions: Array, opacity: float, truth: Array | None = N
 def _check_row(row: GridRow, modalities: Sequence[str], regions: Sequence[str]) -> None:
     h, w = row.image.shape[-2:]
     expected = ((len(modalities), h, w), (len(regions), h, w), (len(regions), h, w))
-    found = (row.image.shape, row.truth.shape, row.output.shape)
-    if found != expected:
+    given = (row.image.shape, row.truth.shape, row.output.shape)
+    if given != expected:
         raise InputError(
             f"the slice {row.caption!r} has image, truth and output of shapes "
-            f"{', '.join(map(str, found))}; expected {', '.join(map(str, expected))}"
+            f"{', '.join(map(str, given))}; expected {', '.join(map(str, expected))}"
         )
 
 
@@ -235,11 +235,6 @@ def _centred(row: GridRow, frame: tuple[int, int]) -> GridRow:
     pad = Pad.to(row.image.shape[-2:], frame)
     arrays = (pad.apply(array) for array in (row.image, row.truth, row.output))
     return GridRow(row.caption, *arrays)
-
-
-def _volume(mask: Array, spacing: tuple[float, float, float], unit: str) -> str:
-    number = volume(int(np.count_nonzero(mask)), spacing, unit)
-    return f"{number:.1f} mL" if unit == "mm" else f"{number:.0f} voxels"
 
 
 def _save(path: Path, page: Image.Image) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -26,6 +26,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 from mriseg.backends.assemble import assemble
 from mriseg.backends.base import Backend, dtype_of
 from mriseg.backends.fallback import Manner, choose
+from mriseg.backends.verbs import verbs_of
 
 _setup_privateuseone_for_python_backend("fake")
 
@@ -60,6 +61,7 @@ class Fake:
         crossings: every tensor that went in or out.
         ran: how often each operation ran.
         convolved: the shapes [b, c, h, w] that convolutions were given.
+        waits: how often it was waited for.
     """
 
     lacks: set[str] = field(default_factory=set)
@@ -68,6 +70,7 @@ class Fake:
     crossings: list[Crossing] = field(default_factory=list)
     ran: dict[str, int] = field(default_factory=dict)
     convolved: set[tuple[int, ...]] = field(default_factory=set)
+    waits: int = 0
     _by: str = ""
     _late: Exception | None = None
 
@@ -102,6 +105,11 @@ class Fake:
         self.crossings.clear()
         self.ran.clear()
         self.convolved.clear()
+        self.waits = 0
+
+    def wait(self) -> None:
+        """The device's own way to be waited for."""
+        self.waits += 1
 
     def cross(self, way: str, tensor: Tensor, *, non_blocking: bool) -> None:
         if non_blocking and "non_blocking" in self.refuses:
@@ -301,6 +309,7 @@ class _Spec:
             device_name="the CPU, in disguise",
             decisions=(),
             fixed_shapes=True,
+            own_verbs=replace(verbs_of(DEVICE), synchronize=FAKE.wait),
         )
         return FakeBackend(**{f.name: getattr(made, f.name) for f in fields(made)})
 

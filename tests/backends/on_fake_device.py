@@ -19,12 +19,16 @@ from torch import Tensor
 from mriseg.backends import AUTO_ORDER, BACKENDS, Backend, available, describe, select
 from mriseg.backends.assemble import assemble
 from mriseg.backends.fallback import POOLING, Choice, Manner, choose
+from mriseg.backends.meter import PeakMemory
+from mriseg.backends.verbs import verbs_of
 from mriseg.core import rng
 from mriseg.core.config import TrainConfig
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.ops import FORMS, NATIVE, PURE, SCATTER, Ops
 from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.core.steps import train_step
+from mriseg.engine.capacity import Task, measure
+from mriseg.engine.timing import timed
 from mriseg.events import Began, Event, Measured, Notice, finish
 from mriseg.io import nifti
 from mriseg.io.runs import Run, open_run
@@ -347,6 +351,47 @@ class TestContract(BackendContract):
             described = describe(select("fake"))
         assert described["un-pooling"] == "native, un-pooling on the CPU"
         assert sum("does not work on fake:0" in note for note in described["notes"]) == 3
+
+
+class TestVerbs:
+    """A third party's device is waited for, by its own verb or PyTorch's common one."""
+
+    def test_its_own_verb_is_reached(self) -> None:
+        with device() as fake:
+            select("fake").synchronize()
+            assert fake.waits == 1
+
+    def test_timing_waits_for_it(self) -> None:
+        backend = select("fake")
+        with device() as fake:
+            seconds = list(timed(lambda: None, backend.synchronize, budget=0, least=1, most=1))
+            assert len(seconds) == 1 and fake.waits >= 2
+        task = Task(2, 1, 8, (32, 32), batch_size=2, slices=4, source="")
+        with device() as fake, backend.running():
+            measure(backend, task, backend.free_memory())
+            assert fake.waits >= 2
+
+    def test_without_one_it_is_pytorchs_for_accelerators(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waited: list[torch.device] = []
+        monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+        replace(select("fake"), own_verbs=None).synchronize()
+        assert waited == [DEVICE]
+
+    def test_a_device_that_is_not_the_accelerator_is_waited_for_by_a_copy(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: None)
+        with device() as fake:
+            verbs_of(DEVICE).synchronize()
+            assert [crossing.way for crossing in fake.crossings] == ["out"]
+
+    def test_memory_that_it_keeps_no_account_of_is_not_known(self) -> None:
+        backend = select("fake")
+        assert backend.free_memory() is None
+        meter = PeakMemory(backend)
+        assert meter.taken() is None and meter.how
 
 
 # Recipes

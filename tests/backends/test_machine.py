@@ -1,21 +1,17 @@
-"""What the processor offers, and memory that is kept between steps."""
+"""What the processor offers."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mriseg.backends import context as settings
 from mriseg.backends import machine
-from mriseg.backends.allocator import can_keep_memory, keeping_memory
 
 
 def test_this_machine_has_what_it_must() -> None:
@@ -53,71 +49,6 @@ def test_a_share_that_is_none_or_unreadable_limits_nothing(text: str, tmp_path: 
     (tmp_path / "cpu.max").write_text(text)
     assert machine._quota(tmp_path) is None
     assert machine._quota(tmp_path / "absent") is None
-
-
-def test_what_is_set_is_set_back_also_after_an_error() -> None:
-    before = torch.get_num_threads(), torch.backends.cudnn.benchmark
-    with (
-        pytest.raises(ZeroDivisionError),
-        settings.threads(before[0] + 1),
-        settings.restoring(torch.backends.cudnn, benchmark=not before[1]),
-    ):
-        assert (torch.get_num_threads(), torch.backends.cudnn.benchmark) == (
-            before[0] + 1,
-            not before[1],
-        )
-        raise ZeroDivisionError
-    assert (torch.get_num_threads(), torch.backends.cudnn.benchmark) == before
-
-
-_FAULTS = """
-import resource, sys, torch
-from contextlib import nullcontext
-from mriseg.backends.allocator import keeping_memory
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
-        torch.ones(8_000_000)  # 32 MB: more than glibc keeps of its own accord
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-faults()
-with keeping_memory():
-    faults()
-    with keeping_memory():  # contexts overlap, and the outermost counts
-        pass
-    inside = faults()
-print(inside, faults())
-"""
-
-
-@pytest.mark.skipif(not can_keep_memory(), reason="the allocator takes no advice")
-def test_freed_pages_serve_again_and_go_back_at_the_end() -> None:
-    # By the kernel's own count of pages that it had to supply.
-    done = subprocess.run(
-        [sys.executable, "-c", _FAULTS], capture_output=True, text=True, check=True
-    )
-    inside, outside = map(int, done.stdout.split())
-    assert inside < outside / 10
-
-
-def test_it_may_be_held_by_many_at_once() -> None:
-    errors: list[BaseException] = []
-
-    def hold() -> None:
-        try:
-            for _ in range(50):
-                with keeping_memory():
-                    torch.ones(100_000).sum()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=hold) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
 
 
 @given(

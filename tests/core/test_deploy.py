@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, export
 
-from mriseg.core.deploy import Deployed
+from mriseg.core.deploy import Deployed, UncheckedDeployed
 from mriseg.core.intensity import Normalisation, normalise
+from mriseg.core.ops import pure_pool, pure_unpool
+from mriseg.core.padding import padded_size
+from mriseg.core.segnet import SegNet
 from mriseg.core.steps import predict_step
-from mriseg.core.volume import Pad, round_up
+from mriseg.core.volume import Pad
 from mriseg.testing.exporters import a_deployed, slices
 
 DEPLOYED = a_deployed(frame=(40, 64))
@@ -25,10 +31,7 @@ def by_parts(
 ) -> Tensor:
     """Each slice as a scan of its own: normalise, pad, predict_step, and the pad's inverse."""
     h, w = image.shape[2:]
-    frame = network.frame
-    if h > frame[0] or w > frame[1]:
-        frame = (round_up(h, 32), round_up(w, 32))
-    pad = Pad.to((h, w), frame)
+    pad = Pad.to((h, w), padded_size((h, w), network.unchecked.frame))
     found = []
     for i in range(len(image)):
         statistics = (values.expand(len(image), 2)[i].tolist() for values in (mean, std))
@@ -36,7 +39,7 @@ def by_parts(
         inside = np.ones((h, w), dtype=bool) if mask is None else mask[i].numpy()
         scaled = normalise(image[i].numpy()[:, None], inside[None], norm)[:, 0]
         x = torch.from_numpy(pad.apply(scaled))[None]
-        out = predict_step(network.network, x, autocast=nullcontext)
+        out = predict_step(network.unchecked.network, x, autocast=nullcontext)
         found.append(torch.from_numpy(pad.inverse().apply(out.numpy())))
     return torch.cat(found)
 
@@ -85,7 +88,7 @@ def test_outside_the_foreground_nothing_counts() -> None:
 def test_a_missing_modality_reads_0() -> None:
     image, mean, std, _ = slices(1, 30, 34)
     image[:, 1], mean[1], std[1] = 0, 0, 1
-    assert not DEPLOYED.normalise(image, mean, std, None)[:, 1].any()
+    assert not DEPLOYED.unchecked.normalise(image, mean, std, None)[:, 1].any()
 
 
 def test_it_is_for_inference_alone() -> None:
@@ -127,3 +130,70 @@ def test_intensities_that_are_not_finite_are_refused() -> None:
         image[1, 0, 4, 5] = value
         with pytest.raises(ValueError, match="NaN or infinity"):
             DEPLOYED(image, mean, std, mask)
+
+
+# What torch.export makes of the unchecked module.
+
+# Inside the frame of (64, 96), as large as it in one axis or in both, across it and beyond it.
+SIZES = [
+    (3, 45, 70),
+    (1, 64, 96),
+    (2, 64, 20),
+    (2, 33, 96),
+    (2, 1, 1),
+    (2, 65, 20),
+    (1, 33, 97),
+    (3, 20, 130),
+    (5, 100, 97),
+]
+
+
+def exported(module: UncheckedDeployed) -> ExportedProgram:
+    given = slices(3, 50, 60, by_slice=True)
+    auto = Dim.AUTO
+    free = {0: auto, 2: auto, 3: auto}, {0: auto}, {0: auto}, {0: auto, 1: auto, 2: auto}
+    return export(module, given, dynamic_shapes=free)
+
+
+class OneLevel(nn.Module):
+    """In place of a SegNet, whose export takes many seconds: pools once, and un-pools."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(in_channels=2)
+        generator = torch.Generator().manual_seed(0)
+        self.first, self.head = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 3, 3, padding=1)
+        for parameter in self.parameters():
+            parameter.data.normal_(generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        plane = self.first(x)
+        values, code = pure_pool(plane)
+        logits: Tensor = self.head(pure_unpool(values, code, (plane.shape[2], plane.shape[3])))
+        return logits
+
+
+def test_torch_export_keeps_no_branch_of_its_example() -> None:
+    module = UncheckedDeployed(cast("SegNet", OneLevel()), (64, 96))
+    program = exported(module).module()
+    for size in SIZES:
+        given = slices(*size, by_slice=True)
+        torch.testing.assert_close(program(*given), module(*given), rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_whole_network_exported_is_the_parts_of_prediction() -> None:
+    network = a_deployed(frame=(64, 96))
+    program = exported(network.unchecked).module()
+    for size in SIZES:
+        given = slices(*size, by_slice=True)
+        torch.testing.assert_close(program(*given), by_parts(network, *given), rtol=0, atol=1e-5)
+
+
+def test_unchecked_it_is_the_same_and_gives_nan_for_nan() -> None:
+    image, mean, std, mask = slices(2, 30, 34)
+    assert mask is not None
+    assert torch.equal(DEPLOYED.unchecked(image, mean, std, mask), DEPLOYED(image, mean, std, mask))
+    image[1, 0, 4, 5], mask[1, 4, 5] = torch.nan, True
+    found = DEPLOYED.unchecked(image, mean, std, mask)
+    assert found[0].isfinite().all() and found[1].isnan().any()

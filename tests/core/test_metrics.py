@@ -24,6 +24,7 @@ from mriseg.core.metrics import (
     specificity,
     summarise,
 )
+from mriseg.core.volume import Geometry
 from mriseg.errors import InputError
 
 Mask = NDArray[np.bool_]
@@ -85,6 +86,13 @@ EMPTY = {
 }
 
 
+def scan(spacing: tuple[float, float, float] = (1, 1, 1), unit: str = "mm") -> Geometry:
+    """A scan with these voxels, along (z, y, x)."""
+    z, y, x = spacing
+    affine = ((x, 0.0, 0.0, 0.0), (0.0, y, 0.0, 0.0), (0.0, 0.0, z, 0.0), (0.0, 0.0, 0.0, 1.0))
+    return Geometry((10, 10, 4), affine, (2, 1, 0), (False, True, True), unit)
+
+
 @pytest.mark.parametrize("which", EMPTY)
 def test_empty_masks_give_what_is_documented(which: str) -> None:
     some = np.zeros((1, 3, 4, 5), dtype=np.uint8)
@@ -92,7 +100,7 @@ def test_empty_masks_give_what_is_documented(which: str) -> None:
     none = np.zeros_like(some)
     prediction = none if which in ("both", "prediction") else some
     target = none if which in ("both", "truth") else some
-    (score,) = score_case("c", prediction, target, ["WT"], (1, 1, 1))
+    (score,) = score_case("c", prediction, target, ["WT"], scan())
     found = tuple(getattr(score, metric) for metric in METRICS)
     assert found == pytest.approx(EMPTY[which], nan_ok=True)
 
@@ -103,7 +111,7 @@ def test_a_case_is_scored_region_by_region_with_volumes_in_ml_or_voxels() -> Non
     target[1, 1, 3:5, 3:5] = 1
     prediction = target.copy()
     prediction[0, 0] = 0
-    whole, core = score_case("p1", prediction, target, ["WT", "TC"], (5.0, 2.0, 1.0))
+    whole, core = score_case("p1", prediction, target, ["WT", "TC"], scan((5.0, 2.0, 1.0)))
     assert (whole.case, whole.region, whole.unit) == ("p1", "WT", "mm")
     assert whole.dice == pytest.approx(150 / 175)
     assert whole.sensitivity == 0.75 and whole.precision == 1.0
@@ -111,7 +119,7 @@ def test_a_case_is_scored_region_by_region_with_volumes_in_ml_or_voxels() -> Non
     assert whole.volume_pred == pytest.approx(75 * 10 / 1000)
     assert whole.hd95 == pytest.approx(5.0)
     assert (core.region, core.dice, core.hd95) == ("TC", 1.0, 0.0)
-    pixels = score_case("p1", prediction, target, ["WT", "TC"], (1, 1, 1), "px")[0]
+    pixels = score_case("p1", prediction, target, ["WT", "TC"], scan(unit="px"))[0]
     assert (pixels.unit, pixels.volume_truth, pixels.volume_pred) == ("px", 100, 75)
 
 
@@ -137,7 +145,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="one grid"):
         count(mask, mask[:, :1])
     with pytest.raises(InputError, match="case c.*WT, TC"):
-        score_case("c", mask, mask, ["WT", "TC"], (1, 1, 1))
+        score_case("c", mask, mask, ["WT", "TC"], scan())
 
 
 def a_score(case: str, value: float, region: str = "WT", hd95: float = 1.0) -> CaseScores:

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mriseg.core.modalities import MODALITIES, canonical_modality, role, split_role
+from mriseg.core.modalities import (
+    MODALITIES,
+    canonical_modality,
+    display_modality,
+    role,
+    split_role,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +69,12 @@ def test_a_files_role(stem: str, expected: tuple[str | None, str]) -> None:
 def test_any_name_has_an_answer(name: str) -> None:
     assert role(name) in {*MODALITIES, "seg", None}
     assert canonical_modality(name) in {*MODALITIES, name.strip()}
+
+
+@pytest.mark.parametrize(
+    ("modalities", "shown"), [(("T1", "FLAIR"), "FLAIR"), (("T2", "T1"), "T2"), (["ADC"], "ADC")]
+)
+def test_masks_are_shown_on_flair_or_else_on_the_first(
+    modalities: Sequence[str], shown: str
+) -> None:
+    assert display_modality(modalities) == shown

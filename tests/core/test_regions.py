@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mriseg.core.regions import Regions, label_map, parse_regions, region_masks
+from mriseg.core.regions import Regions, join_labels, label_map, parse_regions, region_masks
 from mriseg.errors import ConfigError
 from tests.strategies import label_maps
 
@@ -125,3 +125,9 @@ def test_any_integer_type_and_layout_gives_the_same_masks(seed: int, values: lis
         assert found.dtype == np.uint8 and np.array_equal(found, expected)
     turned = region_masks(labels[:, ::-1], regions)
     assert np.array_equal(turned, expected[:, :, ::-1])
+
+
+@given(st.sets(st.integers(1, 255), min_size=1))
+def test_joined_labels_are_read_again(values: set[int]) -> None:
+    labels = tuple(sorted(values))
+    assert parse_regions(f"some={join_labels(labels)}", {}) == {"some": labels}

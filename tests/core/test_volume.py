@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,3 +172,14 @@ def test_rounding_up(size: int, multiple: int) -> None:
 def test_slices_sort_by_case_and_number() -> None:
     refs = [SliceRef("b", 0), SliceRef("a", 10), SliceRef("a", 9)]
     assert sorted(refs) == [SliceRef("a", 9), SliceRef("a", 10), SliceRef("b", 0)]
+
+
+@given(geometries(), st.integers(0, 10**7))
+def test_a_volume_is_of_the_determinant_in_ml_or_a_number_of_voxels(
+    geometry: Geometry, voxels: int
+) -> None:
+    affine = np.asarray(geometry.affine)[:3, :3]
+    volume = geometry.volume_of(voxels)
+    assert volume.unit == "mL"
+    assert volume.value == pytest.approx(voxels * abs(np.linalg.det(affine)) / 1000)
+    assert replace(geometry, unit="px").volume_of(voxels) == (voxels, "voxels")

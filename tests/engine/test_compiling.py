@@ -47,8 +47,8 @@ def windows(
     for spent in seconds:
         trial.begin()
         clock.now += spent
-        if notice := trial.end(10, left):
-            told.append(notice)
+        if reason := trial.end(10, left):
+            told.append(reason)
     return told
 
 
@@ -98,9 +98,8 @@ def test_what_fails_to_compile_goes_on_without(clock: Clock, auto: Backend) -> N
     trial = Compiling(model, auto, clock=clock)
     assert trial.failed(ValueError("an error of the training's own")) is None
     windows(trial, clock, [1.0] * 4)
-    notice = trial.failed(RuntimeError("no compiler\nand a long story"))
-    assert notice is not None
-    assert notice == "torch.compile does not work here (RuntimeError: no compiler)"
+    reason = trial.failed(RuntimeError("no compiler\nand a long story"))
+    assert reason == "torch.compile does not work here (RuntimeError: no compiler)"
     assert trial.network is model
     assert trial.failed(ValueError("an error of the training's own")) is None
 

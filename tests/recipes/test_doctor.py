@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,138 +11,32 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import mriseg
 from mriseg.backends import Backend, select
-from mriseg.backends.base import Setting
 from mriseg.core.config import TrainConfig
-from mriseg.core.losses import LOSSES
-from mriseg.core.ops import NATIVE, Ops, native_pool
+from mriseg.core.ops import Ops, native_pool
 from mriseg.core.sampling import plan_epoch
-from mriseg.engine.op_checks import CHECKS, At, Outcome
+from mriseg.engine.op_checks import CHECKS
 from mriseg.errors import BackendError, ConfigError
 from mriseg.events import Advanced, Began, Event, finish
 from mriseg.io.store import Store
 from mriseg.recipes.doctor import (
     DoctorReport,
-    Finding,
     Verdict,
     check_fit,
     doctor,
-    examine,
 )
 from mriseg.recipes.setup import plan_training
+from tests.kernels import spoil, stretch, tried, wrong
 
 SMALL: dict[str, Any] = {"width": 8, "batch_size": 2, "size": (32, 48)}
-
-Wreck = Callable[[Tensor], object]
-
-
-class WrongKernel(TorchDispatchMode):
-    """A device of which one kernel is wrong; float64, in which the answers are made, is right."""
-
-    def __init__(self, kernel: str, wreck: Wreck) -> None:
-        super().__init__()
-        self.kernel, self.wreck, self.calls = kernel, wreck, 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = func(*args, **(kwargs or {}))
-        if func.overloadpacket.__name__ == self.kernel:
-            for tensor in given if isinstance(given, list | tuple) else [given]:
-                if tensor is not None and tensor.dtype in (torch.float32, torch.bfloat16):
-                    self.calls += 1
-                    self.wreck(tensor)
-        return given
-
-
-def wrong(backend: Backend, kernel: str, wreck: Wreck) -> Backend:
-    """``backend`` with a wrong kernel, while it is running."""
-
-    @contextmanager
-    def broken() -> Iterator[None]:
-        mode = WrongKernel(kernel, wreck)
-        with mode:
-            yield
-        assert mode.calls, f"{kernel} was never called: the test tries nothing"
-
-    setting: Setting = broken
-    return replace(backend, settings=(*backend.settings, setting))
-
-
-def stretch(tensor: Tensor) -> None:
-    """Off by half of it."""
-    tensor.mul_(1.5)
-
-
-def spoil(tensor: Tensor) -> None:
-    """No number any more."""
-    tensor.fill_(float("nan"))
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """The processor in each of its precisions."""
     return select("cpu", precision=request.param)
-
-
-def tried(backend: Backend, name: str) -> Finding:
-    with backend.running():
-        return examine(backend, name, CHECKS[name])
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_the_processor_is_right(backend: Backend, name: str) -> None:
-    found = tried(backend, name)
-    assert found.verdict == Verdict.RIGHT, found
-    assert not found.fault and not found.reason and not found.instead
-
-
-def test_every_loss_is_tried() -> None:
-    assert {f"loss {name}" for name in LOSSES} <= set(CHECKS)
-
-
-BROKEN = [
-    ("place and collect", "clone"),
-    ("load weights, then place", "_to_copy"),
-    ("load weights into a placed model", "copy_"),
-    ("convolution, 3 to 64", "convolution"),
-    ("convolution, 256 to 32", "convolution_backward"),
-    ("BatchNorm in training", "native_batch_norm"),
-    ("BatchNorm in training", "native_batch_norm_backward"),
-    ("BatchNorm in evaluation", "native_batch_norm_backward"),
-    ("ReLU", "relu_"),
-    ("ReLU", "threshold_backward"),
-    ("convolution, BatchNorm and ReLU", "relu_"),
-    ("pool with indices", "max_pool2d_with_indices"),
-    ("pool with indices", "max_pool2d_with_indices_backward"),
-    ("un-pool with ties", "max_unpool2d"),
-    ("un-pool with ties", "gather"),
-    ("loss bce", "binary_cross_entropy_with_logits"),
-    ("loss dice", "sigmoid"),
-    ("loss tversky", "sigmoid_backward"),
-    ("loss focal", "log_sigmoid_forward"),
-    ("sigmoid and threshold", "sigmoid"),
-    ("gradient clipping", "_foreach_norm"),
-    ("AdamW", "addcdiv_"),
-    ("augmentation", "grid_sampler_2d"),
-    ("block encoder.3", "native_batch_norm_backward"),
-    ("block head", "convolution"),
-    ("network in float32", "max_unpool2d"),
-    ("network as trained", "convolution_backward"),
-]
-
-
-@pytest.mark.parametrize(("name", "kernel"), BROKEN)
-def test_a_wrong_kernel_is_found_out(cpu: Backend, name: str, kernel: str) -> None:
-    found = tried(wrong(cpu, kernel, stretch), name)
-    assert found.verdict == Verdict.WRONG, found
-    assert found.fault == (not CHECKS[name].instead)
-
-
-def test_every_kind_of_check_is_shown_to_find_something() -> None:
-    kinds = {name.split()[0] for name in CHECKS}
-    assert {name.split()[0] for name, _ in BROKEN} == kinds
 
 
 @pytest.mark.parametrize(
@@ -278,12 +170,3 @@ def test_memory_too_small_for_a_slice(cpu: Backend) -> None:
     tiny = Tiny(**cpu.__dict__)
     report = finish(doctor(tiny, **SMALL))
     assert not report.fit and "no memory for a slice of 32 x 48 at width 8" in report.summary
-
-
-def test_an_exact_place_is_exact(cpu: Backend) -> None:
-    at = At(cpu, exact=True)
-    assert at.activation(torch.ones(2)).dtype == torch.float64
-    assert at.place(torch.ones(2, dtype=torch.uint8)).dtype == torch.uint8
-    outcome: Outcome = CHECKS["un-pool with ties"].run(at)
-    assert {tensor.dtype for tensor in outcome.forward} == {torch.float64}
-    assert NATIVE is not at.ops

@@ -41,7 +41,7 @@ def a_run(
     which: str = "best",
 ) -> Run:
     """A run of two modalities and three regions that looks trained."""
-    weights = copy.deepcopy(a_deployed().network.state_dict())
+    weights = copy.deepcopy(a_deployed().unchecked.network.state_dict())
     if change is not None:
         change(weights)
     manifest = Manifest(
@@ -168,24 +168,24 @@ class Sabotaged(TorchScript):
 
 
 def other_weights(network: Deployed) -> None:
-    network.network.head.bias.data += 1e-3
+    network.unchecked.network.head.bias.data += 1e-3
 
 
 def swapped_channels(network: Deployed) -> None:
-    first = network.network.get_parameter("encoder.1.0.conv.weight")
+    first = network.unchecked.network.get_parameter("encoder.1.0.conv.weight")
     first.data = first.data.flip(1)
 
 
 def other_frame(network: Deployed) -> None:
-    network.frame = (96, 64)
+    network.unchecked.frame = (96, 64)
 
 
 def other_multiple(network: Deployed) -> None:
-    network._multiple = 64
+    network.unchecked._multiple = 64
 
 
 def not_a_number(network: Deployed) -> None:
-    network.network.head.bias.data.fill_(torch.nan)
+    network.unchecked.network.head.bias.data.fill_(torch.nan)
 
 
 def fails(*_: object) -> torch.Tensor:
@@ -247,7 +247,7 @@ def test_a_model_that_marks_nothing_is_checked_too(
     finish(export(run))
 
     def louder(network: Deployed) -> None:
-        network.network.head.weight.data *= 1.1
+        network.unchecked.network.head.weight.data *= 1.1
 
     use(Sabotaged(louder), monkeypatch)
     with pytest.raises(ExportError, match="logarithms"):

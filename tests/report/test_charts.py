@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,13 +31,13 @@ few = settings(deadline=None, max_examples=8)
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
     """The figures that are written, as matplotlib's objects."""
     figures: list[Figure] = []
-    save = charts._save
+    save = charts.save_figure
 
     def keep(path: Path, figure: Figure) -> None:
         figures.append(figure)
         save(path, figure)
 
-    monkeypatch.setattr(charts, "_save", keep)
+    monkeypatch.setattr(charts, "save_figure", keep)
     yield figures
 
 
@@ -285,28 +284,6 @@ def test_a_name_is_no_formula(tmp_path: Path, name: str) -> None:
     dice_against_cases(tmp_path / "a.png", [5], {name: [(0.5, 0.4, 0.6)]}, name)
     dice_of_cases(tmp_path / "d.png", {name: [0.5]}, name)
     assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_colours_and_letters_are_not_the_users_matplotlibrc(tmp_path: Path) -> None:
-    """In a process of its own, since matplotlib reads that file once."""
-    code = (
-        "import sys; from pathlib import Path; from mriseg.report.charts import dice_of_cases\n"
-        "dice_of_cases(Path(sys.argv[1]), {'W_T$': [0.5, 0.6, 0.6]}, 'x')"
-    )
-    dark = (
-        "axes.facecolor: black\nfigure.facecolor: black\nsavefig.facecolor: black\n"
-        "text.color: white\nxtick.color: white\naxes.edgecolor: white\nfont.family: serif\n"
-        "savefig.dpi: 30\naxes.grid: True\ngrid.linestyle: dotted\n"
-    )
-    for name, text in (("plain", ""), ("dark", dark)):
-        (tmp_path / f"rc_{name}").write_text(text)
-        subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / f"{name}.png")],
-            env=os.environ | {"MATPLOTLIBRC": str(tmp_path / f"rc_{name}")},
-            check=True,
-            timeout=60,
-        )
-    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "dark.png").read_bytes()
 
 
 @pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)

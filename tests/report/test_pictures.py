@@ -13,9 +13,13 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from mriseg.core.volume import Box
+from mriseg.core.intensity import Normalisation
+from mriseg.core.metrics import score_case
+from mriseg.core.prepare import PreparedCase
+from mriseg.core.volume import Box, Geometry
 from mriseg.errors import InputError, OutputError
-from mriseg.report.drawing import PALETTE, Key, Tile, colour, grey, sheet
+from mriseg.report import pictures
+from mriseg.report.drawing import PALETTE, Key, Tile
 from mriseg.report.pictures import GridRow, grid, overlay, representative
 
 ORANGE, BLUE = PALETTE[0][1], PALETTE[1][1]
@@ -49,103 +53,46 @@ def a_mask(image: NDArray[np.float32], box: Box, regions: int = 1) -> NDArray[np
     return mask
 
 
+def prepared(
+    image: NDArray[np.float32],
+    spacing: tuple[float, float, float] = (1, 1, 1),
+    *,
+    start: int = 0,
+    affine: tuple[tuple[float, ...], ...] | None = None,
+    unit: str = "mm",
+) -> PreparedCase:
+    """A case of one modality whose image begins at slice ``start`` of its scan."""
+    z, y, x = image.shape
+    d, h, w = spacing
+    rows = ((w, 0.0, 0.0, 0.0), (0.0, h, 0.0, 0.0), (0.0, 0.0, d, 0.0), (0.0, 0.0, 0.0, 1.0))
+    geometry = Geometry((x, y, start + z), affine or rows, (2, 1, 0), (False, True, True), unit)
+    box = Box((start, 0, 0), (start + z, y, x))
+    return PreparedCase(image[None], ("FLAIR",), None, geometry, box, Normalisation((0.0,), (1.0,)))
+
+
+def labels_of(
+    monkeypatch: pytest.MonkeyPatch, path: Path, case: PreparedCase, mask: NDArray[np.uint8]
+) -> list[str]:
+    """What stands in the corners of an overlay's tiles."""
+    labels: list[str] = []
+    image = Tile.image
+
+    def noted(tile: Tile, label: str = "") -> Image.Image:
+        labels.append(label)
+        return image(tile, label)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tile, "image", noted)
+        overlay(path, case, mask, ["WT"], "")
+    return labels
+
+
 def a_row(size: int = 32, regions: int = 1) -> GridRow:
     rng = np.random.default_rng(1)
     image = rng.normal(size=(2, size, size)).astype(np.float32)
     truth = np.zeros((regions, size, size), dtype=np.uint8)
     truth[:, 8:20, 8:20] = 1
     return GridRow("case · slice 3 · Dice 0.90", image, truth, truth * 0.9)
-
-
-# Grey levels.
-
-
-@modest
-@given(hnp.arrays(np.float32, (6, 7), elements=st.floats(-1000, 1000, width=32)))
-def test_grey_keeps_nought_black_and_the_order(image: NDArray[np.float32]) -> None:
-    level = grey(image)
-    assert level.dtype == np.uint8
-    assert (level[image == 0] == 0).all()
-    inside = np.sort(image[image != 0])
-    assert (np.diff(level[image != 0][np.argsort(image[image != 0])].astype(int)) >= 0).all()
-    if inside.size > 50 and inside[0] < inside[-1]:
-        assert level.max() == 255
-
-
-def test_a_single_bright_voxel_does_not_darken_the_rest() -> None:
-    image = np.random.default_rng(0).uniform(50, 150, (40, 40))
-    calm = grey(image).astype(int)
-    image[0, 0] = 1e6
-    assert np.abs(grey(image).astype(int) - calm)[1:].max() <= 5
-
-
-def test_a_normalised_brain_stands_out_from_its_background() -> None:
-    # Nought, the background, is the mean of the brain: plain windowing would paint it grey.
-    image = np.zeros((20, 20), dtype=np.float32)
-    image[5:15, 5:15] = np.random.default_rng(0).normal(size=(10, 10))
-    level = grey(image)
-    assert level[:5].max() == 0
-    assert 60 < level[5:15, 5:15].mean() < 195
-
-
-def test_what_is_not_a_number_is_black_and_spoils_nothing() -> None:
-    image = np.random.default_rng(0).uniform(50, 150, (40, 40))
-    image[0, :3] = np.nan, np.inf, -np.inf
-    level = grey(image)
-    assert (level[0, :3] == 0).all() and 100 < level[1:].mean() < 155
-
-
-# Tiles.
-
-
-def test_a_fill_is_of_the_regions_colour_and_stays_in_its_region() -> None:
-    level = np.full((20, 20), 100, dtype=np.uint8)
-    masks = np.zeros((2, 20, 20))
-    masks[0, 5:15, 5:15] = 1
-    masks[1, 8:12, 8:12] = 1
-    tile = Tile(level, (200, 200))
-    tile.fill(masks, 0.5)
-    pixels = np.asarray(tile.image()).astype(int)
-    half = {paint: tuple((np.array(paint) + 100) // 2) for paint in (ORANGE, BLUE)}
-    assert tuple(pixels[60, 60]) == pytest.approx(half[ORANGE], abs=1)
-    assert tuple(pixels[100, 100]) == pytest.approx(half[BLUE], abs=1), "the larger shows through"
-    assert (pixels[:40] == 100).all() and (pixels[:, 160:] == 100).all()
-
-
-def test_the_smaller_region_covers_the_larger_whichever_comes_first() -> None:
-    masks = np.zeros((2, 20, 20))
-    masks[0, 8:12, 8:12] = 1
-    masks[1, 5:15, 5:15] = 1
-    tile = Tile(np.zeros((20, 20), dtype=np.uint8), (200, 200))
-    tile.fill(masks, 1.0)
-    pixels = np.asarray(tile.image())
-    assert tuple(pixels[100, 100]) == ORANGE and tuple(pixels[60, 60]) == BLUE
-
-
-def test_opacity_follows_the_probability() -> None:
-    ramp = np.tile(np.linspace(0, 1, 50), (50, 1))[None]
-    tile = Tile(np.zeros((50, 50), dtype=np.uint8), (100, 100))
-    tile.fill(ramp, 1.0)
-    red = np.asarray(tile.image())[50, :, 0].astype(int)
-    assert (np.diff(red) >= 0).all() and red[0] == 0 and red[-1] == ORANGE[0]
-
-
-def test_an_outline_is_the_border_and_nothing_else() -> None:
-    mask = np.zeros((20, 20), dtype=bool)
-    mask[5:15, 5:15] = True
-    tile = Tile(np.zeros((20, 20), dtype=np.uint8), (200, 200))
-    tile.outline(mask, ORANGE)
-    drawn: NDArray[np.bool_] = np.asarray(tile.image()).max(axis=-1) > 0
-    rows, columns = np.nonzero(drawn)
-    assert 45 <= rows.min() <= 55 and 145 <= rows.max() <= 155
-    assert 45 <= columns.min() <= 55 and 145 <= columns.max() <= 155
-    assert not drawn[60:140, 60:140].any() and drawn[100].any()
-
-
-def test_what_runs_out_of_the_picture_has_no_border_there() -> None:
-    tile = Tile(np.zeros((20, 20), dtype=np.uint8), (100, 100))
-    tile.outline(np.ones((20, 20), dtype=bool), ORANGE)
-    assert not np.asarray(tile.image()).any()
 
 
 # Which slices.
@@ -173,47 +120,6 @@ def test_without_a_mask_slices_are_spread_over_the_head() -> None:
     assert np.ptp(np.diff(chosen)) <= 1
 
 
-# Sheets.
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "a" * 500,
-        "two\nlines",
-        "\udcff\udc80.nii",
-        "患者 Zürich №7",
-        "\x00\x1b[31m",
-        "naïve · case",
-    ],
-)
-def test_any_text_can_be_drawn(name: str) -> None:
-    tile = Image.new("RGB", (60, 60))
-    page = sheet([(name, [tile])], name, [name], [Key(name, ORANGE)] * 3)
-    assert 480 <= page.width <= 752  # no wider than a caption may make it
-
-
-def test_what_the_font_lacks_is_a_question_mark() -> None:
-    tile = Image.new("RGB", (60, 60))
-    drawn = [sheet([(name, [tile])]).tobytes() for name in ("患é\n", "?e?", "x")]
-    assert drawn[0] == drawn[1] != drawn[2]
-
-
-def test_a_legend_goes_on_in_the_next_line() -> None:
-    tile = Image.new("RGB", (60, 60))
-    heights = [
-        sheet([("", [tile])], legend=[Key("region of the brain", ORANGE)] * n).height
-        for n in (1, 2, 8)
-    ]
-    assert heights[0] == heights[1] < heights[2]
-
-
-def test_colours_begin_again_after_the_last() -> None:
-    assert colour(len(PALETTE)) == colour(0)
-    assert len({paint for _, paint in PALETTE}) == len(PALETTE)
-
-
 # The overlay.
 
 
@@ -221,18 +127,18 @@ def test_an_overlay_shows_every_region_in_its_colour(tmp_path: Path) -> None:
     image, box = a_case()
     mask = a_mask(image, box, regions=2)
     mask[1, :, :16] = 0
-    overlay(tmp_path / "o.png", image, mask, (1, 1, 1), "case", ["WT", "TC"])
+    overlay(tmp_path / "o.png", prepared(image), mask, ["WT", "TC"], "case")
     pixels = above_the_legend(tmp_path / "o.png")
     assert share_of(pixels, ORANGE) > 0 and share_of(pixels, BLUE) > 0
     assert share_of(pixels, PALETTE[2][1]) == 0
-    overlay(tmp_path / "none.png", image, mask * 0, (1, 1, 1), "case", ["WT", "TC"])
+    overlay(tmp_path / "none.png", prepared(image), mask * 0, ["WT", "TC"], "case")
     assert share_of(above_the_legend(tmp_path / "none.png"), ORANGE) == 0
 
 
 def test_a_mask_of_one_slice_outside_the_head_is_on_the_overlay(tmp_path: Path) -> None:
     image, _ = a_case((12, 80, 30))
     mask = a_mask(image, Box((6, 70, 8), (7, 75, 14)))
-    overlay(tmp_path / "o.png", image, mask, (1, 1, 1), "case", ["WT"])
+    overlay(tmp_path / "o.png", prepared(image), mask, ["WT"], "case")
     assert share_of(above_the_legend(tmp_path / "o.png"), ORANGE) > 0
 
 
@@ -241,20 +147,19 @@ def test_a_truth_is_outlined_where_it_is(tmp_path: Path) -> None:
     mask = a_mask(image, box)
     away = np.roll(mask, 8, axis=2)
     same, other = tmp_path / "same.png", tmp_path / "other.png"
-    overlay(same, image, mask, (1, 1, 1), "case", ["WT"], truth=mask)
-    overlay(other, image, mask, (1, 1, 1), "case", ["WT"], truth=away)
+    overlay(same, prepared(image), mask, ["WT"], "case", truth=mask)
+    overlay(other, prepared(image), mask, ["WT"], "case", truth=away)
     # Where both agree, the truth's outline covers that of the mask.
     assert share_of(read(same), ORANGE) < share_of(read(other), ORANGE)
 
 
 def test_slices_are_drawn_in_true_proportion(tmp_path: Path) -> None:
-    image, box = a_case((12, 40, 40))
+    image, _ = a_case((12, 40, 40))
     image[:] = np.random.default_rng(0).normal(100, 10, image.shape)
     shapes = []
     for spacing in ((1.0, 1.0, 1.0), (5.0, 2.0, 1.0)):
-        overlay(
-            tmp_path / "o.png", image, a_mask(image, box), spacing, "", ["WT"], columns=2, slices=2
-        )
+        mask = a_mask(image, Box((4, 12, 8), (6, 22, 18)))
+        overlay(tmp_path / "o.png", prepared(image, spacing), mask, ["WT"], "")
         # Bright tissue fills the tiles; the paper and the legend are dark.
         bright = read(tmp_path / "o.png")[:280].min(axis=-1) > 60
         rows, columns = np.nonzero(bright)
@@ -264,21 +169,44 @@ def test_slices_are_drawn_in_true_proportion(tmp_path: Path) -> None:
     assert tall_h == pytest.approx(2 * tall_w, abs=4)
 
 
-def test_slices_of_a_cropped_scan_keep_their_numbers(tmp_path: Path) -> None:
+def test_slices_of_a_cropped_scan_keep_their_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image, box = a_case()
-    whole, part = tmp_path / "whole.png", tmp_path / "part.png"
     mask = a_mask(image, box)
-    overlay(whole, image, mask, (1, 1, 1), "", ["WT"])
-    overlay(part, image[3:], mask[:, 3:], (1, 1, 1), "", ["WT"])
-    assert (read(part) != read(whole)).any()
-    overlay(part, image[3:], mask[:, 3:], (1, 1, 1), "", ["WT"], first_slice=3)
-    # The window is that of the slices at hand, so grey levels differ a little and letters not.
-    assert np.abs(read(part) - read(whole)).max() < 30
+    whole = labels_of(monkeypatch, tmp_path / "o.png", prepared(image), mask)
+    part = prepared(image[3:], start=3)
+    assert labels_of(monkeypatch, tmp_path / "o.png", part, mask[:, 3:]) == whole
+    assert whole == ["slice 4", "slice 5", "slice 6", "slice 7"]
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("mm", "1.0 mL"), ("px", "1000 voxels")])
+def test_a_sheared_scan_has_one_volume_in_overlay_evaluation_and_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str, expected: str
+) -> None:
+    # The columns are 1, 1 and 1.12 long; what they span has a volume of 1.
+    affine = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.5, 0.0), (0.0, 0.0, 1.0, 0.0), (0, 0, 0, 1.0))
+    image = np.random.default_rng(0).normal(100, 10, (12, 12, 12)).astype(np.float32)
+    mask = a_mask(image, Box((1, 1, 1), (11, 11, 11)))
+    case = prepared(image, affine=affine, unit=unit)
+    legends: list[str] = []
+
+    def noted(rows: object, title: str, legend: list[Key]) -> Image.Image:
+        legends.extend(key.text for key in legend)
+        return Image.new("RGB", (8, 8))
+
+    monkeypatch.setattr(pictures, "sheet", noted)
+    overlay(tmp_path / "o.png", case, mask, ["WT"], "")
+    assert legends == [f"WT (orange) {expected}"]
+    (score,) = score_case("c", mask, mask, ["WT"], case.geometry)
+    predicted = case.geometry.volume_of(mask.sum())
+    assert str(predicted) == expected
+    assert score.volume_pred == score.volume_truth == predicted.value
 
 
 def test_an_empty_scan_still_makes_a_picture(tmp_path: Path) -> None:
     nothing = np.zeros((3, 8, 8), dtype=np.float32)
-    overlay(tmp_path / "o.png", nothing, nothing[None], (1, 1, 1), "empty", ["WT"])
+    overlay(tmp_path / "o.png", prepared(nothing), nothing[None], ["WT"], "empty")
     assert read(tmp_path / "o.png").size
 
 
@@ -286,9 +214,9 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     image, box = a_case()
     mask = a_mask(image, box)
     with pytest.raises(InputError, match="2 regions"):
-        overlay(tmp_path / "o.png", image, mask, (1, 1, 1), "", ["WT", "TC"])
+        overlay(tmp_path / "o.png", prepared(image), mask, ["WT", "TC"], "")
     with pytest.raises(InputError, match="truth"):
-        overlay(tmp_path / "o.png", image, mask, (1, 1, 1), "", ["WT"], truth=mask[0])
+        overlay(tmp_path / "o.png", prepared(image), mask, ["WT"], "", truth=mask[0])
     assert not list(tmp_path.iterdir())
 
 
@@ -343,7 +271,7 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     image, box = a_case()
     for name in ("a", "b"):
-        overlay(tmp_path / f"o{name}.png", image, a_mask(image, box), (1, 1, 1), "x", ["WT"])
+        overlay(tmp_path / f"o{name}.png", prepared(image), a_mask(image, box), ["WT"], "x")
         grid(tmp_path / f"g{name}.png", [a_row()], ["T1", "FLAIR"], ["WT"])
     assert (tmp_path / "oa.png").read_bytes() == (tmp_path / "ob.png").read_bytes()
     assert (tmp_path / "ga.png").read_bytes() == (tmp_path / "gb.png").read_bytes()
@@ -367,7 +295,8 @@ def test_the_colour_on_a_real_scan_covers_what_the_mask_covers(
     stems = [patient / f"{patient.name}_{number + 1}" for number in range(count)]
     image = np.stack([np.asarray(Image.open(f"{stem}.tif"))[..., 1] for stem in stems])
     mask = np.stack([np.asarray(Image.open(f"{stem}_mask.tif")) > 0 for stem in stems])[None]
-    overlay(tmp_path / "o.png", image, mask.astype(np.uint8), (1, 1, 1), patient.name, ["WT"], "px")
+    case = prepared(image.astype(np.float32), unit="px")
+    overlay(tmp_path / "o.png", case, mask.astype(np.uint8), ["WT"], patient.name)
     pixels = read(tmp_path / "o.png")
     tinted = (pixels[..., 0] - pixels[..., 2]) > 30
     chosen = representative(mask[0], image > 0, 8)

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from mriseg.cli.render import clock, say
 from mriseg.cli.reports.table import number, pairs, table
+from mriseg.core.regions import join_labels
+from mriseg.core.volume import volume_unit
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
@@ -111,7 +113,7 @@ def _interval(low: float, high: float) -> str:
 def predicted(console: Console, report: PredictReport) -> None:
     """The volume of each region of each case."""
     regions = list(report.results[0].volumes)
-    units = dict.fromkeys(_volume_unit(result.unit) for result in report.results)
+    units = dict.fromkeys(volume_unit(result.unit) for result in report.results)
     rows = [
         (
             result.case,
@@ -129,7 +131,7 @@ def evaluated(console: Console, report: EvaluateReport) -> None:
     from mriseg.core.surface import TOLERANCE
 
     units = " or ".join(dict.fromkeys(score.unit for score in report.scores))
-    volumes = " or ".join(dict.fromkeys(_volume_unit(score.unit) for score in report.scores))
+    volumes = " or ".join(dict.fromkeys(volume_unit(score.unit) for score in report.scores))
     table(
         console,
         (
@@ -240,15 +242,11 @@ def shown(console: Console, report: DemoReport) -> None:
 
 
 def _regions(regions: Mapping[str, Sequence[int]]) -> Iterable[str]:
-    return (f"{name} = {'+'.join(map(str, labels))}" for name, labels in regions.items())
+    return (f"{name} = {join_labels(labels)}" for name, labels in regions.items())
 
 
 def _each(counts: Mapping[str, int], unit: str) -> str:
     return ", ".join(f"{name} ({count} {unit})" for name, count in counts.items())
-
-
-def _volume_unit(unit: str) -> str:
-    return "mL" if unit == "mm" else "voxels"
 
 
 def _volume(value: float, unit: str) -> str:

@@ -1,6 +1,6 @@
 """Zip files that carry their own digest, in the comment at their end.
 
-Whoever reads a zip file skips the comment, so a format that is a zip file stays what it was.
+Programs that read a zip file skip the comment, so a format that is a zip file stays what it was.
 """
 
 from __future__ import annotations
@@ -25,6 +25,22 @@ def seal_archive(path: Path) -> None:
     seal(path)
 
 
+def holds(path: Path, *endings: str) -> bool:
+    """Whether a file is a zip file with a record of each of these endings.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                names = archive.namelist()
+        # All that zipfile makes of a file which is none, or is damaged.
+        except (zipfile.BadZipFile, ValueError, EOFError, RuntimeError, NotImplementedError):
+            return False
+    return all(any(name.endswith(ending) for name in names) for ending in endings)
+
+
 def inspect_archive(path: Path, metadata: str) -> ExportInspection:
     """Check a zip file and take its metadata out of it.
 
@@ -37,21 +53,20 @@ def inspect_archive(path: Path, metadata: str) -> ExportInspection:
     """
     with open_regular(path) as file:
         whole = as_written(file)
-    faults, found = [], {}
+    faults: list[str] = []
+    content: object = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-            if broken is not None:
-                faults.append(f"{broken}: is not what was written (CRC-32)")
+            corrupt = archive.testzip()
+            if corrupt is not None:
+                faults.append(f"{corrupt}: is not what was written (CRC-32)")
             for record in archive.infolist():
                 if record.filename.endswith(metadata) and record.file_size <= _LARGEST:
-                    found = parse_json(archive.read(record))
+                    content = parse_json(archive.read(record))
     # OSError: an offset in it leads to before its beginning.
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
         faults.append(f"{path.name}: is damaged ({error})")
-    # How zipfile tells of an encrypted record, and of a way of packing that it lacks.
+    # What zipfile raises for an encrypted record and for a compression that it lacks.
     except RuntimeError as error:
-        faults.append(f"{path.name}: is no exported file ({error})")
-    if not isinstance(found, dict):
-        found = {}
-    return ExportInspection(found, whole, tuple(faults))
+        faults.append(f"{path.name}: is not an exported file ({error})")
+    return ExportInspection(content if isinstance(content, dict) else {}, whole, tuple(faults))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
@@ -30,12 +30,12 @@ class LoadedExport:
 
 @dataclass(frozen=True)
 class ExportInspection:
-    """A file as it lies there, read as data.
+    """A file, read as data.
 
     Attributes:
         metadata: what the file says about itself; empty where that cannot be read.
         whole: whether it is what was written, by its own digest; None where it carries none.
-        faults: what is wrong with it, a sentence each, the part that it is wrong with first.
+        faults: what is wrong with it: one sentence per fault, which begins with the part.
     """
 
     metadata: dict[str, Any]
@@ -44,20 +44,30 @@ class ExportInspection:
 
 
 class Exporter(Protocol):
-    """An export format. An object with this shape is registered in ``EXPORTERS``."""
+    """An export format. An object with this shape is registered in ``EXPORTERS``.
+
+    Attributes:
+        name: in ``EXPORTERS``.
+        suffix: the end of its files' names, with the dot.
+        summary: what the format is, for people.
+        sizes: "any": a file takes any number of slices of any size; "frame": one slice at a time,
+            as large as the training's frame.
+    """
 
     name: str
     suffix: str
     summary: str
+    sizes: Literal["any", "frame"]
 
     def export(self, network: Deployed, metadata: dict[str, Any], path: Path) -> None:
         """Write ``network`` and ``metadata``.
 
         Args:
-            network: on the CPU, in float32.
+            network: on the CPU, in float32. A format without exceptions takes
+                ``network.unchecked``, which is arithmetic alone.
             metadata: JSON types; the same as ``network.metadata()``, for a format that has a place
                 of its own for it.
-            path: a temporary file, which whoever calls renames: an exporter need not clean up.
+            path: a temporary file, which the caller renames: an exporter need not clean up.
         """
         ...
 
@@ -69,8 +79,16 @@ class Exporter(Protocol):
         """
         ...
 
+    def matches(self, path: Path) -> bool:
+        """Whether a file of any name looks like one of this format; it is not run, only looked at.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        ...
+
     def inspect(self, path: Path) -> ExportInspection:
-        """Check a file, whoever gave it, without running anything that is in it.
+        """Check a file, which may come from a stranger, without running anything that is in it.
 
         Raises:
             OSError: it cannot be read.

@@ -13,14 +13,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from mriseg.core.deploy import Deployed
 from mriseg.errors import ExportError
-from mriseg.io.exporters.archive import inspect_archive, seal_archive
+from mriseg.io.exporters.archive import holds, inspect_archive, seal_archive
 from mriseg.io.exporters.base import ExportInspection, LoadedExport
 
 METADATA = "mriseg.json"
@@ -32,6 +32,7 @@ class TorchScript:
     name = "torchscript"
     suffix = ".torchscript.pt"
     summary = "one file for torch.jit.load, in Python or C++, on any device, without mriseg"
+    sizes: Literal["any", "frame"] = "any"
 
     def export(self, network: Deployed, metadata: dict[str, Any], path: Path) -> None:
         """See `Exporter.export`.
@@ -66,6 +67,10 @@ class TorchScript:
 
         return LoadedExport(predict, metadata)
 
+    def matches(self, path: Path) -> bool:
+        """See `Exporter.matches`."""
+        return holds(path, f"/extra/{METADATA}", "/constants.pkl")
+
     def inspect(self, path: Path) -> ExportInspection:
         """See `Exporter.inspect`: a TorchScript file is a zip file, and is read as one."""
         return inspect_archive(path, f"/extra/{METADATA}")
@@ -74,20 +79,20 @@ class TorchScript:
 def _strip(archive: io.BytesIO, file: io.BufferedWriter) -> None:
     """Copy a TorchScript archive without its debug records.
 
-    They hold the paths of the sources on this machine, which are nobody else's business; without
-    them, errors quote the archive's own code instead.
+    They hold the paths of the sources on this machine, which are private; without them, errors
+    quote the archive's own code instead.
     """
     with zipfile.ZipFile(archive) as source, zipfile.ZipFile(file, "w") as target:
         for record in source.infolist():
             if not record.filename.endswith(".debug_pkl"):
-                # Made anew, for the old one's extra field aligns its data to where it was.
+                # A new one, since the old one's extra field aligns its data to where it was.
                 kept = zipfile.ZipInfo(record.filename)
                 target.writestr(kept, source.read(record))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the news that TorchScript is no longer developed; it is what was asked for."""
+    """Without the warning that TorchScript is deprecated; it is what was asked for."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`?torch\.jit\.", DeprecationWarning)
         yield

@@ -32,10 +32,11 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from mriseg.core.config import MULTIPLE
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.intensity import Normalisation
 from mriseg.core.prepare import PreparedCase
-from mriseg.core.regions import Regions, region_masks
+from mriseg.core.regions import Regions, join_labels, region_masks
 from mriseg.core.sampling import CaseEntry, VolumeIndex
 from mriseg.core.volume import Box, Geometry, Pad, SliceRef, round_up
 from mriseg.errors import OutputError, StoreError
@@ -595,7 +596,7 @@ def _sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {_KEY: {**blank, "digest": digest_of(memory["zarr.json"].to_bytes())}}
 
 
-def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tuple[int, int]:
+def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = MULTIPLE) -> tuple[int, int]:
     """The smallest frame (h, w) of whole multiples that holds every slice of these cases."""
     height, width = multiple, multiple
     for _, h, w in shapes:
@@ -645,5 +646,5 @@ def key_of(name: str) -> str:
 
 
 def _told(spec: StoreSpec) -> str:
-    regions = ", ".join(f"{n}={'+'.join(map(str, v))}" for n, v in spec.regions.items())
+    regions = ", ".join(f"{n}={join_labels(v)}" for n, v in spec.regions.items())
     return f"{spec.layout}: {regions}"
