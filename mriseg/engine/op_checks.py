@@ -27,6 +27,7 @@ from mriseg.engine.check import At, Check, Outcome, differentiated, gradients_of
 from mriseg.engine.network_checks import (
     block,
     network_as_trained,
+    network_block,
     weights_after,
     weights_before,
     whole_network,
