@@ -358,8 +358,7 @@ class _Fit:
         calibration: dict[str, Calibration],
     ) -> None:
         at = self.position
-        found = {name: item.to_json() for name, item in calibration.items()}
-        state = {"epoch": at.epoch, "step": at.step, "dice": dice, "calibration": found}
+        state = {"epoch": at.epoch, "step": at.step, "dice": dice, "calibration": calibration}
         self.run.save("best", Checkpoint(_on_cpu(network), {}, state))
 
     def save(self, ended: str = "") -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mriseg.backends.base import Backend
-from mriseg.core.calibration import Calibration, calibrated
+from mriseg.core.calibration import calibrated
 from mriseg.core.config import parse
 from mriseg.core.segnet import SegNet, SegNetConfig, build
 from mriseg.errors import RunError
@@ -19,21 +19,21 @@ def network_of(run: Run, weights: Mapping[str, Tensor], backend: Backend) -> Seg
     """A run's network with ``weights``, on the CPU.
 
     Raises:
-        RunError: they are not of this network; it is then not made, for what a ``run.json`` asks
-            for may be of any size.
+        RunError: they are not of this network; it is then not built, since a ``run.json`` may ask
+            for one of any size.
     """
     config = parse(SegNetConfig, run.manifest.model)
     try:
         with torch.device("meta"):
             expected = {k: v.shape for k, v in SegNet(config, backend.ops).state_dict().items()}
     except (RuntimeError, TypeError) as error:  # sizes that no tensor can have
-        raise RunError(f"{run.path} describes no network that there can be: {error}") from None
-    found = {key: tensor.shape for key, tensor in weights.items()}
-    odd = [key for key in {**expected, **found} if found.get(key) != expected.get(key)]
-    if odd:
+        raise RunError(f"{run.path} describes an impossible network: {error}") from None
+    shapes = {key: tensor.shape for key, tensor in weights.items()}
+    wrong = [key for key in {**expected, **shapes} if shapes.get(key) != expected.get(key)]
+    if wrong:
         raise RunError(
-            f"the weights in {run.path} do not fit its network: {len(odd)} of {len(expected)} "
-            f"tensors have another shape or are not there, the first is {odd[0][:80]}"
+            f"the weights in {run.path} do not fit its network: {len(wrong)} of {len(expected)} "
+            f"tensors are missing or have another shape, the first is {wrong[0][:80]}"
         )
     model = build(config, backend.ops)
     model.load_state_dict(weights)
@@ -48,9 +48,9 @@ def load_model(run: Run, backend: Backend) -> SegNet:
     """
     checkpoint = run.load(run.chosen)
     model = network_of(run, checkpoint.weights, backend)
-    found = checkpoint.state.get("calibration", {})
+    by_name = checkpoint.state.get("calibration", {})
     regions = enumerate(run.manifest.regions)
-    calibrated(model, {i: Calibration(**found[name]) for i, name in regions if name in found})
+    calibrated(model, {i: by_name[name] for i, name in regions if name in by_name})
     placed = backend.place_model(model).eval()
     assert isinstance(placed, SegNet)
     return placed

@@ -191,12 +191,12 @@ def restricted(case: PreparedCase, options: PredictOptions) -> PreparedCase:
 
 def resolve_options(options: PredictOptions | None, run: Run) -> PredictOptions:
     """``options`` with what the run was calibrated to, where nothing was given."""
-    options = options or PredictOptions()
+    options, calibration = options or PredictOptions(), run.calibration()
     return replace(
         options,
-        threshold=run.thresholds if options.threshold is None else options.threshold,
+        threshold=calibration.thresholds if options.threshold is None else options.threshold,
         min_component_share=(
-            run.min_component_shares
+            calibration.min_component_shares
             if options.min_component_share is None
             else options.min_component_share
         ),
@@ -219,7 +219,7 @@ def segmenter(
         backend: where to compute.
         options: as `resolve_options` gives them.
     """
-    manifest, platt = run.manifest, run.platt
+    manifest, platt = run.manifest, run.calibration().platt
     level, share = options.threshold, options.min_component_share
     assert level is not None and share is not None, "resolve_options() gives them"
     fit = fitted(
