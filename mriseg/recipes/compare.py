@@ -127,15 +127,8 @@ def compare(
     )
     with locked(study.out, "compare"):
         _claim(study.out, study.plan)
-        for text in (*backend.notes, *setup.notices):
+        for text in (*setup.notices, *_announcement(planned, study, options, left_out)):
             yield Notice(text)
-        if left_out:
-            names = ", ".join(left_out)
-            yield Notice(f"left out, since {source.name} was trained on them: {names}")
-        for name in methods:
-            yield Notice(f"{name}: {METHODS[name].what}")
-        yield Notice(_announcement(planned, study, options))
-        yield Notice(f"if stopped, resume it with the same options and --out {study.out}")
         scores = yield from _run_all(study, planned)
         comparison = compared(scores)
         comparisons.write_summary(study.out, study.plan, scores, comparison)
@@ -201,7 +194,22 @@ def _claim(out: Path, plan: Plan) -> None:
         )
 
 
-def _announcement(planned: Sequence[Trial], study: Study, options: CompareOptions) -> str:
+def _announcement(
+    planned: Sequence[Trial], study: Study, options: CompareOptions, left_out: Sequence[str]
+) -> list[str]:
+    """What will be compared, how long it takes, and how to resume it."""
+    methods = list(dict.fromkeys(trial.method for trial in planned))
+    source, names = study.source.name, ", ".join(left_out)
+    return [
+        *study.backend.notes,
+        *([f"left out, since {source} was trained on them: {names}"] if left_out else []),
+        *(f"{name}: {METHODS[name].what}" for name in methods),
+        _extent(planned, study, options),
+        f"if stopped, resume it with the same options and --out {study.out}",
+    ]
+
+
+def _extent(planned: Sequence[Trial], study: Study, options: CompareOptions) -> str:
     methods, sizes = ({getattr(t, key) for t in planned} for key in ("method", "size"))
     budget, folds = study.config.budget, options.rounds or options.folds
     text = (

@@ -93,19 +93,25 @@ def share(
     )
     with locked(out, "share"):
         create_model(out, manifest, Checkpoint(_slim(checkpoint.weights), {}, state), card)
-    size = sum(path.stat().st_size for path in out.iterdir())
-    names = "without" if manifest.salt else "with"
-    yield Notice(f"{out}: {size / 1e6:.1f} MB, {names} the names of cases")
-    lacking = sum(not case.fingerprint for case in manifest.seen)
-    if lacking:
-        yield Notice(
-            f"{lacking} of {len(manifest.seen)} training cases show no structure that a "
-            f"fingerprint could hold: copies of them under other names will not be recognised"
-        )
-    if missing:
-        yield Notice(f"still to fill in, in {out / CARD}: {'; '.join(missing)}")
+    report = ShareReport(out, sum(path.stat().st_size for path in out.iterdir()), missing)
+    for text in _notices(report, manifest):
+        yield Notice(text)
     yield Wrote(out, "model to share")
-    return ShareReport(out, size, missing)
+    return report
+
+
+def _notices(report: ShareReport, manifest: Manifest) -> list[str]:
+    names = "without" if manifest.salt else "with"
+    texts = [f"{report.path}: {report.size_bytes / 1e6:.1f} MB, {names} the names of cases"]
+    bare = sum(not case.fingerprint for case in manifest.seen)
+    if bare:
+        texts.append(
+            f"{bare} of {len(manifest.seen)} training cases show no structure that a fingerprint "
+            f"could hold: copies of them under other names will not be recognised"
+        )
+    if report.missing:
+        texts.append(f"still to fill in, in {report.path / CARD}: {'; '.join(report.missing)}")
+    return texts
 
 
 class _Measured(BaseModel):
