@@ -131,7 +131,7 @@ def write_plan(out: Path, plan: Plan) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    write_json(out / PLAN, _with_format(as_json(Plan, plan)))
+    write_json(out / PLAN, _with_format(as_json(plan)))
 
 
 def read_result(run: Path) -> tuple[CaseResult, ...] | None:
@@ -153,7 +153,7 @@ def write_result(run: Path, cases: Sequence[CaseResult]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    rows = as_json(tuple[CaseResult, ...], tuple(cases))
+    rows = [as_json(case) for case in cases]
     write_json(run / RESULT, _with_format({"cases": rows}))
 
 
@@ -169,7 +169,7 @@ def write_summary(out: Path, plan: Plan, scores: Sequence[Score], comparison: Co
     Raises:
         OutputError: they cannot be written.
     """
-    content = as_json(Plan, plan)
+    content = as_json(plan)
     del content["cases"]
     methods = dict.fromkeys(score.method for score in scores)
     content["methods"] = {name: METHODS[name].what for name in methods}

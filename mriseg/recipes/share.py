@@ -152,7 +152,7 @@ def _evaluation(path: Path) -> dict[str, Any]:
 
 def _without_names(manifest: Manifest) -> Manifest:
     # Different for each run and the same each time, so that sharing again gives the same folder.
-    salt = hashlib.sha256(json.dumps(as_json(Manifest, manifest)).encode()).hexdigest()[:32]
+    salt = hashlib.sha256(json.dumps(as_json(manifest)).encode()).hexdigest()[:32]
     return replace(
         manifest,
         # Sorted by digest: in the order of the names they would show which is which.

@@ -213,7 +213,7 @@ def test_the_calibrations_of_all_regions_are_seen_by_what_they_are_used_for() ->
 
 def test_json_and_back() -> None:
     found = Calibration(1.5, -0.25, 0.4)
-    assert checked(Calibration, as_json(Calibration, found)) == found
+    assert checked(Calibration, as_json(found)) == found
 
 
 @pytest.mark.parametrize(

@@ -139,14 +139,14 @@ def checked(kind: type[T], value: Any) -> T:
         raise ValueError(f"{place} is {shown(first['input'])}: {first['msg'][:200]}") from None
 
 
-def as_json(kind: type[T], value: T) -> Any:
-    """``value`` in JSON's types, as `checked` reads it again.
+def as_json(value: Any, kind: Any = None) -> Any:
+    """The inverse of `checked`: ``value`` in JSON's own types.
 
     Args:
-        kind: a dataclass or anything else that pydantic knows.
-        value: of this kind.
+        value: a dataclass, or anything else that pydantic knows.
+        kind: its type; None: its class, which says all of a dataclass or model.
     """
-    return _adapter(cast(Hashable, kind)).dump_python(value, mode="json")
+    return _adapter(cast(Hashable, kind or type(value))).dump_python(value, mode="json")
 
 
 @lru_cache

@@ -82,7 +82,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}
     tensors |= {_OPTIMISER + k: v.contiguous() for k, v in checkpoint.optimiser.items()}
     tensors |= {_AVERAGE + k: v.contiguous() for k, v in checkpoint.average.items()}
-    state = as_json(State, checked(State, dict(checkpoint.state)))
+    state = as_json(checked(State, dict(checkpoint.state)), State)
     # The digest is in the state, since safetensors keeps no order among several texts.
     text = json.dumps({"digest": BLANK, **state})
     with replacing(path, make_folder=False) as temporary:

@@ -157,7 +157,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    content = as_json(Manifest, manifest)
+    content = as_json(manifest)
     document = {"format": FORMAT, "version": FORMAT_VERSION, **content}
     write_sealed_json(folder / FILE, document)
 
