@@ -28,10 +28,10 @@ def run(tmp_path: Path) -> Run:
 def test_a_checkpoint_goes_through_its_file(run: Run) -> None:
     checkpoint = a_checkpoint(epoch=3, dice={"case": {"a": 0.5}})
     run.save("last", checkpoint)
-    found = run.load("last")
-    assert torch.equal(found.weights["w"], checkpoint.weights["w"])
-    assert torch.equal(found.optimiser["w/step"], checkpoint.optimiser["w/step"])
-    assert found.state == {"epoch": 3, "dice": {"case": {"a": 0.5}}}
+    loaded = run.load("last")
+    assert torch.equal(loaded.weights["w"], checkpoint.weights["w"])
+    assert torch.equal(loaded.optimiser["w/step"], checkpoint.optimiser["w/step"])
+    assert loaded.state == {"epoch": 3, "dice": {"case": {"a": 0.5}}}
     run.save("best", a_checkpoint(2.0))
     assert run.load().weights["w"].eq(2).all()
 
@@ -68,9 +68,9 @@ while True:
         met = set()
         try:
             while training.poll() is None and len(met) < 100:
-                found = run.load("last")
-                assert found.weights["w"].eq(found.state["number"]).all()
-                met.add(found.state["number"])
+                loaded = run.load("last")
+                assert loaded.weights["w"].eq(loaded.state["number"]).all()
+                met.add(loaded.state["number"])
                 run.ended  # noqa: B018
         finally:
             training.kill()
