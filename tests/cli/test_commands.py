@@ -166,7 +166,7 @@ def test_a_comparison_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     assert re.search(r"^all patients: no difference could be shown: -?0\.", result.stdout, re.M)
     again = type_in(worked, line)
     assert again.exit_code == 0 and again.stdout == result.stdout
-    assert "12 of them done before" in again.stderr
+    assert "12 of them already done" in again.stderr
 
 
 def test_export_as_typed(worked: Path, run: Path, type_in: Type) -> None:
