@@ -162,7 +162,9 @@ def test_a_model_to_hand_on(made: Made) -> None:
     same("keys: run", data)
     for name, plain in zip(data["train"], sorted(_hidden(data, made.run)), strict=True):
         assert name == plain
-    assert all(len(item) == 5 and item[4] == data["salt"] for item in data["seen"])
+    for item in data["seen"]:
+        same("keys: seen", item)
+    assert {item["salt"] for item in data["seen"]} == {data["salt"]}
 
 
 def _hidden(data: dict[str, Any], run: Run) -> list[str]:
@@ -271,6 +273,7 @@ def test_comparisons(made: Made) -> None:
     plan, data = loaded(out / "plan.json"), loaded(out / "compare.json")
     same("keys: plan", plan)
     assert set(plan["source"]) == {"run", "created"}
+    assert all(set(case) == {"name", "patient", "content"} for case in plan["cases"])
     assert set(documented("keys: compare")) == set(data) - (set(plan) - {"cases"})
     assert set(plan) - {"cases"} < set(data)
     for cell in data["cells"]:

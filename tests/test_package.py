@@ -106,7 +106,7 @@ def test_the_model_predicts_the_sample_without_a_network(tmp_path: Path) -> None
 def test_the_model_says_what_it_is_and_no_names() -> None:
     run = open_run("base")
     card = (run.path / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "to be filled in" not in card
+    assert "to fill in" not in card
     for said in ("not for clinical use", "CC BY-NC-SA 4.0", "10.1016/j.compbiomed.2019.05.002"):
         assert said in card
     assert re.search(r"\| \d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] \|", card)

@@ -1,13 +1,13 @@
-"""Probabilities that mean what they say, and masks that suit Dice, from validation cases.
+"""Calibrated probabilities, and the threshold with the best Dice, from validation cases.
 
-A loss that weighs positives makes a network too sure of them. A line through its logits puts that
-right (Platt 1999; of networks, Guo et al. 2017, arXiv 1706.04599), and a line can be taken into
-the head's weights, so that prediction and export need not know of it. The threshold that gives
-the best Dice is another than one half where errors cost unequally (Lipton et al. 2014, arXiv
-1402.1892); it is found on the same cases.
+A loss that weighs positives makes a network overconfident. A linear map of its logits corrects
+that (Platt 1999; for neural networks, Guo et al. 2017, arXiv 1706.04599), and can be folded into
+the head's weights, so that prediction and export need not know of it. The threshold with the best
+Dice differs from one half where errors cost unequally (Lipton et al. 2014, arXiv 1402.1892); it is
+determined on the same cases.
 
-Voxels are counted by logit and truth, and all that follows needs the counts alone: they add up,
-and are small whatever the number of voxels. Whether small components are mistakes is seen on whole
+Voxels are counted by logit and truth, and all that follows needs only the counts: they add up, and
+are small whatever the number of voxels. Whether small components are mistakes shows only in whole
 masks, and is tried on the same cases (as nnU-Net does for all but the largest: Isensee et al. 2021,
 doi 10.1038/s41592-020-01008-z).
 """
@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 from scipy import optimize, special
 
+from mriseg.core.config import Fraction
 from mriseg.core.metrics import Counts, count, dice
 from mriseg.core.postprocess import components_of, is_minor, threshold
 from mriseg.core.segnet import SegNet
@@ -32,7 +34,7 @@ _LIMIT = 16.0  # in logits: beyond it a float32 probability is 0 or 1
 _EDGES = np.linspace(-_LIMIT, _LIMIT, BINS + 1)
 _CENTRES = (_EDGES[:-1] + _EDGES[1:]) / 2
 
-# Half a logit to each side: a threshold is taken from the middle of what is good, not from a peak
+# Half a logit to each side: the threshold comes from the middle of the good range, not from a peak
 # that a handful of cases happens to have.
 _SMOOTH = round(0.5 / (_EDGES[1] - _EDGES[0]))
 
@@ -40,16 +42,16 @@ FEWEST = 4
 """Cases with foreground that a calibration needs."""
 
 MINOR = (0.0, 0.1, 0.3)
-"""Shares of the largest component below which others may be removed, as far as they are tried."""
+"""The minimum component sizes that are tried, as shares of the largest component."""
 
-_HAIR = 0.001  # of Dice
+_TOLERANCE = 0.001  # of Dice
 
 # The best threshold is half of the Dice that it gives (Lipton et al.). A network that has learnt
-# nothing would mark everything: that is a little better than nothing, and of no use to anyone.
-_LOWEST = 0.2
+# nothing would segment everything, which scores a little better than nothing and is useless.
+_LOWEST_THRESHOLD = 0.2
 
-# Of the line's slope. Few cases, nearly all right, would else ask for a step.
-_STEEPEST = 4.0
+# Few cases, nearly all correct, would otherwise ask for a step function.
+_MAX_SCALE = 4.0
 
 Tally = NDArray[np.int64]
 """Voxels [2, BINS] of one case and region: of background and of foreground, by logit."""
@@ -57,32 +59,57 @@ Tally = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is done to one region's logits, and from which probability on it is marked.
+    """How one region's logits become its mask.
 
     Attributes:
-        scale: a logit is multiplied by this,
-        shift: and this is added.
-        threshold: a voxel is marked above this probability, which is after scale and shift.
-        min_component_share: components below this share of the largest one's size are removed.
+        scale: factor of the logits (Platt scaling).
+        shift: added to them after that.
+        threshold: a voxel is segmented above this probability, which is after scale and shift.
+        min_component_share: minimum component size, as a share of the largest component.
     """
+
+    # An unknown key is not a calibration of this mriseg, and its default would be a wrong one.
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     scale: float = 1.0
     shift: float = 0.0
-    threshold: float = 0.5
-    min_component_share: float = 0.0
+    threshold: Fraction = 0.5
+    min_component_share: Fraction = 0.0
 
     @property
     def own_threshold(self) -> float:
         """The threshold as a probability of the network as trained, before scale and shift."""
         return float(special.expit((special.logit(self.threshold) - self.shift) / self.scale))
 
-    def to_json(self) -> dict[str, float]:
-        """This calibration as JSON types; ``Calibration(**data)`` is the inverse."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class Calibrations:
+    """The calibrations of a network's regions.
+
+    Attributes:
+        regions: one per region, in the order of the output channels.
+    """
+
+    regions: tuple[Calibration, ...]
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The probability above which each region is segmented."""
+        return tuple(region.threshold for region in self.regions)
+
+    @property
+    def min_component_shares(self) -> tuple[float, ...]:
+        """Each region's minimum component size, as a share of its largest component."""
+        return tuple(region.min_component_share for region in self.regions)
+
+    @property
+    def platt(self) -> tuple[tuple[float, float], ...]:
+        """The scale and the shift of each region's logits."""
+        return tuple((region.scale, region.shift) for region in self.regions)
 
 
 def prior_calibration(weight: float) -> Calibration:
-    """What is known of a network's logits before any validation case is looked at.
+    """The calibration that follows from the loss alone, before any validation case.
 
     A cross-entropy in which positives weigh ``weight`` is least where the odds are that many times
     the true ones (Elkan 2001, "The foundations of cost-sensitive learning", section 3).
@@ -111,20 +138,19 @@ def dice_by_min_share(
     Args:
         probabilities: of one region [z, y, x].
         truth: 0 and 1, the same shape.
-        level: a voxel is marked above this probability.
+        level: a voxel is segmented above this probability.
     """
     mask = threshold(probabilities, level)
     whole = count(mask, truth)
-    # Each component's own share of the hits and of the false alarms, so that one search for
-    # components serves all shares.
+    # True and false positives by component, so that one labelling of components serves all shares.
     components, sizes = components_of(mask)
     hits = np.bincount(components[truth > 0], minlength=len(sizes))
     scores = []
     for share in MINOR:
-        gone = is_minor(sizes, share)
-        gone[0] = False  # the outside
-        tp = whole.tp - int(hits[gone].sum())
-        fp = whole.fp - int((sizes - hits)[gone].sum())
+        removed = is_minor(sizes, share)
+        removed[0] = False  # the background
+        tp = whole.tp - int(hits[removed].sum())
+        fp = whole.fp - int((sizes - hits)[removed].sum())
         scores.append(dice(Counts(tp, fp, whole.fn + whole.tp - tp)))
     return tuple(scores)
 
@@ -134,50 +160,33 @@ def calibrate(
     dice_by_share: Sequence[Sequence[float]] = (),
     otherwise: Calibration | None = None,
 ) -> Calibration:
-    """The line, the threshold and the smallest component of one region, from validation cases.
+    """The calibration of one region from validation cases.
 
-    The line minimises the cross-entropy of all voxels. The threshold gives the best mean Dice over
-    cases. Where fewer than `FEWEST` cases have any foreground, neither is looked for: what suits
-    one patient is not what suits the next.
+    Scale and shift minimise the cross-entropy of all voxels. The threshold gives the best mean Dice
+    over cases. Fewer than `FEWEST` cases with foreground are too few: what suits one patient does
+    not suit the next.
 
     Args:
-        tallies: one a case.
-        dice_by_share: of each case, what `dice_by_min_share` gave; none: all components stay.
-        otherwise: what holds where there are too few cases; None: nothing is changed.
+        tallies: one per case.
+        dice_by_share: the result of `dice_by_min_share` for each case; none: all components stay.
+        otherwise: the calibration where there are too few cases; None: the identity.
     """
     if sum(bool(counts[1].any()) for counts in tallies) < FEWEST:
         return otherwise or Calibration()
     total = np.sum(tallies, axis=0)
-    scale, shift = _line(total)
+    scale, shift = _platt(total)
     logits = scale * _EDGES[1:-1] + shift
     scores = _smooth(_mean_dice(tallies))
-    # As good as the best, but for a hair: of these the one nearest to a probability of one half.
-    good = np.where(scores >= scores.max() - _HAIR, np.abs(logits), np.inf)
+    # Among thresholds that are practically as good as the best, the one nearest to one half.
+    good = np.where(scores >= scores.max() - _TOLERANCE, np.abs(logits), np.inf)
     level = float(special.expit(logits[int(np.argmin(good))]))
-    return Calibration(
-        scale, shift, min(max(level, _LOWEST), 1 - _LOWEST), _smallest(dice_by_share)
-    )
-
-
-def calibration_error(counts: Tally, calibration: Calibration, bins: int = 15) -> float:
-    """The expected calibration error (Guo et al. 2017, equation 5), over ``bins`` equal widths.
-
-    Args:
-        counts: of one case, or the sum of several.
-        calibration: what is done to the logits before.
-        bins: how many.
-    """
-    probability = special.expit(calibration.scale * _CENTRES + calibration.shift)
-    place = (probability * bins).astype(np.int64).clip(0, bins - 1)
-    voxels = counts.sum(axis=0)
-    said = np.bincount(place, weights=voxels * probability, minlength=bins)
-    true = np.bincount(place, weights=counts[1], minlength=bins)
-    return float(np.abs(said - true).sum() / max(int(voxels.sum()), 1))
+    level = min(max(level, _LOWEST_THRESHOLD), 1 - _LOWEST_THRESHOLD)
+    return Calibration(scale, shift, level, _min_share(dice_by_share))
 
 
 @torch.no_grad()
 def calibrated(model: SegNet, calibrations: Mapping[int, Calibration]) -> SegNet:
-    """Take calibrations into the head of ``model``, in place, and return it.
+    """Fold calibrations into the head of ``model``, in place, and return it.
 
     Args:
         model: with its weights.
@@ -185,46 +194,47 @@ def calibrated(model: SegNet, calibrations: Mapping[int, Calibration]) -> SegNet
     """
     bias = model.head.bias
     assert bias is not None, "a SegNet's head has a bias"
-    for channel, found in calibrations.items():
-        model.head.weight[channel] *= found.scale
-        bias[channel] = bias[channel] * found.scale + found.shift
+    for channel, calibration in calibrations.items():
+        model.head.weight[channel] *= calibration.scale
+        bias[channel] = bias[channel] * calibration.scale + calibration.shift
     return model
 
 
-def _smallest(dice_by_share: Sequence[Sequence[float]]) -> float:
-    """The first share in `MINOR` that is as good as the best, but for a hair."""
+def _min_share(dice_by_share: Sequence[Sequence[float]]) -> float:
+    """The first share in `MINOR` that is practically as good as the best."""
     if not dice_by_share:
         return 0.0
     scores = np.mean(dice_by_share, axis=0)
-    return MINOR[int(np.argmax(scores >= scores.max() - _HAIR))]
+    return MINOR[int(np.argmax(scores >= scores.max() - _TOLERANCE))]
 
 
-def _line(total: Tally) -> tuple[float, float]:
+def _platt(total: Tally) -> tuple[float, float]:
+    """The scale and the shift of the logits with the least cross-entropy."""
     voxels = total.sum()
 
-    def cross_entropy(line: NDArray[np.float64]) -> float:
-        logits = np.exp(line[0]) * _CENTRES + line[1]
+    def cross_entropy(parameters: NDArray[np.float64]) -> float:
+        logits = np.exp(parameters[0]) * _CENTRES + parameters[1]
         costs = total[0] * np.logaddexp(0, logits) + total[1] * np.logaddexp(0, -logits)
         return float(costs.sum() / voxels)
 
-    limit = np.log(_STEEPEST)
-    found = optimize.minimize(
+    limit = np.log(_MAX_SCALE)
+    optimum = optimize.minimize(
         cross_entropy,
         np.zeros(2),
         method="L-BFGS-B",
         bounds=[(-limit, limit), (-_LIMIT, _LIMIT)],
     )
-    return float(np.exp(found.x[0])), float(found.x[1])
+    return float(np.exp(optimum.x[0])), float(optimum.x[1])
 
 
 def _mean_dice(tallies: Sequence[Tally]) -> NDArray[np.float64]:
-    """The mean Dice over cases for a threshold at each inner edge."""
+    """The mean Dice over cases for a threshold at each inner edge of the bins."""
     scores = []
     for counts in tallies:
-        # Voxels in the bins above each edge are marked.
+        # Voxels in the bins above each edge are segmented.
         false_positive, hit = counts[:, ::-1].cumsum(axis=1)[:, -2::-1]
         size = false_positive + hit + counts[1].sum()
-        # Nothing there and nothing marked is a Dice of 1, as in `mriseg.core.metrics.dice`.
+        # Nothing to segment and nothing segmented is a Dice of 1, as in `mriseg.core.metrics.dice`.
         scores.append(np.where(size > 0, 2 * hit / np.maximum(size, 1), 1.0))
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
 

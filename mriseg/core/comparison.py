@@ -1,8 +1,8 @@
-"""Several ways to begin a training, told apart: from the scores of cases to plain sentences.
+"""Ways to start a training, compared: from the scores of cases to verdicts in words.
 
-The question is what a transfer adds to training from scratch. So every method is set against
-`BASELINE` on the same patients, at each size of the training set by itself; and where both are
-there, the source's frozen encoder against a random one, which is what the source's features add.
+The question is what a transfer adds to training from scratch. So every method is compared with
+`BASELINE` on the same patients, at each size of the training set separately; and where both are
+present, the source's frozen encoder with a random one: the difference is due to its features.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from mriseg.core.statistics import (
     difference,
     estimate,
     holm,
-    is_shown,
     per_patient,
     verdict,
 )
@@ -34,12 +33,12 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Method:
-    """A way to begin a training.
+    """A way to start a training.
 
     Attributes:
-        what: it in words.
-        transfer: how its transfer trains; None: it begins at random and all of it trains.
-        weights: whose a transfer begins with, the source's or random ones.
+        what: description in words.
+        transfer: how its transfer trains; None: all weights start at random and are trained.
+        weights: that a transfer starts from, the source's or random ones.
     """
 
     what: str
@@ -47,72 +46,72 @@ class Method:
     weights: Literal["source", "random"] = "source"
 
     @property
-    def carries(self) -> bool:
-        """Whether anything of the source is in it."""
+    def transfers(self) -> bool:
+        """Whether it uses the source's weights."""
         return self.transfer is not None and self.weights == "source"
 
 
 BASELINE = "scratch"
-_OWN, _RANDOM = "frozen-encoder", "frozen-random"
+_FROZEN, _RANDOM = "frozen-encoder", "frozen-random"
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        BASELINE: Method("all weights random, all trained"),
-        _RANDOM: Method(
-            "a random encoder that stays as it is", TransferConfig(freeze="encoder"), "random"
-        ),
-        _OWN: Method("the source's encoder stays as it is", TransferConfig(freeze="encoder")),
+        BASELINE: Method("random weights, all trained"),
+        _RANDOM: Method("a random encoder, frozen", TransferConfig(freeze="encoder"), "random"),
+        _FROZEN: Method("the source's encoder, frozen", TransferConfig(freeze="encoder")),
         "lp-ft": Method(
-            "the head first, then all", TransferConfig(freeze="none", schedule="lp-ft")
+            "the head first, then all (LP-FT)", TransferConfig(freeze="none", schedule="lp-ft")
         ),
-        "full": Method("all of the source's weights, all trained", TransferConfig(freeze="none")),
+        "full": Method("the source's weights, all trained", TransferConfig(freeze="none")),
         "encoder": Method(
-            "the source's encoder under a decoder of its own, all trained",
+            "the source's encoder under a new decoder, all trained",
             TransferConfig(transfer_part="encoder", freeze="none"),
         ),
         "encoder-lp-ft": Method(
-            "the same, the decoder first",
+            "the same, the decoder first, then all",
             TransferConfig(transfer_part="encoder", freeze="none", schedule="lp-ft"),
         ),
         "encoder-frozen": Method(
-            "the source's encoder with new statistics stays, under a decoder of its own",
+            "the source's encoder with new batch-norm statistics, frozen, under a new decoder",
             TransferConfig(transfer_part="encoder", freeze="encoder", adapt_norm=True),
         ),
         "head": Method(
-            "the source's encoder and decoder stay", TransferConfig(freeze="all-but-head")
+            "the source's encoder and decoder, frozen", TransferConfig(freeze="all-but-head")
         ),
         "first-block": Method(
-            "the encoder's first block alone trains", TransferConfig(freeze="all-but-first")
+            "only the encoder's first block trains", TransferConfig(freeze="all-but-first")
         ),
         "gradual": Method(
             "unfrozen from the head down", TransferConfig(freeze="none", schedule="gradual")
         ),
         "layer-decay": Method(
-            "all trained, slower towards the input", TransferConfig(freeze="none", layer_decay=0.7)
+            "all trained, with lower learning rates towards the input",
+            TransferConfig(freeze="none", layer_decay=0.7),
         ),
         "l2-sp": Method(
-            "all trained, drawn back to the source", TransferConfig(freeze="none", l2_sp=10.0)
+            "all trained, pulled towards the source's weights",
+            TransferConfig(freeze="none", l2_sp=10.0),
         ),
         "adapt-norm": Method(
-            "the source's encoder stays, its BatchNorm statistics taken anew",
+            "the source's encoder with new batch-norm statistics, frozen",
             TransferConfig(freeze="encoder", adapt_norm=True),
         ),
     }
 )
 """Name -> method."""
 
-USUAL = (BASELINE, _RANDOM, _OWN, "lp-ft", "full")
-"""The methods of a comparison that names none."""
+USUAL = (BASELINE, _RANDOM, _FROZEN, "lp-ft", "full")
+"""The methods of a comparison by default."""
 
 
 def chosen_methods(names: Sequence[str] | None) -> tuple[str, ...]:
-    """The methods to compare, the baseline always first among them.
+    """The methods to compare; the baseline is always the first.
 
     Args:
-        names: of them; None: the usual ones.
+        names: of methods; None: the usual ones.
 
     Raises:
-        ConfigError: one is not known, or none but the baseline is left.
+        ConfigError: one is not known, or there is none but the baseline.
     """
     wanted = USUAL if names is None else tuple(names)
     unknown = [name for name in wanted if name not in METHODS]
@@ -121,22 +120,22 @@ def chosen_methods(names: Sequence[str] | None) -> tuple[str, ...]:
     chosen = tuple(dict.fromkeys((BASELINE, *wanted)))
     if len(chosen) == 1:
         raise ConfigError(
-            f"methods: name at least one to set against {BASELINE}; known: {', '.join(METHODS)}"
+            f"methods: name at least one to compare with {BASELINE}; known: {', '.join(METHODS)}"
         )
     return chosen
 
 
 @dataclass(frozen=True)
 class Score:
-    """One case after one training that knew nothing of its patient.
+    """One case after one training that had not seen its patient.
 
     Attributes:
-        method: how the training began.
-        size: how many patients trained, as it was asked for: "10" or "all".
-        patients: how many that were.
-        seed: of the training, and of the choice of its patients.
-        fold: whose patients were held out, counted from 1.
-        patient: whose scan it is.
+        method: how the training started.
+        size: the number of training patients as requested: "10" or "all".
+        patients: the number of training patients.
+        seed: of the training, the folds and the choice of patients.
+        fold: the fold that was held out, counted from 1.
+        patient: of the case.
         case: its name.
         dice: in 3-D, the mean over the regions.
         regions: region -> Dice.
@@ -155,7 +154,7 @@ class Score:
     seconds: float
 
     def to_row(self) -> dict[str, Any]:
-        """It as a row of a table, a column a region."""
+        """A row of a table, with one column per region."""
         row = {key: value for key, value in self.__dict__.items() if key != "regions"}
         return {**row, **{f"dice_{name}": value for name, value in self.regions.items()}}
 
@@ -167,11 +166,11 @@ class Cell:
     Attributes:
         method: its name.
         size: as in `Score`.
-        patients: that trained, the mean over the folds to the nearest whole.
+        patients: number of training patients, the mean over the folds, rounded.
         trainings: how many there were.
-        dice: over the patients that were held out, seeds averaged.
-        seeds: the mean of each seed's patients: how much the trainings themselves vary.
-        seconds: of a training, the mean.
+        dice: over the patients that were held out, averaged over seeds.
+        seeds: the mean over patients for each seed, which shows how much trainings vary.
+        seconds: mean time of a training.
     """
 
     method: str
@@ -185,15 +184,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One method against another at one size.
+    """One method compared with another at one size.
 
     Attributes:
         method: its name.
-        against: the other's.
+        against: the name of the other.
         size: as in `Score`.
-        difference: over the same patients, seeds averaged.
-        corrected: p, corrected (Holm) for all methods set against the baseline at this size.
-        verdict: in plain words, by the corrected p.
+        difference: over the same patients, averaged over seeds.
+        corrected: p, corrected (Holm) for all methods compared with the baseline at this size.
+        verdict: in words, by the corrected p.
     """
 
     method: str
@@ -203,20 +202,15 @@ class Contrast:
     corrected: float
     verdict: str
 
-    @property
-    def shown(self) -> bool:
-        """Whether there is a difference, by the corrected p."""
-        return is_shown(replace(self.difference, p=self.corrected))
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The results of a comparison.
 
     Attributes:
-        cells: a method at a size each; sizes and methods in order of appearance.
+        cells: one per method and size, in order of appearance.
         contrasts: likewise.
-        verdicts: size -> whether to transfer, in plain words.
+        verdicts: size -> whether to transfer, in words.
     """
 
     cells: tuple[Cell, ...]
@@ -237,12 +231,12 @@ def compared(scores: Sequence[Score]) -> Comparison:
     contrasts: list[Contrast] = []
     verdicts = {}
     for size in dict.fromkeys(score.size for score in scores):
-        here = [score for score in scores if score.size == size]
-        methods = list(dict.fromkeys(score.method for score in here))
-        cells += [_cell([s for s in here if s.method == method]) for method in methods]
-        found = _contrasts(here, methods)
-        contrasts += found
-        verdicts[size] = _overall(found)
+        of_size = [score for score in scores if score.size == size]
+        methods = list(dict.fromkeys(score.method for score in of_size))
+        cells += [_cell([s for s in of_size if s.method == method]) for method in methods]
+        size_contrasts = _contrasts(of_size, methods)
+        contrasts += size_contrasts
+        verdicts[size] = _overall(size_contrasts)
     return Comparison(tuple(cells), tuple(contrasts), MappingProxyType(verdicts))
 
 
@@ -263,35 +257,35 @@ def _cell(scores: Sequence[Score]) -> Cell:
 
 
 def _contrasts(scores: Sequence[Score], methods: Sequence[str]) -> list[Contrast]:
-    """Each method against the baseline, and the frozen encoder against a random one."""
+    """Each method compared with the baseline, and the frozen encoder with a random one."""
     values = {name: _patients([s for s in scores if s.method == name]) for name in methods}
     others = [name for name in methods if name != BASELINE]
-    against = [difference(values[name], values[BASELINE], _generator()) for name in others]
-    corrected = holm([found.p for found in against])
-    made = [
-        _contrast(name, BASELINE, scores[0].size, found, p)
-        for name, found, p in zip(others, against, corrected, strict=True)
+    differences = [difference(values[name], values[BASELINE], _generator()) for name in others]
+    corrected = holm([item.p for item in differences])
+    contrasts = [
+        _contrast(name, BASELINE, scores[0].size, item, p)
+        for name, item, p in zip(others, differences, corrected, strict=True)
     ]
-    if {_OWN, _RANDOM} <= set(methods):
-        found = difference(values[_OWN], values[_RANDOM], _generator())
-        made.append(_contrast(_OWN, _RANDOM, scores[0].size, found, found.p))
-    return made
+    if {_FROZEN, _RANDOM} <= set(methods):
+        item = difference(values[_FROZEN], values[_RANDOM], _generator())
+        contrasts.append(_contrast(_FROZEN, _RANDOM, scores[0].size, item, item.p))
+    return contrasts
 
 
-def _contrast(method: str, against: str, size: str, found: Difference, p: float) -> Contrast:
+def _contrast(method: str, against: str, size: str, item: Difference, p: float) -> Contrast:
     control = "train from scratch" if against == BASELINE else against
-    text = verdict(replace(found, p=p), method, control)
-    return Contrast(method, against, size, found, p, text)
+    text = verdict(replace(item, p=p), method, control)
+    return Contrast(method, against, size, item, p, text)
 
 
 def _overall(contrasts: Sequence[Contrast]) -> str:
     """Whether to transfer, by the best of the methods that do."""
-    carrying = [c for c in contrasts if c.against == BASELINE and METHODS[c.method].carries]
-    if not carrying:
-        return "no method of this comparison carries anything over"
-    best = max(carrying, key=lambda c: c.difference.mean)
-    found = replace(best.difference, p=best.corrected)
-    return verdict(found, f"transfer ({best.method})")
+    transfers = [c for c in contrasts if c.against == BASELINE and METHODS[c.method].transfers]
+    if not transfers:
+        return "no method of this comparison transfers anything"
+    best = max(transfers, key=lambda c: c.difference.mean)
+    corrected = replace(best.difference, p=best.corrected)
+    return verdict(corrected, f"transfer ({best.method})")
 
 
 def _patients(scores: Sequence[Score]) -> dict[str, float]:
@@ -303,5 +297,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _generator() -> np.random.Generator:
-    """A new one each time, so that a number does not hang on which others were asked for."""
+    """A new one each time, so that no number depends on which others are computed."""
     return np.random.Generator(np.random.PCG64(_SEED))

@@ -1,6 +1,6 @@
-"""Which trainings a comparison takes: who trains, who is measured, and in which order.
+"""The trainings of a comparison: which patients train, which are measured, and in which order.
 
-A pure function of the cases, so that a comparison which goes on plans what it had planned.
+A pure function of the cases, so that a comparison that is resumed has the same plan.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mriseg.core.sampling import CaseEntry, folds, patients, subset
 from mriseg.errors import ConfigError
 
 ALL = "all"
-"""The size of a training set that is all that a fold leaves."""
+"""The size of a training set of all patients that a fold leaves."""
 
 _SIZES = (5, 10, 20)
 
@@ -22,13 +22,13 @@ class Trial:
     """One training of a comparison.
 
     Attributes:
-        method: how it begins.
-        size: how many patients train, as it was asked for: "10" or "all".
-        patients: how many that are.
-        seed: of the training, the folds and the choice of the patients.
-        fold: whose patients are held out, counted from 1.
-        train: the names of the cases that train.
-        held: of those that are measured.
+        method: how it starts.
+        size: the number of training patients as requested: "10" or "all".
+        patients: the number of training patients.
+        seed: of the training, the folds and the choice of patients.
+        fold: the fold that is held out, counted from 1.
+        train: names of the training cases.
+        held: names of the cases that are held out and measured.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Trial:
 
     @property
     def place(self) -> str:
-        """Its folder below those of all runs."""
+        """Its folder, relative to that of all runs."""
         return f"patients-{self.size}/seed-{self.seed}/fold-{self.fold}/{self.method}"
 
     def __str__(self) -> str:
@@ -57,38 +57,38 @@ def trials(
     rounds: int | None = None,
     seeds: Sequence[int],
 ) -> list[Trial]:
-    """Every training of a comparison, methods side by side first, seeds last.
+    """Every training of a comparison; methods vary fastest, seeds slowest.
 
-    The methods of one seed, size and fold share their patients. Smaller training sets are within
-    larger ones of the same seed and fold.
+    The methods of one seed, size and fold share their patients. Smaller training sets are subsets
+    of larger ones of the same seed and fold.
 
     Args:
         cases: of all patients that take part.
         methods: their names.
         sizes: numbers of patients, or "all"; None: 5, 10 and 20 where a fold leaves more, and all.
-        count: of folds.
-        rounds: how many of them are held out in turn; None: all, and so each patient once a seed.
-        seeds: of the repetitions.
+        count: number of folds.
+        rounds: how many of them are held out in turn; None: all, and so each patient once per seed.
+        seeds: one per repetition.
 
     Raises:
         ConfigError: there are too few patients for the folds or a size.
     """
     if rounds is not None and not 1 <= rounds <= count:
         raise ConfigError(f"rounds = {rounds}: expected 1 to {count}, the number of folds")
-    found = []
+    planned = []
     for seed in seeds:
         splits = folds(cases, count, seed)
-        lefts = [[case for case in cases if case.name in split.train] for split in splits]
-        counts = [len(patients(left)) for left in lefts]
+        rest = [[case for case in cases if case.name in split.train] for split in splits]
+        counts = [len(patients(left)) for left in rest]
         for size in _sizes(sizes, min(counts)):
             for fold, split in enumerate(splits[:rounds], start=1):
                 number = counts[fold - 1] if size == ALL else int(size)
-                names = subset(lefts[fold - 1], number, seed)
-                found += [
+                names = subset(rest[fold - 1], number, seed)
+                planned += [
                     Trial(method, size, number, seed, fold, names, split.validation)
                     for method in methods
                 ]
-    return found
+    return planned
 
 
 def _sizes(wanted: Sequence[str] | None, fewest: int) -> tuple[str, ...]:

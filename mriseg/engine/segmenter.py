@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.backends.base import Backend
-from mriseg.core.calibration import Calibration
+from mriseg.core.calibration import Calibrations
 from mriseg.core.ops import PURE
 from mriseg.core.postprocess import remove_minor_components, remove_small, threshold
 from mriseg.core.prepare import PreparedCase
@@ -33,13 +33,13 @@ class Model:
     Attributes:
         network: on the CPU, with its best weights, calibrated.
         task: what it reads and segments.
-        calibrations: of each region, in the task's order.
+        calibrations: of the regions, in the task's order.
         mirrored: axes of a batch [b, c, h, w] along which training mirrored slices.
     """
 
     network: SegNet
     task: Task
-    calibrations: tuple[Calibration, ...]
+    calibrations: Calibrations
     mirrored: tuple[int, ...] = ()
 
 
@@ -70,13 +70,13 @@ class SegmentOptions:
     refine: bool = True
     batch_size: int = 16
 
-    def resolved(self, calibrations: Sequence[Calibration]) -> Self:
+    def resolved(self, calibrations: Calibrations) -> Self:
         """These options with the calibrations' numbers in place of None."""
         level, share = self.threshold, self.min_component_share
         if level is None:
-            level = tuple(each.threshold for each in calibrations)
+            level = calibrations.thresholds
         if share is None:
-            share = tuple(each.min_component_share for each in calibrations)
+            share = calibrations.min_component_shares
         return replace(self, threshold=level, min_component_share=share)
 
 
@@ -136,8 +136,7 @@ class Segmenter:
         if not np.isfinite(output).all():
             raise InputError(_not_finite(case))
         if options.refine:
-            platt = [(each.scale, each.shift) for each in model.calibrations]
-            output = refined(output, case, model.task, platt)
+            output = refined(output, case, model.task, model.calibrations.platt)
         assert options.threshold is not None, "resolved() gives it"
         assert options.min_component_share is not None, "resolved() gives it"
         voxel = case.geometry.volume_of(1).value

@@ -147,7 +147,7 @@ def deployed(model: SegNet, run: Run) -> Deployed:
 
 def describe(run: Run) -> dict[str, Any]:
     """The metadata of an exported file: no paths of this machine and no names of patients."""
-    manifest = run.manifest
+    manifest, calibration = run.manifest, run.calibration()
     pixels = manifest.unit == "px"
     return {
         "format": FORMAT,
@@ -159,7 +159,10 @@ def describe(run: Run) -> dict[str, Any]:
         "regions": [
             {"name": name, "labels": list(labels), "threshold": level, "min_component_share": share}
             for (name, labels), level, share in zip(
-                manifest.regions.items(), run.thresholds, run.min_component_shares, strict=True
+                manifest.regions.items(),
+                calibration.thresholds,
+                calibration.min_component_shares,
+                strict=True,
             )
         ],
         "unit": manifest.unit,

@@ -102,7 +102,7 @@ class Keeper:
             "epoch": position.epoch,
             "step": position.step,
             "dice": dice,
-            "calibration": {name: each.to_json() for name, each in calibration.items()},
+            "calibration": dict(calibration),
         }
         self.run.save("best", Checkpoint(on_cpu(network), {}, state))
 

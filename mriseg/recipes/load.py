@@ -30,13 +30,13 @@ def network_of(run: Run, weights: Mapping[str, Tensor], ops: Ops = PURE) -> SegN
         with torch.device("meta"):
             expected = {k: v.shape for k, v in SegNet(config, ops).state_dict().items()}
     except (RuntimeError, TypeError) as error:  # sizes that no tensor can have
-        raise RunError(f"{run.path} describes a network that cannot exist: {error}") from None
+        raise RunError(f"{run.path} describes an impossible network: {error}") from None
     shapes = {key: tensor.shape for key, tensor in weights.items()}
     wrong = [key for key in {**expected, **shapes} if shapes.get(key) != expected.get(key)]
     if wrong:
         raise RunError(
             f"the weights in {run.path} do not fit its network: {len(wrong)} of {len(expected)} "
-            f"tensors have another shape or are missing, the first is {wrong[0][:80]}"
+            f"tensors are missing or have another shape, the first is {wrong[0][:80]}"
         )
     network = build(config, ops)
     network.load_state_dict(weights)
@@ -51,8 +51,8 @@ def load(run: Run) -> Model:
     """
     manifest = run.manifest
     network = network_of(run, run.load(run.chosen).weights)
-    calibrations = run.calibrations
-    calibrated(network, dict(enumerate(calibrations)))
+    calibrations = run.calibration()
+    calibrated(network, dict(enumerate(calibrations.regions)))
     task = Task(manifest.modalities, manifest.regions, manifest.frame)
     return Model(network.eval(), task, calibrations, manifest.mirrored)
 

@@ -166,7 +166,7 @@ def test_a_comparison_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     assert re.search(r"^all patients: no difference could be shown: -?0\.", result.stdout, re.M)
     again = type_in(worked, line)
     assert again.exit_code == 0 and again.stdout == result.stdout
-    assert "12 of them done before" in again.stderr
+    assert "12 of them already done" in again.stderr
 
 
 def test_export_as_typed(worked: Path, run: Path, type_in: Type) -> None:
@@ -437,7 +437,7 @@ def test_share_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     assert type_in(worked, f"mriseg evaluate --model {run} --out held").exit_code == 0
     result = type_in(worked, "mriseg share handed --evaluation T1=held/evaluation.json")
     assert result.exit_code == 0, result.output
-    assert "handed: " in result.output and "leaves to be filled in" in result.output
+    assert "handed: " in result.output and "still to fill in" in result.output
     assert "| T1 | WT |" in (worked / "handed" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert type_in(worked, "mriseg info handed").exit_code == 0
     # A folder that has the model's name is one only by its path.

@@ -1,4 +1,4 @@
-"""Calibration: counts that add up, lines that are found again, thresholds that Dice prefers."""
+"""Calibration: counts add up, Platt scalings are recovered, the threshold has the best Dice."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from scipy import special
 
 from mriseg.core.calibration import (
+    BINS,
     FEWEST,
     MINOR,
     Calibration,
+    Calibrations,
+    Tally,
     calibrate,
     calibrated,
-    calibration_error,
     dice_by_min_share,
     prior_calibration,
     tally,
@@ -28,6 +30,7 @@ from mriseg.core.ops import PURE
 from mriseg.core.postprocess import remove_minor_components
 from mriseg.core.rng import generator
 from mriseg.core.segnet import SegNetConfig, build, init_weights_
+from mriseg.io.disk.schemas import as_json, checked
 
 
 def a_case(seed: int, scale: float = 1.0, shift: float = 0.0, size: int = 40_000):
@@ -36,6 +39,17 @@ def a_case(seed: int, scale: float = 1.0, shift: float = 0.0, size: int = 40_000
     logits = draws.normal(-2, 3, size)
     truth = (draws.random(size) < special.expit(logits)).astype(np.uint8)
     return special.expit((logits - shift) / scale).astype(np.float32), truth
+
+
+def calibration_error(counts: Tally, calibration: Calibration, bins: int = 15) -> float:
+    """The expected calibration error (Guo et al. 2017, equation 5), over ``bins`` equal widths."""
+    centres = (np.arange(BINS) + 0.5) * (32 / BINS) - 16
+    probability = special.expit(calibration.scale * centres + calibration.shift)
+    place = (probability * bins).astype(np.int64).clip(0, bins - 1)
+    voxels = counts.sum(axis=0)
+    expected = np.bincount(place, weights=voxels * probability, minlength=bins)
+    true = np.bincount(place, weights=counts[1], minlength=bins)
+    return float(np.abs(expected - true).sum() / voxels.sum())
 
 
 @given(st.integers(0, 99), st.integers(1, 500))
@@ -48,17 +62,18 @@ def test_every_voxel_is_counted_once(seed: int, cut: int) -> None:
     assert np.array_equal(whole, parts)
 
 
-def test_probabilities_of_nought_and_one_are_counted() -> None:
+def test_probabilities_of_zero_and_one_are_counted() -> None:
     found = tally(np.array([0.0, 1.0, 0.0], np.float32), np.array([0, 1, 1], np.uint8))
     assert found[0, 0] == 1 and found[1, 0] == 1 and found[1, -1] == 1
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, -1.0), (2.0, 1.5)])
-def test_a_line_is_found_again(scale: float, shift: float) -> None:
+def test_a_platt_scaling_is_recovered(scale: float, shift: float) -> None:
     tallies = [tally(*a_case(seed, scale, shift)) for seed in range(FEWEST)]
     found = calibrate(tallies)
     assert found.scale == pytest.approx(scale, rel=0.1)
     assert found.shift == pytest.approx(shift, abs=0.15)
+    # Probabilities agree with how often they are right: expected calibration error.
     total = np.sum(tallies, axis=0)
     assert calibration_error(total, found) < 0.01
     if scale != 1:
@@ -68,7 +83,7 @@ def test_a_line_is_found_again(scale: float, shift: float) -> None:
 @given(st.integers(0, 99), st.floats(0.3, 3), st.floats(-2, 2))
 @settings(max_examples=10, deadline=None)
 def test_the_threshold_is_about_the_best(seed: int, scale: float, shift: float) -> None:
-    """Marked after the line, as a prediction does, it loses nothing against any other threshold."""
+    """Applied after the scaling, as in a prediction, it is as good as any other threshold."""
     cases = [a_case(seed + i, scale, shift, 5000) for i in range(FEWEST)]
     found = calibrate([tally(*case) for case in cases])
 
@@ -121,7 +136,7 @@ def test_what_a_weight_does_to_the_odds_is_taken_off(weight: float) -> None:
 
 
 @given(st.floats(0.25, 4), st.floats(-3, 3), st.floats(0.2, 0.8), st.floats(0.01, 0.99))
-def test_a_threshold_marks_the_same_before_the_line_as_after(
+def test_a_threshold_segments_the_same_before_the_scaling_as_after(
     scale: float, shift: float, level: float, probability: float
 ) -> None:
     found = Calibration(scale, shift, level)
@@ -135,7 +150,7 @@ def test_a_perfect_network_does_not_ask_for_a_step() -> None:
     assert math.isfinite(found.shift) and 1 <= found.scale <= 4 and 0.1 < found.threshold < 0.9
 
 
-def test_a_network_that_knows_nothing_does_not_mark_everything() -> None:
+def test_a_network_that_knows_nothing_does_not_segment_everything() -> None:
     draws = np.random.default_rng(0)
     probabilities = special.expit(draws.normal(0, 0.1, 5000)).astype(np.float32)
     truth = (draws.random(5000) < 0.02).astype(np.uint8)
@@ -189,6 +204,21 @@ def test_the_dice_of_each_share_is_that_of_the_mask_without_its_components(
     assert list(dice_by_min_share(probabilities, truth)) == pytest.approx(expected)
 
 
+def test_the_calibrations_of_all_regions_are_seen_by_what_they_are_used_for() -> None:
+    both = Calibrations((Calibration(1.5, -0.25, 0.4, 0.1), Calibration()))
+    assert both.thresholds == (0.4, 0.5)
+    assert both.min_component_shares == (0.1, 0.0)
+    assert both.platt == ((1.5, -0.25), (1.0, 0.0))
+
+
 def test_json_and_back() -> None:
     found = Calibration(1.5, -0.25, 0.4)
-    assert Calibration(**found.to_json()) == found
+    assert checked(Calibration, as_json(found)) == found
+
+
+@pytest.mark.parametrize(
+    "values", [{"slope": 1.0}, {"threshold": 1.5}, {"scale": math.inf}, {"shift": "x"}], ids=str
+)
+def test_what_is_not_a_calibration_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(values))):
+        checked(Calibration, values)

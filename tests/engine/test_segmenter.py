@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mriseg.backends import Backend
-from mriseg.core.calibration import Calibration
+from mriseg.core.calibration import Calibration, Calibrations
 from mriseg.core.postprocess import components_of
 from mriseg.engine.segmenter import Segmenter, SegmentOptions
 from mriseg.errors import InputError
@@ -45,7 +45,9 @@ def test_a_segmenter_follows_the_backend_it_is_given(
 
 
 def test_options_that_are_not_given_are_the_calibrations() -> None:
-    calibrations = (Calibration(threshold=0.3, min_component_share=0.1), Calibration())
+    calibrations = Calibrations(
+        (Calibration(threshold=0.3, min_component_share=0.1), Calibration())
+    )
     options = SegmentOptions().resolved(calibrations)
     assert (options.threshold, options.min_component_share) == ((0.3, 0.5), (0.1, 0.0))
     given = SegmentOptions(threshold=0.7, min_component_share=0.0).resolved(calibrations)

@@ -7,7 +7,7 @@ import struct
 from random import Random
 
 from tests.fuzz.bytes_ import EDGES, damaged
-from tests.fuzz.json_ import damaged_text, damaged_values, text, unsealed
+from tests.fuzz.json_ import blank, damaged_text, damaged_values, resealed, text
 
 
 def damaged_safetensors(rng: Random, data: bytes) -> bytes:
@@ -19,7 +19,7 @@ def damaged_safetensors(rng: Random, data: bytes) -> bytes:
     header, rest = json.loads(data[8 : 8 + size]), data[8 + size :]
     state = header.get("__metadata__", {}).get("state")
     if state is not None:
-        header["__metadata__"]["state"] = json.dumps(unsealed(json.loads(state)))
+        header["__metadata__"]["state"] = json.dumps(blank(json.loads(state)))
     if way < 0.35:
         return struct.pack("<Q", rng.choice(EDGES)) + data[8:]
     if way < 0.75 and "__metadata__" in header:
@@ -36,4 +36,4 @@ def damaged_safetensors(rng: Random, data: bytes) -> bytes:
         written = json.dumps(header).encode()
     else:
         written = text(damaged_values(rng, header))
-    return struct.pack("<Q", len(written)) + written + rest
+    return resealed(struct.pack("<Q", len(written)) + written + rest)

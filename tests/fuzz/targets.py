@@ -231,7 +231,7 @@ def _read_run(rng: Random, seeds: Seeds, box: Box) -> None:
         finish(share(run, box.out / "shared"))
     else:
         run.read_log()
-        assert run.thresholds is not None and run.min_component_shares is not None
+        assert len(run.calibration().regions) == len(run.manifest.regions)
         load_model(run, cpu)
 
 

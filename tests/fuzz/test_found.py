@@ -42,7 +42,7 @@ from mriseg.recipes.share import share
 from mriseg.recipes.train import resume
 from mriseg.recipes.verify import check_whole, verify
 from tests import phantoms
-from tests.fuzz.json_ import unsealed
+from tests.fuzz.json_ import blank, resealed
 from tests.fuzz.seeds import Seeds
 
 DEEP = "[" * 100_000
@@ -52,19 +52,20 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="needs pipes, links a
 
 
 def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a JSON file, without its digest."""
-    data = unsealed(json.loads(path.read_text()))
+    """Change a JSON file, and put the right digest in."""
+    data = blank(json.loads(path.read_text()))
     change(data)
-    path.write_text(json.dumps(data))
+    path.write_bytes(resealed(json.dumps(data).encode()))
 
 
 def with_state(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the state in a file of weights."""
     with safe_open(path, framework="pt") as file:
-        state = unsealed(json.loads(file.metadata()["state"]))
+        state = blank(json.loads(file.metadata()["state"]))
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     change(state)
     save_file(tensors, path, metadata={"state": json.dumps(state)})
+    path.write_bytes(resealed(path.read_bytes()))
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ def test_a_network_that_would_fill_memory_is_never_made(run: Path) -> None:
     cpu = select("cpu", precision="fp32")
     for width in (8 * 10**4, 8 * 10**12):
         edited(run / "run.json", lambda d, w=width: d["model"].update(width=w))
-        with pytest.raises(RunError, match="do not fit its network|no network that there can be"):
+        with pytest.raises(RunError, match="do not fit its network|an impossible network"):
             load_model(open_run(run), cpu)
 
 
@@ -437,7 +438,7 @@ class TestSizes:
 @pytest.mark.parametrize("state", [{1: torch.zeros(2)}, {("a",): torch.zeros(2)}])
 def test_weights_without_names(tmp_path: Path, state: dict[Any, torch.Tensor]) -> None:
     torch.save(state, tmp_path / "x.pth")
-    with pytest.raises(InputError, match="holds no state dict|cannot be read"):
+    with pytest.raises(InputError, match="does not hold a state dict|cannot be read"):
         load_encoder_weights(tmp_path / "x.pth")
 
 
@@ -457,18 +458,3 @@ def test_an_exported_file_whose_records_lie_before_it(seeds: Seeds, tmp_path: Pa
     path.write_bytes(bytes(data))
     with pytest.raises(DamagedError):
         check_whole(finish(verify(path)))
-
-
-def test_a_run_does_not_call_home(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Of a run that is older than fingerprints, its store is looked for: not at any address.
-    def change(data: dict[str, Any]) -> None:
-        data.update(store="http://192.0.2.1/x.zarr", seen=[item[:3] for item in data["seen"]])
-
-    def never(location: str) -> None:
-        raise AssertionError(f"{location} was opened")
-
-    edited(run / "run.json", change)
-    monkeypatch.setattr("mriseg.recipes.share.open_store", never)
-    finish(share(open_run(run), tmp_path / "out"))

@@ -1,4 +1,4 @@
-"""A comparison is fair, measures on patients that chose nothing, and goes on where it stopped."""
+"""A comparison is fair, measures on patients that chose nothing, and can be resumed."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_what_is_done_may_be_added_to_and_not_changed(
     out = tmp_path / "out"
     shutil.copytree(done[0].path, out)
     other = brief.model_copy(update={"epochs": 2})
-    with pytest.raises(ConfigError, match=r"other epochs \(1 there, 2 here\); give the same"):
+    with pytest.raises(ConfigError, match=r"other epochs \(1 before, 2 now\); use the same"):
         finish(compare(target, trained, other, cpu, OPTIONS, out=out))
     with pytest.raises(ConfigError, match="other folds"):
         finish(compare(target, trained, brief, cpu, CompareOptions(folds=4), out=out))
@@ -229,7 +229,7 @@ def test_patients_that_the_source_knows_are_left_out(
     options = CompareOptions(("full",), ("all",), folds=2)
     finish(compare(brats_store, source, brief, cpu, options, out=tmp_path / "out"), told.append)
     [text] = [e.text for e in told if isinstance(e, Notice) and "left out" in e.text]
-    names = {item[0] for item in seen}
+    names = {item.name for item in seen}
     assert all(name in text for name in names)
     for path in (tmp_path / "out").glob("runs/**/result.json"):
         assert not any(name in path.read_text() for name in names)
@@ -254,7 +254,7 @@ def test_a_budget_tells_how_long_all_of_it_takes(
     ("options", "message"),
     [
         (CompareOptions(("fulll",)), "there is no fulll; known: scratch"),
-        (CompareOptions(("scratch",)), "at least one to set against scratch"),
+        (CompareOptions(("scratch",)), "at least one to compare with scratch"),
         (CompareOptions(sizes=("3",), folds=2), "3 patients cannot train where a fold leaves 2"),
         (CompareOptions(sizes=("few",), folds=2), "'few' is neither a number"),
         (CompareOptions(sizes=(), folds=2), "name at least one"),
@@ -291,5 +291,5 @@ def test_settings_that_cannot_work_are_refused_at_once(
             finish(compare(target, trained, config, cpu, OPTIONS, out=tmp_path / "out"))
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/thesis.txt").write_text("")
-    with pytest.raises(OutputError, match="is no comparison"):
+    with pytest.raises(OutputError, match="is not a comparison"):
         finish(compare(target, trained, brief, cpu, OPTIONS, out=tmp_path / "taken"))

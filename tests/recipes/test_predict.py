@@ -103,7 +103,7 @@ def test_the_mask_is_what_the_networks_output_says(
         output = probabilities(network_for(prepared), cpu, prepared, task, flips=(3,))
         if refine:
             by_itself = output
-            output = refined(output, prepared, task, trained.platt)
+            output = refined(output, prepared, task, trained.calibration().platt)
             assert np.abs(output - by_itself).max() > 0.01
         labels = label_map(prepared.to_source(output > 0.4), manifest.regions)
         assert np.array_equal(np.asarray(nib.load(result.mask).dataobj), labels)
@@ -221,7 +221,7 @@ def test_a_calibration_shapes_probabilities_and_masks(
     best = run.load("best")
     regions = list(run.manifest.regions)
     found = Calibration(2.0, -1.0, 0.2)
-    state = {**best.state, "calibration": {name: found.to_json() for name in run.manifest.regions}}
+    state = {**best.state, "calibration": dict.fromkeys(run.manifest.regions, found)}
     run.save("best", replace(best, state=state))
     folder = sorted(brats_source.iterdir())[0]
     # Refined, a voxel that rounding puts on the other side of "sure" moves others a little.
@@ -238,13 +238,14 @@ def test_a_calibration_shapes_probabilities_and_masks(
         for r in (before, after)
     )
     # A run of few patients has a shift of its own, which the new line takes the place of.
-    shift = np.array(trained.lines)[:, 1, None, None, None]
-    assert {scale for scale, _ in trained.lines} == {1.0} and (shift < 0).all()
+    shift = np.array(trained.calibration().platt)[:, 1, None, None, None]
+    assert {scale for scale, _ in trained.calibration().platt} == {1.0} and (shift < 0).all()
     inside = (was > 1e-4) & (was < 1 - 1e-4)
     logits = special.logit(was.astype(float).clip(1e-6, 1 - 1e-6)) - shift
     expected = special.expit(2.0 * logits - 1.0)
     np.testing.assert_allclose(became[inside], expected[inside], atol=0.02)
-    assert set(run.thresholds) == {0.2} and set(trained.thresholds) == {0.5}
+    assert set(run.calibration().thresholds) == {0.2}
+    assert set(trained.calibration().thresholds) == {0.5}
     mask = np.asarray(nib.load(after.mask).dataobj)
     np.testing.assert_array_equal(mask > 0, (became > np.float32(0.2)).any(axis=0))
     assert all(half.results[0].volumes[name] < after.volumes[name] for name in regions)

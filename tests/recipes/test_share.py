@@ -1,8 +1,9 @@
-"""A model that is handed on predicts as it did, knows its cases, and says no names."""
+"""A shared model predicts as before, recognises its cases, and contains no names."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_it_says_no_names_and_no_paths(shared: Run, trained: Run, brats_store: S
         assert case.patient.encode() not in told
     assert str(Path(trained.manifest.store).parent).encode() not in told
     assert shared.manifest.store == "brats.zarr"
-    names = {"train", "validation", "seen", "salt", "store", "config"}
+    names = {"train", "validation", "seen", "salt", "store", "config", "kind"}
     kept = {k: v for k, v in shared.manifest.__dict__.items() if k not in names}
     assert kept == {k: v for k, v in trained.manifest.__dict__.items() if k not in names}
 
@@ -73,9 +74,10 @@ def test_it_knows_its_cases_all_the_same(shared: Run, trained: Run, brats_store:
         held = [case.name for case in cases if run.manifest.validated_on(case.name)]
         assert held == list(trained.manifest.validation)
     case = next(case for case in cases if case.name in trained.manifest.train)
-    assert shared.manifest.trained_on(renamed(case, content=case.content))
-    assert not shared.manifest.trained_on(renamed(case))
-    assert shared.manifest.trained_on(renamed(case, name=case.name, patient=case.patient))
+    manifest = shared.manifest
+    assert manifest.seen_among([renamed(case, content=case.content)])
+    assert not manifest.seen_among([renamed(case)])
+    assert manifest.seen_among([renamed(case, name=case.name, patient=case.patient)])
     [how] = shared.manifest.seen_among([renamed(case, fingerprint=case.fingerprint)]).values()
     assert "new looks like the same scan as a case of the training (similarity 1.00)" in how
     [how] = trained.manifest.seen_among([renamed(case, fingerprint=case.fingerprint)]).values()
@@ -131,15 +133,15 @@ def test_nothing_is_written_into_it(
     assert all(case.salt for case in again.seen) and set(shared.manifest.seen) < set(again.seen)
     assert again.parent is not None and again.parent["run"] == "handed"
     for case in brats_store.index().cases:
-        known = shared.manifest.trained_on(case) or carried.manifest.trained_on(case)
-        assert again.trained_on(case) == known
+        known = [manifest.seen_among([case]) for manifest in (shared.manifest, carried.manifest)]
+        assert bool(again.seen_among([case])) == any(known)
 
 
 def test_names_stay_where_that_is_wanted(trained: Run, tmp_path: Path) -> None:
     finish(share(trained, tmp_path / "named", keep_names=True))
     kept = open_run(tmp_path / "named").manifest
     assert kept.train == trained.manifest.train and kept.seen == trained.manifest.seen
-    assert "names are in it too" in (tmp_path / "named" / CARD).read_text(encoding="utf-8")
+    assert "It holds their names too" in (tmp_path / "named" / CARD).read_text(encoding="utf-8")
 
 
 def test_the_same_run_gives_the_same_folder(shared: Run, trained: Run, tmp_path: Path) -> None:
@@ -151,9 +153,12 @@ def test_the_same_run_gives_the_same_folder(shared: Run, trained: Run, tmp_path:
 def test_the_card_says_what_was_measured_and_what_is_missing(
     trained: Run, brats_store: Store, cpu: Backend, tmp_path: Path
 ) -> None:
-    bare = finish(share(trained, tmp_path / "bare"))
+    events: list[object] = []
+    bare = finish(share(trained, tmp_path / "bare"), events.append)
+    [notice] = [e.text for e in events if isinstance(e, Notice) and "to fill in" in e.text]
+    assert all(what in notice for what in bare.missing)
     text = (bare.path / CARD).read_text(encoding="utf-8")
-    assert len(bare.missing) == 3 and text.count("to be filled in") == 3
+    assert len(bare.missing) == 3 and text.count("still to fill in") == 3
 
     finish(evaluate(brats_store, trained, cpu, include_seen=True, out=tmp_path / "all"))
     finish(evaluate(brats_store, trained, cpu, out=tmp_path / "held"))
@@ -162,7 +167,7 @@ def test_the_card_says_what_was_measured_and_what_is_missing(
         share(trained, tmp_path / "full", evaluations=files, data="Phantoms.", terms="None.")
     )
     text = (made.path / CARD).read_text(encoding="utf-8")
-    assert made.missing == () and "to be filled in" not in text
+    assert made.missing == () and "still to fill in" not in text
     every = "+".join(trained.manifest.modalities)
     summary = json.loads(files[""].read_text())["summary"]
     for row in (row for row in summary if row["metric"] == "dice"):
@@ -171,7 +176,7 @@ def test_the_card_says_what_was_measured_and_what_is_missing(
     for said in (
         "not for clinical use",
         f"Measured subsets: {every}; held.",
-        f"{every}: {len(trained.manifest.train)} of 4 cases **trained the model**",
+        f"{every}: {len(trained.manifest.train)} of 4 cases **are training cases**",
         "chose the best epoch",
         "| held | WT |",
         "Phantoms.",
@@ -180,27 +185,38 @@ def test_the_card_says_what_was_measured_and_what_is_missing(
         assert said in text
 
 
-def test_a_run_that_is_older_than_fingerprints_gets_them(trained: Run, tmp_path: Path) -> None:
-    seen = tuple(case._replace(fingerprint=()) for case in trained.manifest.seen)
-    old = create_run(tmp_path / "old", replace(trained.manifest, seen=seen))
-    data = json.loads((old.path / "run.json").read_text())
-    data["seen"] = [item[:3] for item in data["seen"]]
-    del data["salt"], data["digest"]
-    (old.path / "run.json").write_text(json.dumps(data))
-    old = open_run(old.path)
-    assert old.manifest.seen == seen
-    with pytest.raises(RunError, match=r"no best\.safetensors"):
-        finish(share(old, tmp_path / "new"))
-    assert not (tmp_path / "new").exists()
-    old.save("best", trained.load())
-    finish(share(old, tmp_path / "new"))
-    found = {case.fingerprint for case in open_run(tmp_path / "new").manifest.seen}
-    assert found == {case.fingerprint for case in trained.manifest.seen}
-
-    moved = replace(old, manifest=replace(old.manifest, store=str(tmp_path / "gone.zarr")))
+def test_cases_without_a_fingerprint_are_reported(trained: Run, tmp_path: Path) -> None:
+    seen = tuple(replace(case, fingerprint=()) for case in trained.manifest.seen)
+    run = create_run(tmp_path / "run", replace(trained.manifest, seen=seen))
+    run.save("best", trained.load())
     events: list[object] = []
-    finish(share(moved, tmp_path / "less"), events.append)
-    assert any("have no fingerprint" in e.text for e in events if isinstance(e, Notice))
+    finish(share(run, tmp_path / "shared"), events.append)
+    assert any("will not be recognised" in e.text for e in events if isinstance(e, Notice))
+
+
+def test_a_run_without_best_weights_is_refused(trained: Run, tmp_path: Path) -> None:
+    run = create_run(tmp_path / "run", trained.manifest)
+    with pytest.raises(RunError, match=r"no best\.safetensors"):
+        finish(share(run, tmp_path / "shared"))
+    assert not (tmp_path / "shared").exists()
+
+
+def test_what_makes_it_a_model_is_its_manifest_and_not_its_card(
+    shared: Run, trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(shared.path, model)
+    (model / CARD).unlink()
+    with pytest.raises(RunError, match="is a model alone"):
+        finish(resume(open_run(model), cpu))
+    # In the folder of a training, a card is the user's own text.
+    training = open_run(shutil.copytree(trained.path, tmp_path / "training"))
+    for name in (CARD, "README.md"):
+        (training.path / name).write_text("My notes.")
+    with pytest.raises(RunError, match="has ended"):  # and not that it is a model alone
+        finish(resume(open_run(training.path), cpu))
+    info = holds(training.path)
+    assert isinstance(info, RunInfo) and info.ended == training.ended
 
 
 def test_what_cannot_be_done_is_said_and_leaves_nothing(trained: Run, tmp_path: Path) -> None:
@@ -208,7 +224,7 @@ def test_what_cannot_be_done_is_said_and_leaves_nothing(trained: Run, tmp_path: 
         finish(share(trained, trained.path))
     other = tmp_path / "other.json"
     other.write_text("{}")
-    with pytest.raises(InputError, match=r"other\.json is no evaluation\.json"):
+    with pytest.raises(InputError, match=r"other\.json is not an evaluation\.json"):
         finish(share(trained, tmp_path / "out", evaluations={"": other}))
     assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
 

@@ -5,15 +5,22 @@ What comes later then never meets a text where a number belongs, nor a size that
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+)
 
 from mriseg.core.config import shown
 from mriseg.core.volume import MAX_SIDE
-from mriseg.io.disk.untrusted import parse_json
 
 T = TypeVar("T")
 
@@ -26,63 +33,26 @@ Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 Name = Annotated[str, Field(max_length=4096)]
 
 
+def _from_pairs(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return value
+    try:
+        return dict(value)
+    except (TypeError, ValueError):
+        raise ValueError("expected a list of [name, labels]") from None
+
+
+RegionTable = Annotated[
+    dict[Name, Labels],
+    BeforeValidator(_from_pairs),
+    PlainSerializer(lambda table: [[name, list(labels)] for name, labels in table.items()]),
+]
+"""Regions by name. In JSON a list of [name, labels], since objects have no order there."""
+
+
 Length = Annotated[int, Field(ge=1, lt=2**31)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 _Row4 = tuple[Number, Number, Number, Number]
-
-
-class _Calibration(BaseModel):
-    """See `mriseg.core.calibration.Calibration`."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    scale: float = 1.0
-    shift: float = 0.0
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    min_component_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-
-
-class _Augment(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-    flip: float = 0.0
-    vertical_flip: float = 0.0
-    drop_modality: float = 0.0
-
-
-class RunConfig(BaseModel):
-    """A training's configuration, as far as it is used without being parsed as one."""
-
-    model_config = ConfigDict(extra="allow")
-
-    encoder_weights: Name | None = None
-    augment: _Augment | None = None
-    transfer: dict[str, Any] | None = None
-
-
-class Row(BaseModel):
-    """An epoch's line in a run's log, as far as it is used by name."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, float | str | None]
-
-    epoch: int
-    loss: float | None = None
-    dice: float | None = None
-    seconds: float = 0.0
-
-
-class _State(BaseModel):
-    """What a checkpoint says besides its tensors, as far as it is used by name."""
-
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-
-    ended: Name = ""
-    epoch: int = 0
-    step: int = 0
-    dice: dict[str, dict[str, float | None]] = {}
-    calibration: dict[str, _Calibration] = {}
-    position: dict[str, Any] = {}
 
 
 class _Source(BaseModel):
@@ -169,13 +139,14 @@ def checked(kind: type[T], value: Any) -> T:
         raise ValueError(f"{place} is {shown(first['input'])}: {first['msg'][:200]}") from None
 
 
-def state_of(text: str) -> dict[str, Any]:
-    """A checkpoint's state, from its text.
+def as_json(value: Any, kind: Any = None) -> Any:
+    """The inverse of `checked`: ``value`` in JSON's own types.
 
-    Raises:
-        ValueError: it has another form.
+    Args:
+        value: a dataclass, or anything else that pydantic knows.
+        kind: its type; None: its class, which says all of a dataclass or model.
     """
-    return checked(_State, parse_json(text)).model_dump(exclude_unset=True)
+    return _adapter(cast(Hashable, kind or type(value))).dump_python(value, mode="json")
 
 
 @lru_cache

@@ -1,6 +1,10 @@
 """Run folders: what was trained, on what, how far, and the weights.
 
-- ``run``: opens and writes one
+- ``run``: opens, creates and discards one; draws the folder
+- ``manifest``: ``run.json``
+- ``checkpoint``: weights and training state in safetensors
+- ``log``: ``log.jsonl``
+- ``listing``: names a new one, finds the newest
 - ``model_sources``: finds one by name
 - ``encoder_weights``: reads a VGG16-BN from elsewhere
 - ``tensorboard``: writes the numbers for TensorBoard
@@ -8,24 +12,10 @@
 
 from __future__ import annotations
 
-from mriseg.io.runs.run import (
-    CARD,
-    FORMAT,
-    FORMAT_VERSION,
-    VERSIONS,
-    Checkpoint,
-    Manifest,
-    Run,
-    create_model,
-    create_run,
-    discard,
-    fresh_path,
-    newest_run,
-    newest_unfinished_run,
-    open_run,
-    optimiser_tensors,
-    restore_optimiser,
-)
+from mriseg.io.runs.checkpoint import Checkpoint, State
+from mriseg.io.runs.listing import fresh_path, newest_run, newest_unfinished_run
+from mriseg.io.runs.manifest import FORMAT, FORMAT_VERSION, VERSIONS, Manifest
+from mriseg.io.runs.run import CARD, Run, create_model, create_run, discard, open_run
 
 __all__ = [
     "CARD",
@@ -35,6 +25,7 @@ __all__ = [
     "Checkpoint",
     "Manifest",
     "Run",
+    "State",
     "create_model",
     "create_run",
     "discard",
@@ -42,6 +33,4 @@ __all__ = [
     "newest_run",
     "newest_unfinished_run",
     "open_run",
-    "optimiser_tensors",
-    "restore_optimiser",
 ]

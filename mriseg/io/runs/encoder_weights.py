@@ -30,14 +30,14 @@ def load_encoder_weights(
         cache: the folder that keeps the download; torch.hub's by default.
 
     Raises:
-        InputError: the file or the download cannot be had or is no state dict.
+        InputError: the file cannot be read, the download failed, or it is not a state dict.
     """
     if str(source) == "imagenet":
         return _state(_download(url, cache), url)
     path = Path(source)
     if not path.is_file():
         raise InputError(
-            f"there are no encoder weights at {path}; give a .pth or .safetensors file of "
+            f"{path} is not a file of encoder weights; give a .pth or .safetensors file of "
             f"VGG16-BN, or imagenet to download torchvision's"
         )
     return _state(_read(path), str(path))
@@ -48,10 +48,10 @@ def _read(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         _check_archive(path)
-        with warnings.catch_warnings(action="ignore"):  # of TorchScript, which is then refused
-            # weights_only: a pickle may run anything, and this one comes from elsewhere.
+        with warnings.catch_warnings(action="ignore"):  # about TorchScript, which is then refused
+            # weights_only: a pickle can run any code, and this one comes from elsewhere.
             return torch.load(path, map_location="cpu", weights_only=True)
-    # Damaged, its pickle gives every error that there is (KeyError, struct.error, AssertionError).
+    # A damaged pickle raises errors of all kinds (KeyError, struct.error, AssertionError).
     except Exception as error:
         raise InputError(
             f"the encoder weights in {path} cannot be read ({_first_line(error)}); expected a "
@@ -60,11 +60,11 @@ def _read(path: Path) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """PyTorch never packs what it saves, so that a small file cannot hold a great deal."""
+    """Refuse a small file that expands to a large one; PyTorch never compresses what it saves."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if sum(record.file_size for record in archive.infolist()) > path.stat().st_size:
-                raise ValueError("it is packed: it promises more bytes than it has")
+                raise ValueError("it is compressed: it would expand to more bytes than it has")
 
 
 def _download(url: str, cache: Path | None) -> Any:
@@ -89,14 +89,14 @@ def _download(url: str, cache: Path | None) -> Any:
 
 def _state(loaded: Any, source: str) -> dict[str, Tensor]:
     if not isinstance(loaded, dict):
-        found = f"a {type(loaded).__name__}"
+        content = f"a {type(loaded).__name__}"
     elif loaded and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items()):
         return loaded
     else:
-        found = f"a dict of {', '.join(map(str, list(loaded)[:3])) or 'nothing'}"
+        content = f"a dict of {', '.join(map(str, list(loaded)[:3])) or 'nothing'}"
     raise InputError(
-        f"{source} holds no state dict but {found}; save model.state_dict(), names and tensors "
-        f"and nothing else"
+        f"{source} does not hold a state dict but {content}; save model.state_dict(), which is "
+        f"names and tensors only"
     )
 
 

@@ -1,4 +1,4 @@
-"""Models that come with mriseg or another package, by name; and how a run is named at all.
+"""Where a model is: the name of one that ships with mriseg or another package, or a run folder.
 
 A shipped model is a slim run folder, such as `mriseg.recipes.share.share` makes. Nothing is ever
 written into one.
@@ -25,12 +25,12 @@ MODELS: Registry[Traversable] = Registry(
 def locate(given: str | Path) -> Path:
     """The run folder that ``given`` means.
 
-    A text that is the name of a shipped model is that model, whatever lies in this folder. All
-    else is a path, and so is a folder that has the name of a model: "./base", or ``Path("base")``.
+    The name of a shipped model is that model, even if the current folder has a folder of that name;
+    write that as "./base", or ``Path("base")``. Everything else is a path.
 
     Raises:
         InputError: the package was installed without the model, or lies inside an archive.
-        RunError: there is no such folder, nor a model of that name.
+        RunError: there is neither such a folder nor a model of that name.
     """
     if isinstance(given, str) and given in MODELS:
         folder = MODELS[given]

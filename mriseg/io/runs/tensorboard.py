@@ -1,7 +1,7 @@
 """Numbers for TensorBoard.
 
-Written at once, in the caller's thread, where a full disk can be told; TensorBoard's own writer has
-a thread that prints a traceback of it.
+Written at once, in the caller's thread, where a full disk can be reported; TensorBoard's own writer
+has a thread that prints a traceback.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _VERSION = "brain.Event:2"
 
 
 class Board:
-    """A file of numbers by step; each process that works on a run has one of its own.
+    """A file of numbers by step; each process that works on a run writes its own.
 
     Args:
-        folder: where it goes.
-        step: what earlier files hold from here on did not happen: the run was stopped, and goes on
-            from a checkpoint.
+        folder: of the files.
+        step: from here on earlier files are void: the run was stopped and is resumed from a
+            checkpoint.
 
     Raises:
         OutputError: it cannot be written.
@@ -37,10 +37,10 @@ class Board:
         name = f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}"
         self._path = folder / name
         try:
-            # Not its parents: a run that went away is not made anew.
+            # Not its parents: a run that went away is not created again.
             folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{folder} cannot be made: {error.strerror or error}") from error
+            raise OutputError(f"{folder} cannot be created: {error.strerror or error}") from error
         self._write(
             Event(file_version=_VERSION),
             Event(step=step, session_log=SessionLog(status=SessionLog.START)),
@@ -52,8 +52,8 @@ class Board:
         Raises:
             OutputError: they cannot be written.
         """
-        found = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-        self._write(Event(step=step, summary=Summary(value=found)))
+        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._write(Event(step=step, summary=Summary(value=scalars)))
 
     def _write(self, *events: Event) -> None:
         try:
@@ -63,5 +63,6 @@ class Board:
                     event.wall_time = time.time()
                     writer.write(event.SerializeToString())
         except OSError as error:
-            told = f"{self._path} cannot be written: {error.strerror or error}"
-            raise OutputError(told) from error
+            raise OutputError(
+                f"{self._path} cannot be written: {error.strerror or error}"
+            ) from error

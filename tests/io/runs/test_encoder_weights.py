@@ -1,4 +1,4 @@
-"""Encoder weights from files and from a server, and what is said where there are none."""
+"""Encoder weights from files and from a server, and messages where there are none."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def test_a_pickle_that_would_run_something(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("saved", "found"),
+    ("saved", "content"),
     [
         ({"epoch": 3, "state_dict": {}}, "a dict of epoch, state_dict"),
         ({}, "a dict of nothing"),
         ([1, 2], "a list"),
     ],
 )
-def test_a_file_without_a_state_dict(tmp_path: Path, saved: object, found: str) -> None:
+def test_a_file_without_a_state_dict(tmp_path: Path, saved: object, content: str) -> None:
     torch.save(saved, tmp_path / "w.pth")
-    with pytest.raises(InputError, match=f"holds no state dict but {found}"):
+    with pytest.raises(InputError, match=f"does not hold a state dict but {content}"):
         load_encoder_weights(tmp_path / "w.pth")

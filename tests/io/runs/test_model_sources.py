@@ -32,14 +32,15 @@ def test_a_name_is_the_shipped_model_and_a_path_a_folder(
         assert open_run(path).path.resolve() == tmp_path / "base"
 
 
-def test_an_unknown_name_is_told_with_the_known_ones() -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(RunError, match=re.escape("shipped: base. Did you mean 'base'?")):
         open_run("bsae")
     with pytest.raises(UnknownNameError, match="no shipped model 'large'; known: base"):
         MODELS["large"]
 
 
-def test_it_tells_what_it_is() -> None:
-    found = holds("base")
-    assert isinstance(found, RunInfo)
-    assert found.path == PLACE and found.weights == "best" and found.regions
+def test_its_information_is_that_of_a_model_without_its_training() -> None:
+    info = holds("base")
+    assert isinstance(info, RunInfo)
+    assert info.path == PLACE and info.weights == "best" and info.regions
+    assert info.ended == "a model alone, without its training"

@@ -1,0 +1,203 @@
+"""The files of a comparison: its plan, the result of each training, and the summary.
+
+::
+
+    OUT/
+        plan.json           what holds for all trainings
+        runs/patients-10/seed-0/fold-1/lp-ft/   one run folder per training, and in it
+            result.json     Dice of each case of the fold's patients
+        compare.json        means, differences and verdicts, once all are done
+        compare.csv         one row per case and training, once all are done
+
+The format is described in ``docs/formats.md``; ``FORMAT_VERSION`` changes when it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
+
+from mriseg.core.comparison import METHODS, Comparison, Score
+from mriseg.errors import InputError
+from mriseg.io.disk import tables
+from mriseg.io.disk.atomic import read_json, write_json
+from mriseg.io.disk.schemas import Name, Number, RegionTable, as_json, checked
+from mriseg.io.disk.versions import reading
+
+T = TypeVar("T")
+
+FORMAT = "mriseg-compare"
+FORMAT_VERSION = 1
+PLAN = "plan.json"
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """A case that takes part.
+
+    Attributes:
+        name: the case's.
+        patient: a name for all cases of its patient.
+        content: `mriseg.core.prepare.content_digest` of its voxels.
+    """
+
+    name: Name
+    patient: Name
+    content: Name
+
+
+@dataclass(frozen=True)
+class SourceRun:
+    """The run that transfers start from.
+
+    Attributes:
+        run: its folder's name.
+        created: local time, ISO 8601.
+    """
+
+    run: Name
+    created: Name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What must stay the same while a comparison is stopped; methods, sizes and seeds may be added.
+
+    Attributes:
+        source: the run that transfers start from.
+        store: the store's name.
+        cases: those that take part.
+        regions: that are measured: name -> labels.
+        folds: number of folds.
+        new_head: whether transfers initialise the head again.
+        config: of each training (`mriseg.core.config.TrainConfig`), as JSON, without its transfer.
+    """
+
+    source: SourceRun
+    store: Name
+    cases: tuple[PlannedCase, ...]
+    regions: RegionTable
+    folds: int
+    new_head: bool
+    config: dict[str, Any]
+
+    def differences(self, other: Plan) -> list[str]:
+        """What differs in ``other``: names of attributes, and settings with both values."""
+        names = [item.name for item in fields(self) if item.name != "config"]
+        return [name for name in names if getattr(self, name) != getattr(other, name)] + [
+            f"{key} ({self.config.get(key)} before, {other.config.get(key)} now)"
+            for key in {**self.config, **other.config}
+            if self.config.get(key) != other.config.get(key)
+        ]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """A held-out case after one training.
+
+    Attributes:
+        case: its name.
+        patient: as in `PlannedCase`.
+        seconds: that the training took.
+        regions: region -> 3-D Dice.
+    """
+
+    case: Name
+    patient: Name
+    seconds: Number
+    regions: Annotated[dict[Name, Number], Field(min_length=1)]
+
+
+def read_plan(out: Path) -> Plan | None:
+    """The plan of the comparison in a folder; None where there is none.
+
+    Raises:
+        InputError: it is damaged, or of a version that this mriseg cannot read.
+    """
+    path = out / PLAN
+    if not path.exists():
+        return None
+    return _parsed(Plan, _document(path), path, "restore it, or choose another folder")
+
+
+def write_plan(out: Path, plan: Plan) -> None:
+    """Write ``plan.json``; ``out`` is made where there is none.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_json(out / PLAN, _with_format(as_json(plan)))
+
+
+def read_result(run: Path) -> tuple[CaseResult, ...] | None:
+    """The held-out cases after the training in a run folder; None before they were measured.
+
+    Raises:
+        InputError: the file is damaged, or of a version that this mriseg cannot read.
+    """
+    path = run / RESULT
+    if not path.exists():
+        return None
+    rows = _document(path).get("cases")
+    return _parsed(tuple[CaseResult, ...], rows, path, "remove it to measure again")
+
+
+def write_result(run: Path, cases: Sequence[CaseResult]) -> None:
+    """Write ``result.json`` into a run folder.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    rows = [as_json(case) for case in cases]
+    write_json(run / RESULT, _with_format({"cases": rows}))
+
+
+def write_summary(out: Path, plan: Plan, scores: Sequence[Score], comparison: Comparison) -> None:
+    """Write ``compare.json`` and ``compare.csv``.
+
+    Args:
+        out: the comparison's folder.
+        plan: of the comparison.
+        scores: of each case after each training.
+        comparison: their means, differences and verdicts.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    content = as_json(plan)
+    del content["cases"]
+    methods = dict.fromkeys(score.method for score in scores)
+    content["methods"] = {name: METHODS[name].what for name in methods}
+    content["seeds"] = sorted({score.seed for score in scores})
+    tables.write_csv(out / "compare.csv", [score.to_row() for score in scores])
+    tables.write_json(out / "compare.json", _with_format({**content, **tables.plain(comparison)}))
+
+
+def _with_format(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"format": FORMAT, "version": FORMAT_VERSION, **content}
+
+
+def _document(path: Path) -> dict[str, Any]:
+    document = read_json(path)
+    if document.get("format") != FORMAT:
+        raise InputError(f"{path} is not of a comparison; choose another folder")
+    reading(
+        {FORMAT_VERSION: None},
+        document.get("version"),
+        what=f"{path} has comparison format",
+        remedy="compare again in another folder",
+        error=InputError,
+    )
+    return document
+
+
+def _parsed(kind: type[T], value: Any, path: Path, remedy: str) -> T:
+    try:
+        return checked(kind, value)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); {remedy}") from None

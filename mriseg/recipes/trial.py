@@ -1,0 +1,187 @@
+"""One training of a comparison: run it, or the rest of it, and measure the patients held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mriseg.backends.base import Backend
+from mriseg.core.comparison import METHODS, Method, Score
+from mriseg.core.config import TrainConfig
+from mriseg.core.sampling import CaseEntry
+from mriseg.core.trials import Trial
+from mriseg.errors import InputError
+from mriseg.events import Recipe
+from mriseg.io import comparisons, runs
+from mriseg.io.comparisons import CaseResult, Plan, PlannedCase, SourceRun
+from mriseg.io.runs import Checkpoint, Run, open_run
+from mriseg.io.store import Store
+from mriseg.recipes.evaluate import evaluate
+from mriseg.recipes.train import resume, train
+from mriseg.recipes.transfer import transfer
+
+# These settings decide no number, so they may change between two sittings.
+_FREE_SETTINGS = {"checkpoint_every"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all trainings of a comparison share.
+
+    Attributes:
+        out: the comparison's folder.
+        store: of the target task.
+        source: the run that transfers start from.
+        backend: where to compute.
+        config: of each training, up to seed, patients and transfer.
+        cases: names of all cases of the store.
+        patients: the cases that take part, by patient.
+        regions: that are measured: name -> labels.
+        folds: number of folds.
+        new_head: whether transfers initialise the head again.
+    """
+
+    out: Path
+    store: Store
+    source: Run
+    backend: Backend
+    config: TrainConfig
+    cases: frozenset[str]
+    patients: Sequence[Sequence[CaseEntry]]
+    regions: dict[str, tuple[int, ...]]
+    folds: int
+    new_head: bool
+
+    @property
+    def plan(self) -> Plan:
+        """What must stay the same when the comparison is continued."""
+        return Plan(
+            source=SourceRun(self.source.name, self.source.manifest.created),
+            store=self.store.name,
+            cases=tuple(
+                PlannedCase(case.name, _patient(group), case.content)
+                for group in self.patients
+                for case in group
+            ),
+            regions=self.regions,
+            folds=self.folds,
+            new_head=self.new_head,
+            config=self.config.model_dump(mode="json", exclude={"transfer", *_FREE_SETTINGS}),
+        )
+
+    def is_done(self, trial: Trial) -> bool:
+        """Whether the trial has a result."""
+        return (self._folder(trial) / comparisons.RESULT).exists()
+
+    def scores(self, trial: Trial) -> list[Score]:
+        """The scores of a trial that is done, always from its file.
+
+        Raises:
+            InputError: the file is damaged, or not of the cases that were held out.
+        """
+        path = self._folder(trial)
+        results = comparisons.read_result(path) or ()
+        if sorted(result.case for result in results) != sorted(trial.held):
+            raise InputError(
+                f"{path / comparisons.RESULT} is not of the cases that were held out; remove it "
+                f"to measure again"
+            )
+        return [_score(trial, result) for result in results]
+
+    def train(self, trial: Trial) -> Recipe[Run]:
+        """Train to the end, from the start or from where the training was stopped.
+
+        Raises:
+            InputError: other cases trained than were planned, so that it would compare nothing.
+        """
+        yield from self._train(trial)
+        run = open_run(self._folder(trial))
+        if set(run.manifest.train) != set(trial.train):
+            raise InputError(
+                f"{run.path} was trained on {', '.join(run.manifest.train)}, and planned were "
+                f"{', '.join(trial.train)}; remove it"
+            )
+        return run
+
+    def measure(self, trial: Trial, run: Run) -> Recipe[None]:
+        """Measure the cases held out, write the result, and drop the optimiser from the run.
+
+        Raises:
+            InputError: a case cannot be measured.
+        """
+        report = yield from evaluate(self.store, run, self.backend, cases=trial.held)
+        regions: dict[str, dict[str, float]] = {}
+        for score in report.scores:
+            regions.setdefault(score.case, {})[score.region] = score.dice
+        missing = [name for name in trial.held if name not in regions]
+        if missing:
+            why = "; ".join(f"{case}: {reason}" for case, reason in report.skipped)
+            raise InputError(
+                f"{', '.join(missing)} cannot be measured ({why or 'the model was trained on them'}"
+                f"); leave them out with --exclude"
+            )
+        patient = {case.name: _patient(group) for group in self.patients for case in group}
+        seconds = float(run.read_log()[-1]["seconds"])
+        # Only resuming would need the optimiser: most of a run's size, and there are many runs.
+        last = run.load("last")
+        run.save("last", Checkpoint(last.weights, {}, last.state))
+        comparisons.write_result(
+            run.path,
+            [CaseResult(case, patient[case], seconds, dice) for case, dice in regions.items()],
+        )
+
+    def _folder(self, trial: Trial) -> Path:
+        return self.out / "runs" / trial.place
+
+    def _train(self, trial: Trial) -> Recipe[None]:
+        path, method = self._folder(trial), METHODS[trial.method]
+        if (path / "run.json").exists():
+            run = open_run(path)
+            if run.has("last"):
+                if not run.ended:
+                    yield from resume(run, self.backend, self.store)
+                return
+            runs.discard(run)
+        config = self._config(trial, method)
+        if config.transfer is None:
+            yield from train(self.store, config, self.backend, out=path)
+        else:
+            yield from transfer(
+                self.store,
+                self.source,
+                config,
+                self.backend,
+                weights=method.weights,
+                new_head=self.new_head,
+                out=path,
+            )
+
+    def _config(self, trial: Trial, method: Method) -> TrainConfig:
+        others = self.cases - set(trial.train)
+        update = {
+            "seed": trial.seed,
+            "exclude": tuple(sorted({*others, *self.config.exclude})),
+            "transfer": method.transfer,
+        }
+        return self.config.model_copy(update=update)
+
+
+def _patient(group: Sequence[CaseEntry]) -> str:
+    """One name for all cases of a patient, whose files may name them differently."""
+    return min(case.patient for case in group)
+
+
+def _score(trial: Trial, result: CaseResult) -> Score:
+    return Score(
+        method=trial.method,
+        size=trial.size,
+        patients=trial.patients,
+        seed=trial.seed,
+        fold=trial.fold,
+        patient=result.patient,
+        case=result.case,
+        dice=sum(result.regions.values()) / len(result.regions),
+        regions=result.regions,
+        seconds=result.seconds,
+    )

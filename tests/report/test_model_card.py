@@ -1,0 +1,98 @@
+"""A model card says what it knows, and marks what is still to fill in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mriseg.report.model_card import model_card
+from tests.io.runs.examples import MANIFEST
+
+MANY = replace(
+    MANIFEST,
+    versions={"mriseg": "0.1.0", "torch": "2.13.0"},
+    parent={"run": "base3", "weights": "source"},
+)
+
+
+def evaluation(*cases: str, seen: bool = False) -> dict[str, Any]:
+    numbers = {"mean": 0.5, "low": 0.25, "high": 0.75, "median": None, "cases": len(cases)}
+    return {
+        "summary": [{"region": "WT", "metric": metric, **numbers} for metric in ("dice", "hd95")],
+        "cases": [{"case": case, "seen": seen} for case in cases],
+    }
+
+
+def card(manifest: Any = MANY, **changes: Any) -> tuple[str, tuple[str, ...]]:
+    given: dict[str, Any] = {
+        "name": "mine",
+        "parameters": 12345,
+        "dice": {"c": {"WT": 0.5, "ET": None}},
+        "evaluations": {},
+        "validated": lambda name: name == "c",
+    }
+    return model_card(manifest, **{**given, **changes})
+
+
+def test_what_is_still_to_fill_in_is_marked_and_listed() -> None:
+    text, missing = card()
+    assert missing == (
+        "the terms of use",
+        "the training data",
+        "Dice with intervals (no evaluation was given)",
+    )
+    assert text.count("**still to fill in**") == 3
+    text, missing = card(data="Phantoms.", terms="None.", evaluations={"all": evaluation("d")})
+    assert missing == () and "to fill in" not in text
+
+
+def test_it_says_what_the_model_is() -> None:
+    text, _ = card()
+    for part in (
+        "# Model card: mine",
+        "Not a medical device, not for clinical use",
+        "12,345 parameters",
+        "It segments WT (labels 1+2), ET (labels 4), slice by slice, in T1.",
+        "mriseg 0.1.0 and PyTorch 2.13.0 on 2026-01-01, transferred from `base3`",
+        "2 training and 1 validation cases",
+        "It holds their names too.",
+        "about 64 x 96 voxels (voxels in mm)",
+    ):
+        assert part in text, part
+    assert "names too" not in card(replace(MANY, salt="salt"))[0]
+    assert "transferred" not in card(replace(MANY, parent={"run": "x", "weights": "random"}))[0]
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "dropped", "expected"),
+    [
+        (False, 0.0, "All were present in training."),
+        (True, 0.0, "In training, some training cases lacked one."),
+        (
+            True,
+            0.4,
+            "In training, some training cases lacked one and modalities were dropped from 40% of",
+        ),
+    ],
+)
+def test_it_says_which_modalities_training_lacked(
+    incomplete: bool, dropped: float, expected: str
+) -> None:
+    config = {"augment": {"drop_modality": dropped}}
+    text, _ = card(replace(MANY, incomplete=incomplete, config=config))
+    assert expected in text
+
+
+def test_an_evaluation_is_a_row_with_its_caveats() -> None:
+    text, _ = card(
+        evaluations={
+            "all": evaluation("c", "d"),
+            "T1 alone": evaluation("c", "d"),
+            "seen": evaluation("a", seen=True),
+        }
+    )
+    assert "| all | WT | 0.500 [0.250, 0.750] | - | 2 |" in text
+    assert "all; T1 alone: 1 of 2 cases are validation cases" in text
+    assert "seen: 1 of 1 cases **are training cases**" in text
