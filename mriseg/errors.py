@@ -116,3 +116,9 @@ class DamagedError(MrisegError):
     """
 
     exit_code = 9
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, on one line: the system's own words, or the first line of its message."""
+    said = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return str(said).splitlines()[0]

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from mriseg.backends.context import deterministic_algorithms
 from mriseg.core.ops import FORMS, NATIVE, PURE, Ops
-from mriseg.errors import BackendError
+from mriseg.errors import BackendError, reason_of
 
 POOLING, UNPOOLING = "pooling", "un-pooling"
 
@@ -165,8 +165,8 @@ def _name(ops: Ops, crossing: Sequence[str]) -> str:
 
 def in_a_line(error: Exception) -> str:
     """What an error says, for a sentence: PyTorch's messages go on for pages."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 200, placeholder=' ...')}"
+    line = textwrap.shorten(reason_of(error), 200, placeholder=" ...")
+    return f"{type(error).__name__}: {line}"
 
 
 class _Candidate(NamedTuple):

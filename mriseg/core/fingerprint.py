@@ -70,11 +70,6 @@ def fingerprint(case: PreparedCase) -> Fingerprint:
     return tuple(found)
 
 
-def similarity(first: Fingerprint, second: Fingerprint) -> float:
-    """The correlation of the most alike modality that both have, -1 to 1; 0 if they share none."""
-    return float(_similarities([first], [second])[0, 0])
-
-
 def alike(
     first: Sequence[Fingerprint],
     second: Sequence[Fingerprint] | None = None,

@@ -64,13 +64,6 @@ class VolumeIndex:
         kept = tuple(case for case in self.cases if case.name in wanted)
         return VolumeIndex(kept, self.modalities, self.regions)
 
-    def positive_share(self, regions: Sequence[str]) -> dict[str, float]:
-        """Per region, its share of the stored voxels of labelled cases (the class imbalance)."""
-        names = list(self.regions)
-        voxels = sum(int(np.prod(case.shape)) for case in self.cases if case.labelled)
-        hits = sum((case.foreground.sum(axis=0) for case in self.cases if case.labelled), 0)
-        return {r: float(np.asarray(hits)[names.index(r)]) / max(voxels, 1) for r in regions}
-
 
 @dataclass(frozen=True)
 class Split:

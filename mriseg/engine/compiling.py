@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from mriseg.backends.base import Backend
+from mriseg.errors import reason_of
 from mriseg.events import Notice
 
 # A trial costs a minute or so; in a training that goes on for this long, in seconds, that is 3 %.
@@ -92,8 +93,9 @@ class Compiling:
         if self._state != "compiled":
             return None
         self._state, self.network = "settled", self._model
-        lines = str(error).strip().splitlines() or [""]
-        return Notice(f"torch.compile does not work here ({type(error).__name__}: {lines[0]})")
+        return Notice(
+            f"torch.compile does not work here ({type(error).__name__}: {reason_of(error)})"
+        )
 
     def _settle(self) -> Notice:
         # The best window of each: the first one compiled, and others met with other work.

@@ -24,8 +24,8 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 from zlib_ng import gzip_ng, zlib_ng
 
-from mriseg.core.volume import Geometry
-from mriseg.errors import InputError, OutputError
+from mriseg.core.volume import Geometry, Unit, sides
+from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.schemas import MAX_VOXELS
 from mriseg.io.disk.untrusted import open_regular
@@ -126,7 +126,7 @@ def shape(path: Path) -> tuple[int, ...]:
 def geometry(
     shape: tuple[int, int, int],
     affine: NDArray[np.float64],
-    unit: str = "mm",
+    unit: Unit = "mm",
     ndim: int = 3,
     space: int | None = None,
 ) -> Geometry:
@@ -257,7 +257,7 @@ def _read(path: Path, max_voxels: int) -> tuple[Array, Geometry]:
         size = count * header.dtype.itemsize
         if count > max_voxels:
             raise InputError(
-                f"{path.name} claims {_times(header.shape)} voxels; at most {max_voxels} are read"
+                f"{path.name} claims {sides(header.shape)} voxels; at most {max_voxels} are read"
             )
         _check_capacity(path, header, size)
         buffer = np.empty(size, dtype=np.uint8)
@@ -310,7 +310,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     except (gzip_ng.BadGzipFile, zlib_ng.error) as error:  # type: ignore[misc]  # A class.
         raise InputError(f"{name} is a damaged gzip file ({error})") from error
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{name} cannot be read: {reason_of(error)}") from error
 
 
 def _seems(start: bytes) -> str:
@@ -344,7 +344,7 @@ def _header(path: Path, block: bytes) -> _Header:
         if not 2 <= dims <= 7 or len(shape) != dims:
             raise InputError(f"{name} claims {dims} axes; expected 2 to 4")
         if min(shape) < 1:
-            raise InputError(f"{name} has no voxels: its header states {_times(shape)}")
+            raise InputError(f"{name} has no voxels: its header states {sides(shape)}")
         dtype = header.get_data_dtype()
         if dtype.kind not in "iuf":
             held = "complex numbers" if dtype.kind == "c" else "colours or raw bytes"
@@ -396,7 +396,7 @@ def _check_capacity(path: Path, header: _Header, size: int) -> None:
     ratio = _MAX_DEFLATE_RATIO if path.name.lower().endswith(".gz") else 1
     if header.offset + size > packed * ratio:
         raise InputError(
-            f"{path.name} is truncated or damaged: its header promises {_times(header.shape)} "
+            f"{path.name} is truncated or damaged: its header promises {sides(header.shape)} "
             f"voxels ({size} bytes), and a file of {packed} bytes cannot hold them"
         )
 
@@ -458,7 +458,3 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     while len(full) > 3 and full[-1] == 1:
         full.pop()
     return tuple(full)
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(length) for length in shape)

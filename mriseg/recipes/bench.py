@@ -35,7 +35,7 @@ from mriseg.engine.timing import Timing, timed
 from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Recipe, finish
 from mriseg.io.disk.atomic import temporary_folder
-from mriseg.io.disk.tables import plain
+from mriseg.io.disk.documents import plain
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import Batch, Store, frame_for, open_store
 from mriseg.io.store.loader import prefetch

@@ -32,8 +32,9 @@ from mriseg.core.trials import Trial, trials
 from mriseg.errors import ConfigError, InputError, OutputError
 from mriseg.events import Advanced, Began, Event, Measured, Notice, R, Recipe, Wrote
 from mriseg.io import runs
-from mriseg.io.disk import tables
-from mriseg.io.disk.atomic import is_free, read_json
+from mriseg.io.disk import documents
+from mriseg.io.disk.atomic import is_free
+from mriseg.io.disk.documents import read_json
 from mriseg.io.disk.locks import locked
 from mriseg.io.runs import Checkpoint, Run, open_run
 from mriseg.io.store import Store
@@ -313,7 +314,7 @@ def _claim(out: Path, settled: Mapping[str, Any]) -> None:
     if not path.exists():
         if not is_free(out):
             raise OutputError(f"{out} exists and is no comparison; choose another folder")
-        tables.write_json(path, settled)
+        documents.write_json(path, settled)
         return
     there = _loaded(path)
     odd = [key for key in settled if key != "config" and there.get(key) != settled[key]]
@@ -352,7 +353,7 @@ def _shed(run: Run) -> None:
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    tables.write_json(path, {"format": FORMAT, "version": FORMAT_VERSION, "cases": rows})
+    documents.write_json(path, {"format": FORMAT, "version": FORMAT_VERSION, "cases": rows})
 
 
 def _read(path: Path, trial: Trial) -> list[Score]:
@@ -404,8 +405,8 @@ def _written(
     kept = {key: value for key, value in settled.items() if key != "cases"}
     kept["methods"] = {name: METHODS[name].what for name in methods}
     kept["seeds"] = sorted({score.seed for score in scores})
-    tables.write_csv(out / "compare.csv", [score.to_row() for score in scores])
-    tables.write_json(out / "compare.json", {**kept, **tables.plain(comparison)})
+    documents.write_csv(out / "compare.csv", [score.to_row() for score in scores])
+    documents.write_json(out / "compare.json", {**kept, **documents.plain(comparison)})
     cells = {(cell.size, cell.method): cell for cell in comparison.cells}
     sizes = list(comparison.verdicts)
     lines = {

@@ -16,7 +16,7 @@ from mriseg.core.config import TrainConfig
 from mriseg.core.segnet import MIN_SIZE
 from mriseg.engine.capacity import Memory, Pace, Task, measure
 from mriseg.engine.op_checks import CHECKS, At, Check, Outcome, network_as_trained
-from mriseg.errors import BackendError, ConfigError
+from mriseg.errors import BackendError, ConfigError, reason_of
 from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io.store import Store
 from mriseg.recipes.setup import plan_training
@@ -174,7 +174,9 @@ def examine(backend: Backend, name: str, check: Check) -> Finding:
         compared = _compared(backend, expected, found, typical=check.typical)
     # Whatever a kernel throws, it is what the table is for.
     except Exception as error:
-        return judged(None, None, verdict=Verdict.FAILS, reason=_told(error), instead=check.instead)
+        return judged(
+            None, None, verdict=Verdict.FAILS, reason=_described(error), instead=check.instead
+        )
     errors = [max(pairs, default=0.0) for pairs in compared]
     verdict = max((_judge(e, t) for e, t in zip(errors, tolerances, strict=True)), key=_ORDER.index)
     finite = [e if e < float("inf") else None for e in errors]
@@ -226,7 +228,7 @@ def _repeated(backend: Backend) -> Finding:
         pairs = zip(first.forward + first.gradient, second.forward + second.gradient, strict=True)
         same = all(torch.equal(backend.collect(a), backend.collect(b)) for a, b in pairs)
     except Exception as error:
-        return Finding(name, None, None, 0, 0, Verdict.FAILS, _told(error))
+        return Finding(name, None, None, 0, 0, Verdict.FAILS, _described(error))
     return Finding(name, None, None, 0, 0, Verdict.RIGHT if same else Verdict.WRONG)
 
 
@@ -237,13 +239,12 @@ def _measured(
         return *measure(backend, task, free), []
     # Out of memory is an exception of another kind on each device.
     except Exception as error:
-        failed = Finding("a training step", None, None, 0, 0, Verdict.FAILS, _told(error))
+        failed = Finding("a training step", None, None, 0, 0, Verdict.FAILS, _described(error))
         return None, None, [failed]
 
 
-def _told(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {reason_of(error)}"
 
 
 def _task(

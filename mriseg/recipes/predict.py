@@ -22,6 +22,8 @@ from mriseg.errors import CaseError, InputError, OutputError, StoreError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import nifti, readers
 from mriseg.io.disk.space import check_writable
+from mriseg.io.finding import Kind, what_is
+from mriseg.io.location import Location
 from mriseg.io.readers import ReaderOptions
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store, open_store
@@ -91,7 +93,7 @@ class PredictReport:
 
 
 def predict(
-    source: Path,
+    source: str | Path | Location,
     out: Path,
     run: Run,
     backend: Backend,
@@ -104,7 +106,7 @@ def predict(
     """Predict every case under ``source``. One case is in memory at a time.
 
     Args:
-        source: a case's folder, a folder of cases, or a store.
+        source: a case's folder, a folder of cases, or a store, which may be given by URL.
         out: a folder, made if need be; or, for a single case, a file named .nii or .nii.gz.
         run: the model.
         backend: where to compute.
@@ -121,6 +123,7 @@ def predict(
         OutputError: a result cannot be written, or would be written over a scan.
     """
     options = resolve_options(options, run)
+    source = Location.of(source)
     found, assumed = _sources(source, layout, channels)
     if not found:
         raise InputError(f"{source} holds no case")
@@ -318,18 +321,18 @@ class _Source:
 
 
 def _sources(
-    source: Path, layout: str, channels: Sequence[str] | None
+    source: Location, layout: str, channels: Sequence[str] | None
 ) -> tuple[dict[str, _Source], tuple[str, ...]]:
     """Each case by its name, and what was assumed about all of them."""
     options = ReaderOptions(tuple(channels) if channels else None)
-    if (source / "zarr.json").exists():
+    if what_is(source) is Kind.STORE:
         options.refuse_channels("store", "it tells them itself")
         store = open_store(source)
         return {
-            name: _Source(partial(_stored, store, name), tuple(data["modalities"]))
-            for name, data in store.cases().items()
+            name: _Source(partial(_stored, store, name), case.modalities)
+            for name, case in store.cases().items()
         }, ()
-    _, found = readers.find(source, layout, options)
+    _, found = readers.find(source.path, layout, options)
     cases = {name: _Source(partial(_fail, name, why)) for name, why in found.skipped}
     cases |= {
         case.name: _Source(partial(_load, case), case.modalities, case.files)
@@ -340,7 +343,7 @@ def _sources(
 
 def _check_outputs(out: Path, targets: Sequence[Path], found: Mapping[str, _Source]) -> None:
     """Refuse to write over what is read, into a store or a run, or where nothing can be."""
-    if any((out / name).exists() for name in ("zarr.json", "run.json")):
+    if what_is(out) in (Kind.STORE, Kind.RUN):
         raise OutputError(f"{out} is a store or a run; name another folder for the masks")
     read = {path.resolve(): path for item in found.values() for path in item.files}
     for target in targets:
@@ -352,7 +355,7 @@ def _check_outputs(out: Path, targets: Sequence[Path], found: Mapping[str, _Sour
     check_writable(targets[0].parent)
 
 
-def _none_usable(source: Path, reasons: Mapping[str, str]) -> InputError:
+def _none_usable(source: Location, reasons: Mapping[str, str]) -> InputError:
     told = "; ".join(f"{name}: {reason}" for name, reason in [*reasons.items()][:_TOLD])
     more = f"; and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
     return InputError(

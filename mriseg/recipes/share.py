@@ -17,12 +17,13 @@ from mriseg.core.fingerprint import fingerprint
 from mriseg.core.identity import hidden
 from mriseg.errors import InputError, OutputError
 from mriseg.events import Notice, Recipe, Wrote
-from mriseg.io.disk.atomic import is_free, read_json
+from mriseg.io.disk.atomic import is_free
+from mriseg.io.disk.documents import read_json
 from mriseg.io.disk.locks import locked
 from mriseg.io.disk.schemas import Name, checked
+from mriseg.io.location import Location
 from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model
 from mriseg.io.store import open_store
-from mriseg.io.store.arrays import is_local
 from mriseg.report.model_card import model_card
 
 _FLOAT16 = torch.finfo(torch.float16)
@@ -154,7 +155,7 @@ def _with_fingerprints(manifest: Manifest) -> Manifest:
     Only while its store is where it was, and for cases whose voxels are what they were.
     """
     # A run may be anyone's: what address its store has is not to be asked unseen.
-    if all(case.fingerprint for case in manifest.seen) or not is_local(manifest.store):
+    if all(case.fingerprint for case in manifest.seen) or not Location(manifest.store).is_local:
         return manifest
     try:
         store = open_store(manifest.store)

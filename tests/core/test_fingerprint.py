@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mriseg.core.fingerprint import SAME, Fingerprint, alike, fingerprint, similarity
+from mriseg.core.fingerprint import SAME, Fingerprint, alike, fingerprint
 from mriseg.core.intensity import foreground
 from mriseg.core.prepare import content_digest, prepare
 from mriseg.core.volume import Geometry
@@ -34,6 +34,12 @@ def taken(images: Images, geometry: Geometry = GEOMETRY) -> Fingerprint:
     shape = next(iter(images.values())).shape
     z, y, x = shape
     return fingerprint(prepare(images, None, replace(geometry, shape=(z, y, x))))
+
+
+def similarity(first: Fingerprint, second: Fingerprint) -> float:
+    """Of the most alike modality that both have, -1 to 1; 0 if they share none."""
+    (pair,) = alike([first], [second], threshold=-2)
+    return pair.similarity
 
 
 def a_head(seed: int, **options: Any) -> dict[str, NDArray[Any]]:

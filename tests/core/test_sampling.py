@@ -300,5 +300,3 @@ def test_the_index_knows_its_cases() -> None:
     assert [c.name for c in index.only(["b", "z"]).cases] == ["b"]
     with pytest.raises(KeyError):
         index["z"]
-    # 512 + 1 of three slices of 32 x 32.
-    assert index.positive_share(["WT"])["WT"] == pytest.approx(513 / 3072)

@@ -19,7 +19,7 @@ from mriseg.core.volume import SliceRef
 from mriseg.engine.timing import Timing, timed
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Event, finish
-from mriseg.io.disk.tables import write_json
+from mriseg.io.disk.documents import write_json
 from mriseg.io.store import Store, StoreSpec, create
 from mriseg.recipes.bench import BenchConfig, BenchReport, Work, _random_batches, bench
 

@@ -5,5 +5,5 @@
 - ``locks``: one process at a time
 - ``space``: whether there is room, checked before the work
 - ``checksums``, ``versions``, ``schemas``: what a document must look like
-- ``tables``: CSV and JSON
+- ``documents``: CSV and JSON, written and read
 """

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from mriseg.core.volume import Geometry, canonical, uncanonical
+from mriseg.core.volume import Geometry, canonical, sides, uncanonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io.readers.base import Array
 
@@ -58,8 +58,8 @@ def onto_grid(
         return turned, (f"the axes of {what} run another way than its case's; it was turned",)
     if own.shape != grid.shape:
         raise InputError(
-            f"{what} has the shape {_times(own.shape)}, the case's first image has "
-            f"{_times(grid.shape)}"
+            f"{what} has the shape {sides(own.shape)}, the case's first image has "
+            f"{sides(grid.shape)}"
         )
     away = float(np.linalg.norm(_corners(own) - _corners(grid), axis=-1).max())
     if away > _SAME_GRID:
@@ -96,7 +96,3 @@ def _canonical_corners(geometry: Geometry) -> NDArray[np.float64]:
 def _world(geometry: Geometry, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
     affine = np.asarray(geometry.affine)
     return np.asarray(voxels @ affine[:3, :3].T + affine[:3, 3])
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(length) for length in shape)

@@ -46,7 +46,7 @@ from mriseg.core.config import parse, shown
 from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.sampling import CaseEntry
 from mriseg.core.segnet import SegNetConfig
-from mriseg.errors import ConfigError, InputError, OutputError, RunError
+from mriseg.errors import ConfigError, InputError, OutputError, RunError, reason_of
 from mriseg.io.disk.atomic import contents, is_free, replacing
 from mriseg.io.disk.checksums import BLANK, as_written, seal, write_sealed_json
 from mriseg.io.disk.schemas import Labels, Name, Row, RunConfig, Side, checked, state_of
@@ -373,7 +373,7 @@ class Run:
                 checked(Row, row)
                 rows.append(row)
         except OSError as error:
-            raise RunError(f"{self.log_path} cannot be read: {error.strerror or error}") from None
+            raise RunError(f"{self.log_path} cannot be read: {reason_of(error)}") from None
         except ValueError:
             return rows
         return rows
@@ -461,7 +461,7 @@ def discard(run: Run) -> None:
             else:
                 path.unlink()
     except OSError as error:
-        raise OutputError(f"{run.path} cannot be emptied: {error.strerror or error}") from error
+        raise OutputError(f"{run.path} cannot be emptied: {reason_of(error)}") from error
 
 
 def open_run(path: str | Path) -> Run:
@@ -515,7 +515,7 @@ def fresh_path(root: Path, label: str, now: datetime) -> Path:
             count += 1
             path = root / f"{stem}-{count}"
         except OSError as error:
-            raise OutputError(f"{path} cannot be made: {error.strerror or error}") from error
+            raise OutputError(f"{path} cannot be made: {reason_of(error)}") from error
 
 
 def newest_run(root: Path) -> Path:
