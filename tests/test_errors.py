@@ -67,3 +67,17 @@ def test_a_case_error_says_which_case_and_why() -> None:
     error = CaseError("BraTS20_Training_355", "its FLAIR holds NaN")
     assert (error.case, error.reason) == ("BraTS20_Training_355", "its FLAIR holds NaN")
     assert str(error) == "case BraTS20_Training_355: its FLAIR holds NaN"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file", "x"), "No such file"),
+        (OSError("a disk\nand more"), "a disk"),
+        (ValueError("  \n one\ntwo"), "one"),
+        (KeyError(), "KeyError"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_a_reason_is_one_line(error: Exception, said: str) -> None:
+    assert errors.reason_of(error) == said

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mriseg.core.intensity import (
     _HEAD_LEVEL,
+    Normalisation,
     _bright,
     foreground,
     normalise,

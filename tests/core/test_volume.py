@@ -17,6 +17,7 @@ from mriseg.core.volume import (
     canonical,
     crop,
     round_up,
+    sides,
     uncanonical,
     uncrop,
 )
@@ -153,3 +154,7 @@ def test_rounding_up(size: int, multiple: int) -> None:
 def test_slices_sort_by_case_and_number() -> None:
     refs = [SliceRef("b", 0), SliceRef("a", 10), SliceRef("a", 9)]
     assert sorted(refs) == [SliceRef("a", 9), SliceRef("a", 10), SliceRef("b", 0)]
+
+
+def test_a_shape_in_a_sentence() -> None:
+    assert sides((155, 240, 240)) == "155 x 240 x 240" and sides((7,)) == "7"

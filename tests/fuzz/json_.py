@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from mriseg.io.disk.checksums import BLANK, digest_of
 from tests.fuzz.bytes_ import damaged
 
 # Takes the place of what json.dumps could not write.
@@ -62,10 +63,28 @@ def damaged_text(rng: Random, data: bytes) -> bytes:
         value = json.loads(data)
     except (ValueError, RecursionError):  # it is damaged already
         return damaged(rng, data)
-    # A stranger can take it out as well, and what it covers is then to be looked at.
-    if rng.random() < 0.9:
-        value = unsealed(value)
-    return text(damaged_values(rng, value))
+    # A stranger can take a digest out, or put the right one in, and what it covers is then read.
+    way = rng.random()
+    if way < 0.1:
+        return text(damaged_values(rng, value))
+    if way < 0.4:
+        return text(damaged_values(rng, unsealed(value)))
+    return resealed(text(damaged_values(rng, blank(value))))
+
+
+def blank(value: Any) -> Any:
+    """``value`` with a blank in place of each digest that mriseg writes into its files."""
+    if isinstance(value, dict):
+        return {key: BLANK if key == "digest" else blank(inner) for key, inner in value.items()}
+    return [blank(inner) for inner in value] if isinstance(value, list) else value
+
+
+def resealed(data: bytes) -> bytes:
+    """A document with its right digest in place of a blank."""
+    try:
+        return data.replace(BLANK.encode(), digest_of(data).encode(), 1)
+    except ValueError:  # it lost the place
+        return data
 
 
 def unsealed(value: Any) -> Any:

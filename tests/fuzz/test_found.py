@@ -41,7 +41,7 @@ from mriseg.recipes.share import share
 from mriseg.recipes.train import resume
 from mriseg.recipes.verify import check_whole, verify
 from tests import phantoms
-from tests.fuzz.json_ import unsealed
+from tests.fuzz.json_ import blank, resealed, unsealed
 from tests.fuzz.seeds import Seeds
 
 DEEP = "[" * 100_000
@@ -51,10 +51,10 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="needs pipes, links a
 
 
 def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a JSON file, without its digest."""
-    data = unsealed(json.loads(path.read_text()))
+    """Change a JSON file, and put the right digest in."""
+    data = blank(json.loads(path.read_text()))
     change(data)
-    path.write_text(json.dumps(data))
+    path.write_bytes(resealed(json.dumps(data).encode()))
 
 
 def with_state(path: Path, change: Callable[[dict[str, Any]], object]) -> None:

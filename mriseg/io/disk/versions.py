@@ -39,4 +39,4 @@ def reading(
             )
         if 0 < version < min(table):
             raise error(f"{what} {version}, which this mriseg no longer reads; {remedy}")
-    raise error(f"{what} {version!r}, which is no version: it is damaged; {remedy}")
+    raise error(f"{what} {version!r}, which is not a version: it is damaged; {remedy}")

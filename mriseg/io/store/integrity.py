@@ -71,7 +71,8 @@ def check_root(findings: Findings, location: str) -> Store | None:
         document = tree.read("zarr.json")
     except OSError as error:
         if not _has_cases(location):
-            raise StoreError(f"{location} is not an mriseg store ({reason_of(error)})") from None
+            what = "is not an mriseg store" if _is_absent(error) else "cannot be read"
+            raise StoreError(f"{location} {what}: {reason_of(error)}") from None
         findings.blame("zarr.json", "is missing or cannot be read")
         return None
     try:
@@ -89,6 +90,10 @@ def check_root(findings: Findings, location: str) -> Store | None:
     store = open_store(location)
     _check_group(findings, tree)
     return store
+
+
+def _is_absent(error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
 def _has_cases(location: str) -> bool:
