@@ -25,7 +25,7 @@ _MASKED_SHARE = 0.55
 # percentiles are 0 and 1, is above this.
 _HEAD_LEVEL = 0.12
 # A head fills at most two thirds of its volume (LGG); of a crop within one (hippocampus), four
-# fifths and more are brighter than air, and the rest is not air but liquor.
+# fifths and more are brighter than air, and the rest is not air but cerebrospinal fluid.
 _CROP_SHARE = 0.75
 # No value of n lies further from their mean than sqrt(n) deviations. So with this limit, and 2**31
 # voxels, differences fit float32 and z-scores float16 (46341 of 65504).
@@ -155,7 +155,7 @@ def normalise(
 ) -> NDArray[np.float16 | np.float32]:
     """Per-modality z-scores over ``mask`` [z, y, x]; voxels outside it become 0.
 
-    Nought outside, as in nnU-Net (Isensee et al. 2021, arXiv 1904.08128), makes padding invisible:
+    Zero outside, as in nnU-Net (Isensee et al. 2021, arXiv 1904.08128), makes padding invisible:
     a slice in a larger frame looks the same as in its own.
 
     Args:

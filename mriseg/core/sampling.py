@@ -85,14 +85,14 @@ def patients(cases: Sequence[CaseEntry]) -> list[list[CaseEntry]]:
 def lookalikes(cases: Sequence[CaseEntry]) -> list[tuple[CaseEntry, CaseEntry, float]]:
     """Pairs of cases that nothing but their looks makes one patient, and how alike they are.
 
-    What a user should be told: names say that they are two.
+    The user should know: their names say that they are two.
     """
     known = {
         case.name: number for number, group in enumerate(_grouped(cases, ())) for case in group
     }
     pairs = alike([case.fingerprint for case in cases])
-    found = [(cases[pair.first], cases[pair.second], pair.similarity) for pair in pairs]
-    return [item for item in found if known[item[0].name] != known[item[1].name]]
+    alikes = [(cases[pair.first], cases[pair.second], pair.similarity) for pair in pairs]
+    return [item for item in alikes if known[item[0].name] != known[item[1].name]]
 
 
 def _grouped(cases: Sequence[CaseEntry], pairs: Iterable[tuple[int, int]]) -> list[list[CaseEntry]]:
@@ -237,9 +237,9 @@ def plan_epoch(
     Args:
         index: the cases to draw from; those without a segmentation are left out.
         regions: whose voxels make a slice count as positive.
-        batch_size: slices a batch, on each rank.
+        batch_size: slices per batch, on each rank.
         tumour_fraction: share of positive slices, 0 to 1.
-        slices: slices an epoch over all ranks; None: so many that the positive slices come once.
+        slices: slices per epoch over all ranks; None: so many that the positive slices come once.
         seed: of the training.
         epoch: counted from 0.
         rank: which of ``world`` processes asks; together they see the epoch once.

@@ -84,7 +84,7 @@ def canonical(array: Array, geometry: Geometry) -> Array:
     """A source array as a view in canonical axes (z, y, x)."""
     if array.shape != geometry.shape:
         raise InputError(
-            f"an array of shape {array.shape} has not the geometry of {geometry.shape}"
+            f"an array of shape {array.shape} does not have the geometry of {geometry.shape}"
         )
     turned = array.transpose(geometry.axes)
     return turned[tuple(slice(None, None, -1 if flip else 1) for flip in geometry.flips)]
@@ -127,8 +127,8 @@ def bounding_box(mask: Array) -> Box:
     # Two passes over the volume, and the rest on the plane that the first leaves.
     plane = np.asarray(mask.any(axis=0))
     start, stop = [], []
-    for found in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)):
-        places = np.flatnonzero(found)
+    for occupied in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)):
+        places = np.flatnonzero(occupied)
         if not places.size:
             raise InputError("the mask is empty, so it has no bounding box")
         start.append(int(places[0]))

@@ -33,7 +33,7 @@ def what_is(given: str | Path | Location) -> Kind:
 
     Returns:
         The kind. A URL is a store, since nothing else is read by URL. A folder that is none of
-        mriseg's, and a file that no exporter wrote, may hold scans: the readers tell.
+        mriseg's, and a file that no exporter wrote, may hold scans: the readers find out.
 
     Raises:
         ConfigError: it looks like a URL that lost a slash.
@@ -64,7 +64,7 @@ def only_store(folder: Path) -> Path:
     """The only zarr store in ``folder``.
 
     Raises:
-        InputError: there is none, or more than one; the message lists them.
+        InputError: there is no store, or more than one; the message lists them.
     """
     stores = sorted(path for path in folder.glob("*.zarr") if path.is_dir())
     if len(stores) == 1:
@@ -75,6 +75,6 @@ def only_store(folder: Path) -> Path:
             f"make one with: mriseg preprocess SRC out.zarr"
         )
     raise InputError(
-        f"no store was named and there are {len(stores)} here: "
+        f"no store was named and there are {len(stores)} in this folder: "
         f"{', '.join(path.name for path in stores)}; name one"
     )

@@ -34,8 +34,8 @@ class MachineInfo:
         versions: of mriseg, Python and the libraries that its numbers depend on.
         system: operating system and processor architecture.
         cores: that this process may use.
-        memory: physical, in bytes; None where the system does not tell.
-        backends: (name, whether it is here, and if not, why).
+        memory: physical, in bytes; None where the system does not say.
+        backends: (name, whether this machine has it, and if not, why).
         chosen: the backend that would be used, as `mriseg.backends.describe` gives it.
     """
 

@@ -135,7 +135,7 @@ def preprocess(
 def _filled(
     store: Store, listing: Listing, strict: bool, workers: int
 ) -> Recipe[tuple[CaseReport, ...]]:
-    """Put the cases that are not in the store yet there; the reports of all, by name."""
+    """Write the cases that are not in the store yet; gives the reports of all, by name."""
     before = store.cases()
     reports = [CaseReport(name, "skipped", reason) for name, reason in listing.skipped]
     for report in reports:

@@ -79,7 +79,7 @@ def verify(
         What is wrong; `check_whole` raises if anything is.
 
     Raises:
-        InputError: there is no such thing, it is none of the three, or its format is newer than
+        InputError: it does not exist, it is none of the three, or its format is newer than
             this version reads; or sources were given for something that is not a store.
         ConfigError: the path looks like a URL that lost a slash.
     """

@@ -65,5 +65,5 @@ def test_the_only_store_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.zarr").mkdir()
     assert only_store(tmp_path) == tmp_path / "a.zarr"
     (tmp_path / "b.zarr").mkdir()
-    with pytest.raises(InputError, match=r"there are 2 here: a\.zarr, b\.zarr"):
+    with pytest.raises(InputError, match=r"there are 2 in this folder: a\.zarr, b\.zarr"):
         only_store(tmp_path)

@@ -1,4 +1,4 @@
-"""Writing whole files or none."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
 
     Args:
         path: of the file to write or to replace.
-        make_folder: make its folder where there is none; or else that is an error, such as where a
-            network folder went away in the middle of the work.
+        make_folder: make its folder where it does not exist; else that is an error, such as where
+            a network folder went away in the middle of the work.
 
     Raises:
         ConfigError: ``path`` is a URL.

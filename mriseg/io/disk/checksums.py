@@ -23,7 +23,7 @@ BLANK = "0" * 64
 """What stands for a digest that is not known yet."""
 
 # In JSON, and in JSON that is a text within JSON (safetensors' metadata).
-_MARKS = (b'"digest": "', b'\\"digest\\": \\"')
+_PREFIXES = (b'"digest": "', b'\\"digest\\": \\"')
 # A digest is the first thing that a file says or the last; names of cases lie between.
 _NEAR = 512
 _PIECE = 2**20
@@ -89,7 +89,7 @@ def sealed_json(value: Mapping[str, Any]) -> bytes:
 
 
 def write_sealed_json(path: Path, value: Mapping[str, Any], *, make_folder: bool = True) -> None:
-    """``value`` as JSON with its digest, whole or not at all; see `replacing`."""
+    """``value`` as JSON with its digest, complete or not at all; see `replacing`."""
     with replacing(path, make_folder=make_folder) as temporary:
         temporary.write_bytes(sealed_json(value))
 
@@ -120,10 +120,10 @@ def _place(file: BinaryIO) -> int | None:
 
 
 def _find(part: bytes, step: int) -> int | None:
-    for mark in _MARKS:
-        for start in range(len(part) - len(mark) - len(BLANK))[::step]:
-            middle = start + len(mark)
-            wrong = sum(a != b for a, b in zip(mark, part[start:middle], strict=True))
+    for prefix in _PREFIXES:
+        for start in range(len(part) - len(prefix) - len(BLANK))[::step]:
+            middle = start + len(prefix)
+            wrong = sum(a != b for a, b in zip(prefix, part[start:middle], strict=True))
             digits = part[middle : middle + len(BLANK)]
             if wrong + sum(digit not in b"0123456789abcdef" for digit in digits) <= 1:
                 return middle

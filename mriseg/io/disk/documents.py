@@ -1,4 +1,4 @@
-"""CSV and JSON, written whole or not at all; what is undefined is empty or null, never "nan"."""
+"""CSV and JSON, written complete or not at all; what is undefined is empty or null, never "nan"."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     written in full.
 
     Raises:
-        OutputError: the file cannot be written; what was there is untouched.
+        OutputError: the file cannot be written; what was there before is untouched.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with (
@@ -42,7 +42,7 @@ def write_json(path: Path, value: Any) -> None:
     """``value`` as JSON after `plain`.
 
     Raises:
-        OutputError: the file cannot be written; what was there is untouched.
+        OutputError: the file cannot be written; what was there before is untouched.
         TypeError: something in ``value`` has no form in JSON.
     """
     value = plain(value)

@@ -28,7 +28,7 @@ HOLDER = ".mriseg.lock.json"
 
 @contextmanager
 def locked(folder: Path, doing: str) -> Iterator[None]:
-    """Keep ``folder``, which is made if need be, for this process until the block ends.
+    """Keep ``folder``, which is made if it does not exist, for this process until the block ends.
 
     Where no lock can be had (a folder that is read-only or no folder, a network file system
     without locks) the block runs without: the first write raises what is wrong there, if anything.
@@ -73,7 +73,7 @@ def hold(path: Path) -> BaseFileLock | None:
     """The lock file at ``path``, held until it is released; None: another process holds it.
 
     Raises:
-        OSError: no lock can be had there.
+        OSError: the folder or its file system takes no lock.
     """
     lock = FileLock(path)
     try:

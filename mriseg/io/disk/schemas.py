@@ -86,7 +86,7 @@ def checked(kind: type[T], value: Any) -> T:
     """``value`` as ``kind``, a dataclass or anything else that pydantic knows.
 
     Raises:
-        ValueError: it has another form; the message says where, and what is there.
+        ValueError: it has another form; the message says where, and what was given.
     """
     try:
         valid: T = _adapter(cast(Hashable, kind)).validate_python(value)

@@ -1,4 +1,4 @@
-"""Which versions of a format are read, and how; what to say of the others."""
+"""Which versions of a format are read, and how; the message for the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reading(
     Raises:
         InputError: of type ``error``: the version is not in the table.
     """
-    # True is 1, and no version.
+    # True is 1, and not a version.
     if isinstance(version, int) and not isinstance(version, bool):
         if version in table:
             return table[version]

@@ -1,6 +1,6 @@
 """The zarr store that `preprocess` writes and `train` reads.
 
-- ``opening``: makes one, or opens the one that is there
+- ``opening``: makes one, or opens the one that exists
 - ``store``: reads one
 - ``writer``: writes into one
 - ``attributes``: what a store says of itself and of its cases

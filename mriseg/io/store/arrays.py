@@ -16,7 +16,7 @@ import zarr
 from numpy.typing import NDArray
 
 from mriseg.io.location import Location
-from mriseg.io.store.storage import Tree, errors_of
+from mriseg.io.store.storage import Tree, as_os_errors
 
 Array = NDArray[Any]
 
@@ -61,7 +61,7 @@ def open_array(location: str | Location, path: str) -> Reader:
 
 def _open_remote(where: Location, path: str) -> Reader:
     """An array at a URL, read by zarr."""
-    with errors_of(where):
+    with as_os_errors(where):
         # Of version 3 alone: version 2 knows a codec that unpickles, and so runs, what it reads.
         array: Any = zarr.open_array(str(where), path=path, mode="r", zarr_format=3)
         tree = Tree(where)
@@ -69,7 +69,7 @@ def _open_remote(where: Location, path: str) -> Reader:
 
     def begin(which: int | slice) -> Reading:
         def read() -> Array:
-            with errors_of(where):
+            with as_os_errors(where):
                 values = np.asarray(array[which])
             # zarr reads zeros where a chunk is missing. That is one more question for an empty
             # label map, and none for a slice of a head.

@@ -156,7 +156,7 @@ class CaseAttributes:
 
 
 def attributes_in(document: bytes) -> dict[str, Any] | None:
-    """What a group's ``zarr.json`` holds of mriseg's; None where it is no such group.
+    """What a group's ``zarr.json`` holds of mriseg's; None where it is not such a group.
 
     Raises:
         ValueError: it is not JSON.
@@ -170,7 +170,7 @@ def attributes_in(document: bytes) -> dict[str, Any] | None:
 
 
 def case_in(document: bytes, regions: int | None = None) -> CaseAttributes | None:
-    """The case that a group's ``zarr.json`` tells of; None where it was begun and not finished.
+    """The case that a group's ``zarr.json`` describes; None where it was begun and not finished.
 
     Args:
         document: the ``zarr.json``.

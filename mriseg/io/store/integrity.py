@@ -51,7 +51,7 @@ class CaseCheck:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it was begun and not written to its end, which is no fault."""
+        """Whether it was begun and not written to its end, which is not a fault."""
         return self.attributes is None and not self.findings.faults
 
     def blame(self, file: str, what: str, slices: list[int] | None = None) -> None:
@@ -63,7 +63,7 @@ def check_root(findings: Findings, location: str) -> Store | None:
     """Check what holds for all cases; gives the store, where it can be opened.
 
     Raises:
-        StoreError: it is no store, or a newer one.
+        StoreError: it is not a store, or its format is newer.
     """
     findings.count("files")
     try:
@@ -124,7 +124,7 @@ def check_report(findings: Findings, location: str, keys: set[str]) -> None:
     Args:
         findings: to add to.
         location: of the store; one at a URL has no report.
-        keys: the folders of the cases that are there.
+        keys: the folders of the cases that it has.
     """
     where = Location.of(location)
     if not where.is_local or not (where.path / "report.json").exists():

@@ -1,4 +1,4 @@
-"""A store at a location: opened if it is there, made if nothing is."""
+"""A store at a location: opened if it exists, made if nothing lies there."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], StoreSpec]] = {1: partial(c
 
 
 def create(location: str | Path | Location, spec: StoreSpec) -> Store:
-    """A store at ``location``: a new one, or the one that is there if it has the same regions.
+    """A store at ``location``: a new one, or the one that exists if it has the same regions.
 
     Cases of several layouts may share a store. Its layout and names of labels are the first's.
 
     Raises:
         ConfigError: the location looks like a URL that lost a slash.
-        OutputError: something else is there, or a store of other regions, or it cannot be written.
+        OutputError: something else lies there, or a store of other regions; or it cannot be
+            written.
     """
     where = Location.of(location)
     if _is_free(where):

@@ -1,7 +1,7 @@
 """The files that a store is made of, in a folder or at a URL.
 
-zarr shows arrays and groups; to tell whether a file is there, or is what was written, takes the
-files themselves.
+zarr shows arrays and groups; whether a file exists, or is what was written, takes the files
+themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mriseg.io.location import Location
 
 
 @contextmanager
-def errors_of(location: str | Location) -> Iterator[None]:
+def as_os_errors(location: str | Location) -> Iterator[None]:
     """Whatever goes wrong with a URL becomes an OSError.
 
     The libraries of URL schemes raise errors of their own where there are no credentials, no
@@ -41,7 +41,7 @@ class Tree:
     """The files below a location; names are relative to it, with slashes.
 
     Every method raises OSError where a file cannot be read, and so does making one of a URL that
-    nothing here can open.
+    no installed library can open.
     """
 
     def __init__(self, location: str | Location) -> None:
@@ -51,15 +51,15 @@ class Tree:
             self._fs: Any = fsspec.filesystem("file")
             self._root = self._location.path.absolute().as_posix()
             return
-        with errors_of(self._location):
+        with as_os_errors(self._location):
             self._fs, root = fsspec.core.url_to_fs(str(self._location))
         self._root = root.rstrip("/")
 
     def is_empty(self) -> bool:
-        """Whether nothing is there, at a URL."""
+        """Whether nothing lies at a URL."""
         self._fs.invalidate_cache()
         try:
-            with errors_of(self._location):
+            with as_os_errors(self._location):
                 return not self._fs.ls(self._root, detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return True
@@ -67,15 +67,15 @@ class Tree:
     def read(self, name: str) -> bytes:
         """A whole file, for small ones."""
         self._refuse_endless(name)
-        with errors_of(self._location):
+        with as_os_errors(self._location):
             return bytes(self._fs.cat_file(self._path(name)))
 
     def read_each(self, names: Sequence[str]) -> list[bytes | None]:
-        """Many small files at once; None for one that is not there."""
+        """Many small files at once; None for one that does not exist."""
         for name in names:
             self._refuse_endless(name)
         paths = [self._path(name) for name in names]
-        with errors_of(self._location):
+        with as_os_errors(self._location):
             contents = self._fs.cat_ranges(paths, None, None, on_error="return")
             for content in contents:
                 if isinstance(content, Exception) and not isinstance(
@@ -85,10 +85,10 @@ class Tree:
         return [None if isinstance(one, Exception) else bytes(one) for one in contents]
 
     def folders(self, name: str) -> list[str]:
-        """The names of the folders in a folder, sorted; none where it is not there."""
+        """The names of the folders in a folder, sorted; none where it does not exist."""
         self._fs.invalidate_cache()
         try:
-            with errors_of(self._location):
+            with as_os_errors(self._location):
                 entries = self._fs.ls(self._path(name), detail=True)
         except FileNotFoundError:
             return []
@@ -102,32 +102,32 @@ class Tree:
         """Every file below a folder, by its name relative to that folder, sorted."""
         self._fs.invalidate_cache()
         start = len(self._path(name)) + 1
-        with errors_of(self._location):
+        with as_os_errors(self._location):
             return sorted(str(path)[start:] for path in self._fs.find(self._path(name)))
 
     def size(self, name: str) -> int | None:
-        """In bytes; None where the file is not there."""
+        """In bytes; None where the file does not exist."""
         try:
             self._refuse_endless(name)
-            with errors_of(self._location):
+            with as_os_errors(self._location):
                 return int(self._fs.size(self._path(name)))
         except FileNotFoundError:
             return None
 
     def is_there(self, name: str) -> bool:
-        """Whether a file is there now, whatever was known of it before."""
+        """Whether a file exists now, whatever was known of it before."""
         self._fs.invalidate_cache()
         return self.size(name) is not None
 
     def open(self, name: str) -> BinaryIO:
         """A file, to be read in pieces."""
         self._refuse_endless(name)
-        with errors_of(self._location):
+        with as_os_errors(self._location):
             return cast(BinaryIO, self._fs.open(self._path(name), "rb"))
 
     def sha256(self, name: str) -> str:
         """The SHA-256 of a file, which is read in pieces."""
-        with errors_of(self._location), self.open(name) as opened:
+        with as_os_errors(self._location), self.open(name) as opened:
             return digest(opened)
 
     def _refuse_endless(self, name: str) -> None:

@@ -4,7 +4,7 @@ One zarr v3 group; a group per case under ``cases/``, with ``image`` [z, m, y, x
 ``label`` [z, y, x] uint8. A chunk is one slice (all its modalities, since they are read together)
 and a shard is one case (so a case is two files, not hundreds). What is known of a case without
 reading it is in its group's attributes (`mriseg.io.store.attributes`); `mriseg.io.store.writer`
-writes them last, and a case without them is not there.
+writes them last, and a case without them does not exist.
 
 A chunk ends in a CRC-32C, which each read checks; a case's attributes hold the SHA-256 of its
 files and their own digest, which opening the store checks. `mriseg.recipes.verify` checks them all.
@@ -84,7 +84,7 @@ class Store:
     @property
     def name(self) -> str:
         """The store's name: the last part of its location, without ``.zarr``."""
-        return self.location.rstrip("/").rpartition("/")[2].removesuffix(".zarr")
+        return self._where.name.removesuffix(".zarr")
 
     def append(
         self,
@@ -98,7 +98,7 @@ class Store:
     ) -> None:
         """Write a case: its arrays first, then, in one step, the attributes that make it appear.
 
-        A case of that name that is there already, or half there, is replaced.
+        A case of that name that exists already, in full or in part, is replaced.
 
         Args:
             name: of the case.
@@ -109,7 +109,7 @@ class Store:
             notices: what was accepted although it is unusual.
 
         Raises:
-            OutputError: the store cannot be written; the case is not there then.
+            OutputError: the store cannot be written; the case does not exist then.
         """
         attributes = CaseAttributes(
             name=name,
@@ -159,7 +159,7 @@ class Store:
         return cases
 
     def has_files_of(self, case: CaseAttributes) -> bool:
-        """Whether all files of a case are there, in the size that they were written with."""
+        """Whether all files of a case exist, in the size that they were written with."""
         folder = f"{CASES}/{key_of(case.name)}"
         return all(self._tree.size(f"{folder}/{file.name}") == file.size for file in case.files)
 
@@ -273,7 +273,7 @@ class Store:
             raise FileNotFoundError(f"{file} is missing")
         array = parse_json(self._tree.read(f"{path}/zarr.json"))
         if not isinstance(array, dict) or array.get("shape") != shape:
-            raise ValueError(f"{kind} has not the shape {shape}")
+            raise ValueError(f"{kind} does not have the shape {shape}")
         if math.prod(shape) > _MAX_RATIO * size:
             raise ValueError(f"{file} is too small to hold what it should")
 
@@ -301,7 +301,7 @@ class Store:
     def _remedy(self, key: str) -> str:
         return (
             f"remove the folder {self._place(key)} and start the same mriseg preprocess again: it "
-            f"writes the cases that are not there"
+            f"writes the cases that are missing"
         )
 
 

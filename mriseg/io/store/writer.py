@@ -1,6 +1,6 @@
 """Writing into a store: its root, its cases, and what a process that was killed left.
 
-A case's attributes are written last, in one atomic step, so a case without them is not there.
+A case's attributes are written last, in one atomic step, so a case without them does not exist.
 Nothing is shared between cases, so several processes may write at once.
 """
 
@@ -37,7 +37,7 @@ from mriseg.io.store.attributes import (
     key_of,
     sealed,
 )
-from mriseg.io.store.storage import Tree, errors_of
+from mriseg.io.store.storage import Tree, as_os_errors
 
 # What zarr names a file on its way.
 _PIECE = re.compile(r".+\.[0-9a-f]{32}\.partial")
@@ -57,7 +57,7 @@ def write_root(where: Location, spec: StoreSpec) -> None:
 def write_case(where: Location, case: PreparedCase, attributes: CaseAttributes) -> None:
     """Write a case's arrays, and then the attributes that make it appear.
 
-    A case of that name that is there already, or half there, is replaced.
+    A case of that name that exists already, in full or in part, is replaced.
 
     Args:
         where: the store.
@@ -65,7 +65,7 @@ def write_case(where: Location, case: PreparedCase, attributes: CaseAttributes) 
         attributes: all that the store says of it but its files.
 
     Raises:
-        OutputError: the store cannot be written; the case is not there then.
+        OutputError: the store cannot be written; the case does not exist then.
     """
     path = f"{CASES}/{key_of(attributes.name)}"
     try:
@@ -87,7 +87,7 @@ def counts(case: PreparedCase, regions: Regions) -> NDArray[np.int64]:
 
 
 def sweep(where: Location) -> None:
-    """Remove what a process that was killed left: cases that are half there, pieces of files.
+    """Remove what a process that was killed left: cases that were begun, pieces of files.
 
     Only for the process that holds the lock (`mriseg.io.disk.locks.locked`). Does nothing to a
     store at a URL.
@@ -105,7 +105,7 @@ def sweep(where: Location) -> None:
                 path.unlink(missing_ok=True)
     for key, document in texts.items():
         with suppress(ValueError, AttributeError):
-            # None at all, and not damaged ones: then it was begun and not ended.
+            # None at all, and not damaged ones: then it was begun and not finished.
             if parse_json(document).get("attributes") == {}:
                 shutil.rmtree(root / CASES / key, ignore_errors=True)
 
@@ -113,7 +113,7 @@ def sweep(where: Location) -> None:
 @contextmanager
 def _output_errors(where: Location) -> Iterator[None]:
     try:
-        with errors_of(where):
+        with as_os_errors(where):
             yield
     except OSError as error:
         raise OutputError(f"{where} cannot be written: {reason_of(error)}") from error
@@ -178,7 +178,7 @@ def _check_there(where: Location, path: str) -> None:
             return
     except FileNotFoundError:
         pass
-    except (OSError, ValueError):  # there, though it cannot be read
+    except (OSError, ValueError):  # it exists, though it cannot be read
         return
     shutil.rmtree(root / path, ignore_errors=True)
     with suppress(OSError):  # another process may be finding the same at this moment

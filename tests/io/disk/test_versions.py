@@ -1,4 +1,4 @@
-"""A version in the table is read; older and newer ones, and what is no version, are refused."""
+"""A version in the table is read; older and newer ones, and what is not a version, are refused."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mriseg.io.store.storage import Tree, errors_of
+from mriseg.io.store.storage import Tree, as_os_errors
 
 
 @pytest.fixture(params=["", "local://"])
@@ -44,9 +44,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_errors_of_a_url_are_oserrors_and_ours_stay() -> None:
-    with pytest.raises(OSError, match="^no$"), errors_of("memory://x"):
+    with pytest.raises(OSError, match="^no$"), as_os_errors("memory://x"):
         raise RuntimeError("no\nmore")
-    with pytest.raises(RuntimeError), errors_of("/x"):
+    with pytest.raises(RuntimeError), as_os_errors("/x"):
         raise RuntimeError
-    with pytest.raises(PermissionError), errors_of("memory://x"):
+    with pytest.raises(PermissionError), as_os_errors("memory://x"):
         raise PermissionError
