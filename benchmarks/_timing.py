@@ -16,7 +16,7 @@ from rich.table import Table
 from mriseg.backends import Backend
 from mriseg.cli.render import messages, results, say
 from mriseg.engine.timing import Timing
-from mriseg.io.disk.tables import write_json
+from mriseg.io.disk.documents import write_json
 from mriseg.recipes.info import MachineInfo, machine
 
 Contender = Callable[[], float]

@@ -14,7 +14,7 @@ import torch
 
 from mriseg.core.metrics import CaseScores
 from mriseg.core.regions import Regions
-from mriseg.io.disk.tables import write_json
+from mriseg.io.disk.documents import write_json
 
 
 @dataclass(frozen=True)

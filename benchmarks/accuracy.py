@@ -44,7 +44,7 @@ from mriseg.core.sampling import folds, patients
 from mriseg.core.statistics import Difference, Estimate, difference, estimate, is_shown, per_patient
 from mriseg.core.train_settings import training_config
 from mriseg.errors import ConfigError, MrisegError
-from mriseg.io.disk.tables import plain
+from mriseg.io.disk.documents import plain
 from mriseg.io.store import open_store
 from mriseg.recipes.predict import PredictOptions
 from mriseg.recipes.setup import plan_training

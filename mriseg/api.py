@@ -1,9 +1,10 @@
 """mriseg from Python: each stage as a plain function; `import mriseg` offers these names.
 
-A store or a run is given by its path or open, a run also by the name of a shipped model ("base"),
-and a backend by its name or as `mriseg.select` gave it. Every function runs to its end and returns
-the recipe's report; ``on_event`` is handed each `mriseg.events.Event` on the way, from
-progress to notices. The command line is made of these functions and a drawing of the events.
+A store or a run is given by its path or open, a store also by its URL (as text, such as
+"s3://bucket/brats.zarr"), a run also by the name of a shipped model ("base"), and a backend by its
+name or as `mriseg.select` gave it. Every function runs to its end and returns the recipe's report;
+``on_event`` is handed each `mriseg.events.Event` on the way, from progress to notices. The command
+line is made of these functions and a drawing of the events.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from mriseg.errors import (
     UnknownNameError,
 )
 from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote, finish
+from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import bench as benches
@@ -130,11 +132,12 @@ __all__ = [
 ]
 
 OnEvent = Callable[[Event], None]
+Stored = str | Path | Location | Store
 
 
 def preprocess(
     source: str | Path,
-    out: str | Path,
+    out: str | Path | Location,
     *,
     layout: str = "auto",
     regions: str | None = None,
@@ -152,8 +155,8 @@ def preprocess(
     cannot be used is in the report, not raised, unless ``strict``.
     """
     recipe = preprocessing.preprocess(
-        Path(source),
-        Path(out),
+        local_path(source, "a folder of scans"),
+        Location.of(out),
         layout=layout,
         regions=regions,
         channels=_names(channels),
@@ -164,7 +167,7 @@ def preprocess(
 
 
 def train(
-    store: str | Path | Store,
+    store: Stored,
     config: TrainConfig | None = None,
     *,
     backend: str | Backend = AUTO,
@@ -199,7 +202,7 @@ def train(
 def resume(
     run: str | Path | Run,
     *,
-    store: str | Path | Store | None = None,
+    store: Stored | None = None,
     backend: str | Backend = AUTO,
     on_event: OnEvent | None = None,
 ) -> TrainReport:
@@ -220,7 +223,7 @@ def resume(
 
 
 def transfer(
-    store: str | Path | Store,
+    store: Stored,
     source: str | Path | Run,
     config: TrainConfig | None = None,
     *,
@@ -255,13 +258,19 @@ def transfer(
     chosen = training_config(inherited, _given(config), given, {"transfer": policy})
     where = _backend(backend)
     recipe = transfers.transfer(
-        _store(store), run, chosen, where, new_head=new_head, weights=weights, out=_path(out)
+        _store(store),
+        run,
+        chosen,
+        where,
+        new_head=new_head,
+        weights=weights,
+        out=_path(out),
     )
     return finish(recipe, on_event)
 
 
 def compare(
-    store: str | Path | Store,
+    store: Stored,
     source: str | Path | Run,
     config: TrainConfig | None = None,
     *,
@@ -306,7 +315,7 @@ def compare(
 
 
 def predict(
-    source: str | Path,
+    source: str | Path | Location,
     out: str | Path,
     run: str | Path | Run,
     options: PredictOptions | None = None,
@@ -324,8 +333,8 @@ def predict(
     """
     where = _backend(backend)
     recipe = predictions.predict(
-        Path(source),
-        Path(out),
+        Location.of(source),
+        local_path(out, "a folder of masks"),
         _run(run),
         where,
         options,
@@ -337,7 +346,7 @@ def predict(
 
 
 def evaluate(
-    store: str | Path | Store,
+    store: Stored,
     run: str | Path | Run,
     options: PredictOptions | None = None,
     *,
@@ -382,7 +391,11 @@ def evaluate_masks(
     """
     wanted = parse_regions(regions, {}) if isinstance(regions, str) else regions
     recipe = mask_evaluations.evaluate_masks(
-        Path(masks), Path(truths), regions=wanted, out=_path(out), pictures=pictures
+        local_path(masks, "a folder of masks"),
+        local_path(truths, "a folder of truths"),
+        regions=wanted,
+        out=_path(out),
+        pictures=pictures,
     )
     return finish(recipe, on_event)
 
@@ -398,7 +411,7 @@ def export(
 
     See `mriseg.recipes.export.export` for the arguments and what is raised.
     """
-    return finish(exports.export(_run(run), format, _path(out)), on_event)
+    return finish(exports.export(_run(run), format, _path(out, "an exported file")), on_event)
 
 
 def share(
@@ -417,8 +430,10 @@ def share(
     """
     recipe = sharing.share(
         _run(run),
-        Path(out),
-        evaluations={text: Path(path) for text, path in (evaluations or {}).items()},
+        local_path(out, "a shared model"),
+        evaluations={
+            text: local_path(path, "an evaluation") for text, path in (evaluations or {}).items()
+        },
         data=data,
         terms=terms,
         keep_names=keep_names,
@@ -427,7 +442,7 @@ def share(
 
 
 def verify(
-    path: str | Path,
+    path: str | Path | Location,
     *,
     sources: str | Path | Sequence[str | Path] = (),
     layout: str = "auto",
@@ -440,13 +455,13 @@ def verify(
     report's ``faults``, and raised by `mriseg.recipes.verify.check_whole`.
     """
     given = [sources] if isinstance(sources, str | Path) else sources
-    folders = [Path(folder) for folder in given]
+    folders = [local_path(folder, "a folder of scans") for folder in given]
     recipe = verification.verify(path, sources=folders, layout=layout, channels=_names(channels))
     return finish(recipe, on_event)
 
 
 def bench(
-    store: str | Path | Store | None = None,
+    store: Stored | None = None,
     *,
     width: int = 64,
     batch_size: int = 10,
@@ -467,7 +482,7 @@ def bench(
 
 
 def doctor(
-    store: str | Path | Store | None = None,
+    store: Stored | None = None,
     *,
     width: int = 64,
     batch_size: int = 10,
@@ -496,14 +511,14 @@ def demo(
 ) -> DemoReport:
     """The whole chain on the sample in the package; see `mriseg.recipes.demo.demo`."""
     where = _backend(backend)
-    return finish(demo_recipe(where, Path(out), minutes=minutes), on_event)
+    return finish(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)
 
 
 def _backend(given: str | Backend) -> Backend:
     return given if isinstance(given, Backend) else select(given)
 
 
-def _store(given: str | Path | Store) -> Store:
+def _store(given: Stored) -> Store:
     return given if isinstance(given, Store) else open_store(given)
 
 
@@ -511,8 +526,8 @@ def _run(given: str | Path | Run) -> Run:
     return given if isinstance(given, Run) else open_run(given)
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+def _path(given: str | Path | None, what: str = "the output") -> Path | None:
+    return None if given is None else local_path(given, what)
 
 
 def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -132,3 +132,9 @@ def first_line(error: BaseException, longest: int = 200) -> str:
     if not lines:
         return type(error).__name__
     return f"{type(error).__name__}: {textwrap.shorten(lines[0], longest, placeholder=' ...')}"
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, on one line: the system's own words, or the first line of its message."""
+    said = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return str(said).splitlines()[0]

@@ -80,3 +80,17 @@ def test_a_case_error_says_which_case_and_why() -> None:
 )
 def test_the_first_line_of_an_error_fits_into_a_sentence(message: str, line: str) -> None:
     assert first_line(ValueError(message)) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file", "x"), "No such file"),
+        (OSError("a disk\nand more"), "a disk"),
+        (ValueError("  \n one\ntwo"), "one"),
+        (KeyError(), "KeyError"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_a_reason_is_one_line(error: Exception, said: str) -> None:
+    assert errors.reason_of(error) == said

@@ -61,7 +61,10 @@ def root(
 @app.command()
 def preprocess(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of scans.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT.zarr", help="The store to make or add to.")],
+    out: Annotated[
+        str,
+        typer.Argument(metavar="OUT.zarr", help="The store to make or add to: a path or a URL."),
+    ],
     layout: options.Layout = "auto",
     regions: Annotated[
         str | None,
@@ -147,7 +150,7 @@ def train(
     with render.drawing() as draw:
         if resume:
             _refuse_settings(context, config, out)
-            if run is None and store is not None and (Path(store) / "run.json").is_file():
+            if run is None and store is not None and _is_run(store):
                 run, store = Path(store), None
             found = run or _unfinished_run(draw)
             chosen = _backend(draw, backend, precision, deterministic, compiling)
@@ -250,7 +253,7 @@ def transfer(
 @app.command()
 def predict(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="INPUT", help="A case's folder, a folder of cases, a NIfTI file, or a store."
         ),
@@ -369,8 +372,8 @@ def evaluate(
 ) -> None:
     """Measure masks patient by patient: a model's on a store, or files against files."""
     from mriseg import api
+    from mriseg.io.disk.documents import write_csv, write_json
     from mriseg.io.disk.space import check_writable
-    from mriseg.io.disk.tables import write_csv, write_json
 
     for file in filter(None, (csv, json)):
         check_writable(file.parent)
@@ -658,13 +661,21 @@ def _backend(
 
 def _store(draw: Draw, given: str | None) -> str:
     """The store that was named, or the only one here."""
-    from mriseg.io.disk.atomic import only_store
+    from mriseg.io.finding import only_store
 
     if given is not None:
         return given
     found = only_store(Path())
     draw(Notice(f"store {found}, the only one in this folder"))
     return str(found)
+
+
+def _is_run(given: str) -> bool:
+    from mriseg.io.finding import Kind, what_is
+    from mriseg.io.location import Location
+
+    # A path, and not the name of a shipped model, which no training goes on with.
+    return what_is(Location.of(given)) is Kind.RUN
 
 
 def _run(draw: Draw, given: str | None) -> str | Path:

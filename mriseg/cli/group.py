@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mriseg.cli import render
-from mriseg.errors import BackendError, MrisegError, OutputError
+from mriseg.errors import BackendError, MrisegError, OutputError, reason_of
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 """What asks to stop, and the exit code: Ctrl-C; kill, a time limit or a shutdown; a closed
@@ -93,15 +93,14 @@ class Commands(TyperGroup):
             if error.errno in (errno.EPIPE, None):
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            render.fail(f"{where}{error.strerror}")
+            render.fail(f"{where}{reason_of(error)}")
             raise typer.Exit(OutputError.exit_code) from None
 
 
 def _exhausted(error: BaseException, command: str) -> str:
     """The message for memory that ran out; the libraries' own can be pages long."""
-    said = (str(error).splitlines() or [""])[0][:_QUOTED] or type(error).__name__
     less = _LESS.get(command, "close other programs, or take a machine with more")
-    return f"memory ran out ({said}); {less}"
+    return f"memory ran out ({reason_of(error)[:_QUOTED]}); {less}"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from mriseg.core.config import (
     TrainConfig,
     TransferConfig,
 )
-from mriseg.errors import ConfigError
+from mriseg.errors import ConfigError, reason_of
 from mriseg.io.disk.untrusted import read_text
 
 _TRAINING = "Training"
@@ -426,7 +426,7 @@ def read_settings(path: Path | None) -> dict[str, Any]:
             raise ValueError("a key has more than 20 parts")
         settings = tomllib.loads(text)
     except OSError as error:
-        raise ConfigError(f"--config {path} cannot be read: {error.strerror or error}") from None
+        raise ConfigError(f"--config {path} cannot be read: {reason_of(error)}") from None
     except ValueError as error:
         raise ConfigError(f"--config {path} is no TOML: {error}") from None
     except RecursionError:

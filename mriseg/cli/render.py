@@ -75,7 +75,7 @@ def as_json(file: str | None, data: Mapping[str, Any]) -> bool:
     if file == "-":
         typer.echo(json.dumps(data, indent=1))
     elif file is not None:
-        from mriseg.io.disk.tables import write_json
+        from mriseg.io.disk.documents import write_json
 
         write_json(Path(file), data)
     return file == "-"

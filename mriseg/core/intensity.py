@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mriseg.core.volume import Number
 from mriseg.errors import InputError
 
 Array = NDArray[Any]
@@ -119,17 +120,8 @@ def _bright(images: Images) -> Array:
 class Normalisation:
     """Mean and standard deviation of each modality over the foreground, in raw intensity units."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """This normalisation as JSON types."""
-        return {"mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Normalisation:
-        """The inverse of `to_json`."""
-        return cls(tuple(data["mean"]), tuple(data["std"]))
+    mean: tuple[Number, ...]
+    std: tuple[Number, ...]
 
 
 def statistics(images: Images, mask: Array) -> Normalisation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mriseg.core.volume import Geometry
+from mriseg.core.volume import Geometry, Unit
 from mriseg.errors import InputError
 
 # Voxel sizes beyond these, in mm, are damage: microscopes and telescopes lie between them.
@@ -21,7 +21,7 @@ _MIN_DETERMINANT = 1e-6
 def geometry_of(
     shape: tuple[int, int, int],
     affine: NDArray[np.float64],
-    unit: str = "mm",
+    unit: Unit = "mm",
     ndim: int = 3,
     space: int | None = None,
 ) -> Geometry:

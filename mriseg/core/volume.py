@@ -9,17 +9,25 @@ what its inverse needs, so that a mask goes back onto the scan voxel for voxel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, SupportsInt
+from typing import Annotated, Any, Literal, NamedTuple, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from mriseg.errors import InputError
 
 Array = NDArray[Any]
-Affine = tuple[tuple[float, ...], ...]
 Window = tuple[slice, slice]
 
+# The constraints hold where a value is read from a file; see `mriseg.io.disk.schemas`.
+Length = Annotated[int, Field(ge=1, lt=2**31)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Unit = Literal["mm", "px"]
+Affine = Annotated[
+    tuple[Annotated[tuple[Number, ...], Field(min_length=4, max_length=4)], ...],
+    Field(min_length=4, max_length=4),
+]
 
 MAX_SIDE = 4096
 """Voxels of a slice's side: four times what heads are scanned at."""
@@ -61,13 +69,13 @@ class Geometry:
             scan's, 3 Talairach's, 4 MNI 152, 5 another template's); None: the source says none.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[Length, Length, Length]
     affine: Affine
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
-    unit: str = "mm"
-    ndim: int = 3
-    space: int | None = None
+    unit: Unit = "mm"
+    ndim: Annotated[int, Field(ge=2, le=3)] = 3
+    space: Annotated[int, Field(ge=1, le=5)] | None = None
 
     def __post_init__(self) -> None:
         if sorted(self.axes) != [0, 1, 2]:
@@ -96,37 +104,12 @@ class Geometry:
         each = self.voxel_volume / 1000 if self.unit == "mm" else 1.0
         return Volume(int(voxels) * each, volume_unit(self.unit))
 
-    def to_json(self) -> dict[str, Any]:
-        """This geometry as JSON types."""
-        return {
-            "shape": list(self.shape),
-            "affine": [list(row) for row in self.affine],
-            "axes": list(self.axes),
-            "flips": list(self.flips),
-            "unit": self.unit,
-            "ndim": self.ndim,
-            "space": self.space,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Geometry:
-        """The inverse of `to_json`."""
-        return cls(
-            shape=tuple(data["shape"]),
-            affine=tuple(tuple(float(v) for v in row) for row in data["affine"]),
-            axes=tuple(data["axes"]),
-            flips=tuple(data["flips"]),
-            unit=data["unit"],
-            ndim=data["ndim"],
-            space=data.get("space"),  # stores of earlier versions do not say
-        )
-
 
 def canonical(array: Array, geometry: Geometry) -> Array:
     """A source array as a view in canonical axes (z, y, x)."""
     if array.shape != geometry.shape:
         raise InputError(
-            f"an array of shape {array.shape} has not the geometry of {geometry.shape}"
+            f"an array of shape {array.shape} does not have the geometry of {geometry.shape}"
         )
     turned = array.transpose(geometry.axes)
     return turned[tuple(slice(None, None, -1 if flip else 1) for flip in geometry.flips)]
@@ -173,23 +156,14 @@ class Box:
         z, y, x = (slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
         return (z, y, x)
 
-    def to_json(self) -> dict[str, Any]:
-        """This box as JSON types."""
-        return {"start": list(self.start), "stop": list(self.stop)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Box:
-        """The inverse of `to_json`."""
-        return cls(tuple(data["start"]), tuple(data["stop"]))
-
 
 def bounding_box(mask: Array) -> Box:
     """The smallest box that holds every true voxel of a 3-D mask. Raises InputError if none is."""
     # Two passes over the volume, and the rest on the plane that the first leaves.
     plane = np.asarray(mask.any(axis=0))
     start, stop = [], []
-    for found in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)):
-        places = np.flatnonzero(found)
+    for occupied in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)):
+        places = np.flatnonzero(occupied)
         if not places.size:
             raise InputError("the mask is empty, so it has no bounding box")
         start.append(int(places[0]))
@@ -262,6 +236,11 @@ class Pad:
 def round_up(size: int, multiple: int) -> int:
     """``size`` rounded up to a multiple of ``multiple``."""
     return -(-size // multiple) * multiple
+
+
+def sides(shape: tuple[int, ...]) -> str:
+    """A shape as it stands in a sentence, such as "155 x 240 x 240"."""
+    return " x ".join(map(str, shape))
 
 
 @dataclass(frozen=True, order=True)

@@ -22,10 +22,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from mriseg.core.comparison import METHODS, Comparison, Score
+from mriseg.core.volume import Number
 from mriseg.errors import InputError
-from mriseg.io.disk import tables
-from mriseg.io.disk.atomic import read_json, write_json
-from mriseg.io.disk.schemas import Name, Number, RegionTable, as_json, checked
+from mriseg.io.disk import documents
+from mriseg.io.disk.documents import read_json, write_json
+from mriseg.io.disk.schemas import Name, RegionTable, as_json, checked
 from mriseg.io.disk.versions import reading
 
 T = TypeVar("T")
@@ -174,8 +175,10 @@ def write_summary(out: Path, plan: Plan, scores: Sequence[Score], comparison: Co
     methods = dict.fromkeys(score.method for score in scores)
     content["methods"] = {name: METHODS[name].what for name in methods}
     content["seeds"] = sorted({score.seed for score in scores})
-    tables.write_csv(out / "compare.csv", [score.to_row() for score in scores])
-    tables.write_json(out / "compare.json", _with_format({**content, **tables.plain(comparison)}))
+    documents.write_csv(out / "compare.csv", [score.to_row() for score in scores])
+    documents.write_json(
+        out / "compare.json", _with_format({**content, **documents.plain(comparison)})
+    )
 
 
 def _with_format(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import IO, cast
 
 from zlib_ng import gzip_ng, zlib_ng
 
-from mriseg.errors import InputError
+from mriseg.errors import InputError, reason_of
 from mriseg.io.disk.untrusted import open_regular
 
 # No deflate stream unpacks to more than this times its size (zlib's technical details).
@@ -56,7 +56,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     except (gzip_ng.BadGzipFile, zlib_ng.error) as error:  # type: ignore[misc]  # A class.
         raise InputError(f"{name} is a damaged gzip file ({error})") from error
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{name} cannot be read: {reason_of(error)}") from error
 
 
 def hint(start: bytes) -> str:

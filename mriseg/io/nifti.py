@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.orientation import geometry_of
-from mriseg.core.volume import Geometry
+from mriseg.core.volume import Geometry, sides
 from mriseg.errors import InputError, OutputError
 from mriseg.io import gunzip
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.schemas import MAX_VOXELS
-from mriseg.io.nifti_header import HEADER_BYTES, Header, parse_header, times
+from mriseg.io.nifti_header import HEADER_BYTES, Header, parse_header
 
 Array = NDArray[Any]
 
@@ -225,12 +225,12 @@ def _checked_size(path: Path, header: Header, max_voxels: int) -> int:
     count = math.prod(header.shape)
     if count > max_voxels:
         raise InputError(
-            f"{path.name} claims {times(header.shape)} voxels; at most {max_voxels} are read"
+            f"{path.name} claims {sides(header.shape)} voxels; at most {max_voxels} are read"
         )
     size = count * header.dtype.itemsize
     if header.offset + size > gunzip.capacity(path):
         raise InputError(
-            f"{path.name} is truncated or damaged: its header promises {times(header.shape)} "
+            f"{path.name} is truncated or damaged: its header promises {sides(header.shape)} "
             f"voxels ({size} bytes), and a file of {path.stat().st_size} bytes cannot hold them"
         )
     return size

@@ -16,6 +16,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from mriseg.core.orientation import affine_fault
+from mriseg.core.volume import sides
 from mriseg.errors import InputError
 from mriseg.io.gunzip import hint
 
@@ -112,11 +113,6 @@ def parse_header(name: str, block: bytes) -> Header:
     )
 
 
-def times(shape: tuple[int, ...]) -> str:
-    """A shape in words: "240 x 240 x 155"."""
-    return " x ".join(str(length) for length in shape)
-
-
 def _kind(name: str, block: bytes) -> type[nib.Nifti1Header]:
     if nib.Nifti2Header.may_contain_header(block):
         return nib.Nifti2Header
@@ -131,7 +127,7 @@ def _shape(name: str, raw: nib.Nifti1Header) -> tuple[int, ...]:
     if not 2 <= axes <= 7 or len(shape) != axes:
         raise InputError(f"{name} claims {axes} axes; expected 2 to 4")
     if min(shape) < 1:
-        raise InputError(f"{name} has no voxels: its header states {times(shape)}")
+        raise InputError(f"{name} has no voxels: its header states {sides(shape)}")
     return shape
 
 

@@ -30,7 +30,7 @@ from mriseg.engine.workloads import Action, BenchConfig, inference, product, tra
 from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Recipe, finish
 from mriseg.io.disk.atomic import temporary_folder
-from mriseg.io.disk.tables import plain
+from mriseg.io.disk.documents import plain
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import Batch, Store, frame_for, open_store
 from mriseg.io.store.loader import prefetch

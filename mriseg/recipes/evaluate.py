@@ -19,7 +19,7 @@ from mriseg.core.showcase import showcase
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
-from mriseg.io.disk import tables
+from mriseg.io.disk import documents
 from mriseg.io.disk.space import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
@@ -312,9 +312,9 @@ def reported(
     report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped), made)
     if out is not None:
         data = report.to_json()
-        tables.write_csv(out / "cases.csv", data["cases"])
-        tables.write_csv(out / "summary.csv", data["summary"])
-        tables.write_json(out / "evaluation.json", data)
+        documents.write_csv(out / "cases.csv", data["cases"])
+        documents.write_csv(out / "summary.csv", data["summary"])
+        documents.write_json(out / "evaluation.json", data)
         yield Wrote(out, "cases.csv, summary.csv and evaluation.json")
         if pictures:
             path = out / "dice.png"

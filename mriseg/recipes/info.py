@@ -18,8 +18,9 @@ from mriseg.core import finetune
 from mriseg.core.config import TransferConfig, parse
 from mriseg.core.regions import Regions
 from mriseg.errors import InputError
+from mriseg.io.finding import Kind, what_is
+from mriseg.io.location import Location
 from mriseg.io.runs import Manifest, Run, open_run
-from mriseg.io.runs.model_sources import MODELS
 from mriseg.io.store import Store, open_store
 
 _LIBRARIES = ("torch", "numpy", "scipy", "zarr", "nibabel", "safetensors")
@@ -33,8 +34,8 @@ class MachineInfo:
         versions: of mriseg, Python and the libraries that its numbers depend on.
         system: operating system and processor architecture.
         cores: that this process may use.
-        memory: physical, in bytes; None where the system does not tell.
-        backends: (name, whether it is here, and if not, why).
+        memory: physical, in bytes; None where the system does not say.
+        backends: (name, whether this machine has it, and if not, why).
         chosen: the backend that would be used, as `mriseg.backends.describe` gives it.
     """
 
@@ -55,7 +56,7 @@ class StoreInfo:
         layout: the reader that found its cases.
         regions: name -> label values.
         labels: label value -> name, where known.
-        cases: how many are whole in it.
+        cases: how many are complete in it.
         patients: how many they are of.
         labelled: how many cases have a segmentation.
         slices: of all cases together.
@@ -134,25 +135,29 @@ def machine(chosen: Backend) -> MachineInfo:
     )
 
 
-def holds(location: str | Path) -> StoreInfo | RunInfo:
+def holds(location: str | Path | Location) -> StoreInfo | RunInfo:
     """What the store or run at ``location`` holds.
+
+    Args:
+        location: a path, the name of a shipped model, or the URL of a store.
 
     Raises:
         InputError: it is neither, or of a format that this version cannot read.
+        ConfigError: it looks like a URL that lost a slash.
     """
-    path = Path(location)
-    if location in MODELS or (path / "run.json").exists():
-        return _run(open_run(location))
-    if "://" in str(location) or (path / "zarr.json").exists():
-        return _store(open_store(location))
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give a store or a run, or nothing")
-    raise InputError(f"{path} is neither a store (zarr.json) nor a run (run.json)")
+    match what_is(location):
+        case Kind.RUN:
+            return _run(open_run(location if isinstance(location, str) else Path(str(location))))
+        case Kind.STORE:
+            return _store(open_store(location))
+        case Kind.NOTHING:
+            raise InputError(f"{location} does not exist; give a store or a run, or nothing")
+    raise InputError(f"{location} is neither a store (zarr.json) nor a run (run.json)")
 
 
 def _store(store: Store) -> StoreInfo:
     index = store.index()
-    marked = {
+    foreground = {
         region: sum(int((case.foreground[:, column] > 0).sum()) for case in index.cases)
         for column, region in enumerate(index.regions)
     }
@@ -168,7 +173,7 @@ def _store(store: Store) -> StoreInfo:
         modalities={
             name: sum(name in case.modalities for case in index.cases) for name in index.modalities
         },
-        foreground=marked,
+        foreground=foreground,
     )
 
 

@@ -14,6 +14,8 @@ from mriseg.errors import CaseError, InputError, OutputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import nifti
 from mriseg.io.disk.space import check_writable
+from mriseg.io.finding import Kind, what_is
+from mriseg.io.location import Location
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.writers import WRITERS, Output
 from mriseg.io.writers.names import file_stems
@@ -65,7 +67,7 @@ class PredictReport:
 
 
 def predict(
-    source: Path,
+    source: str | Path | Location,
     out: Path,
     run: Run,
     backend: Backend,
@@ -78,7 +80,7 @@ def predict(
     """Predict every case under ``source``. One case is in memory at a time.
 
     Args:
-        source: a case's folder, a folder of cases, or a store.
+        source: a case's folder, a folder of cases, or a store, which may be given by URL.
         out: a folder, created if needed; or, for a single case, a file named .nii or .nii.gz.
         run: the model.
         backend: where to compute.
@@ -95,6 +97,7 @@ def predict(
         OutputError: a result cannot be written, or would be written over a scan.
     """
     options, manifest = options or PredictOptions(), run.manifest
+    source = Location.of(source)
     listed, assumed = list_sources(source, layout, channels)
     chosen = choose(source, listed, cases)
     targets = _targets(source, out, chosen, manifest.regions if options.probabilities else ())
@@ -174,7 +177,10 @@ def _write(
 
 
 def _targets(
-    source: Path, out: Path, cases: Mapping[str, Source], maps: Sequence[str] | Mapping[str, object]
+    source: Location,
+    out: Path,
+    cases: Mapping[str, Source],
+    maps: Sequence[str] | Mapping[str, object],
 ) -> dict[str, Path]:
     """The file of each case's mask.
 
@@ -196,7 +202,7 @@ def _targets(
 
 def _check_outputs(out: Path, targets: Sequence[Path], cases: Mapping[str, Source]) -> None:
     """Refuse to write over what is read, into a store or a run, or where nothing can be."""
-    if any((out / name).exists() for name in ("zarr.json", "run.json")):
+    if what_is(out) in (Kind.STORE, Kind.RUN):
         raise OutputError(f"{out} is a store or a run; name another folder for the masks")
     read = {path.resolve(): path for item in cases.values() for path in item.files}
     for target in targets:

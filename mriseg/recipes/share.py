@@ -16,7 +16,8 @@ from torch import Tensor
 from mriseg.core.identity import hidden
 from mriseg.errors import InputError, OutputError
 from mriseg.events import Notice, Recipe, Wrote
-from mriseg.io.disk.atomic import is_free, read_json
+from mriseg.io.disk.atomic import is_free
+from mriseg.io.disk.documents import read_json
 from mriseg.io.disk.locks import locked
 from mriseg.io.disk.schemas import Name, as_json, checked
 from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model

@@ -10,6 +10,8 @@ from pathlib import Path
 from mriseg.core.prepare import PreparedCase, prepare
 from mriseg.errors import CaseError, InputError, StoreError
 from mriseg.io import readers
+from mriseg.io.finding import Kind, what_is
+from mriseg.io.location import Location
 from mriseg.io.readers import ReaderOptions
 from mriseg.io.store import Store, open_store
 
@@ -36,12 +38,12 @@ class Source:
 
 
 def list_sources(
-    source: Path, layout: str, channels: Sequence[str] | None
+    source: str | Path | Location, layout: str, channels: Sequence[str] | None
 ) -> tuple[dict[str, Source], tuple[str, ...]]:
     """Each case by its name, and what was assumed about all of them.
 
     Args:
-        source: a case's folder, a folder of cases, a file, or a store.
+        source: a case's folder, a folder of cases, a file, or a store, which may be given by URL.
         layout: of the files, as in `mriseg.recipes.preprocess.preprocess`.
         channels: names of the channels, for layouts whose files do not name them.
 
@@ -49,16 +51,17 @@ def list_sources(
         InputError: there is no case.
     """
     options = ReaderOptions(tuple(channels) if channels else None)
-    if (source / "zarr.json").exists():
+    source = Location.of(source)
+    if what_is(source) is Kind.STORE:
         options.refuse_channels("store", "it tells them itself")
         store = open_store(source)
         cases = {
-            name: Source(partial(_stored, store, name), tuple(data["modalities"]))
-            for name, data in store.cases().items()
+            name: Source(partial(_stored, store, name), case.modalities)
+            for name, case in store.cases().items()
         }
         notices: tuple[str, ...] = ()
     else:
-        _, listing = readers.find(source, layout, options)
+        _, listing = readers.find(source.path, layout, options)
         cases = {name: Source(partial(_fail, name, why)) for name, why in listing.skipped}
         cases |= {
             case.name: Source(partial(_load, case), case.modalities, case.files)
@@ -71,7 +74,7 @@ def list_sources(
 
 
 def choose(
-    source: Path, listed: Mapping[str, Source], names: Sequence[str] | None
+    source: Path | Location, listed: Mapping[str, Source], names: Sequence[str] | None
 ) -> dict[str, Source]:
     """The named cases, or all.
 
@@ -88,7 +91,7 @@ def choose(
     return {name: listed[name] for name in names}
 
 
-def none_usable(source: Path, reasons: Mapping[str, str]) -> InputError:
+def none_usable(source: Path | Location, reasons: Mapping[str, str]) -> InputError:
     """The error where no case could be used."""
     listed = "; ".join(f"{name}: {reason}" for name, reason in [*reasons.items()][:_MAX_LISTED])
     more = f"; and {len(reasons) - _MAX_LISTED} more" if len(reasons) > _MAX_LISTED else ""

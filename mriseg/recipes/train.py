@@ -22,6 +22,7 @@ from mriseg.io import runs
 from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.disk.locks import locked
 from mriseg.io.disk.schemas import checked
+from mriseg.io.location import Location
 from mriseg.io.runs import Checkpoint, Manifest, Run, open_run
 from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import Store, open_store
@@ -248,4 +249,9 @@ def _anchored(config: TrainConfig) -> bool:
 
 def _absolute(location: str) -> str:
     """A store's location as it is found from any folder."""
-    return location if "://" in location else str(Path(location).absolute())
+    where = Location.of(location)
+    return str(where.path.absolute()) if where.is_local else str(where)
+
+
+def _identities(setup: Setup) -> tuple[Identity, ...]:
+    return tuple(Identity.of(case) for case in setup.index.only(setup.split.train).cases)

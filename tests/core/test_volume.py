@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -58,11 +57,6 @@ def test_canonical_and_back_is_the_array(scan: tuple[NDArray[np.float32], Geomet
 
 
 @given(geometries())
-def test_a_geometry_goes_through_json(geometry: Geometry) -> None:
-    assert Geometry.from_json(json.loads(json.dumps(geometry.to_json()))) == geometry
-
-
-@given(geometries())
 def test_spacing_and_volume_are_of_the_affine(geometry: Geometry) -> None:
     affine = np.asarray(geometry.affine)
     for axis, size in zip(geometry.axes, geometry.spacing, strict=True):
@@ -102,7 +96,6 @@ def test_the_bounding_box_holds_all_and_no_more(mask: NDArray[np.bool_]) -> None
         for end in (0, -1):
             assert inside.take(end, axis=axis).any()
     assert np.array_equal(uncrop(inside, box, mask.shape), mask)
-    assert Box.from_json(json.loads(json.dumps(box.to_json()))) == box
 
 
 def test_the_foreground_of_two_masks_of_one_grid() -> None:

@@ -20,7 +20,7 @@ from mriseg.engine.timing import Timing, timed
 from mriseg.engine.workloads import BenchConfig
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Event, finish
-from mriseg.io.disk.tables import write_json
+from mriseg.io.disk.documents import write_json
 from mriseg.io.store import Store, StoreSpec, create
 from mriseg.recipes.bench import BenchReport, Work, _random_batches, bench
 

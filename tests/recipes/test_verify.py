@@ -19,15 +19,17 @@ from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.core.volume import SliceRef
 from mriseg.errors import DamagedError, InputError, RunError, StoreError
 from mriseg.events import Event, Notice, finish
-from mriseg.io.disk.checksums import digest_of
+from mriseg.io.disk.checksums import BLANK, digest_of, seal
+from mriseg.io.disk.faults import Fault
 from mriseg.io.runs import Checkpoint, Manifest, create_run, open_run
 from mriseg.io.store import attributes_in, key_of, open_store, shard_name
 from mriseg.io.store.arrays import open_array
 from mriseg.recipes.export import export
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.share import share
-from mriseg.recipes.verify import Fault, VerifyReport, check_whole, verify
+from mriseg.recipes.verify import VerifyReport, check_whole, verify
 from tests import phantoms
+from tests.stores import rewrite
 
 SHAPE = (6, 32, 32)
 
@@ -84,27 +86,27 @@ def flip(path: Path, bit: int) -> None:
 
 def test_what_is_whole_is_called_so(made: Path) -> None:
     report = found(made / "out.zarr", made / "scans")
-    assert (report.kind, report.faults, report.unsealed) == ("store", [], [])
+    assert (report.kind, report.faults) == ("store", [])
     # The root, the group of cases, the report; of a case its attributes and two files an array.
     assert report.checked == {"files": 3 + 2 * 5, "cases": 2, "sources": 6}
     check_whole(report)
     report = found(made / "run")
-    assert (report.kind, report.faults, report.unsealed) == ("run", [], [])
+    assert (report.kind, report.faults) == ("run", [])
     report = found(made / "run" / "model.torchscript.pt")
-    assert (report.kind, report.version, report.faults, report.unsealed) == ("export", 1, [], [])
+    assert (report.kind, report.version, report.faults) == ("export", 1, [])
     assert json.dumps(report.to_json())
 
 
 def test_the_shipped_model_is_whole() -> None:
     report = found("base")
-    assert (report.kind, report.faults, report.unsealed) == ("run", [], [])
+    assert (report.kind, report.faults) == ("run", [])
 
 
 def test_what_is_none_of_them_is_told(made: Path, tmp_path: Path) -> None:
     for path, said in (
         (made / "nothing", "does not exist"),
         (made / "scans", "neither a store"),
-        (next((made / "scans").rglob("*.gz")), "no file that mriseg export writes"),
+        (next((made / "scans").rglob("*.gz")), "not a file that mriseg export writes"),
     ):
         with pytest.raises(InputError, match=said):
             found(path)
@@ -196,8 +198,8 @@ def test_the_slice_with_a_flipped_bit_is_named_and_not_read(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["image", "label"])
-@pytest.mark.parametrize("scheme", ["", "file://"])
-def test_a_lost_shard_is_found_and_never_reads_as_noughts(
+@pytest.mark.parametrize("scheme", ["", "local://"])
+def test_a_lost_shard_is_found_and_never_reads_as_zeros(
     folder: Path, kind: str, scheme: str
 ) -> None:
     name, location = "BraTS20_Training_001", f"{scheme}{folder / 'out.zarr'}"
@@ -214,9 +216,9 @@ def test_a_lost_shard_is_found_and_never_reads_as_noughts(
     assert not faults(location)
 
 
-def test_a_shard_that_is_lost_while_it_is_open_does_not_read_as_noughts(folder: Path) -> None:
+def test_a_shard_that_is_lost_while_it_is_open_does_not_read_as_zeros(folder: Path) -> None:
     name, store = "BraTS20_Training_001", open_store(folder / "out.zarr")
-    read = open_array(store.location, f"cases/{name}/image", complete=True)
+    read = open_array(store.location, f"cases/{name}/image")
     assert read(1)().any() and store.read_case(name).image.any()
     (folder / "out.zarr/cases" / name / "image" / shard_name("image")).unlink()
     with pytest.raises(ValueError, match="missing"):
@@ -326,22 +328,32 @@ def test_damaged_weights_and_manifests_are_not_used(folder: Path) -> None:
         open_run(folder / "run")
 
 
-def test_weights_of_another_network_or_without_numbers_are_told(folder: Path) -> None:
+def test_weights_of_another_network_are_faults(folder: Path) -> None:
     path = folder / "run/best.safetensors"
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    tensors["head.bias"][0] = float("nan")
-    tensors["head.weight"] = tensors["head.weight"][:, :3].contiguous()
     save_file(tensors, path, metadata={"state": "{}"})
-    told = [fault.what for fault in faults(folder / "run")]
-    assert len(told) == 2
-    assert "not finite, in head.bias" in told[0] and "head.weight has the shape" in told[1]
+    assert [fault.what for fault in faults(folder / "run")] == ["has lost its digest"]
+    tensors["head.weight"] = tensors["head.weight"][:, :3].contiguous()
+    save_file(tensors, path, metadata={"state": json.dumps({"digest": BLANK})})
+    seal(path)
+    (fault,) = faults(folder / "run")
+    assert "does not fit run.json: head.weight has the shape" in fault.what
+
+
+def test_what_lost_its_digest_is_a_fault(folder: Path) -> None:
+    path = folder / "run/run.json"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if '"digest"' not in line))
+    assert [fault.what for fault in faults(folder / "run")] == ["has lost its digest"]
+    rewrite(folder / "out.zarr/zarr.json", lambda said: said.pop("digest"), sealed=False)
+    assert [fault.file for fault in faults(folder / "out.zarr")] == ["zarr.json"]
 
 
 def test_a_model_that_is_handed_on_is_sealed(folder: Path) -> None:
     finish(share(open_run(folder / "run"), folder / "handed"))
     report = found(folder / "handed")
-    assert not report.faults and not report.unsealed
+    assert not report.faults
 
 
 def test_a_damaged_export_is_named_by_its_record(folder: Path) -> None:
@@ -361,6 +373,19 @@ def test_the_log_and_the_report_of_a_transfer_are_read(folder: Path) -> None:
     assert [fault.file for fault in faults(folder / "run")] == ["log.jsonl", "transfer.json"]
 
 
+def test_a_store_is_verified_by_url(folder: Path) -> None:
+    url = (folder / "out.zarr").as_uri()
+    assert not faults(url, folder / "scans")
+    report = found(url.replace("file://", "local://"), folder / "scans")
+    assert not report.faults and report.checked["cases"] == 2
+    shutil.rmtree(folder / "out.zarr")
+    for gone in (url.replace("file://", "local://"), "memory://mriseg-verify-nothing"):
+        with pytest.raises(StoreError, match="is not an mriseg store"):
+            found(gone)
+    with pytest.raises(StoreError, match=r"^s3://bucket/x\.zarr cannot be read: "):
+        found("s3://bucket/x.zarr")
+
+
 def test_newer_formats_are_refused(folder: Path) -> None:
     for path in (folder / "out.zarr/zarr.json", folder / "run/run.json"):
         newer = path.read_bytes().replace(b'"version": 1', b'"version": 2')
@@ -375,7 +400,7 @@ def test_checksums_are_in_the_attributes(made: Path) -> None:
     for name in open_store(made / "out.zarr").cases():
         path = made / "out.zarr/cases" / key_of(name) / "zarr.json"
         attributes = attributes_in(path.read_bytes())
-        assert attributes is not None and attributes["complete"]
+        assert attributes is not None
         assert {file["name"] for file in attributes["files"]} == {
             f"{kind}/{file}"
             for kind in ("image", "label")

@@ -57,12 +57,12 @@ def plant(store: Store, case: str, z: int, value: float, modality: str = "FLAIR"
     """Put ``value`` into a voxel of a case, past all that mriseg looks at when it writes."""
     data = store.cases()[case]
     array = zarr.open_array(store.location, path=f"cases/{case}/image", mode="r+")
-    channel = data["modalities"].index(modality)
+    channel = data.modalities.index(modality)
     array[z, channel, array.shape[2] // 2, array.shape[3] // 2] = value
 
 
 def positive_slices(store: Store, case: str) -> list[int]:
-    counts = np.asarray(store.cases()[case]["foreground"])[:, 0]
+    counts = np.asarray(store.cases()[case].foreground)[:, 0]
     return np.flatnonzero(counts).tolist()
 
 

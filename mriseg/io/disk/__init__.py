@@ -1,9 +1,10 @@
-"""Safe disk: what is written is whole or absent, and what is read may come from anyone.
+"""Safe disk: what is written is complete or absent, and what is read may come from anyone.
 
 - ``untrusted``: files opened without waiting and read no further than a limit
 - ``atomic``: written beside its place and renamed into it
 - ``locks``: one process at a time
 - ``space``: whether there is room, checked before the work
 - ``checksums``, ``versions``, ``schemas``: what a document must look like
-- ``tables``: CSV and JSON
+- ``faults``: what is found when files are checked
+- ``documents``: CSV and JSON, written and read
 """

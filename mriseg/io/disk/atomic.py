@@ -1,8 +1,7 @@
-"""Writing whole files or none, and finding the one a user left unnamed."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -11,11 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from mriseg.errors import InputError, OutputError
+from mriseg.errors import OutputError, reason_of
 from mriseg.io.disk import locks
-from mriseg.io.disk.untrusted import parse_json, read_text
+from mriseg.io.location import local_path
 
 # Folders of these names hold what is being written; they end with it.
 _PART = ".part-"
@@ -33,12 +31,14 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
 
     Args:
         path: of the file to write or to replace.
-        make_folder: make its folder where there is none; or else that is an error, such as where a
-            network folder went away in the middle of the work.
+        make_folder: make its folder where it does not exist; else that is an error, such as where
+            a network folder went away in the middle of the work.
 
     Raises:
+        ConfigError: ``path`` is a URL.
         OutputError: the folder cannot be written, or the disk is full; ``path`` is untouched.
     """
+    local_path(path)
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,12 +54,12 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
         with suppress(OSError):
             _sync(path.parent)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{path} cannot be written: {reason_of(error)}") from error
 
 
 @contextmanager
 def _part(folder: Path) -> Iterator[Path]:
-    """A folder in ``folder`` for one file on its way, locked so that nobody sweeps it."""
+    """A folder in ``folder`` for one file on its way, locked so that no other process sweeps it."""
     part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder))
     lock = None
     try:
@@ -84,7 +84,7 @@ def sweep(folder: Path) -> None:
 
 
 def fsync_tree(folder: Path) -> None:
-    """See to it that all files in ``folder`` are on the disk before what is written next.
+    """Make sure that all files in ``folder`` are on the disk before what is written next.
 
     Raises:
         OSError: they cannot be written there.
@@ -114,35 +114,14 @@ def _umask() -> int:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for what nobody wants to keep; gone when the block ends."""
-    # Some systems refuse to remove a file that is still mapped; theirs is then to tidy up.
+    """A temporary folder; gone when the block ends."""
+    # Some systems refuse to remove a file that is still mapped; the system then tidies up.
     with tempfile.TemporaryDirectory(prefix="mriseg-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """``value`` as JSON, whole or not at all; see `replacing`."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file that mriseg wrote.
-
-    Raises:
-        InputError: it cannot be read, or holds something else.
-    """
-    try:
-        value = parse_json(read_text(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged or cannot be read: {error}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is damaged: it holds no JSON object")
-    return value
-
-
 def is_free(path: Path) -> bool:
-    """Whether a folder can be made there: nothing is, or one without anything of anybody's."""
+    """Whether a folder can be made there: nothing is, or a folder of leftovers alone."""
     return not path.exists() or (path.is_dir() and not any(contents(path)))
 
 
@@ -151,23 +130,3 @@ def contents(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
         if path.name not in (locks.LOCK, locks.HOLDER) and not path.name.startswith(_PART):
             yield path
-
-
-def only_store(folder: Path) -> Path:
-    """The only zarr store in ``folder``.
-
-    Raises:
-        InputError: there is none, or more than one; the message lists them.
-    """
-    found = sorted(path for path in folder.glob("*.zarr") if path.is_dir())
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise InputError(
-            f"no store was named and there is none in {folder.resolve()}; "
-            f"make one with: mriseg preprocess SRC out.zarr"
-        )
-    raise InputError(
-        f"no store was named and there are {len(found)} here: "
-        f"{', '.join(path.name for path in found)}; name one"
-    )

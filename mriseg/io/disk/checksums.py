@@ -1,9 +1,9 @@
 """Checksums: of sources, by which they are known again, and of mriseg's own files, inside them.
 
-A file of mriseg's carries its own SHA-256 under ``digest``: that of the file with 64 noughts in the
+A file of mriseg's carries its own SHA-256 under ``digest``: that of the file with 64 zeros in the
 digest's place. A second file beside it would be of another moment when the process dies between
-the two; inside, it is there whenever the file is, and it covers every byte. It tells of damage, not
-of intent: whoever changes a file on purpose can change its digest too.
+the two; inside, it is there whenever the file is, and it covers every byte. It shows damage, not
+intent: a file that is changed on purpose can be given another digest.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mriseg.errors import InputError
+from mriseg.errors import InputError, reason_of
 from mriseg.io.disk.atomic import replacing
+from mriseg.io.disk.untrusted import parse_json, read_text
 
 BLANK = "0" * 64
 """What stands for a digest that is not known yet."""
 
 # In JSON, and in JSON that is a text within JSON (safetensors' metadata).
-_MARKS = (b'"digest": "', b'\\"digest\\": \\"')
+_PREFIXES = (b'"digest": "', b'\\"digest\\": \\"')
 # A digest is the first thing that a file says or the last; names of cases lie between.
 _NEAR = 512
 _PIECE = 2**20
@@ -34,15 +35,15 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{path.name} cannot be read: {reason_of(error)}") from error
 
 
 def digest(file: BinaryIO) -> str:
     """The SHA-256 of what is left of an open file, which is read in pieces."""
-    found = hashlib.sha256()
+    value = hashlib.sha256()
     while piece := file.read(_PIECE):
-        found.update(piece)
-    return found.hexdigest()
+        value.update(piece)
+    return value.hexdigest()
 
 
 def as_written(file: BinaryIO) -> bool | None:
@@ -67,9 +68,9 @@ def seal(path: Path) -> None:
         place = _place(file)
         if place is None:
             raise ValueError(f"{path} has no place for a digest")
-        found = _digest_around(file, place)
+        value = _digest_around(file, place)
         file.seek(place)
-        file.write(found.encode())
+        file.write(value.encode())
 
 
 def digest_of(document: bytes) -> str:
@@ -88,9 +89,22 @@ def sealed_json(value: Mapping[str, Any]) -> bytes:
 
 
 def write_sealed_json(path: Path, value: Mapping[str, Any], *, make_folder: bool = True) -> None:
-    """``value`` as JSON with its digest, whole or not at all; see `replacing`."""
+    """``value`` as JSON with its digest, complete or not at all; see `replacing`."""
     with replacing(path, make_folder=make_folder) as temporary:
         temporary.write_bytes(sealed_json(value))
+
+
+def read_sealed_json(path: Path) -> Any:
+    """What a JSON document holds, if it is what its digest says.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not JSON, or not what was written.
+    """
+    content = read_text(path)
+    if not as_written(io.BytesIO(content.encode())):
+        raise ValueError("it is not what was written, by its own digest")
+    return parse_json(content)
 
 
 def _place(file: BinaryIO) -> int | None:
@@ -99,17 +113,17 @@ def _place(file: BinaryIO) -> int | None:
     # From the outside inwards: a file may hold others that carry digests of their own.
     for start, step in ((0, 1), (max(0, size - _NEAR), -1)):
         file.seek(start)
-        found = _find(file.read(_NEAR), step)
-        if found is not None:
-            return start + found
+        offset = _find(file.read(_NEAR), step)
+        if offset is not None:
+            return start + offset
     return None
 
 
 def _find(part: bytes, step: int) -> int | None:
-    for mark in _MARKS:
-        for start in range(len(part) - len(mark) - len(BLANK))[::step]:
-            middle = start + len(mark)
-            wrong = sum(a != b for a, b in zip(mark, part[start:middle], strict=True))
+    for prefix in _PREFIXES:
+        for start in range(len(part) - len(prefix) - len(BLANK))[::step]:
+            middle = start + len(prefix)
+            wrong = sum(a != b for a, b in zip(prefix, part[start:middle], strict=True))
             digits = part[middle : middle + len(BLANK)]
             if wrong + sum(digit not in b"0123456789abcdef" for digit in digits) <= 1:
                 return middle
@@ -117,15 +131,15 @@ def _find(part: bytes, step: int) -> int | None:
 
 
 def _digest_around(file: BinaryIO, place: int) -> str:
-    """The SHA-256 of a file with noughts at ``place``."""
-    found = hashlib.sha256()
+    """The SHA-256 of a file with zeros at ``place``."""
+    value = hashlib.sha256()
     file.seek(0)
     left = place
     while left > 0 and (piece := file.read(min(left, _PIECE))):
-        found.update(piece)
+        value.update(piece)
         left -= len(piece)
-    found.update(BLANK.encode())
+    value.update(BLANK.encode())
     file.seek(place + len(BLANK))
     while piece := file.read(_PIECE):
-        found.update(piece)
-    return found.hexdigest()
+        value.update(piece)
+    return value.hexdigest()

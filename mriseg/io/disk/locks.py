@@ -19,28 +19,30 @@ from filelock import BaseFileLock, FileLock, Timeout
 from mriseg.errors import BusyError
 from mriseg.io.disk.space import check_outside_stores
 from mriseg.io.disk.untrusted import parse_json, read_text
+from mriseg.io.location import local_path
 
 LOCK = ".mriseg.lock"
-# Beside the lock, since on some systems nobody else can read a file that is locked.
+# Beside the lock, since on some systems no other process can read a file that is locked.
 HOLDER = ".mriseg.lock.json"
 
 
 @contextmanager
 def locked(folder: Path, doing: str) -> Iterator[None]:
-    """Keep ``folder``, which is made if need be, for this process until the block ends.
+    """Keep ``folder``, which is made if it does not exist, for this process until the block ends.
 
     Where no lock can be had (a folder that is read-only or no folder, a network file system
-    without locks) the block runs without: the first write tells what is wrong there, if anything.
+    without locks) the block runs without: the first write raises what is wrong there, if anything.
 
     Args:
         folder: what is written into.
-        doing: in a word, for whoever is told to wait.
+        doing: in a word, for the message to a process that has to wait.
 
     Raises:
+        ConfigError: it is a URL.
         BusyError: another process keeps it, or this one does already.
         OutputError: it lies in a store.
     """
-    check_outside_stores(folder.absolute().parent)  # it may be a store itself
+    check_outside_stores(local_path(folder).absolute().parent)  # it may be a store itself
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,10 +56,10 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
             f"stop it, or choose another folder"
         )
     try:
-        _tell(folder, doing)
+        _write_holder(folder, doing)
         yield
     finally:
-        # Removed while they are held: whoever opened the lock meanwhile sees that it is gone.
+        # Removed while they are held: a process that opened the lock meanwhile sees it is gone.
         for name in (HOLDER, LOCK):
             with suppress(OSError):
                 (folder / name).unlink()
@@ -68,10 +70,10 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
 
 
 def hold(path: Path) -> BaseFileLock | None:
-    """The lock file at ``path``, held until it is released; None: somebody else holds it.
+    """The lock file at ``path``, held until it is released; None: another process holds it.
 
     Raises:
-        OSError: no lock can be had there.
+        OSError: the folder or its file system takes no lock.
     """
     lock = FileLock(path)
     try:
@@ -81,7 +83,7 @@ def hold(path: Path) -> BaseFileLock | None:
     return lock
 
 
-def _tell(folder: Path, doing: str) -> None:
+def _write_holder(folder: Path, doing: str) -> None:
     holder = {
         "doing": doing,
         "process": os.getpid(),
@@ -93,12 +95,12 @@ def _tell(folder: Path, doing: str) -> None:
 
 
 def _holder(folder: Path) -> str:
-    """Who keeps it, in brackets; empty where that is not known."""
+    """The process that keeps it, in brackets; empty where that is not known."""
     try:
-        found = parse_json(read_text(folder / HOLDER, 4096))
+        holder = parse_json(read_text(folder / HOLDER, 4096))
         return (
-            f" ({found['doing']}, process {found['process']} on {found['host']}, "
-            f"since {found['since']})"
+            f" ({holder['doing']}, process {holder['process']} on {holder['host']}, "
+            f"since {holder['since']})"
         )
     except (OSError, ValueError, TypeError, KeyError):
         return ""

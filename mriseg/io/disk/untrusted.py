@@ -1,7 +1,7 @@
 """Files that anyone may have made: opened without waiting, read no further than they may reach.
 
 A pipe or a device never ends; JSON may be nested deeper than Python's stack, and hold texts that
-no file takes. All of that ends in an OSError or a ValueError here, as other damage does.
+no file can hold. All of that ends in an OSError or a ValueError here, as other damage does.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def open_regular(path: Path) -> BinaryIO:
     """Open a file to read it; a link is followed.
 
     Raises:
-        OSError: there is none, or it is a folder, a pipe or a device.
+        OSError: it does not exist, or it is a folder, a pipe or a device.
     """
     # Path.open takes no opener.
     return cast(BinaryIO, open(path, "rb", opener=_opener))
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a file is there that can be read to its end; a link is followed."""
+    """Whether a path is a file that can be read to its end; a link is followed."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
@@ -55,12 +55,14 @@ def parse_json(text: str | bytes) -> Any:
     """What a JSON text holds.
 
     Raises:
-        ValueError: it is no JSON, too deep, or holds half of a character.
+        ValueError: it is not JSON, too deep, or holds half of a character.
     """
     try:
         value = json.loads(text)
         # "\ud800" alone is JSON, and can be written nowhere.
-        if any(mark in (text if isinstance(text, str) else text.decode()) for mark in _SURROGATE):
+        if any(
+            escape in (text if isinstance(text, str) else text.decode()) for escape in _SURROGATE
+        ):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
@@ -68,9 +70,9 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _opener(name: str, flags: int) -> int:
-    # Without waiting: to open a pipe that nobody writes to would take for ever.
+    # Without waiting: to open a pipe that no process writes to would take for ever.
     descriptor = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is no file but a folder, a pipe or a device", name)
+    raise OSError(errno.EINVAL, "it is not a file but a folder, a pipe or a device", name)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mriseg.errors import InputError
+from mriseg.errors import InputError, reason_of
 from mriseg.io.disk.untrusted import is_regular
 
 
@@ -24,7 +24,7 @@ def walk(root: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
     """
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror or error}")
+        raise InputError(f"{error.filename} cannot be read: {reason_of(error)}")
 
     inside = root.resolve()
     for name, folders, files in os.walk(root, onerror=refuse):

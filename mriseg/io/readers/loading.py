@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.modalities import SEGMENTATION
-from mriseg.core.volume import Geometry, canonical, uncanonical
+from mriseg.core.volume import Geometry, canonical, sides, uncanonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io import nifti
-from mriseg.io.nifti_header import times
 from mriseg.io.readers.base import Array, RawCase
 
 # Grids whose corners are at most this far apart, in mm, are equal: headers round.
@@ -106,8 +105,8 @@ def onto_grid(
         return turned, (f"the axes of {what} differ from those of its case; it was reoriented",)
     if own.shape != grid.shape:
         raise InputError(
-            f"{what} has the shape {times(own.shape)}, but the case's first image has "
-            f"{times(grid.shape)}"
+            f"{what} has the shape {sides(own.shape)}, but the case's first image has "
+            f"{sides(grid.shape)}"
         )
     distance = float(np.linalg.norm(_corners(own) - _corners(grid), axis=-1).max())
     if distance > _SAME_GRID:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mriseg.core.modalities import SEGMENTATION, canonical_modality
-from mriseg.errors import CaseError, ConfigError, InputError
+from mriseg.errors import CaseError, ConfigError, InputError, reason_of
 from mriseg.io import nifti
 from mriseg.io.disk.untrusted import parse_json, read_text
 from mriseg.io.readers import folders
@@ -283,7 +283,7 @@ def read_description(path: Path) -> Description:
     try:
         data = parse_json(read_text(path, _MAX_JSON_BYTES))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error})") from error
     if not isinstance(data, dict):

@@ -12,10 +12,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mriseg.errors import InputError
+from mriseg.errors import InputError, reason_of
 
 IMAGENET_URL = "https://download.pytorch.org/models/vgg16_bn-6c64b313.pth"
 """torchvision's VGG16-BN, trained on ImageNet (top-1 73.4 %); its name ends in its own SHA-256."""
+
+# Characters of a library's message.
+_MAX_QUOTED = 300
 
 
 def load_encoder_weights(
@@ -54,8 +57,8 @@ def _read(path: Path) -> Any:
     # A damaged pickle raises errors of all kinds (KeyError, struct.error, AssertionError).
     except Exception as error:
         raise InputError(
-            f"the encoder weights in {path} cannot be read ({_first_line(error)}); expected a "
-            f"state dict saved by torch.save (.pth) or safetensors (.safetensors)"
+            f"the encoder weights in {path} cannot be read ({reason_of(error)[:_MAX_QUOTED]}); "
+            f"expected a state dict saved by torch.save (.pth) or safetensors (.safetensors)"
         ) from error
 
 
@@ -81,9 +84,9 @@ def _download(url: str, cache: Path | None) -> Any:
     # URLError is an OSError; a hash that does not match is a RuntimeError.
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"the ImageNet weights could not be had from {url} ({_first_line(error)}); download "
-            f"that file where there is a network and give its path instead of imagenet. A broken "
-            f"earlier download would be in {folder}"
+            f"the ImageNet weights could not be had from {url} ({reason_of(error)[:_MAX_QUOTED]}); "
+            f"download that file where there is a network and give its path instead of imagenet. "
+            f"A broken earlier download would be in {folder}"
         ) from error
 
 
@@ -98,7 +101,3 @@ def _state(loaded: Any, source: str) -> dict[str, Tensor]:
         f"{source} does not hold a state dict but {content}; save model.state_dict(), which is "
         f"names and tensors only"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

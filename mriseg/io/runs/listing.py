@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from mriseg.errors import InputError, OutputError
+from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io.runs.manifest import FILE
 from mriseg.io.runs.run import open_run
 
@@ -27,7 +27,7 @@ def fresh_path(root: Path, label: str, now: datetime) -> Path:
             count += 1
             path = root / f"{stem}-{count}"
         except OSError as error:
-            raise OutputError(f"{path} cannot be created: {error.strerror or error}") from error
+            raise OutputError(f"{path} cannot be created: {reason_of(error)}") from error
 
 
 def newest_run(root: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mriseg.errors import RunError
+from mriseg.errors import RunError, reason_of
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.schemas import checked
 from mriseg.io.disk.untrusted import parse_json, read_text
@@ -57,7 +57,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             checked(LogRow, row)
             rows.append(row)
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise RunError(f"{path} cannot be read: {reason_of(error)}") from None
     except ValueError:
         return rows
     return rows

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.core.calibration import Calibration, Calibrations
-from mriseg.errors import OutputError
+from mriseg.errors import OutputError, reason_of
 from mriseg.io.disk.atomic import contents, is_free, replacing
 from mriseg.io.runs import log
 from mriseg.io.runs.checkpoint import Checkpoint, read_checkpoint, read_state, write_checkpoint
@@ -191,7 +191,7 @@ def discard(run: Run) -> None:
             else:
                 path.unlink()
     except OSError as error:
-        raise OutputError(f"{run.path} cannot be emptied: {error.strerror or error}") from error
+        raise OutputError(f"{run.path} cannot be emptied: {reason_of(error)}") from error
 
 
 def open_run(path: str | Path) -> Run:

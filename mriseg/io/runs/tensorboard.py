@@ -16,7 +16,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from mriseg.errors import OutputError
+from mriseg.errors import OutputError, reason_of
 
 _VERSION = "brain.Event:2"
 
@@ -40,7 +40,7 @@ class Board:
             # Not its parents: a run that went away is not created again.
             folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{folder} cannot be created: {error.strerror or error}") from error
+            raise OutputError(f"{folder} cannot be created: {reason_of(error)}") from error
         self._write(
             Event(file_version=_VERSION),
             Event(step=step, session_log=SessionLog(status=SessionLog.START)),
@@ -63,6 +63,4 @@ class Board:
                     event.wall_time = time.time()
                     writer.write(event.SerializeToString())
         except OSError as error:
-            raise OutputError(
-                f"{self._path} cannot be written: {error.strerror or error}"
-            ) from error
+            raise OutputError(f"{self._path} cannot be written: {reason_of(error)}") from error

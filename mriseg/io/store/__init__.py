@@ -1,30 +1,31 @@
 """The zarr store that `preprocess` writes and `train` reads.
 
-- ``store``: opens and reads one
+- ``opening``: makes one, or opens the one that exists
+- ``store``: reads one
+- ``writer``: writes into one
+- ``attributes``: what a store says of itself and of its cases
 - ``arrays``: reads slices fast
 - ``storage``: the files below, in a folder or at a URL
 - ``loader``: reads batches ahead of their use
-- ``integrity``: what is wrong with a stored case
+- ``integrity``: what is wrong with a store and its cases
 """
 
 from __future__ import annotations
 
-from mriseg.io.store.store import (
+from mriseg.io.store.attributes import (
     CASES,
     FORMAT,
     FORMAT_VERSION,
-    VERSIONS,
-    Batch,
-    Store,
+    CaseAttributes,
+    Source,
     StoreSpec,
     attributes_in,
-    create,
     documents,
-    frame_for,
     key_of,
-    open_store,
     shard_name,
 )
+from mriseg.io.store.opening import VERSIONS, create, open_store
+from mriseg.io.store.store import Batch, Store, frame_for
 
 __all__ = [
     "CASES",
@@ -32,6 +33,8 @@ __all__ = [
     "FORMAT_VERSION",
     "VERSIONS",
     "Batch",
+    "CaseAttributes",
+    "Source",
     "Store",
     "StoreSpec",
     "attributes_in",

@@ -8,13 +8,15 @@ it alone has the storage classes for them. Both read the same format, and give t
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import tensorstore
 import zarr
 from numpy.typing import NDArray
+
+from mriseg.io.location import Location
+from mriseg.io.store.storage import Tree, as_os_errors
 
 Array = NDArray[Any]
 
@@ -26,20 +28,14 @@ Reader: TypeAlias = Callable[[int | slice], Reading]
 _CONTEXT = tensorstore.Context({"cache_pool": {"total_bytes_limit": 0}})
 
 
-def is_local(location: str) -> bool:
-    """Whether a store lies in this machine's file system, and is not named by a URL."""
-    return "://" not in location
-
-
-def open_array(location: str, path: str, *, complete: bool = False) -> Reader:
+def open_array(location: str | Location, path: str) -> Reader:
     """An array of a store, to be read slice by slice.
+
+    Every chunk of it was written, so that one that is missing was lost, and is an error.
 
     Args:
         location: of the store, a folder or a URL.
         path: of the array in it.
-        complete: every chunk was written, so that one that is missing was lost and is an error.
-            zarr has no such mode: by URL, and where this is False, it reads as noughts. See
-            `or_lost`.
 
     Returns:
         A function that begins to read a slice or a range of slices, and returns a function that
@@ -48,15 +44,14 @@ def open_array(location: str, path: str, *, complete: bool = False) -> Reader:
     Raises:
         OSError, ValueError, RuntimeError: there is none, or it cannot be read. So does reading.
     """
-    if not is_local(location):
-        # Of version 3 alone: version 2 knows a codec that unpickles, and so runs, what it reads.
-        array: Any = zarr.open_array(location, path=path, mode="r", zarr_format=3)
-        return lambda which: lambda: np.asarray(array[which])
+    where = Location.of(location)
+    if not where.is_local:
+        return _open_remote(where, path)
     store = tensorstore.open(
         {
             "driver": "zarr3",
-            "kvstore": {"driver": "file", "path": str(Path(location) / path)},
-            "fill_missing_data_reads": not complete,
+            "kvstore": {"driver": "file", "path": str(where.path / path)},
+            "fill_missing_data_reads": False,
         },
         read=True,
         context=_CONTEXT,
@@ -64,25 +59,22 @@ def open_array(location: str, path: str, *, complete: bool = False) -> Reader:
     return lambda which: store[which].read().result
 
 
-def or_lost(reader: Reader, is_there: Callable[[], bool], name: str) -> Reader:
-    """A reader that tells noughts that were written from an array's only file being gone.
-
-    Where nothing but noughts is read, the file is looked for. That is one more question for an
-    empty label map, and none for a slice of a head.
-
-    Args:
-        reader: of `open_array`.
-        is_there: asks for the file.
-        name: of the file, for the error, a FileNotFoundError where what was read is not there.
-    """
+def _open_remote(where: Location, path: str) -> Reader:
+    """An array at a URL, read by zarr."""
+    with as_os_errors(where):
+        # Of version 3 alone: version 2 knows a codec that unpickles, and so runs, what it reads.
+        array: Any = zarr.open_array(str(where), path=path, mode="r", zarr_format=3)
+        tree = Tree(where)
+    shard = "/".join((path, "c", *"0" * array.ndim))
 
     def begin(which: int | slice) -> Reading:
-        reading = reader(which)
-
         def read() -> Array:
-            values = reading()
-            if not values.any() and not is_there():
-                raise FileNotFoundError(f"{name} is missing")
+            with as_os_errors(where):
+                values = np.asarray(array[which])
+            # zarr reads zeros where a chunk is missing. That is one more question for an empty
+            # label map, and none for a slice of a head.
+            if not values.any() and not tree.is_there(shard):
+                raise FileNotFoundError(f"{shard} is missing")
             return values
 
         return read

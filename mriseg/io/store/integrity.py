@@ -1,47 +1,38 @@
-"""What is wrong with a case of a store: its files, what they say, and the scans they were made of.
+"""What is wrong with a store: its root, its cases' files, and the scans that they were made of.
 
-Each check looks at one case and tells what it found; `mriseg.recipes.verify` puts them together.
+`mriseg.recipes.verify` puts these checks together.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-import numpy as np
-
-from mriseg.core.regions import Regions
-from mriseg.core.volume import Box
-from mriseg.errors import InputError
-from mriseg.io.disk.checksums import as_written, sha256
+from mriseg.errors import InputError, StoreError, reason_of
+from mriseg.io.disk.checksums import as_written, read_sealed_json, sha256
+from mriseg.io.disk.faults import Fault, Findings
+from mriseg.io.disk.untrusted import parse_json
+from mriseg.io.location import Location
 from mriseg.io.readers import Case
-from mriseg.io.store import CASES, attributes_in, key_of, shard_name
 from mriseg.io.store.arrays import Reader, open_array
+from mriseg.io.store.attributes import (
+    CASES,
+    CaseAttributes,
+    attributes_in,
+    case_in,
+    key_of,
+    shard_name,
+)
+from mriseg.io.store.opening import VERSIONS, open_store
 from mriseg.io.store.storage import Tree
+from mriseg.io.store.store import Store
 
 UNREADABLE = (OSError, ValueError, RuntimeError)
 """What reading a part of a store raises."""
 
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that is not as it should be.
-
-    Attributes:
-        file: which, relative to what was verified; a source by its name.
-        what: is wrong with it, as it follows the file's name in a sentence.
-        case: whose file it is; empty where it is no case's.
-        slices: of the stored case, counted from 0, that cannot be read; empty where that cannot
-            be told, or where it is all of them.
-    """
-
-    file: str
-    what: str
-    case: str = ""
-    slices: tuple[int, ...] = ()
+_UNWRITTEN = "is not what was written (its own digest)"
 
 
 @dataclass
@@ -50,138 +41,177 @@ class CaseCheck:
 
     Attributes:
         name: the case's; its folder's, where that is all that can be read.
-        attributes: what its group says; empty where it was begun and not finished.
-        sealed: whether it carries checksums.
-        files: how many were looked at.
-        faults: what is wrong with them.
+        attributes: what its group says; None where it was begun and not finished, or is damaged.
+        findings: the files that were looked at, and what is wrong with them.
     """
 
     name: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    sealed: bool = False
-    files: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    attributes: CaseAttributes | None = None
+    findings: Findings = field(default_factory=Findings)
 
-    def blame(self, file: str, what: str, slices: Sequence[int] = ()) -> None:
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it was begun and not written to its end, which is not a fault."""
+        return self.attributes is None and not self.findings.faults
+
+    def blame(self, file: str, what: str, slices: list[int] | None = None) -> None:
         """One more fault."""
-        self.faults.append(Fault(file, what, self.name, tuple(slices)))
+        self.findings.blame(file, what, self.name, slices or ())
 
 
-def check_case(location: str, key: str, document: bytes, regions: Regions | None) -> CaseCheck:
+def check_root(findings: Findings, location: str) -> Store | None:
+    """Check what holds for all cases; gives the store, where it can be opened.
+
+    Raises:
+        StoreError: it is not a store, or its format is newer.
+    """
+    findings.count("files")
+    try:
+        tree = Tree(location)
+        document = tree.read("zarr.json")
+    except OSError as error:
+        if not _has_cases(location):
+            what = "is not an mriseg store" if _is_absent(error) else "cannot be read"
+            raise StoreError(f"{location} {what}: {reason_of(error)}") from None
+        findings.blame("zarr.json", "is missing or cannot be read")
+        return None
+    try:
+        about = attributes_in(document)
+    except ValueError:
+        findings.blame("zarr.json", "is damaged: it is not JSON")
+        return None
+    intact = as_written(io.BytesIO(document))
+    if intact is False:
+        findings.blame("zarr.json", _UNWRITTEN)
+        return None
+    if intact is None and about and about.get("version") in [*VERSIONS]:
+        findings.blame("zarr.json", "has lost its digest")
+        return None
+    store = open_store(location)
+    _check_group(findings, tree)
+    return store
+
+
+def _is_absent(error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError | NotADirectoryError)
+
+
+def _has_cases(location: str) -> bool:
+    try:
+        return bool(Tree(location).folders(CASES))
+    except OSError:
+        return False
+
+
+def _check_group(findings: Findings, tree: Tree) -> None:
+    """The group that holds the cases says nothing of its own."""
+    name = f"{CASES}/zarr.json"
+    if not tree.folders(CASES):
+        return
+    findings.count("files")
+    try:
+        group = parse_json(tree.read(name))
+        said = {key: value for key, value in group.items() if value is not None}
+        if said != {"attributes": {}, "node_type": "group", "zarr_format": 3}:
+            findings.blame(name, "is not what was written")
+    except (OSError, ValueError, AttributeError):
+        findings.blame(name, "is damaged")
+
+
+def check_report(findings: Findings, location: str, keys: set[str]) -> None:
+    """Look for the cases that the last preprocessing left in the store.
+
+    Args:
+        findings: to add to.
+        location: of the store; one at a URL has no report.
+        keys: the folders of the cases that it has.
+    """
+    where = Location.of(location)
+    if not where.is_local or not (where.path / "report.json").exists():
+        return
+    findings.count("files")
+    try:
+        report = read_sealed_json(where.path / "report.json")
+        names = [case["case"] for case in report["cases"] if case["status"] != "skipped"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        findings.blame("report.json", f"is damaged ({error})")
+        return
+    for name in names:
+        key = key_of(name)
+        if key not in keys:
+            what = "is lost: report.json says that it was written"
+            findings.blame(f"{CASES}/{key}", what, name)
+
+
+def check_case(location: str, key: str, document: bytes, regions: int | None) -> CaseCheck:
     """Look at every file of a case.
 
     Args:
         location: of the store.
         key: the case's folder.
         document: its ``zarr.json``.
-        regions: of the store, for counting labels; None where they are not known.
+        regions: how many the store has; None where that is not known.
     """
-    found = CaseCheck(unquote(key), files=1)
+    check = CaseCheck(unquote(key))
+    check.findings.count("files")
     folder = f"{CASES}/{key}"
-    about = f"{folder}/zarr.json"
-    intact = as_written(io.BytesIO(document))
     try:
-        found.attributes = attributes_in(document) or {}
-    except ValueError:
-        found.blame(about, "is damaged: it is no JSON")
-        return found
-    if intact is False:
+        case = case_in(document, regions)
+    except ValueError as error:
         # Then nothing that it says of the other files can be trusted.
-        found.blame(about, "is not what was written (its own digest)")
-        return found
-    if not found.attributes:
-        return found
+        check.blame(f"{folder}/zarr.json", f"is damaged: {error}")
+        return check
+    if case is None:
+        return check
+    check.name, check.attributes = case.name, case
+    if key_of(case.name) != key:
+        check.blame(f"{folder}/zarr.json", f"says that it is of the case {case.name!r}")
     try:
-        found.name = str(found.attributes["name"])
-        if key_of(found.name) != key:
-            found.blame(about, f"says that it is of the case {found.name!r}")
-        found.sealed = "files" in found.attributes
-        if found.sealed:
-            if intact is None:
-                found.blame(about, "has lost its own digest")
-            _check_sums(found, location, folder)
-        else:
-            _check_voxels(found, location, folder, regions)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        found.blame(about, f"is damaged: it lacks what a case has ({error!r})")
+        _check_files(check, case, location, folder)
     except OSError as error:
-        found.blame(folder, f"cannot be read: {error}")
-    return found
+        check.blame(folder, f"cannot be read: {error}")
+    return check
 
 
-def _check_sums(found: CaseCheck, location: str, folder: str) -> None:
+def _check_files(check: CaseCheck, case: CaseAttributes, location: str, folder: str) -> None:
     """Every file against the size and the SHA-256 that it was written with."""
     tree = Tree(location)
-    written = {file["name"]: file for file in found.attributes["files"]}
-    kinds = _kinds(found.attributes)
-    names = [f"{kind}/{part}" for kind in kinds for part in ("zarr.json", shard_name(kind))]
-    for name in names:
-        if name not in written and found.attributes.get("complete"):
-            found.blame(f"{folder}/zarr.json", f"lists no checksum of {name}")
-    # Of others, such as one that leads out of the folder, nothing is read.
-    for name, file in ((name, written[name]) for name in names if name in written):
-        found.files += 1
-        path = f"{folder}/{name}"
-        size = tree.size(path)
-        if size is None:
-            found.blame(path, "is missing")
-            continue
-        if tree.sha256(path) == file["sha256"]:
-            continue
-        what = "is not what was written (SHA-256)"
-        if size != file["size"]:
-            what = f"has {size} bytes, {file['size']} were written"
-        kind = name.partition("/")[0]
-        if name.endswith("zarr.json"):
-            found.blame(path, what)
-            continue
-        bad = _unreadable(found.attributes, location, f"{folder}/{kind}")
-        every = len(bad) == Box.from_json(found.attributes["box"]).shape[0]
-        if every:
-            found.blame(path, f"{what}: none of its slices can be read")
-        else:
-            found.blame(path, what, bad)
+    written = {file.name: file for file in case.files}
+    # Of others that it lists, such as one that leads out of the folder, nothing is read.
+    for kind in case.kinds:
+        for name in (f"{kind}/zarr.json", f"{kind}/{shard_name(kind)}"):
+            if name not in written:
+                check.blame(f"{folder}/zarr.json", f"lists no checksum of {name}")
+                continue
+            check.findings.count("files")
+            path, size = f"{folder}/{name}", tree.size(f"{folder}/{name}")
+            if size is None:
+                check.blame(path, "is missing")
+            elif tree.sha256(path) != written[name].sha256:
+                what = "is not what was written (SHA-256)"
+                if size != written[name].size:
+                    what = f"has {size} bytes, {written[name].size} were written"
+                _blame_file(check, case, location, path, what)
 
 
-def _check_voxels(found: CaseCheck, location: str, folder: str, regions: Regions | None) -> None:
-    """What there is to check without checksums: that all can be read, and is what was counted."""
-    shape = Box.from_json(found.attributes["box"]).shape
-    counted = np.asarray(found.attributes["foreground"], dtype=np.int64)
-    for kind in _kinds(found.attributes):
-        path = f"{folder}/{kind}"
-        shard = f"{path}/{shard_name(kind)}"
-        found.files += 2
-        if Tree(location).size(shard) is None:
-            # Slices of nothing but 0 were once not written.
-            if kind == "image" or counted.any():
-                found.blame(shard, "is missing")
-            continue
-        bad: list[int] = []
-        wrong: list[int] = []
-        try:
-            read = open_array(location, path)
-            for z in range(shape[0]):
-                values = _slice(read, z)
-                if values is None:
-                    bad.append(z)
-                elif values.shape[-2:] != shape[1:] or not np.isfinite(values).all():
-                    wrong.append(z)
-                elif kind == "label" and regions is not None:
-                    count = [np.isin(values, labels).sum() for labels in regions.values()]
-                    if count != counted[z].tolist():
-                        wrong.append(z)
-        except UNREADABLE as error:
-            found.blame(f"{path}/zarr.json", f"cannot be read ({error})")
-        if bad:
-            found.blame(shard, "cannot be read", bad)
-        if wrong:
-            found.blame(shard, "holds what was not written", wrong)
+def _blame_file(
+    check: CaseCheck, case: CaseAttributes, location: str, path: str, what: str
+) -> None:
+    """One more fault; of a shard with the slices that cannot be read."""
+    if path.endswith("zarr.json"):
+        check.blame(path, what)
+        return
+    array = path.rpartition("/c/")[0]
+    unreadable = _unreadable(location, array, case.box.shape[0])
+    if len(unreadable) == case.box.shape[0]:
+        check.blame(path, f"{what}: none of its slices can be read")
+    else:
+        check.blame(path, what, unreadable)
 
 
-def _unreadable(attributes: Mapping[str, Any], location: str, path: str) -> list[int]:
-    count = Box.from_json(attributes["box"]).shape[0]
+def _unreadable(location: str, path: str, count: int) -> list[int]:
     try:
-        read = open_array(location, path, complete=bool(attributes.get("complete")))
+        read = open_array(location, path)
     except UNREADABLE:
         return list(range(count))
     return [z for z in range(count) if _slice(read, z) is None]
@@ -195,31 +225,27 @@ def _slice(read: Reader, z: int) -> Any:
         return None
 
 
-def _kinds(attributes: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("image", "label") if attributes["labelled"] else ("image",)
-
-
-def check_sources(name: str, attributes: Mapping[str, Any], case: Case | None) -> list[Fault]:
+def check_sources(stored: CaseAttributes, case: Case | None) -> list[Fault]:
     """Whether a case's sources are what was read.
 
     Args:
-        name: of the case.
-        attributes: what the store says of it.
-        case: as it is found now; None where it is not.
+        stored: what the store says of the case.
+        case: as it is now; None where it is not among the scans.
     """
-    stored = {source["name"]: source for source in attributes["sources"]}
+    name = stored.name
+    sources = {source.name: source for source in stored.sources}
     if case is None:
-        return [Fault(file, "is not where the sources are said to be", name) for file in stored]
+        return [Fault(file, "is not where the sources are said to be", name) for file in sources]
     now = {path.name: path for path in case.files}
     faults = [
-        Fault(file, "is new among the case's sources", name) for file in now if file not in stored
+        Fault(file, "is new among the case's sources", name) for file in now if file not in sources
     ]
-    for file, source in stored.items():
+    for file, source in sources.items():
         if file not in now:
             faults.append(Fault(file, "is no longer among the case's sources", name))
             continue
         try:
-            if sha256(now[file]) != source["sha256"]:
+            if sha256(now[file]) != source.sha256:
                 faults.append(Fault(file, "has changed since it was read", name))
         except InputError as error:
             faults.append(Fault(file, f"cannot be read ({error})", name))

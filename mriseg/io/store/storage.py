@@ -1,61 +1,95 @@
 """The files that a store is made of, in a folder or at a URL.
 
-zarr shows arrays and groups; to tell whether a file is there, or is what was written, takes the
-files themselves.
+zarr shows arrays and groups; whether a file exists, or is what was written, takes the files
+themselves.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import fsspec  # type: ignore[import-untyped]
 
+from mriseg.errors import reason_of
 from mriseg.io.disk.checksums import digest
 from mriseg.io.disk.untrusted import is_regular
-from mriseg.io.store.arrays import is_local
+from mriseg.io.location import Location
+
+
+@contextmanager
+def as_os_errors(location: str | Location) -> Iterator[None]:
+    """Whatever goes wrong with a URL becomes an OSError.
+
+    The libraries of URL schemes raise errors of their own where there are no credentials, no
+    network or no rights; fsspec raises an ImportError or a ValueError where there is no library.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        if Location.of(location).is_local:
+            raise
+        raise OSError(reason_of(error)) from error
 
 
 class Tree:
     """The files below a location; names are relative to it, with slashes.
 
-    Every method raises OSError where a file cannot be read, and what the URL's scheme raises.
+    Every method raises OSError where a file cannot be read, and so does making one of a URL that
+    no installed library can open.
     """
 
-    def __init__(self, location: str) -> None:
-        self._local = is_local(location)
-        if self._local:
+    def __init__(self, location: str | Location) -> None:
+        self._location = Location.of(location)
+        if self._location.is_local:
             # Not parsed: a folder's name may look like a URL's chain.
             self._fs: Any = fsspec.filesystem("file")
-            self._root = Path(location).absolute().as_posix()
-        else:
-            self._fs, root = fsspec.core.url_to_fs(location)
-            self._root = root.rstrip("/")
+            self._root = self._location.path.absolute().as_posix()
+            return
+        with as_os_errors(self._location):
+            self._fs, root = fsspec.core.url_to_fs(str(self._location))
+        self._root = root.rstrip("/")
+
+    def is_empty(self) -> bool:
+        """Whether nothing lies at a URL."""
+        self._fs.invalidate_cache()
+        try:
+            with as_os_errors(self._location):
+                return not self._fs.ls(self._root, detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def read(self, name: str) -> bytes:
         """A whole file, for small ones."""
         self._refuse_endless(name)
-        return bytes(self._fs.cat_file(self._path(name)))
+        with as_os_errors(self._location):
+            return bytes(self._fs.cat_file(self._path(name)))
 
     def read_each(self, names: Sequence[str]) -> list[bytes | None]:
-        """Many small files at once; None for one that is not there."""
+        """Many small files at once; None for one that does not exist."""
         for name in names:
             self._refuse_endless(name)
-        found = self._fs.cat_ranges([self._path(n) for n in names], None, None, on_error="return")
-        for one in found:
-            if isinstance(one, Exception) and not isinstance(
-                one, FileNotFoundError | NotADirectoryError
-            ):
-                raise one
-        return [None if isinstance(one, Exception) else bytes(one) for one in found]
+        paths = [self._path(name) for name in names]
+        with as_os_errors(self._location):
+            contents = self._fs.cat_ranges(paths, None, None, on_error="return")
+            for content in contents:
+                if isinstance(content, Exception) and not isinstance(
+                    content, FileNotFoundError | NotADirectoryError
+                ):
+                    raise content
+        return [None if isinstance(one, Exception) else bytes(one) for one in contents]
 
     def folders(self, name: str) -> list[str]:
-        """The names of the folders in a folder, sorted; none where it is not there."""
+        """The names of the folders in a folder, sorted; none where it does not exist."""
         self._fs.invalidate_cache()
         try:
-            entries = self._fs.ls(self._path(name), detail=True)
+            with as_os_errors(self._location):
+                entries = self._fs.ls(self._path(name), detail=True)
         except FileNotFoundError:
             return []
         return sorted(
@@ -68,44 +102,39 @@ class Tree:
         """Every file below a folder, by its name relative to that folder, sorted."""
         self._fs.invalidate_cache()
         start = len(self._path(name)) + 1
-        return sorted(str(path)[start:] for path in self._fs.find(self._path(name)))
+        with as_os_errors(self._location):
+            return sorted(str(path)[start:] for path in self._fs.find(self._path(name)))
 
     def size(self, name: str) -> int | None:
-        """In bytes; None where the file is not there."""
+        """In bytes; None where the file does not exist."""
         try:
             self._refuse_endless(name)
-            return int(self._fs.size(self._path(name)))
+            with as_os_errors(self._location):
+                return int(self._fs.size(self._path(name)))
         except FileNotFoundError:
             return None
 
     def is_there(self, name: str) -> bool:
-        """Whether a file is there now, whatever was known of it before."""
+        """Whether a file exists now, whatever was known of it before."""
         self._fs.invalidate_cache()
         return self.size(name) is not None
 
     def open(self, name: str) -> BinaryIO:
         """A file, to be read in pieces."""
         self._refuse_endless(name)
-        return cast(BinaryIO, self._fs.open(self._path(name), "rb"))
+        with as_os_errors(self._location):
+            return cast(BinaryIO, self._fs.open(self._path(name), "rb"))
 
     def sha256(self, name: str) -> str:
         """The SHA-256 of a file, which is read in pieces."""
-        with self.open(name) as opened:
+        with as_os_errors(self._location), self.open(name) as opened:
             return digest(opened)
-
-    def identities(self, name: str) -> list[dict[str, Any]]:
-        """Name, size and SHA-256 of every file below a folder."""
-        found = []
-        for file in self.files(name):
-            path = f"{name}/{file}"
-            found.append({"name": file, "size": self.size(path), "sha256": self.sha256(path)})
-        return found
 
     def _refuse_endless(self, name: str) -> None:
         """A pipe or a device in a file's place would be waited for, or never end."""
         path = Path(self._path(name))
-        if self._local and path.exists() and not is_regular(path):
-            raise OSError(errno.EINVAL, "it is no file", str(path))
+        if self._location.is_local and path.exists() and not is_regular(path):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root

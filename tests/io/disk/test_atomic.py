@@ -1,8 +1,7 @@
-"""A file is whole or not there, and the only store in a folder is found."""
+"""A file is whole or not there, and never at a URL."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mriseg.errors import InputError, OutputError
-from mriseg.io.disk.atomic import is_free, only_store, replacing, write_json
+from mriseg.errors import ConfigError, OutputError
+from mriseg.io.disk.atomic import is_free, replacing
+from mriseg.io.disk.documents import write_json
 
 
 def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from mriseg.errors import OutputError
-from mriseg.io.disk.atomic import write_json
+from mriseg.io.disk.documents import write_json
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     write_json(Path(sys.argv[1]), ["x" * 5000])
@@ -147,18 +147,13 @@ except OutputError as error:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_json_is_readable(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"ä": [1, None]})
-    text = (tmp_path / "x.json").read_text(encoding="utf-8")
-    assert json.loads(text) == {"ä": [1, None]} and text.endswith("\n")
-
-
-def test_the_only_store_is_found(tmp_path: Path) -> None:
-    (tmp_path / "notes.zarr").write_text("a file is no store")
-    with pytest.raises(InputError, match="mriseg preprocess SRC"):
-        only_store(tmp_path)
-    (tmp_path / "a.zarr").mkdir()
-    assert only_store(tmp_path) == tmp_path / "a.zarr"
-    (tmp_path / "b.zarr").mkdir()
-    with pytest.raises(InputError, match=r"there are 2 here: a\.zarr, b\.zarr"):
-        only_store(tmp_path)
+def test_a_url_is_not_written_into_a_local_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(ConfigError, match="a local path is needed"),
+        replacing(Path("s3://bucket/x.json")),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())

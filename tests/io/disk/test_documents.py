@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mriseg.errors import OutputError
-from mriseg.io.disk.tables import plain, write_csv, write_json
+from mriseg.io.disk.documents import plain, write_csv, write_json
 
 # The folder is shared by a test's examples; each writes the whole file anew.
 modest = settings(
@@ -103,3 +103,9 @@ def test_a_folder_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
         write_csv(tmp_path / "taken" / "t.csv", [{"a": 1}])
     with pytest.raises(OutputError, match="cannot be written"):
         write_json(tmp_path / "taken" / "t.json", {"a": 1})
+
+
+def test_json_is_readable(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"ä": [1, None]})
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"ä": [1, None]} and text.endswith("\n")

@@ -1,9 +1,10 @@
-"""Results as CSV and JSON, whole or not at all; what is undefined is empty or null, never "nan"."""
+"""CSV and JSON, written complete or not at all; what is undefined is empty or null, never "nan"."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
@@ -11,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mriseg.io.disk import atomic as files
+from mriseg.errors import InputError
+from mriseg.io.disk.atomic import replacing
+from mriseg.io.disk.untrusted import parse_json, read_text
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -22,11 +25,11 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     written in full.
 
     Raises:
-        OutputError: the file cannot be written; what was there is untouched.
+        OutputError: the file cannot be written; what was there before is untouched.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with (
-        files.replacing(path) as temporary,
+        replacing(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         # An unset key becomes None, and csv writes None as an empty cell.
@@ -39,10 +42,27 @@ def write_json(path: Path, value: Any) -> None:
     """``value`` as JSON after `plain`.
 
     Raises:
-        OutputError: the file cannot be written; what was there is untouched.
+        OutputError: the file cannot be written; what was there before is untouched.
         TypeError: something in ``value`` has no form in JSON.
     """
-    files.write_json(path, plain(value))
+    value = plain(value)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that mriseg wrote.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
+    try:
+        value = parse_json(read_text(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged or cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged: it does not hold a JSON object")
+    return value
 
 
 def plain(value: Any) -> Any:
