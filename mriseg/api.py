@@ -128,7 +128,7 @@ def train(
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.train.train`.
     """
-    chosen = training_config(_given(config), settings)
+    chosen = training_config(config, settings)
     if chosen.transfer is not None:
         raise ConfigError(
             "transfer is a setting of transfers alone: take it out, or use mriseg transfer"
@@ -194,7 +194,7 @@ def transfer(
     inherited = {"width": run.manifest.model["width"]}
     policy = {name: settings.pop(name, None) for name in TransferConfig.model_fields}
     given = {name: value for name, value in policy.items() if value is not None}
-    chosen = training_config(inherited, _given(config), settings, {"transfer": given})
+    chosen = training_config(inherited, config, settings, {"transfer": given})
     where = _backend(backend)
     recipe = transfers.transfer(
         _store(store), run, chosen, where, new_head=new_head, weights=weights, out=_path(out)
@@ -240,7 +240,7 @@ def compare(
     """
     run = _run(source)
     inherited = {"width": run.manifest.model["width"]}
-    chosen = training_config(inherited, _given(config), settings)
+    chosen = training_config(inherited, config, settings)
     options = CompareOptions(_names(methods), _names(sizes), folds, rounds, seeds, new_head)
     where = _backend(backend)
     recipe = comparisons.compare(_store(store), run, chosen, where, options, out=_path(out))
@@ -461,8 +461,3 @@ def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if given is None:
         return None
     return names(given) if isinstance(given, str) else tuple(given)
-
-
-def _given(config: TrainConfig | None) -> dict[str, Any]:
-    """What a configuration says beyond its defaults, which would hide what is inherited."""
-    return {} if config is None else config.model_dump(exclude_unset=True)

@@ -35,8 +35,9 @@ In the order in which to read it, which is that of one slice's way through a tra
     the network made for prediction, and how many operations it takes.
 `deploy`
     the network with its pre- and post-processing, as exporters write it.
-`config`
-    what a user can set, checked when it is made.
+`config`, `augment_config`, `settings`, `train_settings`
+    what a user can set, checked when it is made and described in its fields; how what users
+    write becomes a configuration.
 
 Import from the modules: this package itself imports nothing, so that ``mriseg.core.config`` is
 there before PyTorch is.
