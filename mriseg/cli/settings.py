@@ -1,20 +1,29 @@
-"""The settings of a training as options of a command, made from the fields that declare them."""
+"""The settings of a training on the command line: a file of them, and options.
+
+The options are made from the fields that declare the settings.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
-from mriseg.core.config import TransferConfig
+from mriseg.cli.bundles import Bundle, Options
+from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.settings import Config, Setting, settings_of
-from mriseg.core.train_settings import TEXT_READERS
+from mriseg.core.train_settings import TEXT_READERS, training_config
+from mriseg.errors import ConfigError
+from mriseg.io.disk.untrusted import read_text
 
-Command = Callable[..., None]
+# Bytes of a file of settings.
+_MAX_BYTES = 2**16
+# To read a.b.c = 1 takes the square of its parts, in time and memory.
+_LONG_KEY = re.compile(r"(?<![\w-])(?:(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')\s*\.\s*){20}")
 
 
 def option_name(name: str) -> str:
@@ -33,63 +42,57 @@ def options_of(kind: type[Config]) -> dict[str, tuple[FieldInfo, Setting]]:
     return {name: item for name, item in settings_of(kind).items() if item[1].panel}
 
 
-def with_settings(
-    *kinds: type[Config], leave_out: tuple[str, ...] = ()
-) -> Callable[[Command], Command]:
-    """Give a command the options of configurations, in place of its parameter ``settings``.
+def setting_options(*kinds: type[Config], leave_out: tuple[str, ...] = ()) -> Options:
+    """The options for the settings of configurations, as a bundle.
 
-    The command gets those that were given as one mapping, a layer for
-    `mriseg.core.train_settings.training_config`. No option has a default: what holds without it is
-    said by the configuration alone, and a default here would hide a file's setting.
+    None has a default: what holds without an option is said by the configuration alone, and a
+    default here would hide a file's setting.
 
     Args:
-        kinds: `TrainConfig`, `TransferConfig`; the settings of the latter become ``transfer``.
-        leave_out: names of settings that this command does not take.
+        kinds: `TrainConfig`, `TransferConfig`.
+        leave_out: names of settings that the command does not take.
     """
-    chosen = {
-        name: (kind, *item)
+    return {
+        name: (_option(name, *item), None)
         for kind in kinds
         for name, item in options_of(kind).items()
         if name not in leave_out
     }
 
-    def decorate(command: Command) -> Command:
-        @wraps(command)
-        def wrapped(*given: Any, **parameters: Any) -> None:
-            settings: dict[str, Any] = {}
-            for name, (kind, *_) in chosen.items():
-                value = parameters.pop(name)
-                if value is not None:
-                    inner = kind is TransferConfig
-                    (settings.setdefault("transfer", {}) if inner else settings)[name] = value
-            command(*given, settings=settings, **parameters)
 
-        options = [
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, *item)
-            )
-            for name, (_, *item) in chosen.items()
-        ]
-        # Typer reads both, and the annotations of a module are texts until they are asked for.
-        hints = get_type_hints(command, include_extras=True)
-        parameters: list[inspect.Parameter] = []
-        for parameter in inspect.signature(command).parameters.values():
-            own = parameter.replace(
-                kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name]
-            )
-            parameters += options if parameter.name == "settings" else [own]
-        wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-        del wrapped.__wrapped__  # type: ignore[attr-defined]
-        return wrapped
-
-    return decorate
+def given_settings(bundle: Bundle) -> dict[str, Any]:
+    """The settings that were given, a layer for `mriseg.core.train_settings.training_config`."""
+    given = {name: value for name, value in bundle.items() if value is not None}
+    settings = {k: v for k, v in given.items() if k in TrainConfig.model_fields}
+    policy = {k: v for k, v in given.items() if k in TransferConfig.model_fields}
+    return settings | ({"transfer": policy} if policy else {})
 
 
-def given_options(settings: Mapping[str, Any]) -> list[str]:
-    """The options that gave ``settings``, as they were typed."""
-    inner = settings.get("transfer", {})
-    return [option_name(name) for name in (*settings, *inner) if name != "transfer"]
+def read_settings(path: Path | None) -> dict[str, Any]:
+    """The settings in a TOML file; {} without one.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or has a key that is not a setting.
+    """
+    if path is None:
+        return {}
+    try:
+        text = read_text(path, _MAX_BYTES)
+        if _LONG_KEY.search(text):
+            raise ValueError("a key has more than 20 parts")
+        settings = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"--config {path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"--config {path} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"--config {path} is not valid TOML: it is nested too deeply") from None
+    # Checked alone, so that an error names the file, whatever options take precedence.
+    try:
+        training_config(settings)
+    except ConfigError as error:
+        raise ConfigError(f"--config {path}: {error}") from None
+    return settings
 
 
 def _option(name: str, field: FieldInfo, setting: Setting) -> Any:
