@@ -46,9 +46,7 @@ def _version(wanted: bool) -> None:
 def root(
     version: Annotated[
         bool,
-        options.option(
-            "--version", "Show the version and exit.", callback=_version, is_eager=True
-        ),
+        options.option("--version", "Show the version and exit.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
     """Segment brain MRI: train a SegNet, transfer it to the next task, and export it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, get_type_hints
 
 Command = Callable[..., None]
@@ -22,7 +22,6 @@ def bundled(**bundles: Options) -> Callable[[Command], Command]:
     """
 
     def decorate(command: Command) -> Command:
-        @wraps(command)
         def wrapped(**given: Any) -> None:
             parts = {
                 bundle: {name: given.pop(name) for name in options}
@@ -41,9 +40,9 @@ def bundled(**bundles: Options) -> Callable[[Command], Command]:
                 )
                 for name, (annotation, default) in bundles.get(parameter.name, own).items()
             ]
-        # Typer reads the signature and the annotations of the function itself.
-        del wrapped.__wrapped__  # type: ignore[attr-defined]
-        wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        update_wrapper(wrapped, command)
+        # Typer reads these of the function itself.
+        wrapped.__dict__ = {"__signature__": inspect.Signature(parameters)}
         wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
         return wrapped
 

@@ -30,7 +30,7 @@ ConfigFile = Annotated[
     Path | None,
     option(
         "--config",
-        "TOML file with these and further settings (see docs/cli.md); options take precedence.",
+        "TOML file of these and further settings; options take precedence.",
         "FILE",
     ),
 ]

@@ -104,7 +104,7 @@ def _option(name: str, field: FieldInfo, setting: Setting) -> Any:
         show_default=False,
         rich_help_panel=setting.panel,
     )
-    return Annotated[_parsed_as(name, field) | None, option]  # type: ignore[operator]
+    return Annotated[_parsed_as(name, field) | None, option]
 
 
 def _parsed_as(name: str, field: FieldInfo) -> type:

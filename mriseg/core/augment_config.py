@@ -49,7 +49,9 @@ class AugmentConfig(Config):
     bias: Annotated[Fraction, Setting("Probability of a smooth bias field")] = 0.3
     target_contrast: Annotated[
         Fraction,
-        Setting("Probability of a change of the labelled region's contrast to the rest of the brain"),
+        Setting(
+            "Probability of a change of the labelled region's contrast to the rest of the brain"
+        ),
     ] = 0.5
     low_resolution: Annotated[
         Fraction, Setting("Probability of simulating a coarser in-plane resolution, per modality")

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mriseg.errors import IncompleteError, MrisegError
+from mriseg.errors import ConfigError, IncompleteError, MrisegError
 from mriseg.events import Event, Notice
 
 if TYPE_CHECKING:
@@ -19,17 +19,26 @@ RUNS = Path("runs")
 Draw = Callable[[Event], None]
 
 
-def select_backend(
-    draw: Draw,
-    name: str,
-    precision: str,
-    deterministic: bool = False,
-    compiling: str = "auto",
+def backend_of(
+    backend: str, precision: str, deterministic: bool = False, compiling: str = "auto"
 ) -> Backend:
-    """The backend that was asked for; says which it is and why."""
-    from mriseg.backends import describe, select
+    """The backend that was asked for.
 
-    backend = select(name, precision=precision, deterministic=deterministic, compile=compiling)
+    Raises:
+        ConfigError, BackendError: see `mriseg.backends.select`; "gpu" names two kinds of them.
+    """
+    from mriseg.backends import select
+
+    if backend.lower() == "gpu":
+        raise ConfigError(f"--backend {backend}: choose cuda (NVIDIA, AMD) or mps (Mac)")
+    return select(backend, precision=precision, deterministic=deterministic, compile=compiling)
+
+
+def select_backend(draw: Draw, **computing: Any) -> Backend:
+    """The backend that was asked for; says which it is and why."""
+    from mriseg.backends import describe
+
+    backend = backend_of(**computing)
     facts = describe(backend)
     draw(
         Notice(

@@ -18,8 +18,6 @@ from mriseg.core.train_settings import training_config
 from mriseg.errors import ConfigError
 
 
-
-
 def preprocess(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of scans.")],
     out: Annotated[
@@ -87,9 +85,7 @@ def train(
     ] = False,
     run: Annotated[
         Path | None,
-        options.option(
-            "--run", "Run to continue; STORE then says where its store is now.", "RUN"
-        ),
+        options.option("--run", "Run to continue; STORE then says where its store is now.", "RUN"),
     ] = None,
     settings: Bundle,
     computing: Bundle,
@@ -122,9 +118,7 @@ def train(
 
 
 @bundled(
-    settings=setting_options(
-        TransferConfig, TrainConfig, leave_out=("width", "encoder_weights")
-    ),
+    settings=setting_options(TransferConfig, TrainConfig, leave_out=("width", "encoder_weights")),
     comparison=options.COMPARING,
     computing=options.COMPUTING,
 )

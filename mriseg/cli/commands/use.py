@@ -37,9 +37,7 @@ _Probabilities = Annotated[
 ]
 _Overlays = Annotated[
     bool,
-    options.option(
-        "--overlays/--no-overlays", "Draw a picture beside each mask. (default: on)"
-    ),
+    options.option("--overlays/--no-overlays", "Draw a picture beside each mask. (default: on)"),
 ]
 _AllowMissing = Annotated[
     bool,
@@ -102,9 +100,7 @@ _TablesOut = Annotated[
         "DIR",
     ),
 ]
-_Csv = Annotated[
-    Path | None, options.option("--csv", "Write the table of cases as CSV.", "FILE")
-]
+_Csv = Annotated[Path | None, options.option("--csv", "Write the table of cases as CSV.", "FILE")]
 _JsonFile = Annotated[
     Path | None, options.option("--json", "Write the full report as JSON.", "FILE")
 ]
@@ -240,14 +236,7 @@ def info(
 
     console = render.results()
     if path is None:
-        from mriseg.backends import select
-
-        chosen = select(
-            computing["backend"],
-            precision=computing["precision"],
-            deterministic=computing["deterministic"],
-            compile=computing["compiling"],
-        )
+        chosen = common.backend_of(**computing)
         machine_report.machine(console, machine(chosen))
         return
     content = holds(path)
