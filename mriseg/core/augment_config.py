@@ -36,7 +36,7 @@ class AugmentConfig(Config):
         float,
         Field(ge=0, lt=0.5),
         Setting(
-            "Standard deviation of its displacements before they are smoothed",
+            "Standard deviation of the displacements of its control points",
             unit="share of the slice's size",
         ),
     ] = 0.015
