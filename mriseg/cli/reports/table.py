@@ -13,7 +13,8 @@ from rich.text import Text
 
 from mriseg.cli.render import plain, say
 
-# Longer cells with spaces are sentences, which may be folded; names and numbers may not.
+# Characters. Longer cells with spaces are sentences, which may be folded; names and numbers may
+# not.
 _SENTENCE = 24
 
 
@@ -37,33 +38,44 @@ def table(
         The columns that were left out.
     """
     cells = [[plain(cell) for cell in row] for row in rows]
-    kept = list(range(len(columns)))
-    left_out: list[str] = []
-    drawn = _drawn(columns, cells, text, kept)
-    for name in optional:
-        if console.measure(drawn).minimum <= console.width:
+    kept, droppable = list(range(len(columns))), list(optional)
+    # A minimum that is measured within the console's width is never larger.
+    unlimited = console.options.update(width=10**6)
+    drawn = _drawn(columns, cells, text, kept, tall=False)
+    while console.measure(drawn, options=unlimited).minimum > console.width:
+        narrowest = _drawn(columns, cells, text, kept, tall=True)
+        fits = console.measure(narrowest, options=unlimited).minimum <= console.width
+        drawn = narrowest
+        if fits or not droppable:
             break
-        left_out.append(name)
-        kept.remove(columns.index(name))
-        drawn = _drawn(columns, cells, text, kept)
+        kept.remove(columns.index(droppable.pop(0)))
+        drawn = _drawn(columns, cells, text, kept, tall=False)
     console.print(drawn)
-    return tuple(left_out)
+    return tuple(optional[: len(optional) - len(droppable)])
 
 
 def _drawn(
-    columns: Sequence[str], cells: Sequence[Sequence[str]], text: int | None, kept: Sequence[int]
+    columns: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    text: int | None,
+    kept: Sequence[int],
+    *,
+    tall: bool,
 ) -> Table:
+    """The table of the columns that are kept; ``tall``: with a line per word in the headings."""
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index in kept:
         column = [row[index] for row in cells]
         left = index < text if text is not None else not all(map(_is_number, column))
-        widths = [len(cell) for cell in column if not _may_fold(cell)]
-        widths += map(len, columns[index].split())
+        heading = plain(columns[index])
+        heading = heading.replace(" ", "\n") if tall else heading
+        folds = any(map(_may_fold, column))
         drawn.add_column(
-            Text(plain(columns[index])),
-            justify="left" if left else "right",
+            Text(heading),
+            justify="left" if left or folds else "right",
             overflow="fold",
-            min_width=max(widths, default=0),
+            no_wrap=not folds,
+            min_width=max(map(_least_width, (*column, *heading.splitlines())), default=0),
         )
     for row in cells:
         # As Text, since a name such as [t1] would else be taken for markup.
@@ -73,6 +85,11 @@ def _drawn(
 
 def _may_fold(cell: str) -> bool:
     return "/" in cell or (" " in cell and len(cell) > _SENTENCE)
+
+
+def _least_width(cell: str) -> int:
+    """Below this a cell would be broken within a word."""
+    return min(_SENTENCE, max(map(len, cell.split()))) if _may_fold(cell) else len(cell)
 
 
 def pairs(console: Console, values: Mapping[str, str]) -> None:

@@ -57,7 +57,7 @@ def test_evaluate_a_model(worked: Path, run: Path, type_in: Type) -> None:
     for word in ("Dice", "IoU", "sensitivity", "HD95 (mm)", "95 % interval", "median"):
         assert word in result.stdout
     # Two of three were trained on, and are marked.
-    assert result.stdout.count("*") == 3 and "says nothing of others" in result.stdout
+    assert result.stdout.count("*") == 3 and "says nothing about new cases" in result.stdout
     with (worked / "a.csv").open() as file:
         assert [row["seen"] for row in csv.DictReader(file)].count("True") == 2
     assert (worked / "a.csv").read_bytes() == (worked / "scores" / "cases.csv").read_bytes()

@@ -59,4 +59,4 @@ def test_the_name_of_a_case_stays_whole_in_a_narrow_terminal() -> None:
     volumes = {"WT": 12.3, "enhancing": 4.5}
     results.predicted(console, PredictReport((CasePrediction(name, mask, volumes, "mm"),), ()))
     (row,) = [line for line in file.getvalue().splitlines() if "12.30" in line]
-    assert row.startswith(name) and "4.50" in row
+    assert row.split()[0] == name and "4.50" in row
