@@ -6,8 +6,9 @@ In the order in which to read it, which is that of one slice's way through a tra
     canonical axes, crop, pad, and the way back of each: a mask must return voxel for voxel.
 `intensity`, `prepare`
     brain or head against air, the z-score over it, and all of it together for one case.
-`regions`
-    named unions of labels, the masks made of them, and one label a voxel again.
+`modalities`, `regions`
+    the names of modalities; named unions of labels, the masks made of them, and one label per
+    voxel again.
 `fingerprint`, `identity`
     whether two cases look like one scan; who a case is to a model that was trained on it.
 `sampling`, `rng`

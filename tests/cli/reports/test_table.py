@@ -35,7 +35,7 @@ def test_columns_are_left_out_before_a_name_or_a_number_is_broken() -> None:
     assert drawn(72, optional=("IoU", "sensitivity"))[1] == ["IoU"]
 
 
-@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("width", [92, 100])
 def test_a_sentence_is_folded_in_place_of_names(width: int) -> None:
     text, _ = drawn(width, note=SENTENCE)
     assert SENTENCE not in text
