@@ -140,7 +140,7 @@ def test_json_alone_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert json.loads((tmp_path / "x.json").read_text()) == data
 
 
-def test_an_error_and_a_stop_are_different(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_and_a_stop_are_labelled(capsys: pytest.CaptureFixture[str]) -> None:
     render.fail("no such [folder]")
     render.stop("finished masks are complete")
     assert capsys.readouterr().err == (
