@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -311,7 +312,7 @@ def _compare(options: argparse.Namespace) -> Comparison:
         # The time decides when to stop.
         {"patience": 10_000, "width": options.width, "seed": options.seed},
         _pairs(options.set),
-        {"budget": seconds},
+        {"budget": timedelta(seconds=seconds)},
     )
     predicting = _predicting(options.predict)
     setup = plan_training(store, base)

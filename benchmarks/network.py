@@ -22,8 +22,9 @@ from benchmarks._timing import Comparison, Contender, finish, interleaved, parse
 from mriseg.backends import Backend, select
 from mriseg.backends.allocator import keeping_memory
 from mriseg.backends.base import DTYPES
-from mriseg.core.config import MULTIPLE, parse
+from mriseg.core.config import parse
 from mriseg.core.cost import cost
+from mriseg.core.settings import MULTIPLE
 from mriseg.core.train_settings import height_width
 from mriseg.core.volume import round_up
 from mriseg.engine.workloads import BenchConfig, inference, training

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 from mriseg.backends import AUTO, Backend, select
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig, parse
@@ -189,7 +189,7 @@ def train(
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.train.train`.
     """
-    chosen = training_config(_given(config), settings)
+    chosen = training_config(config, settings)
     if chosen.transfer is not None:
         raise ConfigError(
             "transfer is a setting of transfers alone: take it out, or use mriseg transfer"
@@ -255,7 +255,7 @@ def transfer(
     inherited = {"width": run.manifest.model["width"]}
     given = {name: value for name, value in settings.items() if value is not None}
     policy = {name: given.pop(name) for name in TransferConfig.model_fields if name in given}
-    chosen = training_config(inherited, _given(config), given, {"transfer": policy})
+    chosen = training_config(inherited, config, given, {"transfer": policy})
     where = _backend(backend)
     recipe = transfers.transfer(
         _store(store),
@@ -307,7 +307,7 @@ def compare(
     """
     run = _run(source)
     inherited = {"width": run.manifest.model["width"]}
-    chosen = training_config(inherited, _given(config), settings)
+    chosen = training_config(inherited, config, settings)
     options = CompareOptions(_names(methods), _names(sizes), folds, rounds, seeds, new_head)
     where = _backend(backend)
     recipe = comparisons.compare(_store(store), run, chosen, where, options, out=_path(out))
@@ -534,8 +534,3 @@ def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if given is None:
         return None
     return names(given) if isinstance(given, str) else tuple(given)
-
-
-def _given(config: TrainConfig | None) -> dict[str, Any]:
-    """What a configuration says beyond its defaults, which would hide what is inherited."""
-    return {} if config is None else config.model_dump(exclude_unset=True)

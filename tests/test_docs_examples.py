@@ -203,8 +203,8 @@ def test_the_command_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     import typer
 
     from mriseg import api
-    from mriseg.cli import app as module
-    from mriseg.cli.group import Commands
+    from mriseg.cli.commands import use as module
+    from mriseg.cli.group import Command, Commands
 
     phantoms.write_brats(tmp_path / "brats", 2, shape=(8, 16, 14))
     finish(preprocess(tmp_path / "brats", tmp_path / "out.zarr", workers=1))
@@ -213,9 +213,10 @@ def test_the_command_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     # An app of its own: the real one must not get a command that is not there.
     scratch = typer.Typer(cls=Commands)
     scratch.callback()(lambda: None)
-    namespace = {**vars(module), "app": scratch}
-    execute("mriseg/cli/app.py", namespace)
+    namespace = dict(vars(module))
+    execute("mriseg/cli/commands/use.py", namespace)
     namespace["volumes"].__module__ = module.__name__
+    scratch.command(cls=Command)(namespace["volumes"])
     done = CliRunner().invoke(scratch, ["volumes", str(tmp_path / "out.zarr")])
     assert done.exit_code == 0, done.output
     assert re.search(r"^BraTS20_Training_001: WT \d+\.\d$", done.stdout, re.MULTILINE)

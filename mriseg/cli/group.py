@@ -1,4 +1,4 @@
-"""The root of the command line: what an error, Ctrl-C or a request to stop becomes."""
+"""Commands and their root: what an error, Ctrl-C or a request to stop becomes."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from types import FrameType
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from mriseg.cli import render
 from mriseg.errors import BackendError, MrisegError, OutputError, reason_of
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
-"""What asks to stop, and the exit code: Ctrl-C; kill, a time limit or a shutdown; a closed
-terminal. A shell says the same of a process that died of the signal."""
+"""Signals that ask to stop, and the exit code: Ctrl-C; kill, a time limit or a shutdown; a closed
+terminal. A shell reports the same of a process that died of the signal."""
 
-# What stopping leaves, and how to go on.
+_CONTINUES = "the latest checkpoint is kept; continue with: mriseg train --resume {run}"
+# What is left after a stop, and how to continue.
 _AFTER = {
-    "preprocess": "the cases so far are whole; the same command again goes on with those left",
-    "train": "the latest checkpoint is kept; go on with: mriseg train --resume [RUN]",
-    "transfer": "the latest checkpoint is kept; go on with: mriseg train --resume [RUN]; "
-    "a comparison, with the same options and --out",
-    "predict": "the masks so far are whole",
-    "demo": "what is written is whole; the same command again starts a new one beside it",
+    "preprocess": "finished cases are complete; the same command continues with the others",
+    "train": _CONTINUES,
+    "transfer": f"{_CONTINUES}; a comparison: with the same options and --out",
+    "predict": "finished masks are complete",
+    "demo": "finished files are complete; the same command starts a new demo beside them",
 }
 
 
+_DOCTOR = "mriseg doctor STORE shows how many slices fit"
 # What takes less memory.
-_WEIGH = "mriseg doctor STORE says how many slices fit"
 _LESS = {
-    "train": f"start again with a smaller --batch-size, --size or --width; {_WEIGH}",
-    "transfer": f"start again with a smaller --batch-size or --size; {_WEIGH}",
-    "preprocess": "start again with fewer --workers: it goes on with the cases left",
-    "bench": "give a smaller --batch-size, --size or --width",
-    "doctor": "give a smaller --batch-size, --size or --width",
+    "train": f"try a smaller --batch-size, --size or --width; {_DOCTOR}",
+    "transfer": f"try a smaller --batch-size or --size; {_DOCTOR}",
+    "preprocess": "try fewer --workers: the same command continues with the remaining cases",
+    "bench": "try a smaller --batch-size, --size or --width",
+    "doctor": "try a smaller --batch-size, --size or --width",
 }
 
 
-# Of a library's message, at most.
-_QUOTED = 200
+# Characters of a library's message, at most.
+_MAX_QUOTED = 200
 
 
 class Stopped(KeyboardInterrupt):
@@ -58,11 +58,23 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = exit_code
 
 
+class Command(TyperCommand):
+    """A command whose help shows no type for an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its parameters, --help among them."""
+        return _untyped_flags(super().get_params(ctx))
+
+
 class Commands(TyperGroup):
     """Turns an error that was raised on purpose into one message and its exit code.
 
-    A traceback is left for what nobody raised on purpose: mriseg's own mistakes.
+    Tracebacks are for mriseg's own mistakes.
     """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its parameters, --help among them."""
+        return _untyped_flags(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -73,9 +85,8 @@ class Commands(TyperGroup):
             render.fail(str(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt as stopped:
-            after = _AFTER.get(ctx.invoked_subcommand or "", "nothing half-written is left")
             with suppress(OSError):  # the terminal may be gone
-                render.fail(f"stopped: {after}")
+                render.stop(_left_by(stopped, ctx.invoked_subcommand or ""))
             code = stopped.exit_code if isinstance(stopped, Stopped) else STOPPED["SIGINT"]
             raise typer.Exit(code) from None
         except (typer.Exit, typer.Abort):
@@ -97,17 +108,31 @@ class Commands(TyperGroup):
             raise typer.Exit(OutputError.exit_code) from None
 
 
+def _untyped_flags(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    return parameters
+
+
+def _left_by(stopped: KeyboardInterrupt, command: str) -> str:
+    """What a stop left; a note of the exception is the run that can be continued."""
+    left = _AFTER.get(command, "no half-written files are left")
+    [run] = getattr(stopped, "__notes__", [])[:1] or ["[RUN]"]
+    return left.format(run=run)
+
+
 def _exhausted(error: BaseException, command: str) -> str:
     """The message for memory that ran out; the libraries' own can be pages long."""
-    less = _LESS.get(command, "close other programs, or take a machine with more")
-    return f"memory ran out ({reason_of(error)[:_QUOTED]}); {less}"
+    less = _LESS.get(command, "close other programs, or use a machine with more memory")
+    return f"out of memory ({reason_of(error)[:_MAX_QUOTED]}); {less}"
 
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Signals that ask to stop raise Stopped, the first time; the second time they end all.
 
-    What whoever started mriseg had set for a signal, as nohup does, is left.
+    A signal that was handled or ignored before mriseg started, as under nohup, is left as is.
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():

@@ -1,8 +1,8 @@
 """Events on the terminal, or as plain lines where there is none.
 
 Results go to stdout; progress, notices and errors to stderr, so that a pipe gets the results alone.
-What comes from files (names, reasons) is shown as it is: never as rich's markup, and without the
-control characters that a file's name may hold.
+Text from files (names, reasons) is shown as is: never as rich's markup, and without the control
+characters that a file's name may hold.
 """
 
 from __future__ import annotations
@@ -60,18 +60,26 @@ def plain(text: str) -> str:
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """A line, neither interpreted nor cut."""
+    """A line, neither interpreted nor cut off."""
     console.print(Text(plain(text), style=style), soft_wrap=True)
 
 
 def fail(text: str) -> None:
     """The one message of an error."""
-    console = messages()
-    console.print(Text.assemble(("error: ", "bold red"), plain(text)), soft_wrap=True)
+    _final("error: ", "bold red", text)
+
+
+def stop(text: str) -> None:
+    """The one message of a command that was asked to stop, which is not an error."""
+    _final("stopped: ", "bold yellow", text)
+
+
+def _final(label: str, style: str, text: str) -> None:
+    messages().print(Text.assemble((label, style), plain(text)), soft_wrap=True)
 
 
 def as_json(file: str | None, data: Mapping[str, Any]) -> bool:
-    """Write ``data`` to ``file``, if one is given; whether that was "-", stdout, and so is all."""
+    """Write ``data`` to ``file``, if one is given; True where that was "-", stdout."""
     if file == "-":
         typer.echo(json.dumps(data, indent=1))
     elif file is not None:
@@ -90,7 +98,7 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def drawing(console: Console | None = None) -> Iterator[Callable[[Event], None]]:
-    """What draws the events of a recipe: hand it each one."""
+    """A function that draws each event of a recipe it is handed."""
     console = console or messages()
     drawn = _Bars(console) if console.is_terminal else _Lines(console)
     try:
@@ -100,7 +108,7 @@ def drawing(console: Console | None = None) -> Iterator[Callable[[Event], None]]
 
 
 class _Lines:
-    """One line an event, and of progress one now and then."""
+    """One line per event, and a line of progress now and then."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -117,8 +125,8 @@ class _Lines:
             case Measured(stage="epoch"):
                 say(self.console, _epoch(event), "bold" if event.note else "")
             case Measured(stage="training"):
-                told = f"Dice {event.numbers['dice']:.3f} in {clock(event.numbers['seconds'])}"
-                say(self.console, f"{event.note}: {told}")
+                result = f"Dice {event.numbers['dice']:.3f} in {clock(event.numbers['seconds'])}"
+                say(self.console, f"{event.note}: {result}")
             case Began():
                 self.stage = _Stage(event.stage, event.total, event.unit)
                 self.began()
@@ -131,16 +139,16 @@ class _Lines:
         """A stage began."""
 
     def advanced(self, event: Advanced) -> None:
-        """The stage went on."""
+        """The stage advanced."""
         if self.stage.due(time.monotonic()):
             say(self.console, self.stage.line(event.numbers))
 
     def close(self) -> None:
-        """No event will come any more."""
+        """There will be no more events."""
 
 
 class _Bars(_Lines):
-    """As lines, but for a bar below them."""
+    """The same lines, with a progress bar below them."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -192,9 +200,9 @@ class _Stage:
     unit: str = ""
     started: float = field(default_factory=time.monotonic)
     done: int = 0
-    # Work that was done before, as in a training that goes on, says nothing of the speed.
+    # Work done before, as in a resumed training, says nothing about the speed.
     first: tuple[float, int] | None = None
-    told: float = field(default_factory=time.monotonic)
+    reported: float = field(default_factory=time.monotonic)
 
     def reach(self, done: int) -> None:
         self.done = done
@@ -203,9 +211,9 @@ class _Stage:
 
     def due(self, now: float) -> bool:
         ended = 0 < self.total <= self.done
-        if not ended and now - self.told < _LINE_EVERY:
+        if not ended and now - self.reported < _LINE_EVERY:
             return False
-        self.told = now
+        self.reported = now
         return True
 
     def count(self) -> str:

@@ -39,8 +39,9 @@ In reading order, which follows one slice through a training:
 `padding`, `deploy`
     the size to which a slice is padded; the network with its pre- and post-processing, as exporters
     write it.
-`config`, `train_settings`, `keywords`
-    the settings of a training, validated on creation, as users write them, and for type checkers.
+`settings`, `augment_config`, `config`, `train_settings`, `keywords`
+    the settings of a training, each declared once and validated on creation; as users write them;
+    and for type checkers.
 `task`, `imbalance`
     what a network reads and segments; what the rarity of a region asks of the loss.
 

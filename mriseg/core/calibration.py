@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from scipy import optimize, special
 
-from mriseg.core.config import Fraction
 from mriseg.core.metrics import Counts, count, dice
 from mriseg.core.postprocess import components_of, is_minor, threshold
 from mriseg.core.segnet import SegNet
+from mriseg.core.settings import Fraction
 
 BINS = 512
 _LIMIT = 16.0  # in logits: beyond it a float32 probability is 0 or 1

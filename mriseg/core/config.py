@@ -1,79 +1,109 @@
-"""Configurations: frozen, checked when made, unknown keys refused.
+"""All that a user can set about a training, declared once: type, bounds, default and meaning.
 
-``parse`` turns pydantic's list of problems into one ConfigError that names the key, what was
-given and what was expected.
+`mriseg.core.settings` says what a `Setting` is and checks what is given.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-import reprlib
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from mriseg.core.augment_config import AugmentConfig
+from mriseg.core.settings import (
+    BelowOne,
+    Config,
+    Count,
+    Fraction,
+    Positive,
+    Setting,
+    Side,
+    parse,
+    shown,
+)
 from mriseg.errors import ConfigError
 
-MULTIPLE = 32
-"""The network halves a slice five times: height and width are whole multiples of 2 ** 5."""
+__all__ = [
+    "DEFAULT_EPOCHS",
+    "DEFAULT_MODALITIES",
+    "AugmentConfig",
+    "Config",
+    "Count",
+    "TrainConfig",
+    "TransferConfig",
+    "parse",
+    "parse_freeze",
+    "shown",
+]
 
+DEFAULT_EPOCHS = 50
+DEFAULT_MODALITIES = ("T1", "T2", "FLAIR")
 
-class Config(BaseModel):
-    """The base of every configuration."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=MULTIPLE, multiple_of=MULTIPLE)]
-
-
-class AugmentConfig(Config):
-    """How training slices are varied. Every probability is per slice; 0 switches a part off."""
-
-    flip: Fraction = 0.5  # left and right
-    # Front and back, in axial slices. Off: it takes away what tells apart structures that lie along
-    # this axis, such as the two ends of a hippocampus.
-    vertical_flip: Fraction = 0.0
-    affine: Fraction = 0.7
-    rotation: Annotated[float, Field(ge=0, le=180)] = 20.0  # degrees, uniform in +-
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.2  # uniform in 1 +- scale
-    shift: Annotated[float, Field(ge=0, lt=1)] = 0.06  # of the slice's size, uniform in +-
-    shear: Annotated[float, Field(ge=0, lt=1)] = 0.05  # uniform in +-
-    elastic: Fraction = 0.2
-    # Standard deviation, of the slice's size.
-    elastic_strength: Annotated[float, Field(ge=0, lt=0.5)] = 0.015
-    gamma: Fraction = 0.3
-    contrast: Fraction = 0.4
-    noise: Fraction = 0.2
-    blur: Fraction = 0.15
-    bias: Fraction = 0.3
-    target_contrast: Fraction = 0.5  # of what is marked, against the rest of the brain
-    low_resolution: Fraction = 0.0
-    drop_modality: Fraction = 0.0
+_DATA, _NETWORK, _TRAINING, _TRANSFER = "Data", "Network", "Training", "Transfer"
 
 
 class TransferConfig(Config):
-    """How a transfer trains: `mriseg transfer` without options does what stands here.
+    """How a transfer trains: `mriseg transfer` without options does what the defaults say.
 
     The defaults were the best of the transfers in ``docs/results.md``, or within 0.02 of it, with 5
     patients as with 20.
     """
 
-    # What starts from the source: all, or its encoder, under a decoder and a head made anew.
-    transfer_part: Literal["all", "encoder"] = "all"
-    freeze: str = "none"  # what never trains, see parse_freeze
-    # In which order the rest does: at once, what is new first, or from the head down.
-    schedule: Literal["direct", "lp-ft", "gradual"] = "direct"
-    # A stage's learning rate is multiplied by it once for each stage that it is from the head.
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    # How strongly what was carried over is drawn back to its start, in place of weight decay.
-    l2_sp: Annotated[float, Field(ge=0)] = 0.0
-    adapt_norm: bool = False  # BatchNorm's statistics from the new slices before training
+    transfer_part: Annotated[
+        Literal["all", "encoder"],
+        Setting(
+            "What is taken from the source run: all of the network, or its encoder alone, under a "
+            "newly initialised decoder and output layer",
+            "all|encoder",
+            panel=_TRANSFER,
+        ),
+    ] = "all"
+    freeze: Annotated[
+        str,
+        Setting(
+            "Stages that are not trained, batch-norm statistics included: none, encoder, encoder:K "
+            "(its first K of 5 blocks), all-but-head, or all-but-first (for the same regions from "
+            "another scanner or sequence)",
+            "STAGES",
+            panel=_TRANSFER,
+        ),
+    ] = "none"
+    schedule: Annotated[
+        Literal["direct", "lp-ft", "gradual"],
+        Setting(
+            "When the other stages start to train: direct (all at once), lp-ft (new ones first, "
+            "then all) or gradual (from the head down, one stage at a time)",
+            "direct|lp-ft|gradual",
+            panel=_TRANSFER,
+        ),
+    ] = "direct"
+    layer_decay: Annotated[
+        float,
+        Field(gt=0, le=1),
+        Setting(
+            "Multiply the learning rate by this for every stage away from the head; 1 = the same "
+            "rate everywhere",
+            "FACTOR",
+            panel=_TRANSFER,
+        ),
+    ] = 1.0
+    l2_sp: Annotated[
+        float,
+        Field(ge=0),
+        Setting(
+            "L2-SP strength: pull the transferred weights towards their starting values, in place "
+            "of weight decay; 0 = off",
+            "STRENGTH",
+            panel=_TRANSFER,
+        ),
+    ] = 0.0
+    adapt_norm: Annotated[
+        bool,
+        Setting(
+            "Re-estimate the batch-norm statistics on the new slices before training",
+            panel=_TRANSFER,
+        ),
+    ] = False
 
     @model_validator(mode="after")
     def _known(self) -> TransferConfig:
@@ -100,40 +130,189 @@ class TransferConfig(Config):
 class TrainConfig(Config):
     """All that decides a training but the data and the machine."""
 
-    modalities: tuple[str, ...] | None = None
-    regions: tuple[str, ...] | None = None
-    width: Annotated[int, Field(ge=8, multiple_of=8)] = 64
-    loss: Annotated[str, Field(max_length=200)] = "bce+dice"
-    pos_weight: Positive | Literal["auto"] = "auto"
-    tumour_fraction: Fraction = 0.5
-    slices_per_epoch: Count | None = None
-    batch_size: Count = 10
-    epochs: Count | None = None
-    budget: Positive | None = None  # seconds
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03  # of the whole training
-    clip: Positive = 12.0  # largest norm of the gradient
-    # How much of the weights' running average a step leaves; the average is what a run gives.
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    # Training batches, an epoch's at most, from which the averaged network's BatchNorm statistics
-    # are taken. 0: the average of what they were.
-    norm_batches: Annotated[int, Field(ge=0)] = 40
-    # Share of the training, from its beginning, that sees slices at half the resolution; auto: half
-    # of it, but none where slices are small.
-    low_res_share: Fraction | Literal["auto"] = "auto"
-    # Largest height and width of a training slice; larger ones lose their rim. None: no limit.
-    size: tuple[Side, Side] | None = None
-    # Share of the patients; 0: none, and the weights at the end are the run's.
-    validation: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    validation_cases: tuple[str, ...] | None = None  # by name, instead of a share
-    exclude: tuple[str, ...] = ()  # cases left out, to be measured later
-    validate_every: Count = 1  # epochs
-    patience: Count = 20  # validations without a better Dice before training stops
-    seed: Annotated[int, Field(ge=0)] = 0
-    missing: Literal["zero", "skip"] = "zero"
-    encoder_weights: str | None = None
-    checkpoint_every: Positive = 600.0  # seconds
+    modalities: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "Input channels of the network: any subset of the store's modalities, in any spelling "
+            "(t1n, T1CE, flair)",
+            "T1,T2,FLAIR",
+            default=f"{','.join(DEFAULT_MODALITIES)}, or all that the store has if it lacks one",
+            panel=_DATA,
+        ),
+    ] = None
+    regions: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "Regions to segment, by their names in the store", "WT,TC", default="all", panel=_DATA
+        ),
+    ] = None
+    width: Annotated[
+        int,
+        Field(ge=8, multiple_of=8),
+        Setting(
+            "Width of the network (channels of the first block), a multiple of 8; narrower is "
+            "faster",
+            "N",
+            "channels",
+            panel=_NETWORK,
+        ),
+    ] = 64
+    loss: Annotated[
+        str,
+        Field(max_length=200),
+        Setting(
+            "Loss: bce, dice, focal, tversky, or a weighted sum such as 0.5*bce+dice",
+            "LOSS",
+            panel=_TRAINING,
+        ),
+    ] = "bce+dice"
+    pos_weight: Annotated[
+        Positive | Literal["auto"],
+        Setting(
+            "Weight of foreground voxels in bce; auto: the fourth root of background over "
+            "foreground, about 3 for a tumour",
+            "WEIGHT",
+            panel=_TRAINING,
+        ),
+    ] = "auto"
+    tumour_fraction: Annotated[
+        Fraction, Setting("Share of the training slices that contain foreground")
+    ] = 0.5
+    slices_per_epoch: Annotated[
+        Count | None,
+        Setting("Slices in an epoch", unit="slices", default="each foreground slice once"),
+    ] = None
+    batch_size: Annotated[Count, Setting("Slices per step", "N", "slices", panel=_TRAINING)] = 10
+    epochs: Annotated[
+        Count | None,
+        Setting(
+            "Number of epochs",
+            "N",
+            "epochs",
+            default=f"{DEFAULT_EPOCHS}, unless a budget is given",
+            panel=_TRAINING,
+        ),
+    ] = None
+    budget: Annotated[
+        Positive | None,
+        Setting(
+            "Train for this long instead of a number of epochs: 90s, 30m, 1h30m; the unit is "
+            "required",
+            "TIME",
+            "time",
+            default="none",
+            panel=_TRAINING,
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float, Field(gt=0, le=1), Setting("Peak learning rate", "RATE", panel=_TRAINING)
+    ] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0), Setting("Weight decay of AdamW")] = 1e-2
+    warmup: Annotated[
+        BelowOne,
+        Setting(
+            "How long the learning rate rises to its peak, before it falls",
+            unit="share of the training",
+        ),
+    ] = 0.03
+    clip: Annotated[
+        Positive, Setting("Largest norm of the gradient; a larger one is scaled down to it")
+    ] = 12.0
+    ema_decay: Annotated[
+        BelowOne,
+        Setting(
+            "Decay per step of the weights' exponential moving average, which is what a run keeps; "
+            "0 = off"
+        ),
+    ] = 0.998
+    norm_batches: Annotated[
+        int,
+        Field(ge=0),
+        Setting(
+            "Training batches, at most one epoch's, to re-estimate the averaged network's "
+            "batch-norm statistics from; 0 = average the statistics as well",
+            unit="batches",
+        ),
+    ] = 40
+    low_res_share: Annotated[
+        Fraction | Literal["auto"],
+        Setting(
+            "How long, from its start, training uses slices at half the resolution; 0 = not at all",
+            unit="share of the training",
+            default="auto: half of it, or none where slices are small",
+        ),
+    ] = "auto"
+    size: Annotated[
+        tuple[Side, Side] | None,
+        Setting(
+            "Largest height and width of a training slice, multiples of 32; larger slices are "
+            "cropped",
+            "HxW",
+            "pixels",
+            default="that of the largest slice",
+            panel=_DATA,
+        ),
+    ] = None
+    validation: Annotated[
+        BelowOne,
+        Setting(
+            "Share of the patients to validate on; 0 = none, and the final weights are kept",
+            "SHARE",
+            "share of the patients",
+            panel=_DATA,
+        ),
+    ] = 0.2
+    validation_cases: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "Cases to validate on, by name, instead of a share", "A,B", default="none", panel=_DATA
+        ),
+    ] = None
+    exclude: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Cases to leave out, so that they can be evaluated later",
+            "A,B",
+            default="none",
+            panel=_DATA,
+        ),
+    ] = ()
+    validate_every: Annotated[
+        Count,
+        Setting("Validate every N epochs, and after the last", "N", "epochs", panel=_TRAINING),
+    ] = 1
+    patience: Annotated[
+        Count,
+        Setting(
+            "Stop after N validations without a better Dice", "N", "validations", panel=_TRAINING
+        ),
+    ] = 20
+    seed: Annotated[
+        int,
+        Field(ge=0),
+        Setting(
+            "Random seed for the split, the initial weights, sampling and augmentation",
+            "N",
+            panel=_TRAINING,
+        ),
+    ] = 0
+    missing: Annotated[
+        Literal["zero", "skip"],
+        Setting("Cases that lack a modality: zero fills it with zeros, skip leaves the case out"),
+    ] = "zero"
+    encoder_weights: Annotated[
+        str | None,
+        Setting(
+            "Start the encoder from a VGG16-BN: a .pth or .safetensors file with the names of "
+            "torchvision or timm, or imagenet to download torchvision's; needs a width of 64",
+            "FILE|imagenet",
+            default="random weights",
+            panel=_NETWORK,
+        ),
+    ] = None
+    checkpoint_every: Annotated[Positive, Setting("Time between checkpoints", unit="seconds")] = (
+        600.0
+    )
     augment: AugmentConfig = AugmentConfig()
     transfer: TransferConfig | None = None
 
@@ -148,86 +327,6 @@ class TrainConfig(Config):
             if names and len(set(names)) != len(names):
                 raise ValueError(f"{key} holds a name twice: {', '.join(names)}")
         return self
-
-
-DEFAULT_EPOCHS = 50
-DEFAULT_MODALITIES = ("T1", "T2", "FLAIR")
-
-C = TypeVar("C", bound=Config)
-
-# Problems that one message tells.
-_TOLD = 10
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
-
-
-def parse(kind: type[C], values: Mapping[str, Any]) -> C:
-    """``kind`` made of ``values``.
-
-    Raises:
-        ConfigError: a key is unknown or a value does not fit; the message names every one.
-    """
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        told = [_problem(kind, item) for item in error.errors(include_url=False)]
-        more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-        raise ConfigError("; ".join(told[:_TOLD]) + more) from None
-
-
-def shown(value: Any) -> str:
-    """``value`` as a message quotes it: whole where it is short, for it may be anything."""
-    return _SHORT.repr(value)
-
-
-def _problem(kind: type[Config], item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        known = _settings(kind, item["loc"][:-1])
-        close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        return f"there is no setting {shown(key)}; {hint}known: {', '.join(known)}"
-    message = item["msg"].removeprefix("Value error, ")
-    if not key:
-        return str(message)
-    return f"{key} = {shown(item['input'])}: {message[0].lower()}{message[1:]}"
-
-
-def _settings(kind: type[Config], inside: Sequence[str | int]) -> list[str]:
-    """The settings of ``kind``, or of the table ``inside`` it."""
-    for part in inside:
-        field = kind.model_fields.get(str(part))
-        options = (field.annotation, *get_args(field.annotation)) if field else ()
-        nested = [o for o in options if isinstance(o, type) and issubclass(o, Config)]
-        kind = nested[0] if nested else kind
-    return list(kind.model_fields)
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in "90s", "30m", "1.5h", or "1h30m"; a bare number is minutes.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    rest, total = text.strip().lower(), 0.0
-    if rest.replace(".", "", 1).isdecimal():
-        rest += "m"
-    while rest:
-        digits = 0
-        while digits < len(rest) and (rest[digits].isdecimal() or rest[digits] == "."):
-            digits += 1
-        unit = _UNITS.get(rest[digits : digits + 1])
-        try:
-            total += float(rest[:digits]) * (unit or float("nan"))
-        except ValueError:
-            total = float("nan")
-        rest = rest[digits + 1 :] if unit else ""
-    if not 0 < total < math.inf:
-        raise ConfigError(f"{shown(text)} is no duration; write it as 90s, 30m, 1.5h or 1h30m")
-    return total
 
 
 def parse_freeze(text: str) -> tuple[str, int]:

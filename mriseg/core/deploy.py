@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mriseg.core.config import MULTIPLE
 from mriseg.core.padding import padded_size
 from mriseg.core.segnet import SegNet
+from mriseg.core.settings import MULTIPLE
 
 # Both classes are compiled by torch.jit.script, which takes a subset of Python and has attributes'
 # types from their values.

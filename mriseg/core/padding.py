@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from mriseg.core.config import MULTIPLE
+from mriseg.core.settings import MULTIPLE
 
 # The functions below are also compiled by torch.jit.script, which takes a subset of Python.
 

@@ -20,8 +20,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mriseg.core.config import MULTIPLE, Config, Count
+from mriseg.core.config import Config, Count
 from mriseg.core.ops import Ops
+from mriseg.core.settings import MULTIPLE
 from mriseg.errors import ConfigError, InputError
 
 ENCODER = tuple(f"encoder.{level}" for level in range(1, 6))

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from mriseg.backends import Backend, describe
-from mriseg.core.config import MULTIPLE, TrainConfig
+from mriseg.core.config import TrainConfig
+from mriseg.core.settings import MULTIPLE
 from mriseg.engine.capacity import Memory, Pace, Workload, measure
 from mriseg.engine.check import At, Check, Outcome
 from mriseg.engine.network_checks import network_as_trained

@@ -15,6 +15,9 @@ from tests import phantoms
 
 Type = Callable[..., Result]
 
+# As the tests of one file share a process and two slow cores.
+FAST = "--epochs 1 --batch-size 8 --backend cpu --precision fp32"
+
 
 @pytest.fixture(scope="session")
 def type_in() -> Type:
@@ -51,5 +54,5 @@ def worked(_worked: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def run(worked: Path) -> Path:
     """That run, relative to the folder."""
-    [found] = (worked / "runs").iterdir()
-    return found.relative_to(worked)
+    [path] = (worked / "runs").iterdir()
+    return path.relative_to(worked)

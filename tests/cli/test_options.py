@@ -1,24 +1,23 @@
-"""Options, help and documentation agree with what they stand for."""
+"""Options agree with the registries that they name and with the documentation."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
-from typer.testing import CliRunner
 
-from mriseg import __version__, errors
+from mriseg import errors
 from mriseg.backends import AUTO, BACKENDS
 from mriseg.backends.base import DTYPES
 from mriseg.cli.app import app
 from mriseg.cli.group import STOPPED
-from mriseg.core.config import TrainConfig, TransferConfig
+from mriseg.cli.options import labelled
+from mriseg.core.comparison import METHODS
 from mriseg.core.losses import LOSSES
+from mriseg.errors import ConfigError
 from mriseg.io.exporters import EXPORTERS
 from mriseg.io.readers import READERS
 
@@ -31,63 +30,19 @@ def _help(command: str, name: str) -> str:
     return str(parameter.help)
 
 
-def test_the_version() -> None:
-    assert CliRunner().invoke(app, ["--version"]).stdout == f"mriseg {__version__}\n"
-
-
-@pytest.mark.parametrize("command", [None, *COMMANDS])
-def test_every_help_can_be_shown(command: str | None) -> None:
-    words = ["--help"] if command is None else [command, "--help"]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0 and "Usage: mriseg" in result.stdout
-
-
-@pytest.mark.parametrize("words", ["--help", "train --help", "--version"])
-def test_help_is_shown_before_anything_heavy_is_loaded(words: str) -> None:
-    code = (
-        "import sys\nfrom mriseg.cli.app import main\n"
-        "try:\n    main()\nfinally:\n    print(*{n.split('.')[0] for n in sys.modules})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words.split()], capture_output=True, text=True, check=True
-    )
-    loaded = set(done.stdout.splitlines()[-1].split())
-    assert "typer" in loaded
-    assert not loaded & {"torch", "zarr", "nibabel", "scipy", "PIL", "numpy", "tensorboard"}
-
-
-@pytest.mark.parametrize("command", ["train", "transfer"])
-def test_defaults_are_those_of_the_configuration(command: str) -> None:
-    settings = [p for p in COMMANDS[command].params if p.name in TrainConfig.model_fields]
-    assert len(settings) >= 14
-    for parameter in settings:
-        # None is "not given"; a default written twice would hide a file's setting.
-        assert parameter.default is None, parameter.name
-        default = TrainConfig.model_fields[parameter.name].default
-        if default not in (None, ()):
-            assert f"(default: {default})" in str(parameter.help), parameter.name
+def _listed(text: str) -> set[str]:
+    """The names in "Layout: a, b or c. (default: a)"."""
+    names = text.partition(": ")[2].partition(". (")[0].rstrip(".")
+    return set(re.split(r",\s+|\s+or\s+", names))
 
 
 def test_the_help_names_what_the_registries_hold() -> None:
-    def words(text: str) -> set[str]:
-        return set(re.findall(r"[\w-]+", text))
-
-    assert words(_help("preprocess", "layout")) - {"or"} == {"auto", *READERS}
-    assert words(_help("train", "backend")) - {"or"} == {AUTO, *BACKENDS}
-    assert words(_help("train", "precision")) - {"or"} == {AUTO, *DTYPES}
-    assert words(_help("export", "format")) == set(EXPORTERS)
-    assert set(LOSSES) <= words(_help("train", "loss"))
-
-
-def test_the_policy_of_a_transfer_is_that_of_its_configuration() -> None:
-    parameters = {p.name: p for p in COMMANDS["transfer"].params}
-    section = _sections()["mriseg transfer"]
-    for name, field in TransferConfig.model_fields.items():
-        default = field.default if field.default is not False else "off"
-        assert parameters[name].default is None
-        assert f"(default: {default})" in str(parameters[name].help)
-        row = re.search(rf"^\| `--{name.replace('_', '-')}[` ].*\|([^|]*)\|$", section, re.M)
-        assert row is not None and row[1].strip() == f"`{default}`", name
+    assert {"auto", *READERS} == _listed(_help("preprocess", "layout"))
+    assert {AUTO, *BACKENDS} == _listed(_help("train", "backend"))
+    assert {AUTO, *DTYPES} == _listed(_help("train", "precision"))
+    assert set(EXPORTERS) == _listed(_help("export", "format"))
+    assert set(METHODS) - {"scratch"} == _listed(_help("transfer", "methods"))
+    assert set(LOSSES) <= set(re.findall(r"\w+", _help("train", "loss")))
 
 
 def _sections() -> dict[str, str]:
@@ -107,16 +62,31 @@ def test_every_option_is_documented(command: str) -> None:
                 assert re.search(rf"`{re.escape(part)}[` ]", section), f"{command} {part}"
 
 
-def test_the_documented_defaults_hold() -> None:
-    section = _sections()["mriseg train"]
-    for name, field in TrainConfig.model_fields.items():
-        row = re.search(rf"^\| `--{name.replace('_', '-')} .*\|([^|]*)\|$", section, re.MULTILINE)
-        if row is not None and field.default not in (None, ()):
-            assert row[1].strip().strip("`") == str(field.default), name
-
-
 def test_the_documented_exit_codes_hold() -> None:
     written = {int(code) for code in re.findall(r"^\| (\d+) \|", _sections()["Exit codes"], re.M)}
     classes = [c for c in vars(errors).values() if isinstance(c, type)]
     codes = {c.exit_code for c in classes if issubclass(c, errors.MrisegError)}
     assert written == {0, *STOPPED.values(), *codes}
+
+
+def test_labels_of_files() -> None:
+    assert labelled(["FLAIR=a.json", "b.json", "T1=x=c.json"]) == {
+        "FLAIR": "a.json",
+        "": "b.json",
+        "T1=x": "c.json",
+    }
+    for wrong in (["="], ["a.json", "b.json"]):
+        with pytest.raises(ConfigError, match="expected a text of its own and a file"):
+            labelled(wrong)
+
+
+def test_no_option_shows_the_type_of_a_flag_or_a_default_twice() -> None:
+    for command in COMMANDS.values():
+        for parameter in command.get_params(command.make_context("x", [], resilient_parsing=True)):
+            if getattr(parameter, "is_flag", False):
+                assert parameter.metavar == "", parameter.name
+            assert (
+                not parameter.name
+                or not getattr(parameter, "show_default", False)
+                or (parameter.name == "help" or parameter.param_type_name == "argument")
+            ), parameter.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -13,10 +14,7 @@ from rich.console import Console
 
 from mriseg.cli import render
 from mriseg.cli.render import clock, drawing, plain
-from mriseg.cli.reports import results as tables
 from mriseg.events import Advanced, Began, Measured, Notice, Skipped, Wrote
-from mriseg.recipes.predict import CasePrediction, PredictReport
-from mriseg.recipes.preprocess import CaseReport, PreprocessReport
 
 
 def _plain_console(width: int = 200) -> tuple[Console, io.StringIO]:
@@ -111,7 +109,7 @@ def test_a_clock(seconds: float, text: str) -> None:
 
 def test_a_line_of_progress_is_due_every_ten_seconds_and_at_the_end() -> None:
     stage = render._Stage("train", 100, "step")
-    start = stage.told
+    start = stage.reported
     stage.reach(10)
     assert not stage.due(start + 9)
     assert stage.due(start + 10.5)
@@ -133,30 +131,18 @@ def test_time_left_counts_from_where_a_training_went_on() -> None:
     assert render._Stage("train", 90, "second", done=30).left(0) == 60
 
 
-def test_tables_show_names_as_they_are() -> None:
-    console, file = _plain_console()
-    report = PreprocessReport(
-        "s.zarr",
-        "brats",
-        {"WT": (1,)},
-        (
-            CaseReport("[t1]", "skipped", "bad \x1b[31mfile"),
-            CaseReport("fine", "written", labelled=True),
-        ),
-    )
-    tables.preprocessed(console, report)
-    text = file.getvalue()
-    assert "[t1]" in text and r"bad \x1b[31mfile" in text
-    assert "fine" not in text
-    assert text.endswith("s.zarr: 2 cases (1 written, 1 skipped), 1 labelled\n")
+def test_json_alone_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = {"a": [1, None]}
+    assert render.as_json("-", data)
+    assert json.loads(capsys.readouterr().out) == data
+    assert not render.as_json(None, data) and not render.as_json(str(tmp_path / "x.json"), data)
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / "x.json").read_text()) == data
 
 
-def test_volumes_have_their_unit() -> None:
-    console, file = _plain_console()
-    results = (
-        CasePrediction("a", Path("a.nii.gz"), {"WT": 1.234}, "mm"),
-        CasePrediction("b", Path("b.nii.gz"), {"WT": 1234.0}, "px"),
+def test_an_error_and_a_stop_are_labelled(capsys: pytest.CaptureFixture[str]) -> None:
+    render.fail("no such [folder]")
+    render.stop("finished masks are complete")
+    assert capsys.readouterr().err == (
+        "error: no such [folder]\nstopped: finished masks are complete\n"
     )
-    tables.predicted(console, PredictReport(results, ()))
-    text = file.getvalue()
-    assert "WT (mL or voxels)" in text and " 1.23 " in text and " 1234 " in text

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mriseg.core.config import MULTIPLE
 from mriseg.core.padding import padded_size
+from mriseg.core.settings import MULTIPLE
 from mriseg.core.volume import round_up
 
 sides = st.integers(1, 400)

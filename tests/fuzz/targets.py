@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 
 from mriseg.backends import select
-from mriseg.cli.options import read_settings
+from mriseg.cli.settings import read_settings
 from mriseg.core.config import TrainConfig
 from mriseg.core.prepare import prepare
 from mriseg.core.pretrained import encoder_from_vgg16_bn

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 import mriseg
-from mriseg.cli.options import read_settings
+from mriseg.cli.settings import read_settings
 from mriseg.errors import ConfigError, InputError, MrisegError, StoreError
 from mriseg.events import finish
 from mriseg.io import readers

@@ -273,7 +273,7 @@ class Stops:
             # Before mriseg begins, a signal is Python's to handle, and after its end again.
             assert code in (128 + number, -number), (line, code, told)
             if code > 0:
-                assert "error: stopped: " in told, (line, code, told)
+                assert "stopped: " in told, (line, code, told)
             if number is not signal.SIGINT or code > 0:
                 assert "Traceback" not in told, (line, code, told)
         return going

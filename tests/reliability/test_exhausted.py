@@ -69,7 +69,7 @@ def test_too_little_memory_is_told(tmp_path: Path, rooms: list[int]) -> None:
     for room, code, said, raised in found:
         assert code in (0, 4), (room, code, said, raised)
         assert "Traceback" not in said
-        assert (code == 4) == ("memory ran out (" in said)
+        assert (code == 4) == ("out of memory (" in said)
     training = found[len(rooms) : 2 * len(rooms)]
     assert all(code == 4 and "--batch-size" in said for _, code, said, _ in training)
     assert 4 in [code for _, code, _, _ in found[2 * len(rooms) :]]

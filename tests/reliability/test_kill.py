@@ -64,7 +64,7 @@ def test_preprocessing_stops_with_all_of_its_processes(
     assert going.stop(number)
     assert going.process.returncode == 128 + number
     assert going.told.splitlines()[-1] == (
-        "error: stopped: the cases so far are whole; the same command again goes on with those left"
+        "stopped: finished cases are complete; the same command continues with the others"
     )
     assert "Traceback" not in going.told
     assert len(open_store(out).cases()) < 5

@@ -1,4 +1,4 @@
-"""What a machine has, whether it computes right and how fast it is, as tables for people."""
+"""What a machine has, whether it computes correctly and how fast it is, as tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from mriseg.cli.render import clock, say
-from mriseg.cli.reports.table import pairs, table
+from mriseg.cli.reports.table import counted, pairs, table
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
@@ -33,56 +33,58 @@ def machine(console: Console, info: MachineInfo) -> None:
     )
     table(
         console,
-        ("backend", "here", "why not"),
+        ("backend", "available", "reason"),
         [(name, "yes" if ok else "no", why) for name, ok, why in info.backends],
         text=3,
     )
     say(console, f"chosen: {info.chosen['name']}, since {info.chosen['reason']}")
-    told = ("name", "reason", "notes", "decisions", "torch", "precision", "memory format")
-    shown = {key: str(value) for key, value in info.chosen.items() if key not in told}
-    pairs(console, shown)
+    elsewhere = ("name", "reason", "notes", "decisions", "torch", "precision", "memory format")
+    rest = {key: str(value) for key, value in info.chosen.items() if key not in elsewhere}
+    pairs(console, rest)
     _decisions(console, info.chosen)
 
 
 def doctored(console: Console, report: DoctorReport) -> None:
-    """A row a check, what was decided, and what a training takes."""
+    """One row per check, what was decided, and what a training takes."""
     table(
         console,
-        ("operation", "error", "of its gradient", "tolerated", "verdict", ""),
+        ("operation", "error", "gradient error", "tolerance", "verdict", "notes"),
         [
             (
-                found.name,
-                *map(_error, (found.forward, found.gradient)),
+                check.name,
+                *map(_error, (check.forward, check.gradient)),
                 " and ".join(
-                    dict.fromkeys(map(_error, (found.tolerance, found.gradient_tolerance)))
+                    dict.fromkeys(map(_error, (check.tolerance, check.gradient_tolerance)))
                 ),
-                found.verdict,
-                "; ".join(filter(None, (found.reason, found.instead))),
+                check.verdict,
+                "; ".join(filter(None, (check.reason, check.instead))),
             )
-            for found in report.findings
+            for check in report.findings
         ],
         text=1,
     )
     _decisions(console, report.backend)
-    task, told = report.task, {}
+    task, estimates = report.task, {}
     h, w = task.size
     if memory := report.memory:
         free = "unknown" if memory.free is None else f"{memory.free / 2**30:.1f} GiB"
         safe = "unknown" if memory.safe_batch is None else f"{memory.safe_batch} slices"
-        told["memory"] = (
+        estimates["memory"] = (
             f"{free} free; a step takes {memory.fixed / 2**30:.2f} GiB and, with a margin, "
-            f"{memory.per_slice * memory.margin / 2**20:.0f} MiB a slice of {h}x{w} "
+            f"{memory.per_slice * memory.margin / 2**20:.0f} MiB per slice of {h}x{w} "
             f"at width {task.width}"
         )
-        told["safe batch"] = safe
+        estimates["safe batch size"] = safe
     if pace := report.pace:
-        scaled = f", from one of {pace.timed_batch}" * (pace.timed_batch != task.batch_size)
-        told["step"] = f"{pace.step:.3g} s for a batch of {task.batch_size}{scaled}"
-        told["epoch"] = (
+        scaled = f", estimated from a batch of {pace.timed_batch}" * (
+            pace.timed_batch != task.batch_size
+        )
+        estimates["step"] = f"{pace.step:.3g} s for a batch of {task.batch_size}{scaled}"
+        estimates["epoch"] = (
             f"{clock(pace.epoch)} for {pace.batches} steps, without validation ({task.source})"
         )
-    if told:
-        pairs(console, told)
+    if estimates:
+        pairs(console, estimates)
     say(console, report.summary, "bold" if report.fit else "bold red")
 
 
@@ -93,7 +95,7 @@ def _error(value: float | None) -> str:
 def _decisions(console: Console, chosen: Mapping[str, Any]) -> None:
     table(
         console,
-        ("decided", "how", "why"),
+        ("choice", "value", "reason"),
         [(d["what"], d["how"], d["why"]) for d in chosen["decisions"]],
         text=3,
     )
@@ -102,7 +104,7 @@ def _decisions(console: Console, chosen: Mapping[str, Any]) -> None:
 
 
 def measured(console: Console, report: BenchReport) -> None:
-    """What a batch costs, what the machine could, and how fast data comes."""
+    """What a batch costs, what the machine is capable of, and how fast data is read."""
     chosen, config, reading = report.machine.chosen, report.config, report.reading
     h, w = config.size
     pairs(
@@ -119,7 +121,7 @@ def measured(console: Console, report: BenchReport) -> None:
     )
     table(
         console,
-        ("a batch", "median", "range", "images/s", "memory", "of the rate of products"),
+        ("batch", "median", "range", "images/s", "memory", "share of matmul rate"),
         [
             ("training step", *_work(report.training)),
             ("inference", *_work(report.inference)),
@@ -128,7 +130,7 @@ def measured(console: Console, report: BenchReport) -> None:
     )
     table(
         console,
-        ("products of matrices", "best rate", "of side"),
+        ("matrix product", "best rate", "matrix size"),
         [
             (rate.dtype, f"{_si(rate.operations_per_second)}FLOP/s", str(rate.side))
             for rate in report.products
@@ -141,20 +143,20 @@ def measured(console: Console, report: BenchReport) -> None:
         ("data", "median", "range", "slices/s"),
         [
             (
-                f"a batch of {reading.batch_size} slices of {len(reading.modalities)} x {m}x{n} "
-                f"from {reading.source} ({reading.cases} cases)",
+                f"batch of {reading.batch_size} slices of {len(reading.modalities)} x {m}x{n} "
+                f"from {reading.source} ({counted(reading.cases, 'case')})",
                 *_timing(reading.seconds),
                 f"{reading.slices_per_second:.0f}",
             ),
             (
-                "preprocessing a case of the sample, one process",
+                "preprocessing one case of the sample, one process",
                 *_timing(report.preprocessing.seconds),
                 "",
             ),
         ],
         text=1,
     )
-    say(console, f"memory: {report.training.memory_is}, at the peak")
+    say(console, f"memory: peak, {report.training.memory_is}")
 
 
 def _work(work: Work) -> Iterable[str]:

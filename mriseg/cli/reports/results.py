@@ -1,4 +1,4 @@
-"""Reports as tables for people; CSV and JSON hold the numbers in full."""
+"""Reports as tables for people; CSV and JSON hold the numbers in full precision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from mriseg.cli.render import clock, say
-from mriseg.cli.reports.table import number, pairs, table
+from mriseg.cli.reports.table import counted, number, pairs, table
 from mriseg.core.regions import join_labels
 from mriseg.core.volume import volume_unit
 
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
 
 
 def preprocessed(console: Console, report: PreprocessReport) -> None:
-    """A row a case that was skipped or has something odd, and how many there are of each kind."""
+    """One row per case that was skipped or has a notice, and the number of cases of each kind."""
     rows = [
         (case.case, case.status, case.reason or "; ".join(case.notices))
         for case in report.cases
         if case.reason or case.notices
     ]
     if rows:
-        table(console, ("case", "", "what is odd"), rows)
+        table(console, ("case", "status", "notes"), rows)
     count = dict.fromkeys(("written", "kept", "skipped"), 0)
     for case in report.cases:
         count[case.status] += 1
-    told = ", ".join(f"{number} {kind}" for kind, number in count.items() if number)
+    kinds = ", ".join(f"{number} {kind}" for kind, number in count.items() if number)
     labelled = sum(case.labelled for case in report.cases)
-    say(console, f"{report.store}: {len(report.cases)} cases ({told}), {labelled} labelled")
+    total = counted(len(report.cases), "case")
+    say(console, f"{report.store}: {total} ({kinds}), {labelled} labelled")
 
 
 def trained(console: Console, report: TrainReport) -> None:
@@ -63,19 +64,19 @@ def trained(console: Console, report: TrainReport) -> None:
 
 def _best(report: TrainReport) -> str:
     if report.best is None:
-        return f"nothing validated; the weights are of epoch {report.best_epoch}"
+        return f"no validation; the weights are those of epoch {report.best_epoch}"
     return f"best Dice {report.best:.4f} at epoch {report.best_epoch}"
 
 
 def compared(console: Console, report: CompareReport) -> None:
-    """A row a size and method with its difference to the baseline, and each size's verdict."""
+    """One row per size and method with its difference to the baseline; a verdict per size."""
     contrasts = report.comparison.contrasts
     baseline = report.comparison.cells[0].method
     against = {(c.size, c.method): c for c in contrasts if c.against == baseline}
     rows = []
     for cell in report.comparison.cells:
         contrast = against.get((cell.size, cell.method))
-        found = contrast.difference if contrast else None
+        gain = contrast.difference if contrast else None
         rows.append(
             (
                 str(cell.patients),
@@ -83,24 +84,24 @@ def compared(console: Console, report: CompareReport) -> None:
                 number(cell.dice.mean),
                 _interval(cell.dice.low, cell.dice.high),
                 f"{cell.seconds / 60:.1f}",
-                f"{found.mean:+.3f}" if found else "",
-                _interval(found.low, found.high) if found else "",
+                f"{gain.mean:+.3f}" if gain else "",
+                _interval(gain.low, gain.high) if gain else "",
                 f"{contrast.corrected:.2g}" if contrast else "",
             )
         )
     table(
         console,
         ("patients", "method", "Dice", "95 % interval", "minutes")
-        + (f"to {baseline}", "95 % interval", "p"),
+        + (f"vs {baseline}", "95 % interval", "p"),
         rows,
         text=2,
     )
     held = max(cell.dice.patients for cell in report.comparison.cells)
-    say(console, f"{held} patients held out; p is corrected for the number of methods")
+    say(console, f"{counted(held, 'patient')} held out; p is corrected for the number of methods")
     for contrast in contrasts:
         if contrast.against != baseline:
-            told = f"{contrast.method} against {contrast.against}, {contrast.size} patients"
-            say(console, f"{told}: {contrast.verdict}")
+            both = f"{contrast.method} against {contrast.against}, {contrast.size} patients"
+            say(console, f"{both}: {contrast.verdict}")
     for size, verdict in report.comparison.verdicts.items():
         say(console, f"{size} patients: {verdict}", "bold")
     say(console, f"comparison: {report.path}")
@@ -126,13 +127,13 @@ def predicted(console: Console, report: PredictReport) -> None:
 
 
 def evaluated(console: Console, report: EvaluateReport) -> None:
-    """A row a case and region, then each metric's mean, interval and median."""
+    """One row per case and region, then each metric's mean, interval and median."""
     # By now it is loaded; at the top it would load SciPy before the help is shown.
     from mriseg.core.surface import TOLERANCE
 
     units = " or ".join(dict.fromkeys(score.unit for score in report.scores))
     volumes = " or ".join(dict.fromkeys(volume_unit(score.unit) for score in report.scores))
-    table(
+    left_out = table(
         console,
         (
             "case",
@@ -157,9 +158,12 @@ def evaluated(console: Console, report: EvaluateReport) -> None:
             for score in report.scores
         ],
         text=2,
+        optional=("IoU", f"ASSD ({units})", "precision", "sensitivity", "true volume"),
     )
+    if left_out:
+        say(console, f"not shown in this width: {', '.join(left_out)}; --csv FILE has them")
     if any(score.case in report.seen for score in report.scores):
-        say(console, "* the model was trained on this case: it says nothing of others")
+        say(console, "* the model was trained on this case: its score says nothing about new cases")
     names = {
         **{"dice": "Dice", "iou": "IoU", "hd95": f"HD95 ({units})", "assd": f"ASSD ({units})"},
         **{"nsd": f"NSD at {TOLERANCE:g} {units}", "lesion_f1": "lesion F1"},
@@ -190,11 +194,12 @@ def store(console: Console, info: StoreInfo) -> None:
         {
             "store": info.location,
             "layout": info.layout,
-            "cases": f"{info.cases} of {info.patients} patients, {info.labelled} labelled",
+            "cases": f"{info.cases} of {counted(info.patients, 'patient')}, "
+            f"{info.labelled} labelled",
             "slices": str(info.slices),
-            "modalities": _each(info.modalities, "cases"),
+            "modalities": _each(info.modalities, "case"),
             "regions": ", ".join(_regions(info.regions)),
-            "slices with": _each(info.foreground, "slices"),
+            "slices containing": _each(info.foreground, "slice"),
             "labels": ", ".join(f"{value} {name}" for value, name in info.labels.items()),
         },
     )
@@ -202,7 +207,7 @@ def store(console: Console, info: StoreInfo) -> None:
 
 def run(console: Console, info: RunInfo) -> None:
     """What a run holds."""
-    dice = "no validation yet" if info.dice is None else f"{info.dice:.4f}"
+    dice = "not validated yet" if info.dice is None else f"{info.dice:.4f}"
     pairs(
         console,
         {
@@ -211,16 +216,16 @@ def run(console: Console, info: RunInfo) -> None:
             "network": f"width {info.width}: {'+'.join(info.modalities)} -> "
             f"{', '.join(_regions(info.regions))}",
             "store": info.store,
-            "cases": f"{info.train} train, {info.validation} validate",
+            "cases": f"{info.train} for training, {info.validation} for validation",
             "transferred from": info.parent or "",
-            "how": info.policy,
-            "never trained": ", ".join(info.frozen),
-            "epochs": str(info.epochs),
+            "transfer policy": info.policy,
+            "frozen": ", ".join(info.frozen),
+            "epochs finished": str(info.epochs),
             "best Dice": dice,
-            "curves": str(info.curves or ""),
-            "state": f"ended: {info.ended}"
+            "learning curves": str(info.curves or ""),
+            "status": f"ended: {info.ended}"
             if info.ended
-            else "not ended: mriseg train --resume goes on",
+            else f"not ended; continue with: mriseg train --resume {info.path}",
             "made with": ", ".join(f"{name} {value}" for name, value in info.versions.items()),
         },
     )
@@ -236,8 +241,8 @@ def shown(console: Console, report: DemoReport) -> None:
     say(console, f"picture:  {report.picture}", "bold")
     say(
         console,
-        f"Done in {clock(report.seconds)}. Three patients, one of whom both chose the best epoch "
-        f"and was measured, show that it works and not how well.",
+        f"Done in {clock(report.seconds)}. This shows that mriseg works here, not how well it "
+        f"segments: of three patients, one chose the best epoch and was also evaluated.",
     )
 
 
@@ -246,7 +251,7 @@ def _regions(regions: Mapping[str, Sequence[int]]) -> Iterable[str]:
 
 
 def _each(counts: Mapping[str, int], unit: str) -> str:
-    return ", ".join(f"{name} ({count} {unit})" for name, count in counts.items())
+    return ", ".join(f"{name} ({counted(count, unit)})" for name, count in counts.items())
 
 
 def _volume(value: float, unit: str) -> str:
@@ -254,20 +259,19 @@ def _volume(value: float, unit: str) -> str:
 
 
 def verified(console: Console, report: VerifyReport) -> None:
-    """A row a thing that is wrong, and how much was looked at."""
+    """One row per problem, and how much was checked."""
     if report.faults:
         table(
             console,
-            ("case", "file", "slices", "what is wrong"),
+            ("case", "file", "slices", "problem"),
             [
                 (fault.case, fault.file, _slices(fault.slices), fault.what)
                 for fault in report.faults
             ],
         )
-    table(console, ("checked", "how many"), [(k, str(v)) for k, v in report.checked.items()])
-    wrong = len(report.faults)
-    found = f"{wrong} thing{'s' * (wrong != 1)} wrong" if wrong else "nothing is wrong"
-    say(console, f"{report.path}: {report.kind}, format {report.version}: {found}")
+    table(console, ("checked", "count"), [(k, str(v)) for k, v in report.checked.items()])
+    faults = counted(len(report.faults), "problem") if report.faults else "nothing is wrong"
+    say(console, f"{report.path}: {report.kind}, format {report.version}: {faults}")
 
 
 def _slices(numbers: Sequence[int]) -> str:

@@ -1,0 +1,202 @@
+"""Make a model: preprocess, train, transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mriseg.cli import options, render
+from mriseg.cli.bundles import Bundle, bundled
+from mriseg.cli.commands import common
+from mriseg.cli.reports import results
+from mriseg.cli.settings import given_settings, option_name, read_settings, setting_options
+from mriseg.core.config import TrainConfig, TransferConfig
+from mriseg.core.train_settings import training_config
+from mriseg.core.transfer import Action
+from mriseg.errors import ConfigError
+
+
+def preprocess(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of scans.")],
+    out: Annotated[
+        str,
+        typer.Argument(metavar="OUT.zarr", help="Store to create or extend, a folder or a URL."),
+    ],
+    layout: options.Layout = "auto",
+    regions: Annotated[
+        str | None,
+        options.option(
+            "--regions",
+            "Regions to segment: names that the layout knows, or name=label+label. (default: the "
+            "whole tumour, or all labels)",
+            "WT,TC,ET",
+        ),
+    ] = None,
+    channels: options.Channels = None,
+    workers: Annotated[
+        int | None,
+        options.option(
+            "--workers", "Number of processes. (default: one per core, at most 8)", "N", min=1
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        options.option("--strict", "Stop at the first case that cannot be used. (default: skip)"),
+    ] = False,
+) -> None:
+    """Read a folder of scans into a store, from which training reads quickly.
+
+    If it is stopped, the same command continues with the remaining cases.
+
+    Example: mriseg preprocess brats/ out.zarr
+    """
+    from mriseg import api
+    from mriseg.recipes.preprocess import check_complete
+
+    with render.drawing() as draw:
+        report = api.preprocess(
+            source,
+            out,
+            layout=layout,
+            regions=regions,
+            channels=channels,
+            workers=workers,
+            strict=strict,
+            on_event=draw,
+        )
+    results.preprocessed(render.results(), report)
+    check_complete(report)
+
+
+@bundled(settings=setting_options(TrainConfig), computing=options.COMPUTING)
+def train(
+    *,
+    store: options.StoreArgument = None,
+    config: options.ConfigFile = None,
+    out: options.RunFolder = None,
+    resume: Annotated[
+        bool,
+        options.option(
+            "--resume",
+            "Continue a stopped run: the one given in place of STORE or by --run, or the newest.",
+        ),
+    ] = False,
+    run: Annotated[
+        Path | None,
+        options.option("--run", "Run to continue; STORE then says where its store is now.", "RUN"),
+    ] = None,
+    settings: Bundle,
+    computing: Bundle,
+) -> None:
+    """Train a SegNet on a store.
+
+    Example: mriseg train out.zarr --width 16 --budget 30m
+    """
+    from mriseg import api
+    from mriseg.io.finding import Kind, what_is
+    from mriseg.io.location import Location
+
+    given = given_settings(settings)
+    if run is not None and not resume:
+        raise ConfigError("--run names the run to continue: add --resume")
+    with render.drawing() as draw:
+        if resume:
+            _refuse_settings(given, config, out)
+            if run is None and store is not None and what_is(Location.of(store)) is Kind.RUN:
+                run, store = Path(store), None
+            stopped = run or common.newest_stopped(draw)
+            chosen = common.select_backend(draw, **computing)
+            with common.naming_the_run(stopped):
+                report = api.resume(stopped, store=store, backend=chosen, on_event=draw)
+        else:
+            layers = training_config(read_settings(config), given)
+            chosen = common.select_backend(draw, **computing)
+            where = common.store_or_only(draw, store)
+            with common.naming_the_run(out):
+                report = api.train(where, layers, backend=chosen, out=out, on_event=draw)
+    results.trained(render.results(), report)
+
+
+@bundled(
+    settings=setting_options(TransferConfig, TrainConfig, leave_out=("width", "encoder_weights")),
+    comparison=options.COMPARING,
+    computing=options.COMPUTING,
+)
+def transfer(
+    *,
+    store: options.StoreArgument = None,
+    source: options.Source = None,
+    new_head: Annotated[
+        bool,
+        options.option(
+            "--new-head", "Re-initialise the output layer even if the region names match."
+        ),
+    ] = False,
+    config: options.ConfigFile = None,
+    out: options.RunFolder = None,
+    settings: Bundle,
+    compare: options.Compare = False,
+    comparison: Bundle,
+    computing: Bundle,
+) -> None:
+    """Transfer a trained network to another task, other modalities or other regions.
+
+    The width is that of the source run. If it is stopped, mriseg train --resume continues.
+
+    Example: mriseg transfer hippocampus.zarr --from base --budget 30m
+    """
+    from mriseg import api
+
+    given = given_settings(settings)
+    asked = {name: value for name, value in comparison.items() if value is not None}
+    _check_compares(settings, compare, asked)
+    with render.drawing() as draw:
+        layers = training_config(read_settings(config), given)
+        run = common.run_or_newest(draw, source)
+        shared: dict[str, Any] = {
+            "new_head": new_head,
+            "backend": common.select_backend(draw, **computing),
+            "out": out,
+            "on_event": draw,
+        }
+        where = common.store_or_only(draw, store)
+        if compare:
+            compared = api.compare(where, run, layers, **shared, **asked)
+            results.compared(render.results(), compared)
+            return
+        with common.naming_the_run(out):
+            report = api.transfer(where, run, layers, **shared)
+    console = render.results()
+    results.trained(console, report)
+    actions: tuple[Action, ...] = ("kept", "adapted", "new")
+    count = ", ".join(f"{report.plan.count(action)} {action}" for action in actions)
+    render.say(console, f"from {run}: tensors {count}; see {report.run / 'transfer.json'}")
+
+
+def _refuse_settings(settings: Mapping[str, Any], config: Path | None, out: Path | None) -> None:
+    policy = settings.get("transfer", {})
+    given = [option_name(name) for name in (*settings, *policy) if name != "transfer"]
+    given += ["--config"] * (config is not None) + ["--out"] * (out is not None)
+    if given:
+        raise ConfigError(
+            f"a run continues with the settings it was started with: leave out "
+            f"{', '.join(given)}, or train a new one"
+        )
+
+
+# A comparison measures on patients that choose nothing, so none may choose an epoch.
+_CHOOSING = ("validation", "validation_cases", "validate_every", "patience")
+
+
+def _check_compares(settings: Bundle, compare: bool, asked: Mapping[str, Any]) -> None:
+    if asked and not compare:
+        named = ", ".join(map(option_name, asked))
+        raise ConfigError(f"{named}: only for comparisons; add --compare")
+    choosing = [option_name(name) for name in _CHOOSING if settings[name] is not None]
+    if compare and choosing:
+        raise ConfigError(
+            f"a comparison has no validation patients: leave out {', '.join(choosing)}"
+        )

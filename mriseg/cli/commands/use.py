@@ -1,0 +1,246 @@
+"""Use a model: predict, evaluate, info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mriseg.cli import options, render
+from mriseg.cli.bundles import Bundle, bundled
+from mriseg.cli.commands import common
+from mriseg.cli.reports import machine as machine_report
+from mriseg.cli.reports import results
+from mriseg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mriseg.recipes.evaluate import EvaluateReport
+
+
+_Input = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="Folder of one case, folder of cases, NIfTI file, or store.",
+    ),
+]
+_MasksOut = Annotated[
+    Path,
+    typer.Argument(
+        metavar="OUT", help="Folder for the masks; for a single case also a .nii.gz file."
+    ),
+]
+_Probabilities = Annotated[
+    bool,
+    options.option("--probabilities", "Also write probability maps, one file per region."),
+]
+_Overlays = Annotated[
+    bool,
+    options.option("--overlays/--no-overlays", "Draw a picture beside each mask. (default: on)"),
+]
+_AllowMissing = Annotated[
+    bool,
+    options.option(
+        "--allow-missing",
+        "Also segment cases that lack a modality, although no training case lacked one.",
+    ),
+]
+
+
+@bundled(segmenting=options.SEGMENTING, computing=options.without(options.COMPUTING, "compiling"))
+def predict(
+    *,
+    source: _Input,
+    out: _MasksOut,
+    model: options.Model = None,
+    modalities: options.OnlyModalities = None,
+    cases: options.Cases = None,
+    layout: options.Layout = "auto",
+    channels: options.Channels = None,
+    probabilities: _Probabilities = False,
+    overlays: _Overlays = True,
+    allow_missing: _AllowMissing = False,
+    segmenting: Bundle,
+    computing: Bundle,
+) -> None:
+    """Segment scans: write a mask for each, on the scan's own grid.
+
+    Example: mriseg predict scans/ masks/ --model base
+    """
+    from mriseg import api
+
+    with render.drawing() as draw:
+        report = api.predict(
+            source,
+            out,
+            common.run_or_newest(draw, model),
+            common.predict_options(
+                modalities,
+                probabilities=probabilities,
+                overlays=overlays,
+                allow_missing=allow_missing,
+                **segmenting,
+            ),
+            layout=layout,
+            channels=channels,
+            cases=cases,
+            backend=common.select_backend(draw, **computing),
+            on_event=draw,
+        )
+    results.predicted(render.results(), report)
+    common.check_complete(report.skipped, len(report.results))
+
+
+_TablesOut = Annotated[
+    Path | None,
+    options.option(
+        "--out",
+        "Folder for cases.csv, summary.csv, evaluation.json and pictures.",
+        "DIR",
+    ),
+]
+_Csv = Annotated[Path | None, options.option("--csv", "Write the table of cases as CSV.", "FILE")]
+_JsonFile = Annotated[
+    Path | None, options.option("--json", "Write the full report as JSON.", "FILE")
+]
+_Pictures = Annotated[
+    bool,
+    options.option("--pictures/--no-pictures", "Draw pictures into --out. (default: on)"),
+]
+_IncludeSeen = Annotated[
+    bool,
+    options.option("--include-seen", "Also evaluate cases that the model was trained on."),
+]
+_Masks = Annotated[
+    Path | None,
+    options.option(
+        "--masks", "Evaluate these mask files instead of a model.", "DIR", panel="Mask files"
+    ),
+]
+_Truths = Annotated[
+    Path | None,
+    options.option(
+        "--truths", "Reference masks to compare --masks with.", "DIR", panel="Mask files"
+    ),
+]
+_MaskRegions = Annotated[
+    str | None,
+    options.option(
+        "--regions",
+        "Regions in --masks and --truths: name=label+label. (default: all labels but 0)",
+        "WT=1+2+4",
+        panel="Mask files",
+    ),
+]
+
+
+@bundled(segmenting=options.SEGMENTING, computing=options.without(options.COMPUTING, "compiling"))
+def evaluate(
+    *,
+    store: options.StoreArgument = None,
+    model: options.Model = None,
+    modalities: options.OnlyModalities = None,
+    cases: options.Cases = None,
+    out: _TablesOut = None,
+    csv: _Csv = None,
+    json: _JsonFile = None,
+    pictures: _Pictures = True,
+    include_seen: _IncludeSeen = False,
+    masks: _Masks = None,
+    truths: _Truths = None,
+    regions: _MaskRegions = None,
+    segmenting: Bundle,
+    computing: Bundle,
+) -> None:
+    """Measure segmentations case by case: a model on a store, or mask files.
+
+    Example: mriseg evaluate out.zarr --out evaluation/
+    """
+    from mriseg import api
+    from mriseg.io.disk.space import check_writable
+
+    for file in filter(None, (csv, json)):
+        check_writable(file.parent)
+    of_files = masks is not None or truths is not None
+    with render.drawing() as draw:
+        if of_files:
+            named = {"STORE": store, "--model": model, "--cases": cases}
+            report = _evaluate_files(draw, masks, truths, regions, out, pictures, named)
+        else:
+            if regions is not None:
+                raise ConfigError("--regions goes with --masks: a model has regions of its own")
+            report = api.evaluate(
+                common.store_or_only(draw, store),
+                common.run_or_newest(draw, model),
+                common.predict_options(modalities, **segmenting),
+                include_seen=include_seen,
+                cases=cases,
+                out=out,
+                pictures=pictures,
+                backend=common.select_backend(draw, **computing),
+                on_event=draw,
+            )
+    _write_tables(report, csv, json)
+    results.evaluated(render.results(), report)
+    common.check_complete(report.skipped, len({score.case for score in report.scores}))
+
+
+def _evaluate_files(
+    draw: common.Draw,
+    masks: Path | None,
+    truths: Path | None,
+    regions: str | None,
+    out: Path | None,
+    pictures: bool,
+    named: dict[str, Any],
+) -> EvaluateReport:
+    from mriseg import api
+
+    if masks is None or truths is None:
+        raise ConfigError("--masks and --truths go together: give both")
+    if any(value is not None for value in named.values()):
+        raise ConfigError("--masks evaluates files: leave out STORE, --model and --cases")
+    return api.evaluate_masks(
+        masks, truths, regions=regions, out=out, pictures=pictures, on_event=draw
+    )
+
+
+def _write_tables(report: EvaluateReport, csv: Path | None, json: Path | None) -> None:
+    from mriseg.io.disk.documents import write_csv, write_json
+
+    data = report.to_json()
+    if csv is not None:
+        write_csv(csv, data["cases"])
+    if json is not None:
+        write_json(json, data)
+
+
+@bundled(computing=options.COMPUTING)
+def info(
+    *,
+    path: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="STORE|RUN",
+            help="Store or run to describe; base is the shipped model. (default: this machine)",
+        ),
+    ] = None,
+    computing: Bundle,
+) -> None:
+    """Describe a store, a run, or this machine and the backend it would use.
+
+    Example: mriseg info out.zarr
+    """
+    from mriseg.recipes.info import RunInfo, holds, machine
+
+    console = render.results()
+    if path is None:
+        chosen = common.backend_of(**computing)
+        machine_report.machine(console, machine(chosen))
+        return
+    content = holds(path)
+    if isinstance(content, RunInfo):
+        results.run(console, content)
+    else:
+        results.store(console, content)

@@ -1,0 +1,73 @@
+"""Commands as typed: what they choose if it is not given, write, report, and how they fail."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mriseg.backends import available
+from mriseg.cli.commands.common import _saved_since, naming_the_run
+from tests.cli.conftest import Type
+
+
+def test_a_backend_that_is_not_here(worked: Path, type_in: Type) -> None:
+    absent = [entry.name for entry in available() if not entry.ok]
+    if not absent:
+        pytest.skip("this machine has every backend")
+    name = "mps" if "mps" in absent else absent[0]
+    result = type_in(worked, f"mriseg train --backend {name}")
+    assert result.exit_code == 4
+    assert f"no {name.upper()} device here" in result.stderr
+    assert "available: cpu" in result.stderr
+    assert len(list((worked / "runs").iterdir())) == 1
+    unknown = type_in(worked, "mriseg train --backend tpu")
+    assert unknown.exit_code == 2 and "known: cpu, cuda, mps" in unknown.stderr
+
+
+def test_one_store_is_taken_and_several_are_listed(
+    worked: Path, tmp_path: Path, type_in: Type
+) -> None:
+    shutil.copytree(worked / "out.zarr", worked / "second.zarr")
+    for command in ("train", "transfer", "evaluate"):
+        result = type_in(worked, f"mriseg {command}")
+        assert result.exit_code == 3
+        assert "out.zarr, second.zarr" in result.stderr
+    (tmp_path / "empty").mkdir()
+    none = type_in(tmp_path / "empty", "mriseg train")
+    assert none.exit_code == 3 and "mriseg preprocess" in none.stderr
+    for command in ("transfer", "predict a b", "export torchscript"):
+        result = type_in(tmp_path / "empty", f"mriseg {command}")
+        assert result.exit_code == 3 and "mriseg train" in result.stderr, command
+
+
+def test_gpu_is_two_backends(worked: Path, type_in: Type) -> None:
+    for line in ("train --backend gpu", "info --backend GPU"):
+        result = type_in(worked, f"mriseg {line}")
+        assert result.exit_code == 2
+        assert "choose cuda (NVIDIA, AMD) or mps (Mac)" in result.stderr
+
+
+def test_a_stop_names_the_run_that_it_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(out: Path | None) -> list[str]:
+        with pytest.raises(KeyboardInterrupt) as caught, naming_the_run(out):
+            raise KeyboardInterrupt
+        return getattr(caught.value, "__notes__", [])
+
+    monkeypatch.chdir(tmp_path)
+    # Before the first checkpoint there is nothing to continue.
+    assert stopped(None) == stopped(Path("mine")) == []
+    Path("mine").mkdir()
+    Path("mine/last.safetensors").write_bytes(b"")
+    assert stopped(Path("mine")) == ["mine"]
+
+
+def test_an_older_run_is_not_the_one_that_was_stopped(
+    worked: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(worked)
+    monkeypatch.setattr("mriseg.io.runs.newest_unfinished_run", lambda root: run)
+    saved = (run / "last.safetensors").stat().st_mtime
+    assert _saved_since(saved - 1) == run
+    assert _saved_since(saved + 1) is None

@@ -1,0 +1,115 @@
+"""Commands as typed: what they choose if it is not given, write, report, and how they fail."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mriseg.backends import BACKENDS
+from mriseg.io import nifti
+from tests.cli.conftest import Type
+
+
+def test_predict_writes_masks_and_a_table(worked: Path, run: Path, type_in: Type) -> None:
+    result = type_in(worked, "mriseg predict brats out --probabilities --flips --min-volume 0.1")
+    assert result.exit_code == 0, result.output
+    assert f"run {run}, the newest" in result.stderr
+    assert "WT (mL)" in result.stdout and "BraTS20_Training_003" in result.stdout
+    names = sorted(path.name for path in (worked / "out").iterdir())
+    assert names[:3] == [
+        f"BraTS20_Training_001{end}" for end in (".nii.gz", ".png", "_prob_WT.nii.gz")
+    ]
+    assert len(names) == 9
+
+    one = "mriseg predict brats mask.nii.gz --cases BraTS20_Training_002 --no-overlays"
+    assert type_in(worked, one).exit_code == 0
+    scan = next((worked / "brats").glob("*_002/*flair*"))
+    mask, geometry = nifti.read(worked / "mask.nii.gz")
+    assert mask.shape == nifti.read(scan)[0].shape
+    assert np.allclose(geometry.affine, nifti.read(scan)[1].affine)
+    assert not (worked / "mask.png").exists()
+
+
+def test_predict_skips_what_it_cannot_use(worked: Path, run: Path, type_in: Type) -> None:
+    next((worked / "brats").glob("*_002/*flair*")).unlink()
+    result = type_in(worked, f"mriseg predict brats out --model {run}")
+    assert result.exit_code == 6
+    assert "it lacks FLAIR" in result.stderr
+    assert "BraTS20_Training_001" in result.stdout
+    allowed = type_in(worked, f"mriseg predict brats out --model {run} --allow-missing")
+    assert allowed.exit_code == 0, allowed.output
+    other = type_in(worked, "mriseg predict brats out --cases nobody")
+    assert other.exit_code == 3 and "no case nobody" in other.stderr
+
+
+def test_evaluate_a_model(worked: Path, run: Path, type_in: Type) -> None:
+    result = type_in(
+        worked, "mriseg evaluate --out scores --csv a.csv --json a.json --include-seen"
+    )
+    assert result.exit_code == 0, result.output
+    assert "store out.zarr, the only one" in result.stderr and f"run {run}" in result.stderr
+    words = ("Dice", "IoU", "sensitivity", "HD95 (mm)", "95 % interval", "median")
+    for word in (*words, "NSD at 2 mm", "lesion F1"):
+        assert word in result.stdout
+    # Two of three were trained on, and are marked.
+    assert result.stdout.count("*") == 3 and "says nothing about new cases" in result.stdout
+    with (worked / "a.csv").open() as file:
+        assert [row["seen"] for row in csv.DictReader(file)].count("True") == 2
+    assert (worked / "a.csv").read_bytes() == (worked / "scores" / "cases.csv").read_bytes()
+    assert len(json.loads((worked / "a.json").read_text())["cases"]) == 3
+
+
+def test_evaluate_files(worked: Path, type_in: Type) -> None:
+    masks = worked / "masks"
+    for truth in (worked / "brats").glob("*/*_seg.nii.gz"):
+        masks.mkdir(exist_ok=True)
+        shutil.copy(truth, masks / truth.name.replace("_seg", ""))
+    result = type_in(worked, "mriseg evaluate --masks masks --truths brats --regions WT=1+2+4,ET=4")
+    assert result.exit_code == 0, result.output
+    assert len(re.findall(r"(WT|ET) +1\.000 +1\.000", result.stdout)) == 6
+    (masks / "stray.nii.gz").write_bytes(next(masks.iterdir()).read_bytes())
+    stray = type_in(worked, "mriseg evaluate --masks masks --truths brats")
+    assert stray.exit_code == 6 and "stray" in stray.stderr
+
+
+def test_info_of_the_machine(tmp_path: Path, type_in: Type) -> None:
+    result = type_in(tmp_path, "mriseg info")
+    assert result.exit_code == 0, result.output
+    for name in BACKENDS:
+        assert re.search(rf"^ *{name} +(yes|no)", result.stdout, re.MULTILINE), name
+    for word in ("chosen: ", "since", torch.__version__, "un-pooling", "threads", "cores"):
+        assert word in result.stdout
+
+
+def test_info_of_a_store_and_a_run(worked: Path, run: Path, type_in: Type) -> None:
+    store = type_in(worked, "mriseg info out.zarr")
+    assert store.exit_code == 0 and "3 of 3 patients, 3 labelled" in store.stdout
+    assert "T1CE (3 cases)" in store.stdout and "WT = 1+2+3+4" in store.stdout
+    found = type_in(worked, f"mriseg info {run}")
+    assert found.exit_code == 0 and "width 8: T1+T2+FLAIR -> WT" in found.stdout
+    assert "all 1 epochs are done" in found.stdout
+
+
+def test_the_shipped_model_goes_wherever_a_run_does(worked: Path, type_in: Type) -> None:
+    computing = "--backend cpu --precision fp32"
+    quick = f"--no-flips {computing}"
+    for line, said in (
+        ("mriseg info base", "a model alone"),
+        (f"mriseg predict brats masks --model base --allow-missing {quick}", "BraTS20"),
+        (f"mriseg evaluate out.zarr --model base {quick}", "Dice"),
+        ("mriseg export torchscript --model base", "base.torchscript.pt"),
+        (f"mriseg transfer --from base --budget 1s --batch-size 8 {computing}", "tensors"),
+    ):
+        result = type_in(worked, line)
+        assert result.exit_code == 0, result.output
+        assert said in result.output, line
+    assert (worked / "base.torchscript.pt").is_file()
+    result = type_in(worked, "mriseg predict brats masks --model bsae")
+    assert result.exit_code == 3
+    assert "shipped: base. Did you mean 'base'?" in " ".join(result.output.split())

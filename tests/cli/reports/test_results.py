@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from mriseg.cli.reports import results
+from mriseg.recipes.predict import CasePrediction, PredictReport
+from mriseg.recipes.preprocess import CaseReport, PreprocessReport
+
+
+def plain_console(width: int = 200) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, force_terminal=False, width=width, highlight=False), file
+
+
+def test_tables_show_names_as_they_are() -> None:
+    console, file = plain_console()
+    report = PreprocessReport(
+        "s.zarr",
+        "brats",
+        {"WT": (1,)},
+        (
+            CaseReport("[t1]", "skipped", "bad \x1b[31mfile"),
+            CaseReport("fine", "written", labelled=True),
+        ),
+    )
+    results.preprocessed(console, report)
+    text = file.getvalue()
+    assert "[t1]" in text and r"bad \x1b[31mfile" in text
+    assert "fine" not in text
+    assert text.endswith("s.zarr: 2 cases (1 written, 1 skipped), 1 labelled\n")
+
+
+def test_volumes_have_their_unit() -> None:
+    console, file = plain_console()
+    cases = (
+        CasePrediction("a", Path("a.nii.gz"), {"WT": 1.234}, "mm"),
+        CasePrediction("b", Path("b.nii.gz"), {"WT": 1234.0}, "px"),
+    )
+    results.predicted(console, PredictReport(cases, ()))
+    text = file.getvalue()
+    assert "WT (mL or voxels)" in text and " 1.23 " in text and " 1234 " in text
+
+
+def test_one_case_is_one_case() -> None:
+    console, file = plain_console()
+    results.preprocessed(
+        console, PreprocessReport("s.zarr", "brats", {"WT": (1,)}, (CaseReport("a", "kept"),))
+    )
+    assert file.getvalue() == "s.zarr: 1 case (1 kept), 0 labelled\n"
+
+
+def test_the_name_of_a_case_stays_whole_in_a_narrow_terminal() -> None:
+    console, file = plain_console(60)
+    name = "TCGA_HT_8106_19970727"
+    mask = Path("a/very/long/folder/for/masks") / f"{name}.nii.gz"
+    volumes = {"WT": 12.3, "enhancing": 4.5}
+    results.predicted(console, PredictReport((CasePrediction(name, mask, volumes, "mm"),), ()))
+    (row,) = [line for line in file.getvalue().splitlines() if "12.30" in line]
+    assert row.split()[0] == name and "4.50" in row
