@@ -30,6 +30,7 @@ from benchmarks._timing import (
 )
 from mriseg import api
 from mriseg.backends import select
+from mriseg.core.task import Task
 from mriseg.core.volume import SliceRef
 from mriseg.io.readers.base import SEGMENTATION
 from mriseg.io.sample import sample_dir
@@ -47,13 +48,14 @@ def store_reader(store: Store, batches: int) -> Contender:
     index = store.index()
     modalities = index.modalities[:IMAGES]
     frame = frame_for(case.shape for case in index.cases)
+    task = Task(modalities, index.regions, frame)
     refs = [SliceRef(case.name, z) for case in index.cases for z in range(case.shape[0])]
     drawn = random.Random(0)
 
     def read() -> None:
         for _ in range(batches):
             batch = sorted(drawn.choices(refs, k=BATCH))
-            store.read(batch, modalities=modalities, regions=index.regions, frame=frame)
+            store.read(batch, task)
 
     return seconds_of(read, BATCH * batches)
 

@@ -29,14 +29,14 @@ finish(preprocess(Path(sys.argv[1]), Path(sys.argv[2]), workers=1))
 READ = """
 import sys
 from mriseg.core.sampling import plan_epoch
+from mriseg.core.task import Task
 from mriseg.io.store.loader import prefetch
 from mriseg.io.store import open_store
 store = open_store(sys.argv[2])
 index = store.index()
+task = Task(index.modalities, index.regions, (96, 96))
 def read(plan):
-    return store.read(
-        plan.refs, modalities=index.modalities, regions=index.regions, frame=(96, 96)
-    )
+    return store.read(plan.refs, task)
 for epoch in range(3):
     plans = plan_epoch(
         index, regions=tuple(index.regions), batch_size=8, tumour_fraction=0.5,

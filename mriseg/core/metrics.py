@@ -180,10 +180,10 @@ def score_case(
             f"the {len(regions)} regions ({', '.join(regions)})"
         )
     scores = []
-    for region, found, truth in zip(regions, prediction, target, strict=True):
-        counts = count(found, truth)
-        distances = surface_distances(found, truth, geometry.spacing, tolerance)
-        lesions = count_lesions(found, truth)
+    for region, mask, truth in zip(regions, prediction, target, strict=True):
+        counts = count(mask, truth)
+        distances = surface_distances(mask, truth, geometry.spacing, tolerance)
+        lesions = count_lesions(mask, truth)
         scores.append(
             CaseScores(
                 case=name,
@@ -253,9 +253,9 @@ def summarise(
     """
     summaries = []
     for region in dict.fromkeys(score.region for score in scores):
-        here = [score for score in scores if score.region == region]
+        of_region = [score for score in scores if score.region == region]
         for metric in METRICS:
-            every = np.array([getattr(score, metric) for score in here], dtype=np.float64)
+            every = np.array([getattr(score, metric) for score in of_region], dtype=np.float64)
             values = every[~np.isnan(every)]
             low, high = bootstrap(values, generator, resamples)
             summaries.append(

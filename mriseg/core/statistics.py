@@ -80,7 +80,7 @@ def per_patient(rows: Iterable[tuple[str, float]]) -> dict[str, float]:
     for patient, value in rows:
         values.setdefault(patient, []).append(value)
     # Summed exactly, so that the order of the rows cannot show.
-    return {patient: math.fsum(found) / len(found) for patient, found in values.items()}
+    return {patient: math.fsum(of_one) / len(of_one) for patient, of_one in values.items()}
 
 
 def bootstrap(
@@ -220,25 +220,25 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(corrected)
 
 
-def is_shown(found: Difference) -> bool:
+def is_shown(difference: Difference) -> bool:
     """Whether test and interval both tell the difference from 0.
 
     Both, since the interval alone is too narrow for a few patients: with five of them, no
     difference whatever has a p below 0.06.
     """
-    return found.p < LEVEL and (found.low > 0 or found.high < 0)
+    return difference.p < LEVEL and (difference.low > 0 or difference.high < 0)
 
 
 def verdict(
-    found: Difference, treatment: str = "transfer", control: str = "train from scratch"
+    difference: Difference, treatment: str = "transfer", control: str = "train from scratch"
 ) -> str:
-    """``found`` in plain words: who is better and by how much, or that it could not be shown."""
-    if not is_shown(found):
-        return f"no difference could be shown: {_told(found)}"
-    if found.mean > 0:
-        return f"{treatment} helps by {_told(found)}"
-    turned = replace(found, mean=-found.mean, low=-found.high, high=-found.low)
-    return f"{control}: better by {_told(turned)}"
+    """``difference`` in plain words: who is better and by how much, or that it could not be shown."""
+    if not is_shown(difference):
+        return f"no difference could be shown: {_with_interval(difference)}"
+    if difference.mean > 0:
+        return f"{treatment} helps by {_with_interval(difference)}"
+    turned = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
+    return f"{control}: better by {_with_interval(turned)}"
 
 
 def _ordered(values: Mapping[str, float]) -> NDArray[np.float64]:
@@ -280,11 +280,15 @@ def _distance(shares: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return np.abs(_mean(shares, axis))
 
 
-def _told(found: Difference) -> str:
-    p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.{3 if found.p < 0.1 else 2}f}"
-    if math.isnan(found.low):
-        return f"{_plain(found.mean)} (one patient: no interval)"
-    return f"{_plain(found.mean)} [{_plain(found.low)}, {_plain(found.high)}] ({p})"
+def _with_interval(difference: Difference) -> str:
+    p = (
+        "p < 0.001"
+        if difference.p < 0.001
+        else f"p = {difference.p:.{3 if difference.p < 0.1 else 2}f}"
+    )
+    if math.isnan(difference.low):
+        return f"{_plain(difference.mean)} (one patient: no interval)"
+    return f"{_plain(difference.mean)} [{_plain(difference.low)}, {_plain(difference.high)}] ({p})"
 
 
 def _plain(value: float) -> str:

@@ -43,10 +43,7 @@ class Batches:
             yield augmented(self.backend, drawn, image, target, on_cpu=bool(self.why_on_cpu))
 
     def _read(self, plan: BatchPlan) -> Pair:
-        task = self.setup.task
-        batch = self.store.read(
-            plan.refs, modalities=task.modalities, regions=task.regions, frame=task.frame
-        )
+        batch = self.store.read(plan.refs, self.setup.task)
         pin = self.backend.pin
         return pin(torch.from_numpy(batch.image)), pin(torch.from_numpy(batch.target))
 

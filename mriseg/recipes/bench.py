@@ -24,6 +24,7 @@ from mriseg.core import rng
 from mriseg.core.config import DEFAULT_MODALITIES
 from mriseg.core.cost import Cost, cost
 from mriseg.core.segnet import build
+from mriseg.core.task import Task
 from mriseg.core.volume import SliceRef
 from mriseg.engine.timing import Timing, timed
 from mriseg.engine.workloads import Action, BenchConfig, inference, product, training
@@ -271,10 +272,11 @@ class _Bench:
         all_there = set(DEFAULT_MODALITIES) <= set(index.modalities)
         modalities = DEFAULT_MODALITIES if all_there else index.modalities
         frame = frame_for(case.shape for case in index.cases)
+        task = Task(modalities, index.regions, frame)
         slices = [SliceRef(case.name, z) for case in index.cases for z in range(case.shape[0])]
 
         def read(refs: tuple[SliceRef, ...]) -> Batch:
-            batch = store.read(refs, modalities=modalities, regions=index.regions, frame=frame)
+            batch = store.read(refs, task)
             for array in (batch.image, batch.target):
                 self.backend.pin(torch.from_numpy(array))
             return batch

@@ -36,7 +36,15 @@ _SEED = 0
 _KEPT = 32
 
 # What of the options a score depends on.
-_MADE = ("threshold", "min_component_share", "min_volume", "flips", "adapt", "refine", "modalities")
+_PREDICTION = (
+    "threshold",
+    "min_component_share",
+    "min_volume",
+    "flips",
+    "adapt",
+    "refine",
+    "modalities",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class EvaluateReport:
         summary: a row a region and metric.
         seen: cases among them that the model was trained on; their scores say nothing of others.
         skipped: (case, reason).
-        made: how the masks were made: the model, and `PredictOptions` as they were settled; None
+        prediction: how the masks were made: the model, and `PredictOptions` as they were settled; None
             where masks were given.
     """
 
@@ -56,7 +64,7 @@ class EvaluateReport:
     summary: tuple[Summary, ...]
     seen: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
-    made: Mapping[str, Any] | None = None
+    prediction: Mapping[str, Any] | None = None
 
     def mean(self, region: str, metric: str = "dice") -> float:
         """The mean of a metric over the cases."""
@@ -71,7 +79,7 @@ class EvaluateReport:
             "cases": [{**asdict(s), "seen": s.case in self.seen} for s in self.scores],
             "summary": [asdict(row) for row in self.summary],
             "skipped": [list(pair) for pair in self.skipped],
-            "made": None if self.made is None else dict(self.made),
+            "prediction": None if self.prediction is None else dict(self.prediction),
         }
 
 
@@ -135,9 +143,15 @@ def evaluate(
     if not scores:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise InputError(f"no case of {store.location} could be measured: {reasons}")
-    made = {"model": str(run.path)}
-    made |= {key: getattr(measurement.segmenter.options, key) for key in _MADE}
-    report = yield from reported(scores, chosen.seen, skipped, out, pictures=pictures, made=made)
+    settings = {key: getattr(measurement.segmenter.options, key) for key in _PREDICTION}
+    report = yield from reported(
+        scores,
+        chosen.seen,
+        skipped,
+        out,
+        pictures=pictures,
+        prediction={"model": str(run.path), **settings},
+    )
     if out is not None and pictures:
         yield from _showcase(out / "cases.png", run, measurement, report, views)
     return report
@@ -305,11 +319,11 @@ def reported(
     out: Path | None,
     *,
     pictures: bool,
-    made: Mapping[str, Any] | None = None,
+    prediction: Mapping[str, Any] | None = None,
 ) -> Recipe[EvaluateReport]:
     """The report of these scores, written to ``out`` if that is a folder."""
     summary = summarise(scores, np.random.default_rng(_SEED))
-    report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped), made)
+    report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped), prediction)
     if out is not None:
         data = report.to_json()
         documents.write_csv(out / "cases.csv", data["cases"])

@@ -20,7 +20,6 @@ from mriseg.core.intensity import Normalisation, normalise
 from mriseg.core.ops import PURE
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.segnet import SegNet, build
-from mriseg.core.task import Task
 from mriseg.core.volume import Box, Geometry
 from mriseg.engine.inference import probabilities
 from mriseg.errors import ExportError, OutputError
@@ -242,9 +241,8 @@ def _expected(model: SegNet, backend: Backend, manifest: Manifest, batch: _Batch
         box=Box((0, 0, 0), (b, h, w)),
         normalisation=norm,
     )
-    task = Task(manifest.modalities, manifest.regions, manifest.frame)
-    found = probabilities(model, backend, case, task)
-    return torch.from_numpy(found).transpose(0, 1)
+    predicted = probabilities(model, backend, case, manifest.task)
+    return torch.from_numpy(predicted).transpose(0, 1)
 
 
 def _compare(exported: LoadedExport, batch: _Batch, expected: Tensor, format: str) -> float:

@@ -12,7 +12,6 @@ from mriseg.core.calibration import calibrated
 from mriseg.core.config import parse
 from mriseg.core.ops import PURE, Ops
 from mriseg.core.segnet import SegNet, SegNetConfig, build
-from mriseg.core.task import Task
 from mriseg.engine.segmenter import Model
 from mriseg.errors import RunError
 from mriseg.io.runs import Run
@@ -53,8 +52,7 @@ def load(run: Run) -> Model:
     network = network_of(run, run.load(run.chosen).weights)
     calibrations = run.calibration()
     calibrated(network, dict(enumerate(calibrations.regions)))
-    task = Task(manifest.modalities, manifest.regions, manifest.frame)
-    return Model(network.eval(), task, calibrations, manifest.mirrored)
+    return Model(network.eval(), manifest.task, calibrations, manifest.mirrored)
 
 
 def load_model(run: Run, backend: Backend) -> SegNet:

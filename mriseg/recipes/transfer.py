@@ -22,7 +22,7 @@ from mriseg.io.store import Store
 from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.train import Start, TrainReport, train
 
-# Batches that BatchNorm's statistics are estimated on. Their voxels are many more than
+# Batches that batch-norm statistics are estimated on. Their voxels are many more than
 # that needs; the batches are for the patients and slices that they come from.
 _NORM_BATCHES = 20
 
@@ -57,9 +57,9 @@ def transfer(
         config: of the training, ``config.transfer`` of how it proceeds (None: the defaults); its
             width must be the source's.
         backend: where to compute.
-        freeze: what never trains, see `mriseg.core.config.parse_freeze`; goes over
+        freeze: what never trains, see `mriseg.core.config.parse_freeze`; takes precedence over
             ``config.transfer``.
-        new_head: make the head anew even where regions have the same name.
+        new_head: re-initialise the head even where regions have the same name.
         weights: "random" is the control of a comparison: the same shapes, the same blocks frozen
             and the same draws, but nothing learnt. What such a transfer reaches, one from a
             trained network has to exceed.
@@ -71,67 +71,78 @@ def transfer(
     Raises:
         ConfigError: the store, the configuration and the source do not fit.
     """
-    if config.encoder_weights is not None:
-        raise ConfigError("a transfer takes its weights from a run: leave --encoder-weights out")
     if weights not in ("source", "random"):
         raise ConfigError(f"weights = {weights!r}: expected source or random")
+    config = _with_policy(config, freeze)
     policy = config.transfer or TransferConfig()
-    if freeze is not None:
-        policy = parse(TransferConfig, {**policy.model_dump(), "freeze": freeze})
-    config = config.model_copy(update={"transfer": policy})
     setup = plan_training(store, config)
-    task = setup.task
-    target = Shape(task.modalities, tuple(task.regions), config.width)
-    made = plan(
+    carry = plan(
         shape_of(source),
-        target,
+        Shape(setup.task.modalities, tuple(setup.task.regions), config.width),
         policy.freeze,
         transfer_part=policy.transfer_part,
         new_head=new_head,
         adapt_norm=policy.adapt_norm,
     )
     if weights == "random":
-        made = unlearnt(made)
+        carry = unlearnt(carry)
         yield Notice(f"a control: the weights are random, only their shape is of {source.path}")
     checkpoint = source.load(source.chosen)
     generator = rng.generator(config.seed, "transfer")
-    state = adapt(made, checkpoint.weights, generator, setup.prior)
-    yield Notice(
-        f"from {source.path}: {made.count('kept')} tensors kept, {made.count('adapted')} adapted, "
-        f"{made.count('new')} new; frozen: {', '.join(made.frozen) or 'nothing'}"
-    )
-    for action, how in dict.fromkeys((t.action, t.how) for t in made.tensors):
-        if action != "kept":
-            names = [t.name for t in made.tensors if (t.action, t.how) == (action, how)]
-            told = ", ".join(names) if len(names) <= 2 else f"{len(names)} tensors"
-            yield Notice(f"{told} {action}: {how}")
-    yield Notice(f"how it trains: {finetune.described(policy)}")
-    learnt = weights == "source"
+    state = adapt(carry, checkpoint.weights, generator, setup.prior)
+    for text in _described(carry, policy, source):
+        yield Notice(text)
     validating = setup.index.only(setup.split.validation).cases
-    known = source.manifest.seen_among(validating) if learnt else {}
+    known = source.manifest.seen_among(validating) if weights == "source" else {}
     if known:
         yield Notice(
             f"{source.path} was trained on {', '.join(known)}, which validate here: "
-            f"their Dice says nothing of other patients"
+            f"their Dice says nothing about other patients"
         )
     if policy.adapt_norm:
         state = _with_statistics_of(store, setup, backend, state)
+    settings = policy.model_dump(mode="json")
     start = Start(
         setup=setup,
         weights=state,
-        carried=made.carried,
-        seen=source.manifest.seen if learnt else (),
+        carried=carry.carried,
+        seen=source.manifest.seen if weights == "source" else (),
         parent={
             "run": str(source.path),
             "weights": weights,
-            "frozen": list(made.frozen),
-            **policy.model_dump(mode="json"),
+            "frozen": list(carry.frozen),
+            **settings,
         },
-        report={"policy": policy.model_dump(mode="json"), **made.to_json()},
+        report={"policy": settings, **carry.to_json()},
     )
     report = yield from train(store, config, backend, out=out, start=start)
     yield Wrote(report.run / "transfer.json", "report of what was kept, adapted and new")
-    return TransferReport(**vars(report), plan=made)
+    return TransferReport(**vars(report), plan=carry)
+
+
+def _with_policy(config: TrainConfig, freeze: str | None) -> TrainConfig:
+    """``config`` with all that a transfer needs to know."""
+    if config.encoder_weights is not None:
+        raise ConfigError("a transfer takes its weights from a run: leave --encoder-weights out")
+    policy = config.transfer or TransferConfig()
+    if freeze is not None:
+        policy = parse(TransferConfig, {**policy.model_dump(), "freeze": freeze})
+    return config.model_copy(update={"transfer": policy})
+
+
+def _described(carry: TransferPlan, policy: TransferConfig, source: Run) -> Iterator[str]:
+    """What a user should know of a plan, a sentence at a time."""
+    yield (
+        f"from {source.path}: {carry.count('kept')} tensors kept, "
+        f"{carry.count('adapted')} adapted, {carry.count('new')} new; "
+        f"frozen: {', '.join(carry.frozen) or 'nothing'}"
+    )
+    for action, how in dict.fromkeys((t.action, t.how) for t in carry.tensors):
+        if action != "kept":
+            names = [t.name for t in carry.tensors if (t.action, t.how) == (action, how)]
+            which = ", ".join(names) if len(names) <= 2 else f"{len(names)} tensors"
+            yield f"{which} {action}: {how}"
+    yield f"how it trains: {finetune.described(policy)}"
 
 
 def shape_of(run: Run) -> Shape:
@@ -151,10 +162,8 @@ def _with_statistics_of(
 
     def images() -> Iterator[Tensor]:
         for batch in plans[:_NORM_BATCHES]:
-            read = store.read(
-                batch.refs, modalities=task.modalities, regions=task.regions, frame=task.frame
-            )
-            yield backend.place(torch.from_numpy(read.image))
+            image = store.read(batch.refs, task).image
+            yield backend.place(torch.from_numpy(image))
 
     model = build(task.network(setup.config.width), backend.ops)
     model.load_state_dict(state)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from mriseg.core.ops import PURE
 from mriseg.core.segnet import SegNetConfig, build, init_weights_
+from mriseg.core.task import Task
 from mriseg.core.volume import SliceRef
 from mriseg.errors import DamagedError, InputError, RunError, StoreError
 from mriseg.events import Event, Notice, finish
@@ -185,11 +186,11 @@ def test_the_slice_with_a_flipped_bit_is_named_and_not_read(folder: Path) -> Non
                 (fault,) = faults(store.location)
                 assert (fault.case, fault.slices) == (name, (number,))
                 assert fault.file == f"cases/{name}/{kind}/{shard_name(kind)}"
-                read = {"modalities": ["FLAIR"], "regions": {"WT": (1,)}, "frame": (32, 32)}
+                task = Task(("FLAIR",), {"WT": (1,)}, (32, 32))
                 fresh = open_store(store.location)
                 with pytest.raises(StoreError, match=f"case {name} cannot be read"):
-                    fresh.read([SliceRef(name, number)], **read)
-                fresh.read([SliceRef(name, (number + 1) % count)], **read)
+                    fresh.read([SliceRef(name, number)], task)
+                fresh.read([SliceRef(name, (number + 1) % count)], task)
                 shard.write_bytes(before)
         flip(shard, 8 * (len(before) - 10))
         (fault,) = faults(store.location)

@@ -15,6 +15,7 @@ from mriseg.core.config import AugmentConfig, Config, TrainConfig, TransferConfi
 from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.sampling import CaseEntry
 from mriseg.core.segnet import SegNetConfig
+from mriseg.core.task import Task
 from mriseg.errors import ConfigError, RunError
 from mriseg.io.disk.checksums import as_written, write_sealed_json
 from mriseg.io.disk.schemas import Name, RegionTable, Side, as_json, checked
@@ -71,6 +72,11 @@ class Manifest:
     parent: dict[str, Any] | None = None
     salt: str = ""
     kind: Literal["training", "model"] = "training"
+
+    @property
+    def task(self) -> Task:
+        """What the network reads and segments."""
+        return Task(self.modalities, self.regions, self.frame)
 
     def check(self) -> None:
         """Make sure that its parts are of one network.

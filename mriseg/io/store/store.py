@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from mriseg.core.fingerprint import fingerprint
 from mriseg.core.modalities import MODALITIES
 from mriseg.core.prepare import PreparedCase
-from mriseg.core.regions import Regions, region_masks
+from mriseg.core.regions import region_masks
 from mriseg.core.sampling import CaseEntry, VolumeIndex
+from mriseg.core.task import Task
 from mriseg.core.volume import Geometry, Pad, SliceRef, round_up
 from mriseg.errors import StoreError
 from mriseg.io.disk.untrusted import parse_json
@@ -211,38 +212,35 @@ class Store:
     def read(
         self,
         refs: Sequence[SliceRef],
+        task: Task,
         *,
-        modalities: Sequence[str],
-        regions: Regions,
-        frame: tuple[int, int],
         dtype: type[np.float16 | np.float32] = np.float32,
     ) -> Batch:
-        """Slices by reference, each centred in ``frame`` (h, w); a missing modality reads 0.
+        """Slices by reference, each centred in the task's frame; a missing modality reads 0.
 
         Args:
             refs: which slices.
-            modalities: the channels, in order.
-            regions: what to segment, in order.
-            frame: height and width.
+            task: the channels and the regions, in order, and the frame.
             dtype: of the image. It is float16 in the store, and is copied as such in a third of
                 the time that float32 takes: for callers that convert it on their device.
 
         Raises:
             StoreError: a case is not in the store, or its chunks cannot be read.
         """
-        image = np.zeros((len(refs), len(modalities), *frame), dtype=dtype)
-        target = np.zeros((len(refs), len(regions), *frame), dtype=np.uint8)
+        frame = task.frame
+        image = np.zeros((len(refs), len(task.modalities), *frame), dtype=dtype)
+        target = np.zeros((len(refs), len(task.regions), *frame), dtype=np.uint8)
         # All is asked for before anything is waited for, so that reads run side by side.
         asked = [self._ask(ref.case, ref.slice) for ref in refs]
         for i, (ref, waiting) in enumerate(zip(refs, asked, strict=True)):
             stored, label = self._wait(ref.case, waiting)
             channels = self._case(ref.case).modalities
             source, place = Pad.to(stored.shape[-2:], frame).windows(stored.shape[-2:])
-            for channel, name in enumerate(modalities):
+            for channel, name in enumerate(task.modalities):
                 if name in channels:
                     image[i, channel][place] = stored[channels.index(name)][source]
             if label is not None:
-                target[(i, ..., *place)] = region_masks(label[source], regions)
+                target[(i, ..., *place)] = region_masks(label[source], task.regions)
         return Batch(image, target)
 
     def _case(self, name: str) -> CaseAttributes:

@@ -9,7 +9,6 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 
 from mriseg.core.prepare import content_digest
 from mriseg.core.regions import region_masks
+from mriseg.core.task import Task
 from mriseg.core.volume import Pad, SliceRef
 from mriseg.errors import StoreError
 from mriseg.io.store import CaseAttributes, Source, Store, frame_for, open_store
@@ -46,7 +46,7 @@ def test_what_is_appended_is_read(store: Store) -> None:
 def test_a_case_without_labels(store: Store) -> None:
     append(store, "one", a_case(labelled=False))
     assert store.read_case("one").labels is None
-    batch = store.read([SliceRef("one", 3)], modalities=["T1"], regions=REGIONS, frame=(64, 64))
+    batch = store.read([SliceRef("one", 3)], Task(("T1",), REGIONS, (64, 64)))
     assert batch.image.any() and not batch.target.any()
     (entry,) = store.index().cases
     assert not entry.labelled and not entry.foreground.any()
@@ -57,7 +57,7 @@ def test_slices_are_read_centred_and_in_the_order_asked(store: Store) -> None:
     for name, case in cases.items():
         append(store, name, case)
     refs = [SliceRef("two", 4), SliceRef("one", 0), SliceRef("two", 5), SliceRef("two", 4)]
-    batch = store.read(refs, modalities=["FLAIR", "T1"], regions={"ET": (4,)}, frame=(64, 32))
+    batch = store.read(refs, Task(("FLAIR", "T1"), {"ET": (4,)}, (64, 32)))
     assert batch.image.shape == (4, 2, 64, 32) and batch.image.dtype == np.float32
     assert batch.target.shape == (4, 1, 64, 32) and batch.target.dtype == np.uint8
     for row, ref in enumerate(refs):
@@ -74,7 +74,7 @@ def test_slices_are_read_centred_and_in_the_order_asked(store: Store) -> None:
 def test_a_missing_modality_reads_nought(store: Store) -> None:
     append(store, "one", a_case(modalities=("T1",)))
     read = [SliceRef("one", 4)]
-    batch = store.read(read, modalities=["T2", "T1"], regions=REGIONS, frame=(64, 64))
+    batch = store.read(read, Task(("T2", "T1"), REGIONS, (64, 64)))
     assert not batch.image[0, 0].any() and batch.image[0, 1].any()
 
 
@@ -83,7 +83,7 @@ def test_a_missing_modality_reads_nought(store: Store) -> None:
 def test_any_frame_fits(store: Store, frame: tuple[int, int]) -> None:
     if not store.cases():
         append(store, "one", a_case())
-    batch = store.read([SliceRef("one", 5)], modalities=["T1"], regions=REGIONS, frame=frame)
+    batch = store.read([SliceRef("one", 5)], Task(("T1",), REGIONS, frame))
     assert batch.image.shape[2:] == batch.target.shape[2:] == frame
 
 
@@ -113,9 +113,7 @@ def test_damaged_voxels_are_told_with_the_case(store: Store) -> None:
     with pytest.raises(StoreError, match="case one cannot be read"):
         open_store(store.location).read_case("one")
     with pytest.raises(StoreError, match="case one cannot be read"):
-        open_store(store.location).read(
-            [SliceRef("one", 2)], modalities=["T1"], regions=REGIONS, frame=(32, 32)
-        )
+        open_store(store.location).read([SliceRef("one", 2)], Task(("T1",), REGIONS, (32, 32)))
 
 
 def test_a_case_that_is_not_there_is_told(store: Store) -> None:
@@ -138,7 +136,7 @@ def test_threads_may_read_at_once(store: Store) -> None:
     refs = [[SliceRef(str(n % 3), n % 6)] for n in range(60)]
 
     def read(one: list[SliceRef]) -> float:
-        batch = fresh.read(one, modalities=["T1"], regions=REGIONS, frame=(64, 64))
+        batch = fresh.read(one, Task(("T1",), REGIONS, (64, 64)))
         return float(batch.image.sum())
 
     with ThreadPoolExecutor(8) as pool:
@@ -170,8 +168,8 @@ def test_float16_is_what_float32_is_made_of(store: Store, frame: tuple[int, int]
     append(store, "one", a_case())
     append(store, "two", a_case(2, ("T2",), labelled=False))
     refs = [SliceRef("one", 3), SliceRef("two", 1), SliceRef("one", 4)]
-    kwargs: Any = {"modalities": ["T1", "T2"], "regions": REGIONS, "frame": frame}
-    whole, half = store.read(refs, **kwargs), store.read(refs, dtype=np.float16, **kwargs)
+    task = Task(("T1", "T2"), REGIONS, frame)
+    whole, half = store.read(refs, task), store.read(refs, task, dtype=np.float16)
     assert whole.image.dtype == np.float32 and half.image.dtype == np.float16
     assert np.array_equal(whole.image, half.image) and np.array_equal(whole.target, half.target)
 
@@ -182,8 +180,8 @@ def test_a_store_by_url_is_read_alike(store: Store) -> None:
     near, other = store.read_case("one"), far.read_case("one")
     assert np.array_equal(near.image, other.image) and near.labels is not None
     assert other.labels is not None and np.array_equal(near.labels, other.labels)
-    kwargs: Any = {"modalities": ["FLAIR"], "regions": REGIONS, "frame": (32, 64)}
-    batches = [one.read([SliceRef("one", 2)], **kwargs) for one in (store, far)]
+    task = Task(("FLAIR",), REGIONS, (32, 64))
+    batches = [one.read([SliceRef("one", 2)], task) for one in (store, far)]
     assert np.array_equal(batches[0].image, batches[1].image)
     assert np.array_equal(batches[0].target, batches[1].target)
 
@@ -222,11 +220,11 @@ def test_of_many_cases_a_bounded_number_is_open(store: Store) -> None:
         shutil.copytree(first, first.with_name(name))
         rewrite(first.with_name(name) / "zarr.json", partial(dict.update, name=name))
     fresh = open_store(store.location)
-    kwargs: Any = {"modalities": ["T1"], "regions": REGIONS, "frame": (32, 32)}
-    expected = fresh.read([SliceRef(names[0], 2)], **kwargs)
+    task = Task(("T1",), REGIONS, (32, 32))
+    expected = fresh.read([SliceRef(names[0], 2)], task)
     before = handles() if handles else 0
     for name in [*names, *names]:
-        assert np.array_equal(fresh.read([SliceRef(name, 2)], **kwargs).image, expected.image)
+        assert np.array_equal(fresh.read([SliceRef(name, 2)], task).image, expected.image)
     assert fresh._array.cache_info().currsize == _OPEN_ARRAYS
     assert (handles() if handles else 0) <= before + 4
 
