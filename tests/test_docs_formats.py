@@ -250,8 +250,8 @@ def test_evaluations(made: Made) -> None:
     folder = made.folder / "evaluation"
     same("files: evaluation", {path.name: path for path in folder.iterdir()})
     data = loaded(folder / "evaluation.json")
-    assert set(data) == {"cases", "summary", "skipped", "made"}
-    same("keys: made", data["made"])
+    assert set(data) == {"cases", "summary", "skipped", "prediction"}
+    same("keys: prediction", data["prediction"])
     for table, rows, name in (
         ("keys: scores", data["cases"], "cases.csv"),
         ("keys: summary", data["summary"], "summary.csv"),

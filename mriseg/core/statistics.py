@@ -232,7 +232,7 @@ def is_shown(difference: Difference) -> bool:
 def verdict(
     difference: Difference, treatment: str = "transfer", control: str = "train from scratch"
 ) -> str:
-    """``difference`` in plain words: who is better and by how much, or that it could not be shown."""
+    """A difference in plain words: who is better and by how much, or that it was not shown."""
     if not is_shown(difference):
         return f"no difference could be shown: {_with_interval(difference)}"
     if difference.mean > 0:
@@ -281,11 +281,8 @@ def _distance(shares: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
 
 
 def _with_interval(difference: Difference) -> str:
-    p = (
-        "p < 0.001"
-        if difference.p < 0.001
-        else f"p = {difference.p:.{3 if difference.p < 0.1 else 2}f}"
-    )
+    digits = 3 if difference.p < 0.1 else 2
+    p = "p < 0.001" if difference.p < 0.001 else f"p = {difference.p:.{digits}f}"
     if math.isnan(difference.low):
         return f"{_plain(difference.mean)} (one patient: no interval)"
     return f"{_plain(difference.mean)} [{_plain(difference.low)}, {_plain(difference.high)}] ({p})"

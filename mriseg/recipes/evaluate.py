@@ -56,8 +56,8 @@ class EvaluateReport:
         summary: a row a region and metric.
         seen: cases among them that the model was trained on; their scores say nothing of others.
         skipped: (case, reason).
-        prediction: how the masks were made: the model, and `PredictOptions` as they were settled; None
-            where masks were given.
+        prediction: how the masks were made: the model, and the `PredictOptions` that it used;
+            None where masks were given.
     """
 
     scores: tuple[CaseScores, ...]

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from mriseg.backends import Backend
 from mriseg.core.config import parse
 from mriseg.core.cost import cost
 from mriseg.core.volume import SliceRef
-from mriseg.engine.timing import Timing, timed
+from mriseg.engine.timing import Timing
 from mriseg.engine.workloads import BenchConfig
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Event, finish
@@ -127,19 +126,3 @@ def test_random_batches_take_every_slice_before_any_again(slices: int, size: int
     drawn = [ref for batch in batches for ref in batch]
     whole = len(drawn) // slices
     assert all(drawn.count(ref) in (whole, whole + 1) for ref in refs)
-
-
-def test_a_run_is_of_many_actions_where_one_takes_no_time() -> None:
-    calls: list[int] = []
-    found = list(timed(lambda: calls.append(0), budget=0, least=2, most=5))
-    assert len(found) == 2 and all(seconds > 0 for seconds in found)
-    assert len(calls) > 1000
-
-
-def test_a_rate_beyond_budget_still_has_its_runs() -> None:
-    product = torch.ones(4, 4)
-    runs = list(timed(lambda: product @ product, budget=0, least=3, most=9))
-    assert len(runs) == 3
-    timing = Timing.of([3.0, 1.0, 2.0])
-    assert timing == Timing(2.0, 1.0, 3.0, 3)
-    assert timing.divided(2) == Timing(1.0, 0.5, 1.5, 3)

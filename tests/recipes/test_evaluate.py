@@ -62,8 +62,8 @@ def test_training_cases_are_left_out_unless_asked_for(
     data = json.loads((tmp_path / "evaluation.json").read_text())
     assert {c["case"] for c in data["cases"] if c["seen"]} == set(manifest.train)
     # What was not asked for is told as the run's calibration settled it.
-    assert data["made"]["threshold"] == list(trained.calibration().thresholds)
-    assert (data["made"]["model"], data["made"]["flips"]) == (str(trained.path), True)
+    assert data["prediction"]["threshold"] == list(trained.calibration().thresholds)
+    assert (data["prediction"]["model"], data["prediction"]["flips"]) == (str(trained.path), True)
 
 
 def test_a_training_scan_is_known_under_another_name(

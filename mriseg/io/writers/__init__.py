@@ -12,6 +12,4 @@ from mriseg.registry import Registry
 
 __all__ = ["WRITERS", "Output", "Writer"]
 
-WRITERS: Registry[Writer] = Registry(
-    "writer", {"nifti": "mriseg.io.writers.nifti:WRITER"}, group="mriseg.writers"
-)
+WRITERS: Registry[Writer] = Registry("writer", {"nifti": "mriseg.io.writers.nifti:WRITER"})
