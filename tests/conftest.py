@@ -22,7 +22,7 @@ from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
-from tests import phantoms
+from mriseg.testing import phantoms
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI", "").lower() in {"1", "true"}

@@ -12,7 +12,7 @@ import numpy as np
 from mriseg.core.prepare import PreparedCase, prepare
 from mriseg.io.disk.checksums import BLANK, seal
 from mriseg.io.store import Store, StoreSpec
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.strategies import ORIENTATIONS
 
 REGIONS = {"WT": (1, 2, 3, 4), "ET": (4,)}

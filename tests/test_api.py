@@ -13,7 +13,7 @@ import mriseg
 from mriseg import api
 from mriseg.errors import BackendError, ConfigError, RunError
 from mriseg.events import Event, Measured, Notice
-from tests import phantoms
+from mriseg.testing import phantoms
 
 SETTINGS = {"epochs": 1, "width": 8, "batch_size": 8}
 

@@ -25,7 +25,7 @@ from benchmarks.accuracy import OURS, THEIRS, Fold, summarise
 from mriseg.api import preprocess
 from mriseg.core.metrics import CaseScores
 from mriseg.io.sample import sample_dir
-from tests import phantoms
+from mriseg.testing import phantoms
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "benchmarks"

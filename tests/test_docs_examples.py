@@ -26,8 +26,7 @@ from mriseg.io import nifti
 from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport
 from mriseg.io.readers import READERS, Reader
 from mriseg.recipes.preprocess import preprocess
-from mriseg.testing import BackendContract, ExporterContract, ReaderContract, Truth
-from tests import phantoms
+from mriseg.testing import BackendContract, ExporterContract, ReaderContract, Truth, phantoms
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -37,7 +37,7 @@ from mriseg.recipes.preprocess import CaseReport, preprocess
 from mriseg.recipes.share import share
 from mriseg.recipes.train import train
 from mriseg.recipes.transfer import transfer
-from tests import phantoms
+from mriseg.testing import phantoms
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FORMATS = (DOCS / "formats.md").read_text(encoding="utf-8")

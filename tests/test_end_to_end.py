@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mriseg
-from tests import phantoms
+from mriseg.testing import phantoms
 
 SETTINGS = {"width": 8, "epochs": 6, "batch_size": 4, "learning_rate": 1e-2, "tumour_fraction": 0.6}
 

@@ -21,7 +21,7 @@ from mriseg.io import nifti
 from mriseg.io.runs import Run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.info import StoreInfo, holds
-from tests import phantoms
+from mriseg.testing import phantoms
 
 # Such as fsspec may know or not; "file" is a path on this machine.
 schemes = st.from_regex(r"[a-z][a-z0-9+.\-]{1,8}", fullmatch=True).filter(

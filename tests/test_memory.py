@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import phantoms
+from mriseg.testing import phantoms
 
 SHAPE = (24, 96, 96)
 MODALITIES = 4

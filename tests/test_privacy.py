@@ -35,7 +35,7 @@ from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.share import share
 from mriseg.recipes.train import train
 from mriseg.recipes.verify import verify
-from tests import phantoms
+from mriseg.testing import phantoms
 
 MARK = b"SECRET"
 # Every field of a NIfTI-1 header that holds text, and how long it is.

@@ -185,7 +185,7 @@ def calibrate(
 
 
 @torch.no_grad()
-def calibrated(model: SegNet, calibrations: Mapping[int, Calibration]) -> SegNet:
+def apply_calibrations_(model: SegNet, calibrations: Mapping[int, Calibration]) -> SegNet:
     """Fold calibrations into the head of ``model``, in place, and return it.
 
     Args:

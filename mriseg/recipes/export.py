@@ -93,7 +93,7 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
         ExportError: the file does not load or does not give the model's output; nothing is left.
     """
     exporter = EXPORTERS[format]
-    place = Path(run.name) if run.handed_on else run.path / "model"
+    place = Path(run.name) if run.is_shared else run.path / "model"
     path = place.with_name(place.name + exporter.suffix) if out is None else out
     if path.is_dir():
         raise OutputError(

@@ -205,7 +205,7 @@ def _run(run: Run) -> RunInfo:
 
 
 def _ended(run: Run) -> str:
-    if run.handed_on:
+    if run.is_shared:
         return "a model alone, without its training"
     return run.ended if run.has("last") else ""
 

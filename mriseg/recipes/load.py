@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mriseg.backends.base import Backend
-from mriseg.core.calibration import calibrated
+from mriseg.core.calibration import apply_calibrations_
 from mriseg.core.config import parse
 from mriseg.core.ops import PURE, Ops
 from mriseg.core.segnet import SegNet, SegNetConfig, build
@@ -51,7 +51,7 @@ def load(run: Run) -> Model:
     manifest = run.manifest
     network = network_of(run, run.load(run.chosen).weights)
     calibrations = run.calibration()
-    calibrated(network, dict(enumerate(calibrations.regions)))
+    apply_calibrations_(network, dict(enumerate(calibrations.regions)))
     return Model(network.eval(), manifest.task, calibrations, manifest.mirrored)
 
 

@@ -165,7 +165,7 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
         InputError: the store is gone, or lacks a case that the run was started with.
         BusyError: another process is training it.
     """
-    if run.handed_on:
+    if run.is_shared:
         raise RunError(
             f"{run.path} is a model alone: its training is not here to resume; transfer from it "
             f"with: mriseg transfer --from {run.path}"

@@ -36,8 +36,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume, train
-from mriseg.testing import BackendContract
-from tests import phantoms
+from mriseg.testing import BackendContract, phantoms
 from tests.backends.fake_device import DEVICE, FAKE, LIKE_MPS, Crossing, device
 
 STEPS = 2

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mriseg.cli.app import app
-from tests import phantoms
+from mriseg.testing import phantoms
 
 Type = Callable[..., Result]
 

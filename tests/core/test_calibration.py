@@ -18,8 +18,8 @@ from mriseg.core.calibration import (
     Calibration,
     Calibrations,
     Tally,
+    apply_calibrations_,
     calibrate,
-    calibrated,
     dice_by_min_share,
     prior_calibration,
     tally,
@@ -166,7 +166,7 @@ def test_the_head_takes_it_in() -> None:
     image = torch.randn(1, 1, 32, 32, generator=generator(1))
     with torch.no_grad():
         before = model(image)
-        after = calibrated(model, {1: Calibration(2.0, -0.5, 0.4)})(image)
+        after = apply_calibrations_(model, {1: Calibration(2.0, -0.5, 0.4)})(image)
     assert torch.equal(after[:, 0], before[:, 0])
     assert torch.allclose(after[:, 1], 2 * before[:, 1] - 0.5, atol=1e-5)
 

@@ -22,7 +22,7 @@ from mriseg.core.prepare import content_digest, prepare
 from mriseg.core.volume import Geometry
 from mriseg.io import readers
 from mriseg.io.readers import ReaderOptions
-from tests import phantoms
+from mriseg.testing import phantoms
 
 Images = Mapping[str, NDArray[Any]]
 SHAPE = (24, 48, 40)

@@ -17,7 +17,7 @@ from mriseg.core.intensity import (
     statistics,
 )
 from mriseg.errors import InputError
-from tests import phantoms
+from mriseg.testing import phantoms
 
 
 def stacked(images: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mriseg.core.prepare import content_digest, prepare
 from mriseg.core.volume import Affine, canonical, uncanonical
 from mriseg.errors import InputError
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.strategies import ORIENTATIONS, Orientation, oriented_affines
 
 PLAIN = ORIENTATIONS[0]

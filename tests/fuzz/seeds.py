@@ -24,7 +24,7 @@ from mriseg.recipes.export import export
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.share import share
 from mriseg.recipes.train import train
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.vgg import vgg16_bn
 
 _SHAPE = (4, 34, 32)

@@ -41,7 +41,7 @@ from mriseg.recipes.predict import predict
 from mriseg.recipes.share import share
 from mriseg.recipes.train import resume
 from mriseg.recipes.verify import check_whole, verify
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.fuzz.json_ import blank, resealed
 from tests.fuzz.seeds import Seeds
 

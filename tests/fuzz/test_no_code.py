@@ -137,7 +137,7 @@ def test_a_store_of_zarrs_second_version_is_not_read(
 def test_a_model_card_is_only_there(tmp_path: Path, seeds: Seeds) -> None:
     run = shutil.copytree(seeds.model, tmp_path / "run")
     (run / "MODEL_CARD.md").write_text("---\n!!python/object/apply:os.system ['false']\n---\n")
-    assert open_run(run).handed_on
+    assert open_run(run).is_shared
 
 
 def test_an_exported_file_is_checked_without_running_it(

@@ -19,7 +19,7 @@ from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.compare import CompareOptions, CompareReport, compare
 from mriseg.recipes.preprocess import preprocess
-from tests import phantoms
+from mriseg.testing import phantoms
 
 OPTIONS = CompareOptions(("lp-ft", "frozen-random"), ("1", "all"), folds=2)
 TRAININGS = 3 * 2 * 2

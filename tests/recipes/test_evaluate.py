@@ -25,7 +25,7 @@ from mriseg.recipes.predict import PredictOptions
 from mriseg.recipes.preprocess import preprocess
 from mriseg.report import pictures
 from mriseg.report.pictures import GridRow
-from tests import phantoms
+from mriseg.testing import phantoms
 
 
 def measure(

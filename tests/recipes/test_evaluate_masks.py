@@ -14,7 +14,7 @@ from mriseg.core.metrics import METRICS
 from mriseg.errors import InputError
 from mriseg.events import Event, Notice, Skipped, finish
 from mriseg.recipes.evaluate_masks import evaluate_masks
-from tests import phantoms
+from mriseg.testing import phantoms
 
 
 def write(folder: Path, name: str, labels: np.ndarray[Any, Any], **where: Any) -> None:

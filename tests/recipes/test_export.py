@@ -28,8 +28,8 @@ from mriseg.io.exporters.torchscript import EXPORTER, TorchScript
 from mriseg.io.runs import Checkpoint, Manifest, Run, create_run
 from mriseg.recipes.export import LIMIT, describe, export
 from mriseg.recipes.predict import PredictOptions, predict
+from mriseg.testing import phantoms
 from mriseg.testing.exporters import a_deployed
-from tests import phantoms
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 SECRETS = ("/home/someone/vgg.pth", "/data/patients/out.zarr", "TCGA_XX_0001", "c0ffee")

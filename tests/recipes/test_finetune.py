@@ -23,7 +23,7 @@ from mriseg.recipes.info import RunInfo, holds
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume
 from mriseg.recipes.transfer import transfer
-from tests import phantoms
+from mriseg.testing import phantoms
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 REGIONS = "WT,TC,ET"

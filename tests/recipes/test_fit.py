@@ -18,7 +18,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume, train
 from mriseg.recipes.transfer import transfer
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.trainings import changed, numbers, run_training, weights_equal
 
 

@@ -8,7 +8,7 @@ from mriseg import api
 from mriseg.backends import BACKENDS, select
 from mriseg.errors import InputError
 from mriseg.recipes.info import RunInfo, StoreInfo, holds, machine
-from tests import phantoms
+from mriseg.testing import phantoms
 
 
 def test_the_machine_lists_every_backend_and_why_not() -> None:

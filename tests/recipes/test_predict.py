@@ -32,7 +32,7 @@ from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import PredictOptions, PredictReport, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
-from tests import phantoms
+from mriseg.testing import phantoms
 
 PLAIN = PredictOptions(overlays=False)
 

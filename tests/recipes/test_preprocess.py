@@ -25,7 +25,7 @@ from mriseg.io.readers import find
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import PreprocessReport, check_complete, preprocess
 from mriseg.recipes.setup import plan_training
-from tests import phantoms
+from mriseg.testing import phantoms
 
 
 def run(

@@ -15,7 +15,7 @@ from mriseg.io.runs import open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import plan_training
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.trainings import changed, run_training
 
 

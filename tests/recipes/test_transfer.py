@@ -19,7 +19,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume
 from mriseg.recipes.transfer import shape_of, transfer
-from tests import phantoms
+from mriseg.testing import phantoms
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from mriseg.recipes.export import export
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.share import share
 from mriseg.recipes.verify import VerifyReport, check_whole, verify
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.stores import rewrite
 
 SHAPE = (6, 32, 32)

@@ -31,7 +31,7 @@ from mriseg.io.store import open_store
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
-from tests import phantoms
+from mriseg.testing import phantoms
 
 SHAPE = (8, 36, 36)
 _POOL = 4

@@ -20,7 +20,7 @@ from mriseg.io.disk.space import check_space, check_writable
 from mriseg.io.store import open_store
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
-from tests import phantoms
+from mriseg.testing import phantoms
 
 SHAPE = (12, 40, 36)
 COMPUTE = "--backend cpu --precision fp32"

@@ -18,7 +18,7 @@ from mriseg.events import Advanced, Event, Measured
 from mriseg.io.runs import open_run
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.reliability.kill import check_same_run, files, leftovers, settings
 
 # Runs in a name space of its own, so that the small disk is nobody else's.

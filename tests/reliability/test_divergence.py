@@ -23,7 +23,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import plan_training
 from mriseg.recipes.train import resume, train
-from tests import phantoms
+from mriseg.testing import phantoms
 
 CONFIG = TrainConfig(
     width=8,

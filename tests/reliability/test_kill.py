@@ -18,7 +18,7 @@ from mriseg.errors import BusyError
 from mriseg.events import Event, Notice
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.reliability.kill import (
     EXACT,
     Going,

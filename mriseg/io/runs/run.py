@@ -120,7 +120,7 @@ class Run:
         return Calibrations(tuple(by_name.get(name, Calibration()) for name in regions))
 
     @property
-    def handed_on(self) -> bool:
+    def is_shared(self) -> bool:
         """Whether it is a shared model without its training; nothing is written into it."""
         return self.manifest.kind == "model"
 

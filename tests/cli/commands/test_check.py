@@ -17,7 +17,7 @@ from mriseg.cli.app import app
 from mriseg.core.ops import Ops, native_pool, native_unpool
 from mriseg.events import finish
 from mriseg.recipes.preprocess import preprocess
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.cli.conftest import Type
 
 QUICK = "--quick --width 8 --batch-size 2 --size 40x48 --backend cpu --precision fp32"

@@ -12,7 +12,7 @@ from contextlib import chdir
 from pathlib import Path
 
 from mriseg.io.runs import open_run
-from tests import phantoms
+from mriseg.testing import phantoms
 from tests.cli.conftest import FAST, Type
 
 

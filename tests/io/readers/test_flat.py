@@ -11,7 +11,7 @@ import pytest
 from mriseg.errors import InputError
 from mriseg.io import readers
 from mriseg.io.readers import ReaderOptions
-from tests.phantoms import write_nifti
+from mriseg.testing.phantoms import write_nifti
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from mriseg.errors import CaseError
 from mriseg.io import readers
 from mriseg.io.readers import Case, Listing, ReaderOptions
 from mriseg.io.readers.lgg import READER, patient
-from mriseg.testing import ReaderContract, Truth
-from tests import phantoms
+from mriseg.testing import ReaderContract, Truth, phantoms
 
 SHAPE = (11, 16, 20)
 

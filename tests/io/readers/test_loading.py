@@ -13,7 +13,7 @@ from mriseg.core.orientation import geometry_of
 from mriseg.core.volume import canonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io.readers.loading import errors_of, load_files, onto_grid, with_labels
-from tests.phantoms import write_nifti
+from mriseg.testing.phantoms import write_nifti
 
 SHAPE = (3, 5, 4)
 

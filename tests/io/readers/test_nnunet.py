@@ -13,8 +13,7 @@ from mriseg.errors import CaseError, ConfigError, InputError
 from mriseg.io import readers
 from mriseg.io.readers import Listing, ReaderOptions
 from mriseg.io.readers.nnunet import READER
-from mriseg.testing import ReaderContract, Truth
-from tests import phantoms
+from mriseg.testing import ReaderContract, Truth, phantoms
 
 SHAPE = (4, 6, 5)
 

@@ -68,11 +68,11 @@ def test_its_manifest_says_whether_it_is_a_model_and_no_other_file_does(
 ) -> None:
     for name in (CARD, "README.md"):
         (run.path / name).write_text("My notes.")
-    assert not open_run(run.path).handed_on
+    assert not open_run(run.path).is_shared
     model = create_model(tmp_path / "model", MANIFEST, a_checkpoint(), "A card.")
-    assert model.handed_on and model.manifest.kind == "model"
+    assert model.is_shared and model.manifest.kind == "model"
     (model.path / CARD).unlink()
-    assert open_run(model.path).handed_on
+    assert open_run(model.path).is_shared
 
 
 def test_nothing_is_left_of_a_model_that_cannot_be_written(
