@@ -146,7 +146,7 @@ def preprocess(
     strict: bool = False,
     on_event: OnEvent | None = None,
 ) -> PreprocessReport:
-    """Make, or go on with, a store from a folder of scans.
+    """Create or continue a store from a folder of scans.
 
     With more than one process, call it under ``if __name__ == "__main__":`` in a script, since
     the others import the script.
@@ -206,7 +206,7 @@ def resume(
     backend: str | Backend = AUTO,
     on_event: OnEvent | None = None,
 ) -> TrainReport:
-    """Go on with a training that was stopped, as if it had not been.
+    """Continue a training that was stopped, as if it had not been.
 
     Args:
         run: its folder.
@@ -240,8 +240,8 @@ def transfer(
         store: of the new task.
         source: the run to start from.
         config: of the training; its width, unless set, is the source's.
-        new_head: make the head anew even where regions have the same name.
-        weights: "random" makes all of them anew, as the control of a comparison.
+        new_head: re-initialise the head even where regions have the same name.
+        weights: "random" re-initialises all of them, as the control of a comparison.
         backend: where to compute.
         out: the run folder; None: a new one under ``runs/``.
         on_event: is handed each event.
@@ -293,10 +293,10 @@ def compare(
         config: of each training; its width, unless set, is the source's.
         methods: names in `mriseg.core.comparison.METHODS`, as in "full,lp-ft"; None: the usual.
         sizes: numbers of patients that train, or "all", as in "5,10,all"; None: those that fit.
-        folds: the patients are dealt out to so many, which are held out in turn.
+        folds: how many parts the patients are split into, each held out in turn.
         rounds: how many of the folds are; None: all.
         seeds: how often all of it is repeated.
-        new_head: a transfer makes its head anew even where regions have the same name.
+        new_head: a transfer re-initialises its head even where regions have the same name.
         backend: where to compute.
         out: the folder, new or of this comparison begun before; None: a new one under ``runs/``.
         on_event: is handed each event.
@@ -384,7 +384,7 @@ def evaluate_masks(
     pictures: bool = True,
     on_event: OnEvent | None = None,
 ) -> EvaluateReport:
-    """Measure mask files, whoever made them, against truth files of the same names.
+    """Measure mask files of any origin against truth files of the same names.
 
     ``regions`` are as in "WT=1+2+4,ET=4"; see `mriseg.recipes.evaluate.evaluate_masks` for the
     rest and what is raised.
@@ -490,7 +490,7 @@ def doctor(
     backend: str | Backend = AUTO,
     on_event: OnEvent | None = None,
 ) -> DoctorReport:
-    """Whether this machine computes right, how large a batch it holds, how long an epoch takes.
+    """Whether this machine computes correctly, how large a batch it holds, how long an epoch takes.
 
     See `mriseg.recipes.doctor.doctor` for the arguments and what is raised; ``size`` is height and
     width, or a text such as "240x240". What goes wrong is in the report, and raised by

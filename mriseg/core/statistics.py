@@ -172,7 +172,7 @@ def permutation_test(differences: ArrayLike, generator: np.random.Generator) -> 
     It is `scipy.stats.permutation_test` of the mean's distance from 0.
 
     Args:
-        differences: [n], one a patient.
+        differences: [n], one per patient.
         generator: of the draws.
 
     Returns:

@@ -174,7 +174,7 @@ class Trainer:
     def broken_weight(self) -> str | None:
         """The name of a weight that is NaN or infinite, if there is one.
 
-        A step may spoil the weights although its own loss, taken before it, was finite.
+        A step may corrupt the weights although its own loss, taken before it, was finite.
         """
         state = self.model.state_dict()
         if bool(torch.stack([tensor.isfinite().all() for tensor in state.values()]).all()):

@@ -267,7 +267,7 @@ class _Bench:
         return Preprocessing(cases, seconds.divided(cases))
 
     def _reading(self, store: Store) -> Recipe[Reading]:
-        """As `mriseg.recipes.fit` does it: by threads, ahead of who asks."""
+        """As `mriseg.recipes.fit` does it: by threads that read ahead."""
         index = store.index()
         all_there = set(DEFAULT_MODALITIES) <= set(index.modalities)
         modalities = DEFAULT_MODALITIES if all_there else index.modalities

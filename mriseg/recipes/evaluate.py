@@ -52,8 +52,8 @@ class EvaluateReport:
     """Scores of each case and region, and their summary.
 
     Attributes:
-        scores: a row a case and region.
-        summary: a row a region and metric.
+        scores: one row per case and region.
+        summary: one row per region and metric.
         seen: cases among them that the model was trained on; their scores say nothing of others.
         skipped: (case, reason).
         prediction: how the masks were made: the model, and the `PredictOptions` that it used;

@@ -83,7 +83,7 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
         run: the model.
         format: a name in ``EXPORTERS``.
         out: the file, which is replaced if it exists; None: ``model`` and the format's suffix in
-            the run's folder (``model.torchscript.pt``), or, of a model that was handed on or is
+            the run's folder (``model.torchscript.pt``), or, of a model that was shared or is
             shipped, its name and the suffix here (``base.torchscript.pt``).
 
     Raises:

@@ -81,7 +81,7 @@ def preprocess(
     workers: int | None = None,
     strict: bool = False,
 ) -> Recipe[PreprocessReport]:
-    """Make, or go on with, the store ``out`` from the scans under ``source``.
+    """Create or continue the store ``out`` from the scans under ``source``.
 
     Args:
         source: the folder of scans.

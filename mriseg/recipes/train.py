@@ -44,7 +44,7 @@ class Start:
         carried: parameters that have been trained before.
         seen: identities of the cases that these weights were trained on.
         parent: the run it comes from and how it is carried over, for the manifest.
-        report: what was kept, adapted and made anew, for the run's ``transfer.json``.
+        report: what was kept, adapted and re-initialised, for the run's ``transfer.json``.
     """
 
     setup: Setup
@@ -153,7 +153,7 @@ def _described(setup: Setup) -> str:
 
 
 def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[TrainReport]:
-    """Go on with a training that was stopped, as if it had not been.
+    """Continue a training that was stopped, as if it had not been.
 
     Args:
         run: its folder; the configuration, split and position are there.
@@ -218,7 +218,7 @@ def _check_same(run: Run, setup: Setup, store: Store) -> None:
             old, new = ("+".join(map(str, values)) for values in (labels, setup.task.regions[name]))
             raise InputError(
                 f"in {store.location} the region {name} is of the labels {new}, and this run was "
-                f"started with {old}: name the store that it was started on, or train anew"
+                f"started with {old}: name the store that it was started on, or train from scratch"
             )
     # Of a transfer, the source's cases are there as well, maybe by the same names.
     seen = {(item.name, item.content) for item in run.manifest.seen if item.content}
@@ -231,7 +231,8 @@ def _check_same(run: Run, setup: Setup, store: Store) -> None:
     if other:
         raise InputError(
             f"{store.location} holds other scans than this run was started with, by the same "
-            f"names: {', '.join(other)}; name the store that it was started on, or train anew"
+            f"names: {', '.join(other)}; name the store that it was started on, or train from "
+            f"scratch"
         )
 
 

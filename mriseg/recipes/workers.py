@@ -91,8 +91,8 @@ def processes(workers: int) -> Iterator[Executor]:
             yield pool
         except BrokenProcessPool:
             raise MrisegError(
-                "a preprocessing process was killed, most likely for want of memory; "
-                "start again with --workers 1: it goes on with the cases left"
+                "a preprocessing process was killed, most likely because memory ran out; "
+                "start again with --workers 1: it continues with the remaining cases"
             ) from None
         except (KeyboardInterrupt, GeneratorExit):
             # Stopped: what is under way is started again another time, so nothing waits for it.

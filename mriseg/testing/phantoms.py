@@ -213,7 +213,7 @@ def write_lgg(
     missing: Mapping[int, Sequence[str]] | None = None,
     tumour: bool = True,
 ) -> list[Path]:
-    """``n`` patients as in the LGG data set's ``kaggle_3m``: a TIFF a slice and one for its mask.
+    """``n`` patients as in the LGG data's ``kaggle_3m``: one TIFF per slice and one for its mask.
 
     Args:
         root: the folder that becomes ``kaggle_3m``.
@@ -268,8 +268,8 @@ def write_nnunet(
         seed: of the heads.
         shape: (z, y, x).
         modalities: the channels, in order.
-        style: "nnunet" (a file a channel, ``case_0000.nii.gz``), "msd" (one file, 4-D where there
-            is more than one channel, and the older ``dataset.json``) or "plain" (``images/`` and
+        style: "nnunet" (one file per channel, ``case_0000.nii.gz``), "msd" (one file, 4-D if
+            there is more than one channel, and the older ``dataset.json``) or "plain" (``images/`` and
             ``labels/`` with files as in "msd", and no ``dataset.json``).
         spacing: voxel size in mm along (z, y, x).
         orientation: NIfTI's three letters; "msd" with several channels is always LPS.
