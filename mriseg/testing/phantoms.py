@@ -269,8 +269,8 @@ def write_nnunet(
         shape: (z, y, x).
         modalities: the channels, in order.
         style: "nnunet" (one file per channel, ``case_0000.nii.gz``), "msd" (one file, 4-D if
-            there is more than one channel, and the older ``dataset.json``) or "plain" (``images/`` and
-            ``labels/`` with files as in "msd", and no ``dataset.json``).
+            there is more than one channel, and the older ``dataset.json``) or "plain" (``images/``
+            and ``labels/`` with files as in "msd", and no ``dataset.json``).
         spacing: voxel size in mm along (z, y, x).
         orientation: NIfTI's three letters; "msd" with several channels is always LPS.
         labelled: whether to write the labels.
