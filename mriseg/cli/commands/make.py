@@ -15,7 +15,6 @@ from mriseg.cli.reports import results
 from mriseg.cli.settings import given_settings, option_name, read_settings, setting_options
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.train_settings import training_config
-from mriseg.core.transfer import Action
 from mriseg.errors import ConfigError
 
 
@@ -171,9 +170,12 @@ def transfer(
             report = api.transfer(where, run, layers, **shared)
     console = render.results()
     results.trained(console, report)
-    actions: tuple[Action, ...] = ("kept", "adapted", "new")
-    count = ", ".join(f"{report.plan.count(action)} {action}" for action in actions)
-    render.say(console, f"from {run}: tensors {count}; see {report.run / 'transfer.json'}")
+    count = report.plan.count
+    render.say(
+        console,
+        f"from {run}: {count('kept')} tensors kept, {count('adapted')} adapted, {count('new')} new; "
+        f"see {report.run / 'transfer.json'}",
+    )
 
 
 def _refuse_settings(settings: Mapping[str, Any], config: Path | None, out: Path | None) -> None:

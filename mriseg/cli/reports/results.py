@@ -10,8 +10,6 @@ from rich.console import Console
 
 from mriseg.cli.render import clock, say
 from mriseg.cli.reports.table import counted, number, pairs, table
-from mriseg.core.regions import join_labels
-from mriseg.core.volume import volume_unit
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
@@ -113,6 +111,8 @@ def _interval(low: float, high: float) -> str:
 
 def predicted(console: Console, report: PredictReport) -> None:
     """The volume of each region of each case."""
+    from mriseg.core.volume import volume_unit  # late: it loads NumPy
+
     regions = list(report.results[0].volumes)
     units = dict.fromkeys(volume_unit(result.unit) for result in report.results)
     rows = [
@@ -130,6 +130,7 @@ def evaluated(console: Console, report: EvaluateReport) -> None:
     """One row per case and region, then each metric's mean, interval and median."""
     # By now it is loaded; at the top it would load SciPy before the help is shown.
     from mriseg.core.surface import TOLERANCE
+    from mriseg.core.volume import volume_unit  # late: it loads NumPy
 
     units = " or ".join(dict.fromkeys(score.unit for score in report.scores))
     volumes = " or ".join(dict.fromkeys(volume_unit(score.unit) for score in report.scores))
@@ -247,6 +248,8 @@ def shown(console: Console, report: DemoReport) -> None:
 
 
 def _regions(regions: Mapping[str, Sequence[int]]) -> Iterable[str]:
+    from mriseg.core.regions import join_labels  # late: it loads NumPy
+
     return (f"{name} = {join_labels(labels)}" for name, labels in regions.items())
 
 
