@@ -1,18 +1,22 @@
 """The only code that opens files. It knows formats and paths, and no devices.
 
-``readers``
+`readers`
     data layouts: from a folder to cases, each with a way to load its arrays.
-`nifti`
-    volumes and masks in and out, with their geometry.
-``store``
-    the zarr store of prepared cases: made, opened, read, written and checked.
-``runs``
+`store`
+    the zarr store of prepared cases: created, opened, read, written and checked.
+`runs`
     a training's folder, its checkpoints and TensorBoard; the models that ship with the package,
     and encoder weights from elsewhere.
-``exporters``
+`comparisons`
+    the files of a comparison of trainings.
+`writers`
+    masks and probability maps as files that other programs open.
+`exporters`
     trained models as files that other programs load.
-``disk``
-    whole files or none, one writer at a time, whether there is room, how a file is recognised
+`nifti`, `nifti_header`, `gunzip`
+    volumes and masks in and out, with their geometry.
+`disk`
+    whole files or none, one writer at a time, whether there is space, how a file is recognised
     again, what a document must look like, and files that anyone may have made.
 `location`, `finding`
     a path or a URL, and what lies there.

@@ -10,7 +10,7 @@ import torch
 from mriseg.backends import select
 from mriseg.core.ops import NATIVE, SCATTER
 from mriseg.errors import BackendError
-from tests.backends.contract import BackendContract
+from mriseg.testing import BackendContract
 
 
 class TestCpu(BackendContract):

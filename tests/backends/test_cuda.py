@@ -7,7 +7,7 @@ import torch
 
 from mriseg.backends import BACKENDS, select
 from mriseg.backends.meter import PeakMemory
-from tests.backends.contract import BackendContract
+from mriseg.testing import BackendContract
 
 
 class TestCuda(BackendContract):

@@ -7,7 +7,7 @@ import torch
 
 from mriseg.backends import BACKENDS
 from mriseg.errors import BackendError
-from tests.backends.contract import BackendContract
+from mriseg.testing import BackendContract
 
 
 class TestMps(BackendContract):

@@ -173,8 +173,8 @@ def transfer(
     count = report.plan.count
     render.say(
         console,
-        f"from {run}: {count('kept')} tensors kept, {count('adapted')} adapted, {count('new')} new; "
-        f"see {report.run / 'transfer.json'}",
+        f"from {run}: {count('kept')} tensors kept, {count('adapted')} adapted, "
+        f"{count('new')} new; see {report.run / 'transfer.json'}",
     )
 
 

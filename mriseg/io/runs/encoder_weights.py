@@ -40,7 +40,7 @@ def load_encoder_weights(
     path = Path(source)
     if not path.is_file():
         raise InputError(
-            f"{path} is not a file of encoder weights; give a .pth or .safetensors file of "
+            f"there are no encoder weights at {path}; give a .pth or .safetensors file of "
             f"VGG16-BN, or imagenet to download torchvision's"
         )
     return _state(_read(path), str(path))

@@ -43,17 +43,19 @@ def check_manifest(findings: Findings, folder: Path) -> dict[str, list[int]] | N
     if damaged:
         findings.blame("run.json", "is not what was written")
         return None
+    is_readable = data.get("format") == runs.FORMAT and data.get("version") in [*runs.VERSIONS]
+    if intact is None and is_readable:
+        findings.blame("run.json", "has lost its digest")
+        return None
     try:
         run = runs.open_run(folder)
         with torch.device("meta"):
             network = SegNet(parse(SegNetConfig, run.manifest.model), PURE)
     except (RunError, ConfigError, RuntimeError, TypeError) as error:
-        if data.get("format") != runs.FORMAT or data.get("version") not in [*runs.VERSIONS]:
+        if not is_readable:
             raise
         findings.blame("run.json", f"is damaged ({error})")
         return None
-    if intact is None:
-        findings.blame("run.json", "has lost its digest")
     return {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
