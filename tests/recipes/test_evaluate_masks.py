@@ -130,13 +130,13 @@ def test_pairs_that_do_not_fit_are_told(tmp_path: Path) -> None:
     (tmp_path / "masks" / "broken.nii.gz").write_bytes(b"<html>")
     write(tmp_path / "truths", "broken.nii.gz", cube())
     write(tmp_path / "masks", "good_prob_WT.nii.gz", cube())
-    told: list[Event] = []
-    report = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths"), told.append)
+    events: list[Event] = []
+    report = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths"), events.append)
     assert [score.case for score in report.scores] == ["good"]
-    assert any("good: mask and truth" in e.text for e in told if isinstance(e, Notice))
+    assert any("good: mask and truth" in e.text for e in events if isinstance(e, Notice))
     skipped = dict(report.skipped)
     assert set(skipped) == {"alone", "other", "broken"}
-    assert {e.case for e in told if isinstance(e, Skipped)} == set(skipped)
+    assert {e.case for e in events if isinstance(e, Skipped)} == set(skipped)
     assert "one grid" in skipped["other"]
 
 

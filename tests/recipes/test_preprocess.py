@@ -88,15 +88,15 @@ def test_any_orientation_gives_the_same_voxels(tmp_path: Path, orientation: str)
 
 def test_lgg_and_its_copies_of_flair(tmp_path: Path) -> None:
     phantoms.write_lgg(tmp_path / "kaggle_3m", 3, missing={1: ["t1"], 2: ["t1", "t1ce"]})
-    told: list[Event] = []
-    report = run(tmp_path / "kaggle_3m", tmp_path / "out.zarr", told.append)
+    events: list[Event] = []
+    report = run(tmp_path / "kaggle_3m", tmp_path / "out.zarr", events.append)
     assert report.layout == "lgg"
     assert [case.modalities for case in report.cases] == [
         ("T1", "FLAIR", "T1CE"),
         ("FLAIR", "T1CE"),
         ("FLAIR",),
     ]
-    assert sum("copy of FLAIR" in e.text for e in told if isinstance(e, Notice)) == 3
+    assert sum("copy of FLAIR" in e.text for e in events if isinstance(e, Notice)) == 3
     store = open_store(tmp_path / "out.zarr")
     assert {store.geometry(case.name).unit for case in store.index().cases} == {"px"}
 
@@ -117,18 +117,18 @@ def test_nnunet_and_the_decathlon(tmp_path: Path, style: str, modalities: tuple[
 
 def test_what_is_assumed_about_channels_is_told(tmp_path: Path) -> None:
     phantoms.write_nnunet(tmp_path / "src", 1, style="plain")
-    told: list[Event] = []
-    run(tmp_path / "src", tmp_path / "out.zarr", told.append)
-    assert any("nothing names the channels" in e.text for e in told if isinstance(e, Notice))
+    events: list[Event] = []
+    run(tmp_path / "src", tmp_path / "out.zarr", events.append)
+    assert any("nothing names the channels" in e.text for e in events if isinstance(e, Notice))
 
 
 def test_events_tell_how_far_it_is(tmp_path: Path) -> None:
     phantoms.write_brats(tmp_path / "src", 2)
-    told: list[Event] = []
-    run(tmp_path / "src", tmp_path / "out.zarr", told.append)
-    assert [e for e in told if isinstance(e, Began)] == [Began("preprocess", 2, "case")]
-    assert [e.done for e in told if isinstance(e, Advanced)] == [1, 2]
-    assert [e for e in told if isinstance(e, Wrote)] == [Wrote(tmp_path / "out.zarr", "store")]
+    events: list[Event] = []
+    run(tmp_path / "src", tmp_path / "out.zarr", events.append)
+    assert [e for e in events if isinstance(e, Began)] == [Began("preprocess", 2, "case")]
+    assert [e.done for e in events if isinstance(e, Advanced)] == [1, 2]
+    assert [e for e in events if isinstance(e, Wrote)] == [Wrote(tmp_path / "out.zarr", "store")]
 
 
 def test_an_unlabelled_case_and_one_that_lacks_a_modality_are_in(tmp_path: Path) -> None:
@@ -201,17 +201,17 @@ def test_bad_cases_are_told_and_harm_no_other(tmp_path: Path) -> None:
     folders = phantoms.write_brats(tmp_path / "src", len(BAD) + 2)
     for folder, how in zip(folders, BAD, strict=False):
         spoil(folder, how)
-    told: list[Event] = []
+    events: list[Event] = []
     out = tmp_path / "out.zarr"
-    report = run(tmp_path / "src", out, told.append)
+    report = run(tmp_path / "src", out, events.append)
 
     reasons = {case.case: case.reason for case in report.skipped}
     assert list(reasons) == [folder.name for folder in folders[: len(BAD)]]
     for (how, said), reason in zip(BAD.items(), reasons.values(), strict=True):
         assert said in reason or (said == "finite" and "inf" in reason.lower()), (how, reason)
         assert "\n" not in reason
-    assert {e.case: e.reason for e in told if isinstance(e, Skipped)} == reasons
-    assert [e.done for e in told if isinstance(e, Advanced)][-1] == len(folders)
+    assert {e.case: e.reason for e in events if isinstance(e, Skipped)} == reasons
+    assert [e.done for e in events if isinstance(e, Advanced)][-1] == len(folders)
 
     store = open_store(out)
     assert list(store.cases()) == [folder.name for folder in folders[-2:]]
@@ -373,8 +373,8 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(tmp_path: Path, wo
     assert kept == sorted(before)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     run(source, tmp_path / "whole.zarr")
-    found = {k: v for k, v in content(out).items() if not k.endswith(".partial")}
-    assert found == content(tmp_path / "whole.zarr")
+    after = {k: v for k, v in content(out).items() if not k.endswith(".partial")}
+    assert after == content(tmp_path / "whole.zarr")
 
 
 def test_torch_is_not_needed() -> None:
@@ -458,15 +458,15 @@ def test_a_real_web_page_named_nifti(oddities_dir: Path, tmp_path: Path) -> None
 def test_real_lgg_patients(lgg_dir: Path, tmp_path: Path) -> None:
     source = tmp_path / "kaggle_3m"
     source.mkdir()
-    _, found = find(lgg_dir)
+    _, listing = find(lgg_dir)
     lacking = []
-    for case in found.cases:
+    for case in listing.cases:
         loaded = case.load()
         if len(loaded.images) < 3:
             lacking.append(case)
         if len(lacking) == 2:
             break
-    for case in {c.name: c for c in (*lacking, *found.cases[:2])}.values():
+    for case in {c.name: c for c in (*lacking, *listing.cases[:2])}.values():
         shutil.copytree(case.files[0].parent, source / case.files[0].parent.name)
     report = run(source, tmp_path / "out.zarr")
     assert not report.skipped
@@ -537,5 +537,5 @@ def test_a_scan_under_two_names_is_told_and_stays_on_one_side(tmp_path: Path) ->
     for seed in range(5):
         setup = plan_training(store, TrainConfig(seed=seed))
         assert len(twins & set(setup.split.validation)) in (0, 2)
-        [told] = [text for text in setup.notices if "same scan" in text]
-        assert told.startswith("BraTS20_Training_001 and Copy look like the same scan")
+        [notice] = [text for text in setup.notices if "same scan" in text]
+        assert notice.startswith("BraTS20_Training_001 and Copy look like the same scan")

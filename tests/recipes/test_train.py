@@ -53,9 +53,9 @@ def whole(
 def test_a_training_writes_its_run(
     brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     config = changed(tiny, epochs=3, regions=["WT"])
-    report = run_training(brats_store, config, cpu, tmp_path / "run", told.append)
+    report = run_training(brats_store, config, cpu, tmp_path / "run", events.append)
     assert report.run == tmp_path / "run" and report.epochs == 3
     assert report.reason == "all 3 epochs are done" and report.seconds > 0
 
@@ -100,13 +100,13 @@ def test_a_training_writes_its_run(
     with Image.open(run.curves_path) as picture:
         assert picture.format == "PNG"
 
-    (began,) = (e for e in told if isinstance(e, Began))
+    (began,) = (e for e in events if isinstance(e, Began))
     assert (began.total, began.unit) == (rows[-1]["step"], "step")
-    assert [e.done for e in told if isinstance(e, Advanced)][-1] == began.total
-    assert [e.step for e in told if isinstance(e, Measured)] == [1, 2, 3]
-    assert Wrote(run.path, "run") in told
+    assert [e.done for e in events if isinstance(e, Advanced)][-1] == began.total
+    assert [e.step for e in events if isinstance(e, Measured)] == [1, 2, 3]
+    assert Wrote(run.path, "run") in events
     # The validation case is not among the slices that were trained on.
-    assert any("3 cases train, 1 validate" in e.text for e in told if isinstance(e, Notice))
+    assert any("3 cases train, 1 validate" in e.text for e in events if isinstance(e, Notice))
 
 
 def test_it_learns_to_find_the_tumour(trained: Run) -> None:
@@ -160,9 +160,9 @@ def test_encoder_weights_are_the_start(
     for event in (recipe := train(brats_store, config, cpu, out=tmp_path / "run")):
         if isinstance(event, Began):
             recipe.close()
-    found = open_run(tmp_path / "run").load("last").weights
-    assert torch.equal(found["encoder.3.1.conv.weight"], state["features.17.weight"])
-    assert torch.equal(found["encoder.5.2.norm.running_var"], state["features.41.running_var"])
+    weights = open_run(tmp_path / "run").load("last").weights
+    assert torch.equal(weights["encoder.3.1.conv.weight"], state["features.17.weight"])
+    assert torch.equal(weights["encoder.5.2.norm.running_var"], state["features.41.running_var"])
     with pytest.raises(ConfigError, match="width 64"):
         run_training(brats_store, changed(config, width=8), cpu, tmp_path / "narrow")
 
