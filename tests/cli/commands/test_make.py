@@ -79,13 +79,13 @@ def test_transfer_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     assert result.exit_code == 0, result.output
     assert f"run {run}, the newest under runs/" in result.stderr
     assert "store out.zarr, the only one in this folder" in result.stderr
-    [made] = [p for p in (worked / "runs").iterdir() if p.name != run.name]
-    assert f"see runs/{made.name}/transfer.json" in result.stdout
-    manifest = open_run(made).manifest
+    [target] = [p for p in (worked / "runs").iterdir() if p.name != run.name]
+    assert f"see runs/{target.name}/transfer.json" in result.stdout
+    manifest = open_run(target).manifest
     # The width is the run's, not the default.
     assert manifest.model["width"] == 8 and manifest.modalities == ("FLAIR", "T1CE")
     assert manifest.parent is not None and manifest.parent["freeze"] == "encoder"
-    assert json.loads((made / "transfer.json").read_text())["frozen"]
+    assert json.loads((target / "transfer.json").read_text())["frozen"]
 
     wrong = type_in(worked, "mriseg transfer --freeze decoder")
     assert wrong.exit_code == 2 and "freeze = 'decoder'" in wrong.stderr
