@@ -142,10 +142,10 @@ def test_a_wrong_combination(folder: Path, line: str, code: int, message: str) -
         computes = line.split()[0] in ("train", "transfer", "predict", "evaluate")
         result = CliRunner().invoke(app, line.split() + COMPUTE.split() * computes)
     assert result.exit_code == code, result.output
-    told = " ".join(result.stderr.split())
-    assert message in told and told.count("error: ") == 1 and "Traceback" not in told
+    stderr = " ".join(result.stderr.split())
+    assert message in stderr and stderr.count("error: ") == 1 and "Traceback" not in stderr
     # Before the first step, the first case and the first file.
-    assert "images/s" not in told and "predict 1/" not in told and "evaluate 1/" not in told
+    assert "images/s" not in stderr and "predict 1/" not in stderr and "evaluate 1/" not in stderr
     after = everything(folder)
     assert [name for name in after if after[name] != before.get(name)] == []
     assert len(after) == len(before)

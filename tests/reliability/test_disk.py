@@ -118,15 +118,15 @@ def test_a_full_disk_is_told_and_the_work_goes_on_when_there_is_room(
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
-    found = json.loads(done.stdout)
-    for name, room, code, told in found:
-        last = told.splitlines()[-1]
+    results = json.loads(done.stdout)
+    for name, room, code, stderr in results:
+        last = stderr.splitlines()[-1]
         if room == "enough":
-            assert code == 0, (name, told)
+            assert code == 0, (name, stderr)
         else:
-            assert code == OutputError.exit_code, (name, room, told)
-            assert last.startswith("error: ") and "No space left on device" in last, (name, told)
-    assert {name for name, room, *_ in found if room == rooms[0]} == set(lines)
+            assert code == OutputError.exit_code, (name, room, stderr)
+            assert last.startswith("error: ") and "No space left on device" in last, (name, stderr)
+    assert {name for name, room, *_ in results if room == rooms[0]} == set(lines)
 
     after = tmp_path / "after"
     assert not leftovers(after)
@@ -199,10 +199,10 @@ def test_what_a_training_works_on_went_away(
     api.preprocess(source, store, workers=1)
     given = tomllib.loads(settings(tmp_path, epochs=2, slices=16).read_text())
     folder = store if what == "store" else run
-    with pytest.raises(MrisegError) as told:
+    with pytest.raises(MrisegError) as caught:
         api.train(store, backend="cpu", out=run, on_event=away(folder, at), **given)
-    assert isinstance(told.value, StoreError if what == "store" else OutputError)
-    assert folder.name in str(told.value) and not folder.exists()
+    assert isinstance(caught.value, StoreError if what == "store" else OutputError)
+    assert folder.name in str(caught.value) and not folder.exists()
     (tmp_path / "away").rename(folder)
     api.resume(run, backend="cpu")
     whole = api.train(store, backend="cpu", out=tmp_path / "whole", **given).run

@@ -150,8 +150,8 @@ def write(path: Path, array: Array, affine: Array, orientation: Orientation, kin
         orientations.axcodes2ornt("RAS"), orientations.axcodes2ornt(orientation.codes)
     )
     turned = image.as_reoriented(turn)
-    made = nib.Nifti2Image if kind.two else nib.Nifti1Image
-    filed = made(np.asarray(turned.dataobj).astype(kind.dtype), turned.affine)
+    nifti_class = nib.Nifti2Image if kind.two else nib.Nifti1Image
+    filed = nifti_class(np.asarray(turned.dataobj).astype(kind.dtype), turned.affine)
     set_forms(filed, turned.affine, kind)
     path = path.with_name(path.name + kind.suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -249,7 +249,7 @@ def expected(image: Any, model: SegNet) -> tuple[Array, Array]:
     values = volume[brain]
     scores = np.where(brain, (volume - values.mean()) / values.std(), 0).astype(np.float16)
     ends = [(np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {a})))) for a in range(3)]
-    box = tuple(slice(found[0], found[-1] + 1) for found in ends)
+    box = tuple(slice(nonzero[0], nonzero[-1] + 1) for nonzero in ends)
     cropped = scores[box].astype(np.float32)
     h, w = cropped.shape[1:]
     # The training's frame where it is large enough.
@@ -258,8 +258,8 @@ def expected(image: Any, model: SegNet) -> tuple[Array, Array]:
     framed = np.zeros((len(cropped), 1, *frame), dtype=np.float32)
     framed[:, 0, top : top + h, left : left + w] = cropped
     with torch.inference_mode():
-        found = model.eval()(torch.from_numpy(framed)).sigmoid().numpy()[:, 0]
-    inside = found[:, top : top + h, left : left + w]
+        probabilities = model.eval()(torch.from_numpy(framed)).sigmoid().numpy()[:, 0]
+    inside = probabilities[:, top : top + h, left : left + w]
     # Slices with nothing in them are not computed.
     inside = inside * cropped.any(axis=(1, 2))[:, None, None]
     output = np.zeros(volume.shape, dtype=np.float32)
@@ -358,8 +358,8 @@ def test_single_slices_of_any_plane(runs: Sequence[Run], cpu: Backend, tmp_path:
         place = tuple(chance.integers((3, 5), (22, 24)))
         image[place], truth[place] = 3000, 1
         affine = np.array(orientation.affine((0.9, 1.7, 4), (5, -60, 7), turned(chance, 20)))
-        made = nib.Nifti2Image if kind.two else nib.Nifti1Image
-        filed = made(image, affine)
+        nifti_class = nib.Nifti2Image if kind.two else nib.Nifti1Image
+        filed = nifti_class(image, affine)
         set_forms(filed, affine, kind)
         path = tmp_path / "src" / f"{orientation.codes}{kind.suffix}"
         path.parent.mkdir(exist_ok=True)
