@@ -32,7 +32,7 @@ class Box:
 
     def state(self) -> dict[str, State]:
         """Everything under ``root`` but ``out``: mode, size and time of change."""
-        found = {}
+        entries = {}
         for folder, folders, files in os.walk(self.root):
             if Path(folder) == self.root:
                 folders.remove(self.out.name)
@@ -40,8 +40,8 @@ class Box:
                 path = os.path.join(folder, name)  # noqa: PTH118  # names may be odd
                 now = os.lstat(path)
                 # A folder's size is the file system's affair, its time that of its entries.
-                found[path] = (now.st_mode, now.st_size, now.st_mtime_ns)
-        return found
+                entries[path] = (now.st_mode, now.st_size, now.st_mtime_ns)
+        return entries
 
 
 @contextmanager
