@@ -55,7 +55,7 @@ class Outcome:
         steps: done.
         images: slices seen.
         loss: its mean over the first and the last tenth of the training.
-        told: what else is worth knowing.
+        details: what else is worth knowing.
     """
 
     scores: tuple[CaseScores, ...]
@@ -64,7 +64,7 @@ class Outcome:
     steps: int
     images: int
     loss: tuple[float, float]
-    told: dict[str, Any]
+    details: dict[str, Any]
 
     def save(self, path: Path) -> None:
         """As JSON; a number that is undefined as null."""
