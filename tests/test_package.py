@@ -44,12 +44,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def _slices() -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """Patient -> its (pixels, mask), slice by slice."""
-    found = defaultdict(list)
+    slices = defaultdict(list)
     for path in sorted(sample_dir().glob("*/*_mask.tif")):
         image = path.with_name(path.name.replace("_mask", ""))
         with Image.open(image) as pixels, Image.open(path) as mask:
-            found[path.parent.name].append((np.asarray(pixels), np.asarray(mask)))
-    return found
+            slices[path.parent.name].append((np.asarray(pixels), np.asarray(mask)))
+    return slices
 
 
 def test_the_wheel_holds_the_sample_and_its_terms(wheel: zipfile.ZipFile) -> None:
