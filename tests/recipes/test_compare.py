@@ -48,7 +48,7 @@ def done(
     cpu: Backend,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[CompareReport, list[Event]]:
-    """A whole comparison, not to be written; and what it told."""
+    """A complete comparison, not written to disk, and its events."""
     out = tmp_path_factory.mktemp("compared") / "out"
     events: list[Event] = []
     recipe = compare(target, trained, brief, cpu, OPTIONS, out=out)
@@ -118,7 +118,7 @@ def test_smaller_training_sets_are_within_larger_ones(
         assert len(few) == 1 and few < every and len(every) == 2
 
 
-def test_what_it_writes_and_tells(done: tuple[CompareReport, list[Event]]) -> None:
+def test_what_it_writes_and_reports(done: tuple[CompareReport, list[Event]]) -> None:
     report, events = done
     names = {path.name for path in report.path.iterdir()}
     assert names == {"plan.json", "runs", "compare.json", "compare.csv", "compare.png"}
@@ -149,7 +149,7 @@ def test_runs_keep_the_weights_and_not_the_optimiser(
         assert run.ended and run.has("best") and not run.load("last").optimiser
 
 
-def test_stopped_anywhere_it_goes_on_to_the_same_result(
+def test_stopped_anywhere_it_resumes_to_the_same_result(
     done: tuple[CompareReport, list[Event]],
     target: Store,
     trained: Run,
@@ -236,7 +236,7 @@ def test_patients_that_the_source_knows_are_left_out(
         assert not names & set(open_run(path.parent).manifest.train)
 
 
-def test_a_budget_tells_how_long_all_of_it_takes(
+def test_a_budget_states_the_total_time(
     target: Store, trained: Run, brief: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = brief.model_copy(update={"epochs": None, "budget": 1200.0})

@@ -36,6 +36,6 @@ def test_the_whole_chain_where_a_demo_was_before(tmp_path: Path) -> None:
     assert {path.name for path in before if after[path] != before[path]} <= {"report.json"}
 
 
-def test_time_for_training_is_above_nought(tmp_path: Path) -> None:
+def test_training_time_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="minutes = -1"):
         api.demo(tmp_path, minutes=-1, backend="cpu")

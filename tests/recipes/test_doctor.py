@@ -1,4 +1,4 @@
-"""On a processor all is right; a device with a wrong kernel is found out, kernel by kernel."""
+"""On a CPU every check passes; a device's wrong kernel is detected, kernel by kernel."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     ("name", "kernel"),
     [("un-pool with ties", "max_unpool2d"), ("AdamW", "addcdiv_"), ("block head", "convolution")],
 )
-def test_nan_is_wrong_and_said(backend: Backend, name: str, kernel: str) -> None:
+def test_nan_is_reported_as_wrong(backend: Backend, name: str, kernel: str) -> None:
     finding = tried(wrong(backend, kernel, spoil), name)
     assert finding.verdict == Verdict.WRONG and finding.reason == "gives infinity or NaN"
     assert finding.forward is None and finding.fault
 
 
-def test_a_little_off_is_told_and_no_fault(cpu: Backend) -> None:
+def test_a_small_deviation_is_reported_and_no_fault(cpu: Backend) -> None:
     finding = tried(wrong(cpu, "convolution", lambda x: x.mul_(1 + 5e-5)), "convolution, 3 to 64")
     assert finding.verdict == Verdict.ROUNDS and not finding.fault
 
@@ -63,7 +63,7 @@ def test_what_raises_fails(cpu: Backend) -> None:
     assert finding.reason == "NotImplementedError: no such kernel"
 
 
-def test_an_autocast_of_another_type_is_told(cpu: Backend) -> None:
+def test_an_autocast_to_another_type_is_reported(cpu: Backend) -> None:
     half = replace(cpu, dtype=torch.bfloat16)
 
     class Deaf(type(half)):  # type: ignore[misc]
@@ -103,7 +103,7 @@ def test_a_loss_that_is_no_number_is_no_pace(cpu: Backend) -> None:
     assert json.loads(json.dumps(report.to_json(), allow_nan=False))
 
 
-def test_determinism_is_tried_where_it_was_asked_for() -> None:
+def test_determinism_is_checked_when_requested() -> None:
     steady = select("cpu", precision="fp32", deterministic=True)
     calls = itertools.count()
     fickle = wrong(steady, "convolution", lambda x: x.mul_(1 + 1e-6 * (next(calls) % 7)))

@@ -61,7 +61,7 @@ def test_training_cases_are_left_out_unless_asked_for(
     assert len({score.case for score in everyone.scores}) == 4
     data = json.loads((tmp_path / "evaluation.json").read_text())
     assert {c["case"] for c in data["cases"] if c["seen"]} == set(manifest.train)
-    # What was not asked for is told as the run's calibration settled it.
+    # Settings that were not given are recorded as the run's calibration determined them.
     assert data["prediction"]["threshold"] == list(trained.calibration().thresholds)
     assert (data["prediction"]["model"], data["prediction"]["flips"]) == (str(trained.path), True)
 
@@ -80,7 +80,7 @@ def test_a_training_scan_is_known_under_another_name(
     assert report.seen == ("Somebody_0",)
 
 
-def test_a_training_scan_is_known_by_its_looks(
+def test_a_training_scan_is_recognised_by_its_content(
     brats_source: Path, trained: Run, cpu: Backend, tmp_path: Path
 ) -> None:
     """As a later release hands it on: renamed, other intensities, a modality less."""
@@ -121,7 +121,7 @@ def test_only_labelled_and_named_cases_are_measured(
         measure(brats_store, trained, cpu, cases=list(trained.manifest.train))
 
 
-def test_a_store_without_the_models_regions_is_told(
+def test_a_store_without_the_models_regions_is_refused(
     brats_source: Path, trained: Run, cpu: Backend, tmp_path: Path
 ) -> None:
     finish(preprocess(brats_source, tmp_path / "out.zarr", workers=1))

@@ -100,7 +100,7 @@ def test_before_the_first_validation_the_last_weights_are_taken(tmp_path: Path) 
     finish(export(a_run(tmp_path, which="last")))
 
 
-def test_what_cannot_be_exported_is_told(run: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=f"{tmp_path} is a folder; name a file"):
         finish(export(run, out=tmp_path))
     with pytest.raises(UnknownNameError, match="no export format 'onnx'; known: torchscript"):
@@ -134,7 +134,7 @@ def test_metadata_say_what_a_user_must_know(run: Run) -> None:
     }
 
 
-def test_the_file_tells_no_secrets(run: Run) -> None:
+def test_the_file_holds_no_secrets(run: Run) -> None:
     report = finish(export(run))
     text = json.dumps(describe(run))
     content = report.path.read_bytes()

@@ -131,7 +131,7 @@ def test_what_may_move_moves_and_nothing_else(
     ],
     ids=str,
 )
-def test_a_stopped_one_goes_on_in_its_phase(
+def test_a_stopped_run_resumes_in_its_phase(
     target: Store,
     trained: Run,
     tiny: TrainConfig,
@@ -159,7 +159,7 @@ def test_a_stopped_one_goes_on_in_its_phase(
     assert rates[0] == rates[1]
 
 
-def test_the_head_goes_first_and_is_told(
+def test_the_head_trains_first_and_is_reported(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     events: list[Event] = []

@@ -72,7 +72,7 @@ def test_a_mask_lies_on_the_scans_own_grid(
     assert mask.get_data_dtype() == np.uint8
     assert nib.aff2axcodes(mask.affine) == tuple(orientation)
 
-    # The tumour is found where it is, and whatever the axes the same voxels are marked.
+    # The tumour is segmented where it is, the same voxels whatever the axes.
     marked = canonical(result.mask)
     truth = canonical(next(folder.glob("*seg*")))
     both = ((marked > 0) & (truth > 0)).sum()
@@ -208,7 +208,7 @@ def test_only_some_modalities_may_be_used(
     assert not np.array_equal(canonical(used.mask), canonical(whole.mask))
     with pytest.raises(InputError, match="nothing is left with PD"):
         run_prediction(folder, tmp_path / "d", trained, cpu, replace(chosen, modalities=("PD",)))
-    # A model that never saw a case without a modality still has to be told.
+    # A model that never saw a case without a modality still needs the option.
     with pytest.raises(InputError, match="--allow-missing"):
         run_prediction(folder, tmp_path / "e", trained, cpu, replace(chosen, allow_missing=False))
 
@@ -255,7 +255,7 @@ def test_small_components_are_removed(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
 ) -> None:
     folder = sorted(brats_source.iterdir())[0]
-    # A low threshold marks many bits and pieces.
+    # A low threshold leaves many small components.
     loose = replace(PLAIN, threshold=0.05)
     plain = run_prediction(folder, tmp_path / "a", trained, cpu, loose).results[0]
     clean = run_prediction(
@@ -303,7 +303,7 @@ def test_a_model_that_saw_incomplete_cases_takes_them(
     assert len(run_prediction(tmp_path / "src", tmp_path / "out", tolerant, cpu).results) == 1
 
 
-def test_a_bad_case_is_told_and_harms_no_other(
+def test_a_bad_case_is_reported_and_harms_no_other(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(brats_source, tmp_path / "src")
@@ -399,7 +399,7 @@ def test_lgg_patients_get_masks_by_slice(tiny: TrainConfig, cpu: Backend, tmp_pa
         assert result.mask.with_name(f"{result.case}.png").exists()
 
 
-def test_what_is_assumed_about_channels_is_told(
+def test_assumptions_about_channels_are_reported(
     tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     phantoms.write_nnunet(tmp_path / "src", 2, style="plain")
@@ -414,7 +414,7 @@ def test_what_is_assumed_about_channels_is_told(
         run_prediction(tmp_path / "src", tmp_path / "b", run, cpu, channels=["T1"])
 
 
-def test_a_folder_that_cannot_be_written_is_told(
+def test_a_folder_that_cannot_be_written_is_reported(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -137,7 +137,7 @@ def test_nothing_is_written_into_it(
         assert bool(again.seen_among([case])) == any(known)
 
 
-def test_names_stay_where_that_is_wanted(trained: Run, tmp_path: Path) -> None:
+def test_names_are_kept_on_request(trained: Run, tmp_path: Path) -> None:
     finish(share(trained, tmp_path / "named", keep_names=True))
     kept = open_run(tmp_path / "named").manifest
     assert kept.train == trained.manifest.train and kept.seen == trained.manifest.seen
@@ -219,7 +219,7 @@ def test_what_makes_it_a_model_is_its_manifest_and_not_its_card(
     assert isinstance(info, RunInfo) and info.ended == training.ended
 
 
-def test_what_cannot_be_done_is_said_and_leaves_nothing(trained: Run, tmp_path: Path) -> None:
+def test_impossible_requests_are_refused_and_leave_nothing(trained: Run, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists; choose another folder"):
         finish(share(trained, trained.path))
     other = tmp_path / "other.json"

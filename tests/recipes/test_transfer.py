@@ -106,7 +106,7 @@ def test_policies_freeze_what_they_say(
             assert same == tensor.frozen, tensor.name
 
 
-def test_a_stopped_transfer_goes_on_frozen(
+def test_a_stopped_transfer_resumes_frozen(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = short(tiny)
@@ -121,7 +121,7 @@ def test_a_stopped_transfer_goes_on_frozen(
     assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
-def test_the_same_task_keeps_the_head_unless_told(
+def test_the_same_task_keeps_the_head_unless_set_otherwise(
     brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = short(tiny, epochs=1, slices_per_epoch=4)
@@ -144,16 +144,16 @@ def test_what_the_source_saw_is_remembered(
     assert len(manifest.seen) == len(trained.manifest.seen) + len(manifest.train)
 
 
-def test_who_was_seen_twice_is_remembered_once(
+def test_a_patient_seen_twice_is_recorded_once(
     brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
-    """Of a transfer that goes on with its source's own patients."""
+    """A transfer that trains on its source's own patients."""
     config = short(tiny, epochs=1, slices_per_epoch=4)
     report = finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "run"))
     assert sorted(open_run(report.run).manifest.seen) == sorted(trained.manifest.seen)
 
 
-def test_validating_on_what_the_source_trained_on_is_told(
+def test_validating_on_training_cases_of_the_source_is_reported(
     brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     known = trained.manifest.train[0]

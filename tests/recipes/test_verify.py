@@ -1,4 +1,4 @@
-"""Damage is found and named, wherever it is; what is whole is called so."""
+"""Damage is detected and named, wherever it is; intact files pass."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def flip(path: Path, bit: int) -> None:
     path.write_bytes(content)
 
 
-def test_what_is_whole_is_called_so(outputs: Path) -> None:
+def test_intact_outputs_pass(outputs: Path) -> None:
     report = run_verify(outputs / "out.zarr", outputs / "scans")
     assert (report.kind, report.faults) == ("store", [])
     # The root, the group of cases, the report; of a case its attributes and two files an array.
@@ -98,12 +98,12 @@ def test_what_is_whole_is_called_so(outputs: Path) -> None:
     assert json.dumps(report.to_json())
 
 
-def test_the_shipped_model_is_whole() -> None:
+def test_the_shipped_model_is_intact() -> None:
     report = run_verify("base")
     assert (report.kind, report.faults) == ("run", [])
 
 
-def test_what_is_none_of_them_is_told(outputs: Path, tmp_path: Path) -> None:
+def test_paths_of_no_known_kind_are_refused(outputs: Path, tmp_path: Path) -> None:
     for path, said in (
         (outputs / "nothing", "does not exist"),
         (outputs / "scans", "neither a store"),
@@ -211,7 +211,7 @@ def test_a_lost_shard_is_found_and_never_reads_as_zeros(
     for opened in (store, open_store(location)):
         with pytest.raises(StoreError, match=rf"case {name} cannot be read.*preprocess again"):
             opened.read_case(name)
-    # preprocess sees it, too, and writes the case anew.
+    # preprocess notices it, too, and writes the case again.
     report = finish(preprocess(folder / "scans", folder / "out.zarr", workers=1))
     assert [case.status for case in report.cases] == ["written", "kept"]
     assert not faults(location)
@@ -259,9 +259,7 @@ def lose_digest(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("harm", [lose_case, lose_attributes, swap_cases, lose_root, lose_digest])
-def test_what_is_lost_or_in_anothers_place_is_told(
-    folder: Path, harm: Callable[[Path], str]
-) -> None:
+def test_lost_and_misplaced_files_are_reported(folder: Path, harm: Callable[[Path], str]) -> None:
     file = harm(folder)
     report = run_verify(folder / "out.zarr")
     assert file in {fault.file for fault in report.faults}
@@ -351,7 +349,7 @@ def test_what_lost_its_digest_is_a_fault(folder: Path) -> None:
     assert [fault.file for fault in faults(folder / "out.zarr")] == ["zarr.json"]
 
 
-def test_a_model_that_is_handed_on_is_sealed(folder: Path) -> None:
+def test_a_shared_model_is_sealed(folder: Path) -> None:
     finish(share(open_run(folder / "run"), folder / "handed"))
     report = run_verify(folder / "handed")
     assert not report.faults
