@@ -16,7 +16,7 @@ from mriseg.testing import phantoms
 from tests.cli.conftest import FAST, Type
 
 
-def test_preprocess_shows_a_summary_and_goes_on(worked: Path, type_in: Type) -> None:
+def test_preprocess_shows_a_summary_and_resumes(worked: Path, type_in: Type) -> None:
     again = type_in(worked, "mriseg preprocess brats/ out.zarr")
     assert again.exit_code == 0, again.output
     assert again.stdout == "out.zarr: 3 cases (3 kept), 3 labelled\n"
@@ -153,7 +153,7 @@ def test_the_file_may_say_what_a_transfer_freezes(worked: Path, type_in: Type) -
     assert manifest.parent is not None and manifest.parent["freeze"] == "encoder:2"
 
 
-def test_a_training_stopped_by_ctrl_c_goes_on(worked: Path, type_in: Type) -> None:
+def test_a_training_stopped_by_ctrl_c_resumes(worked: Path, type_in: Type) -> None:
     line = "train --width 8 --budget 3s --batch-size 2 --backend cpu --precision fp32"
     # As from a terminal, even where the tests run in the background and are to ignore Ctrl-C.
     code = (

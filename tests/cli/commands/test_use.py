@@ -57,7 +57,7 @@ def test_evaluate_a_model(worked: Path, run: Path, type_in: Type) -> None:
     words = ("Dice", "IoU", "sensitivity", "HD95 (mm)", "95 % interval", "median")
     for word in (*words, "NSD at 2 mm", "lesion F1"):
         assert word in result.stdout
-    # Two of three were trained on, and are marked.
+    # Two of three were trained on, and are flagged.
     assert result.stdout.count("*") == 3 and "says nothing about new cases" in result.stdout
     with (worked / "a.csv").open() as file:
         assert [row["seen"] for row in csv.DictReader(file)].count("True") == 2
@@ -96,7 +96,7 @@ def test_info_of_a_store_and_a_run(worked: Path, run: Path, type_in: Type) -> No
     assert "all 1 epochs are done" in result.stdout
 
 
-def test_the_shipped_model_goes_wherever_a_run_does(worked: Path, type_in: Type) -> None:
+def test_the_shipped_model_works_wherever_a_run_does(worked: Path, type_in: Type) -> None:
     computing = "--backend cpu --precision fp32"
     quick = f"--no-flips {computing}"
     for line, said in (
