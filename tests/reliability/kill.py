@@ -2,9 +2,9 @@
 
     python -m tests.reliability.kill --kills 30 --stops 90 --seed 1
 
-kills trainings so often and goes on with each until it ends, and stops preprocess, train, transfer,
-predict and export so often by SIGKILL, SIGTERM and SIGINT in turn; it says what it met, and fails
-at the first thing that is not as after an undisturbed run.
+kills trainings that many times and resumes each until it ends, and stops preprocess, train,
+transfer, predict and export that many times by SIGKILL, SIGTERM and SIGINT in turn. It prints what
+happened, and fails at the first difference from an undisturbed run.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Going:
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
             start_new_session=True,
-            # Whoever runs this in the background has it ignore Ctrl-C.
+            # A shell that runs this in the background has it ignore Ctrl-C.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
@@ -212,13 +212,13 @@ class Trainings:
     def kill_until_done(
         self, begin: str, run: Path, within: float, most: int, *, later: bool = False
     ) -> None:
-        """Start, kill and go on with a training, ``most`` times, and then let it end.
+        """Start, kill and resume a training, ``most`` times, and then let it end.
 
         Args:
             begin: the line that starts it.
             run: its folder.
-            within: so many seconds of the processor a time, at most.
-            most: this often.
+            within: the most seconds of the processor before each kill.
+            most: the number of kills.
             later: count them from the next checkpoint on, so that none of the kills comes to
                 nothing.
         """
@@ -366,13 +366,13 @@ def _check_store(out: Path, whole: Path) -> None:
 
 
 def _check_outputs(out: Path, whole: Path) -> None:
-    """What is there is whole."""
+    """Every file that exists is complete."""
     present = {k: v for k, v in files(out).items() if not k.startswith(".")}
     assert present.items() <= files(whole).items()
 
 
 def _check_run(folder: Path, out: Path, whole: Path, line: str) -> None:
-    """It goes on, or is told to begin anew, and ends as one that was never stopped."""
+    """It resumes, or starts again, and ends as one that was never stopped."""
     if (out / "last.safetensors").exists():
         if not open_run(out).ended:
             typed(folder, f"train --resume --run {out} {EXACT}")

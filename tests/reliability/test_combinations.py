@@ -152,14 +152,14 @@ def test_a_wrong_combination(folder: Path, line: str, code: int, message: str) -
 
 
 def test_a_batch_of_one_at_a_map_of_one(folder: Path, tmp_path: Path) -> None:
-    """Where BatchNorm has one value a channel to take its statistics from, it gives nought."""
+    """Where BatchNorm has one value per channel to take its statistics from, it gives zero."""
     cpu = select("cpu", precision="fp32")
     config = TrainConfig(width=8, batch_size=1, epochs=1, slices_per_epoch=12, size=(32, 32))
     report = finish(train(open_store(folder / "four.zarr"), config, cpu, out=tmp_path / "run"))
     assert report.epochs == 1 and np.isfinite(report.best)
 
 
-def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
+def test_a_disk_without_space_is_reported(tmp_path: Path) -> None:
     check_space(tmp_path / "new" / "run", 1000)
     with pytest.raises(OutputError, match=r"would need .* and its disk has .* left"):
         check_space(tmp_path / "new" / "run", 10**18)

@@ -96,7 +96,9 @@ def test_a_broken_case_is_named_with_its_slices(
     whole(tmp_path / "run")
 
 
-def test_a_broken_case_mended_the_run_goes_on(store: Store, cpu: Backend, tmp_path: Path) -> None:
+def test_a_run_resumes_once_its_broken_case_is_repaired(
+    store: Store, cpu: Backend, tmp_path: Path
+) -> None:
     case = plan_training(store, CONFIG).split.train[0]
     for z in positive_slices(store, case):
         plant(store, case, z, math.inf)
@@ -136,7 +138,7 @@ def test_a_rate_that_is_far_too_high(store: Store, cpu: Backend, tmp_path: Path)
     whole(tmp_path / "run")
 
 
-def test_spoilt_weights_are_named(store: Store, cpu: Backend, tmp_path: Path) -> None:
+def test_non_finite_weights_are_named(store: Store, cpu: Backend, tmp_path: Path) -> None:
     config = changed(weight_decay=1e42, slices_per_epoch=4, epochs=30)
     with pytest.raises(DivergedError, match=r"(weight|bias|loss).* at epoch \d+, step \d+"):
         finish(train(store, config, cpu, out=tmp_path / "run"))

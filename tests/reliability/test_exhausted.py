@@ -1,4 +1,4 @@
-"""Memory that runs out: told, with what takes less, and what was there stays whole."""
+"""Memory that runs out: reported, with what takes less, and existing files stay intact."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print(json.dumps(results))
     [[0, 20], pytest.param([0, 2, 20, 200], marks=pytest.mark.slow)],
     ids=["few", "many"],
 )
-def test_too_little_memory_is_told(tmp_path: Path, rooms: list[int]) -> None:
+def test_too_little_memory_is_reported(tmp_path: Path, rooms: list[int]) -> None:
     few = "epochs = 1\nslices_per_epoch = 2\nbatch_size = 2\nwidth = 8\nvalidate_every = 9\n"
     (tmp_path / "small.toml").write_text(few)
     (tmp_path / "large.toml").write_text("epochs = 1\nbatch_size = 256\nwidth = 64\n")

@@ -2,10 +2,10 @@
 
 One drawn head is written by nibabel in all 48 orientations of an oblique grid, as files of every
 kind, and goes through the recipes themselves: once from the files, once by way of a store. Two
-networks mark it, both real SegNets loaded from a run:
+networks segment it, both real SegNets loaded from a run:
 
-- one whose weights are set by hand so that it marks the brightest voxel of each slice and nothing
-  else; the truth has one such voxel a slice, so the mask must be the truth;
+- one whose weights are set by hand so that it segments the brightest voxel of each slice and
+  nothing else; the truth has one such voxel per slice, so the mask must be the truth;
 - one of random weights, whose masks are those that the test computes by itself: axes turned by
   nibabel's `as_closest_canonical`, and normalisation, crop and frame in a few lines of its own.
 
@@ -95,7 +95,7 @@ class Head:
 
 
 def a_head(chance: np.random.Generator) -> Head:
-    """Random voxels in a random box within a rim of nought: nothing about them is symmetric."""
+    """Random voxels in a random box within a rim of zeros: nothing about them is symmetric."""
     # Within the training's frame mostly, and else larger.
     most = 40 if chance.random() < 0.7 else 60
     shape = [*chance.integers(6, most + 1, size=2), chance.integers(2, 10)]
@@ -181,8 +181,8 @@ def a_run(path: Path, model: SegNet) -> Run:
     return run
 
 
-def marks_the_brightest(cpu: Backend) -> SegNet:
-    """Its one channel is handed on as it is, and pooling leaves the largest of each 32x32 cells."""
+def segments_the_brightest(cpu: Backend) -> SegNet:
+    """Its one channel is passed through, and pooling leaves the largest of each 32x32 cells."""
     model = build(CONFIG, cpu.ops)
     with torch.no_grad():
         for name, value in model.state_dict().items():
@@ -219,7 +219,7 @@ def cpu() -> Backend:
 @pytest.fixture(scope="module")
 def runs(cpu: Backend, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Run]:
     folder = tmp_path_factory.mktemp("runs")
-    return a_run(folder / "bright", marks_the_brightest(cpu)), a_run(
+    return a_run(folder / "bright", segments_the_brightest(cpu)), a_run(
         folder / "random", marks_at_random(cpu)
     )
 

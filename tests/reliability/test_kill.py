@@ -95,7 +95,7 @@ def test_a_run_in_training_is_not_trained_twice(tmp_path: Path) -> None:
     assert not leftovers(run)
 
 
-def test_a_run_that_was_killed_at_once_begins_anew(tmp_path: Path) -> None:
+def test_a_run_that_was_killed_at_once_starts_again(tmp_path: Path) -> None:
     api.preprocess(sample_dir(), tmp_path / "out.zarr", workers=1)
     given = tomllib.loads(settings(tmp_path, epochs=1, slices=8).read_text())
     run = tmp_path / "run"
