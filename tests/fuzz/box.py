@@ -37,7 +37,7 @@ class Box:
             if Path(folder) == self.root:
                 folders.remove(self.out.name)
             for name in (*folders, *files):
-                path = os.path.join(folder, name)  # noqa: PTH118  # names may be odd
+                path = os.path.join(folder, name)  # noqa: PTH118  # names may be unusual
                 now = os.lstat(path)
                 # A folder's size is the file system's affair, its time that of its entries.
                 entries[path] = (now.st_mode, now.st_size, now.st_mtime_ns)

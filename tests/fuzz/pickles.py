@@ -62,7 +62,7 @@ def script() -> bytes:
 
 
 def inflated(size: int = 2**28) -> bytes:
-    """PyTorch's archive of a tensor of noughts, packed as PyTorch never does: a zip bomb."""
+    """PyTorch's archive of a tensor of zeros, packed as PyTorch never does: a zip bomb."""
     plain, buffer = io.BytesIO(), io.BytesIO()
     torch.save({"features.0.weight": torch.zeros(size // 4)}, plain)
     with (

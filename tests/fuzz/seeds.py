@@ -41,8 +41,8 @@ class Seeds:
         folders: of scans, by the name of what they are like.
         images: unpacked NIfTI files.
         store: of two cases.
-        run: of a training of one epoch on it, which can go on.
-        model: the run as it is handed on.
+        run: of a training of one epoch on it, which can be resumed.
+        model: the run as it is shared.
         evaluation: the text of an ``evaluation.json``.
         weights: ``.pth`` and ``.safetensors`` of a VGG16-BN whose weights are all one number.
         exported: a TorchScript file.

@@ -133,7 +133,7 @@ class TestPipes:
 
 
 @posix
-def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
+def test_a_link_to_itself_is_skipped(tmp_path: Path) -> None:
     phantoms.write_brats(tmp_path, 1, shape=(4, 34, 32))
     (tmp_path / "a_t1.nii").symlink_to("b_t1.nii")
     (tmp_path / "b_t1.nii").symlink_to("a_t1.nii")
@@ -277,7 +277,7 @@ def test_a_scale_too_large_for_an_integer(run: Path) -> None:
     load_model(open_run(run), select("cpu", precision="fp32"))
 
 
-def test_a_librarys_message_is_told_in_part(store: Path) -> None:
+def test_a_librarys_message_is_shortened(store: Path) -> None:
     path = sorted(store.glob("cases/*/image/zarr.json"))[0]
     edited(path, lambda d: d.update(node_type="x" * 10_000))
     with pytest.raises(StoreError) as caught:

@@ -85,7 +85,7 @@ def test_a_zip_bomb_is_no_weights(tmp_path: Path) -> None:
         load_encoder_weights(path)
 
 
-def test_odd_metadata_of_safetensors_is_text(tmp_path: Path, seeds: Seeds) -> None:
+def test_unexpected_metadata_of_safetensors_is_text(tmp_path: Path, seeds: Seeds) -> None:
     tried = "__import__('os').system('touch planted')"
     data = save({"w": torch.zeros(2)}, metadata={"state": tried, "format": "pt", tried: tried})
     (tmp_path / "x.safetensors").write_bytes(data)
@@ -134,7 +134,7 @@ def test_a_store_of_zarrs_second_version_is_not_read(
     assert not (tmp_path / "planted").exists()
 
 
-def test_a_model_card_is_only_there(tmp_path: Path, seeds: Seeds) -> None:
+def test_a_model_card_is_not_parsed(tmp_path: Path, seeds: Seeds) -> None:
     run = shutil.copytree(seeds.model, tmp_path / "run")
     (run / "MODEL_CARD.md").write_text("---\n!!python/object/apply:os.system ['false']\n---\n")
     assert open_run(run).is_shared

@@ -9,7 +9,7 @@ from random import Random
 
 from tests.fuzz.box import Box
 
-# As bytes, since a file system takes what no text is. None may hold "/" or a nought.
+# As bytes, since a file name need not be text. None may hold "/" or a zero byte.
 _NAMES = (
     b"..",
     b"...",
