@@ -1,10 +1,10 @@
 """nnU-Net 2 on cases of a store: its own preprocessing, plan, network, trainer and prediction.
 
 Of it all, four things are ours: cases become files that nnU-Net reads, the batch size is given
-(what it planned is told), its poly schedule runs over minutes instead of 1000 epochs, and on a CPU,
-where nnU-Net computes in float32 alone, the network runs under autocast to bfloat16 if a step is
-faster so. Its folders are named by environment variables that it reads when it is imported: it is
-imported in a process of its own, when these are set.
+(what it planned is reported), its poly schedule runs over minutes instead of 1000 epochs, and on a
+CPU, where nnU-Net computes in float32 alone, the network runs under autocast to bfloat16 if a step
+is faster so. Its folders are named by environment variables that it reads when it is imported: it
+is imported in a process of its own, when these are set.
 """
 
 from __future__ import annotations

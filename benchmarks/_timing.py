@@ -1,4 +1,4 @@
-"""Contenders by turns, and their ratios as a table and as JSON."""
+"""Contenders that take turns, and their ratios as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Contenders that did the same work by turns.
+    """Contenders that did the same work in turn.
 
     Attributes:
         what: the work.
@@ -67,8 +67,8 @@ class Comparison:
         script: its name.
         date: local time, ISO 8601.
         machine: what it ran on, the backend among it.
-        settings: what it was told.
-        groups: timed by turns.
+        settings: the options it was given.
+        groups: timed in turn.
         numbers: what else was measured: text -> number or text.
         details: what only the JSON holds.
     """
@@ -160,7 +160,8 @@ def _show(comparison: Comparison) -> None:
     chosen = comparison.machine.chosen
     say(
         console,
-        f"{comparison.script}: {chosen['device name']}, {comparison.machine.cores} cores, {comparison.date}",
+        f"{comparison.script}: {chosen['device name']}, {comparison.machine.cores} cores, "
+        f"{comparison.date}",
     )
     for group in comparison.groups:
         table = Table(title=group.what, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)

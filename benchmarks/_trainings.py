@@ -1,4 +1,4 @@
-"""A training to compare, and what it gave, whoever trains."""
+"""A training to compare, and its outcome, for every contender."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Task:
         train: names of the cases to learn from.
         held: names of the cases to measure; until the training has ended nothing reads them.
         modalities: the channels.
-        regions: what to mark.
+        regions: what to segment.
         seconds: that the training may take.
         threads: that compute.
         seed: of weights, sampling and augmentation.

@@ -1,7 +1,7 @@
 """Held-out Dice of mriseg and of nnU-Net's 2-D network: same patients, minutes and threads.
 
-Patients are dealt out to folds. For each, both train from nothing on the others for as many minutes
-of the clock and then mark the fold's patients, whom neither has seen: they choose no epoch, no
+Patients are split into folds. For each, both train from scratch on the others for as many minutes
+of wall time and then segment the fold's patients, whom neither has seen: they choose no epoch, no
 threshold and no setting. Both compute on the CPU, one after the other, in processes of their own;
 who begins changes from fold to fold.
 
