@@ -73,7 +73,7 @@ def run(script: str, options: str, data: Path, **kwargs: Any) -> subprocess.Comp
 
 
 def ended(script: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, ...]:
-    """What a script ends with, asked of itself: its exit code, and what it printed and told."""
+    """Run a script in this process: its exit code, stdout and stderr."""
     with pytest.raises(SystemExit) as end:
         import_module(f"benchmarks.{script}").main(words)
     return (end.value.code, *capsys.readouterr())
@@ -157,7 +157,7 @@ def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
         ("--predict flip=true", "flips"),
     ],
 )
-def test_what_accuracy_cannot_do_is_told(
+def test_accuracy_refuses_wrong_options(
     options: str,
     message: str,
     sample: Path,
@@ -271,7 +271,7 @@ def test_seconds_are_of_a_piece() -> None:
     assert seconds_of(lambda: None, pieces=4)() >= 0
 
 
-def _made(start: int) -> dict[str, Any]:
+def _actions(start: int) -> dict[str, Any]:
     kept = [start]
 
     def count() -> int:
@@ -281,8 +281,8 @@ def _made(start: int) -> dict[str, Any]:
     return {"count": count, "pid": os.getpid, "fail": lambda: 1 / 0, "die": lambda: os._exit(3)}
 
 
-def test_a_process_keeps_its_state_and_tells_its_errors() -> None:
-    with Process(_made, 40) as one, Process(_made, 0) as other:
+def test_a_process_keeps_its_state_and_reports_its_errors() -> None:
+    with Process(_actions, 40) as one, Process(_actions, 0) as other:
         assert (one("count"), one("count"), other("count")) == (41, 42, 1)
         assert len({one("pid"), other("pid"), os.getpid()}) == 3
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):

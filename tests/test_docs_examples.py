@@ -288,7 +288,7 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
     assert _astray(page) == []
 
 
-def test_a_link_that_leads_astray_is_found(tmp_path: Path) -> None:
+def test_a_wrong_link_is_detected(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("class A:\n    def b(self): ...\n")
     page = tmp_path / "page.md"
     page.write_text("[`A.b`](code.py) [`code`](code.py) [`A.c`](code.py) [`B`](none.py)")

@@ -155,7 +155,7 @@ def test_the_files_of_a_run(outputs: Outputs) -> None:
     assert re.fullmatch(r"image_\d{4}_\d{6}\.png", image.name)
 
 
-def test_a_model_to_hand_on(outputs: Outputs) -> None:
+def test_a_shared_model(outputs: Outputs) -> None:
     out = outputs.folder / "handed"
     finish(share(outputs.run, out))
     assert sorted(documented("files: model")) == sorted(path.name for path in out.iterdir())

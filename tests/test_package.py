@@ -214,7 +214,7 @@ def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
     assert sum(size for name, size in sizes.items() if "/sample/" in name) < 5 * MEGABYTE
 
 
-def test_the_version_is_told_once(wheel: zipfile.ZipFile) -> None:
+def test_the_version_is_stated_once(wheel: zipfile.ZipFile) -> None:
     assert f"\nVersion: {mriseg.__version__}\n" in _metadata(wheel)
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(rf"\b{re.escape(mriseg.__version__)}\b", changelog)

@@ -123,7 +123,7 @@ def where_marked(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module", params=["brats", "lgg"])
 def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """``out/``, with all that the chain writes, and what it told."""
+    """``out/``, with all that the chain writes, the events it sends, and its scans."""
     folder = tmp_path_factory.mktemp(request.param)
     scans, out = folder / "scans", folder / "out"
     if request.param == "brats":
@@ -152,7 +152,7 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return scans, out, events
 
 
-def test_nothing_of_a_header_is_written_or_told(chain: tuple[Path, Path, list[Event]]) -> None:
+def test_nothing_of_a_header_is_written_or_reported(chain: tuple[Path, Path, list[Event]]) -> None:
     scans, out, events = chain
     assert where_marked(scans), "the marks are not where they are looked for"
     written = {path.suffix for path in out.rglob("*") if path.is_file()}
@@ -161,7 +161,7 @@ def test_nothing_of_a_header_is_written_or_told(chain: tuple[Path, Path, list[Ev
     assert MARK.decode() not in repr(events)
 
 
-def test_every_planted_field_would_be_found(tmp_path: Path) -> None:
+def test_every_planted_field_is_detected(tmp_path: Path) -> None:
     """The search itself: each mark alone, in each of the packings."""
     (case,) = phantoms.write_brats(tmp_path / "scans", 1, shape=(6, 32, 32), modalities=("t1",))
     path = next(case.glob("*_t1.nii.gz"))
@@ -183,7 +183,7 @@ def test_every_planted_field_would_be_found(tmp_path: Path) -> None:
     assert str(out / "x.pt") in marked and str(out) in marked
 
 
-def test_a_model_that_is_handed_on_names_no_case(chain: tuple[Path, Path, list[Event]]) -> None:
+def test_a_shared_model_names_no_case(chain: tuple[Path, Path, list[Event]]) -> None:
     _, out, _ = chain
     names = [name.encode() for name in open_store(out / "out.zarr").cases()]
     for path in [*(out / "handed").iterdir(), out / "run" / "model.torchscript.pt"]:
