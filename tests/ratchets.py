@@ -42,6 +42,7 @@ EMPTY_NAMES = {"found", "told", "there", "here", "made", "odd", "spoilt", "settl
 
 Offenders = dict[str, int]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+_NAMED = Function | ast.ExceptHandler | ast.MatchAs | ast.MatchStar
 
 
 def _modules(package: Path) -> Iterator[tuple[str, Path]]:
@@ -149,9 +150,8 @@ def _bound(tree: ast.AST) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.arg):
             yield node.arg
-        elif isinstance(node, Function | ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-            if node.name:
-                yield node.name
+        elif isinstance(node, _NAMED) and node.name:
+            yield node.name
 
 
 def empty_names(package: Path) -> Offenders:
