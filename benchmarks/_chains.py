@@ -46,8 +46,8 @@ def torchio(files: Mapping[str, Path]) -> dict[str, Any]:
             for name, path in files.items()
         }
     )
-    found = _torchio_chain()(subject)
-    return {name: found[name].data for name in files}
+    transformed = _torchio_chain()(subject)
+    return {name: transformed[name].data for name in files}
 
 
 @cache

@@ -63,19 +63,19 @@ def one_case(case: Case, folder: Path) -> Path:
 def as_nifti(case: Case, folder: Path, suffix: str) -> dict[str, Path]:
     """Each modality and "seg" of a case as a file of ``suffix``, in the type it is stored in."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
+    files = {}
     if all(path.name.endswith((".nii", ".nii.gz")) for path in case.files):
         for name, paths in case.sources.items():
-            found[name] = folder / f"{name}{suffix}"
+            files[name] = folder / f"{name}{suffix}"
             if paths[0].name.endswith(suffix):
-                shutil.copyfile(paths[0], found[name])
+                shutil.copyfile(paths[0], files[name])
             else:
-                nib.save(nib.load(paths[0]), found[name])
-        return found
+                nib.save(nib.load(paths[0]), files[name])
+        return files
     loaded = case.load()
     arrays = {**loaded.images, SEGMENTATION: loaded.labels}
     for name, array in arrays.items():
-        found[name] = folder / f"{name}{suffix}"
+        files[name] = folder / f"{name}{suffix}"
         data = np.asarray(array, np.uint8 if name == SEGMENTATION else None)
-        nib.save(nib.Nifti1Image(data, np.asarray(loaded.geometry.affine)), found[name])
-    return found
+        nib.save(nib.Nifti1Image(data, np.asarray(loaded.geometry.affine)), files[name])
+    return files

@@ -1,10 +1,10 @@
 """nnU-Net 2 on cases of a store: its own preprocessing, plan, network, trainer and prediction.
 
 Of it all, four things are ours: cases become files that nnU-Net reads, the batch size is given
-(what it planned is told), its poly schedule runs over minutes instead of 1000 epochs, and on a CPU,
-where nnU-Net computes in float32 alone, the network runs under autocast to bfloat16 if a step is
-faster so. Its folders are named by environment variables that it reads when it is imported: it is
-imported in a process of its own, when these are set.
+(what it planned is reported), its poly schedule runs over minutes instead of 1000 epochs, and on a
+CPU, where nnU-Net computes in float32 alone, the network runs under autocast to bfloat16 if a step
+is faster so. Its folders are named by environment variables that it reads when it is imported: it
+is imported in a process of its own, when these are set.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _run(task: Task, batch_size: int) -> Outcome:
         steps=len(losses),
         images=len(losses) * batch_size,
         loss=ends(losses),
-        told={
+        details={
             "precision": precision,
             "seconds a step": tried,
             "patch": plan["patch_size"],
@@ -201,7 +201,7 @@ def _train(
     tell = messages()
     step = _step(trainer, autocast)
     losses: list[float] = []
-    waited, told = 0.0, 0.0
+    waited, reported = 0.0, 0.0
     trainer.network.train()
     began = time.monotonic()
     while (spent := time.monotonic() - began) < task.seconds:
@@ -212,8 +212,8 @@ def _train(
         batch = next(trainer.dataloader_train)
         waited += time.monotonic() - began - spent
         losses.append(step(batch))
-        if spent - told > _TELL_EVERY:
-            told = spent
+        if spent - reported > _TELL_EVERY:
+            reported = spent
             mean = fmean(losses[-50:])
             say(tell, f"nnU-Net: {spent / 60:.0f} minutes, {len(losses)} steps, loss {mean:.4f}")
     return time.monotonic() - began, losses, waited
@@ -261,8 +261,8 @@ def _measure(trainer: Any, task: Task, dataset: dict[str, Any]) -> tuple[CaseSco
 def _write_raw(store: Store, task: Task, folder: Path) -> None:
     """The training cases as nnU-Net reads them, on their scans' whole grid in canonical axes."""
     images, truths = folder / "imagesTr", folder / "labelsTr"
-    for made in (images, truths):
-        made.mkdir(parents=True)
+    for subfolder in (images, truths):
+        subfolder.mkdir(parents=True)
     names, values = labels(task.regions)
     for number, name in enumerate(task.train):
         case = store.read_case(name)

@@ -29,7 +29,7 @@ class Process:
         """The result of an action there.
 
         Raises:
-            RuntimeError: it failed there, or the process is gone (for want of memory, mostly).
+            RuntimeError: it failed there, or the process is gone (mostly because memory ran out).
         """
         self._end.send(action)
         try:

@@ -17,7 +17,7 @@ _PRIOR = 0.001
 
 
 def fresh_run(path: Path, *, width: int, modalities: Sequence[str], frame: tuple[int, int]) -> Run:
-    """A run as training leaves it, of a network that marks one region and has learnt nothing."""
+    """A run as training leaves it, of a network that segments one region and has learnt nothing."""
     config = SegNetConfig(in_channels=len(modalities), classes=1, width=width)
     run = create_run(
         path,

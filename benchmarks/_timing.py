@@ -1,4 +1,4 @@
-"""Contenders by turns, and their ratios as a table and as JSON."""
+"""Contenders that take turns, and their ratios as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Contenders that did the same work by turns.
+    """Contenders that did the same work in turn.
 
     Attributes:
         what: the work.
@@ -67,8 +67,8 @@ class Comparison:
         script: its name.
         date: local time, ISO 8601.
         machine: what it ran on, the backend among it.
-        settings: what it was told.
-        groups: timed by turns.
+        settings: the options it was given.
+        groups: timed in turn.
         numbers: what else was measured: text -> number or text.
         details: what only the JSON holds.
     """
@@ -106,16 +106,16 @@ def interleaved(
         warm: begin with a round that does not.
     """
     tell = messages()
-    found: dict[str, list[float]] = {name: [] for name in contenders}
+    timings: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(-int(warm), rounds):
         for name, contender in contenders.items():
             seconds = contender()
             if number >= 0:
-                found[name].append(seconds)
+                timings[name].append(seconds)
             say(tell, f"{what}, {name}: {seconds:.4g} s{'' if number >= 0 else ' (warming up)'}")
     rows = []
-    for name, all_seconds in found.items():
-        ratios = [mine / its for mine, its in zip(all_seconds, found[base], strict=True)]
+    for name, all_seconds in timings.items():
+        ratios = [mine / its for mine, its in zip(all_seconds, timings[base], strict=True)]
         rows.append(Row(name, Timing.of(all_seconds), Timing.of(ratios)))
     return Group(what, base, tuple(rows))
 
@@ -138,7 +138,7 @@ def finish(
     details: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Show what was found, and write it if that was asked for."""
-    found = Comparison(
+    comparison = Comparison(
         script=script,
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         machine=machine(backend),
@@ -147,22 +147,23 @@ def finish(
         numbers=dict(numbers or {}),
         details=dict(details or {}),
     )
-    _show(found)
+    _show(comparison)
     if options.json is not None:
         # A report as its fields; what it is and of which version comes first.
-        data = {"format": FORMAT, "version": FORMAT_VERSION, **found.__dict__}
+        data = {"format": FORMAT, "version": FORMAT_VERSION, **comparison.__dict__}
         write_json(options.json, data)
-    return found
+    return comparison
 
 
-def _show(found: Comparison) -> None:
+def _show(comparison: Comparison) -> None:
     console = results()
-    chosen = found.machine.chosen
+    chosen = comparison.machine.chosen
     say(
         console,
-        f"{found.script}: {chosen['device name']}, {found.machine.cores} cores, {found.date}",
+        f"{comparison.script}: {chosen['device name']}, {comparison.machine.cores} cores, "
+        f"{comparison.date}",
     )
-    for group in found.groups:
+    for group in comparison.groups:
         table = Table(title=group.what, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("")
         for name in ("median", "range", f"times that of {group.base}", "range"):
@@ -170,7 +171,7 @@ def _show(found: Comparison) -> None:
         for row in group.rows:
             table.add_row(row.name, *_spread(row.seconds, " s"), *_spread(row.ratio, ""))
         console.print(table)
-    for name, value in found.numbers.items():
+    for name, value in comparison.numbers.items():
         say(console, f"{name}: {_short(value) if isinstance(value, float) else value}")
 
 

@@ -1,4 +1,4 @@
-"""A training to compare, and what it gave, whoever trains."""
+"""A training to compare, and its outcome, for every contender."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Task:
         train: names of the cases to learn from.
         held: names of the cases to measure; until the training has ended nothing reads them.
         modalities: the channels.
-        regions: what to mark.
+        regions: what to segment.
         seconds: that the training may take.
         threads: that compute.
         seed: of weights, sampling and augmentation.
@@ -55,7 +55,7 @@ class Outcome:
         steps: done.
         images: slices seen.
         loss: its mean over the first and the last tenth of the training.
-        told: what else is worth knowing.
+        details: what else is worth knowing.
     """
 
     scores: tuple[CaseScores, ...]
@@ -64,7 +64,7 @@ class Outcome:
     steps: int
     images: int
     loss: tuple[float, float]
-    told: dict[str, Any]
+    details: dict[str, Any]
 
     def save(self, path: Path) -> None:
         """As JSON; a number that is undefined as null."""

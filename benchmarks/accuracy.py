@@ -1,7 +1,7 @@
 """Held-out Dice of mriseg and of nnU-Net's 2-D network: same patients, minutes and threads.
 
-Patients are dealt out to folds. For each, both train from nothing on the others for as many minutes
-of the clock and then mark the fold's patients, whom neither has seen: they choose no epoch, no
+Patients are split into folds. For each, both train from scratch on the others for as many minutes
+of wall time and then segment the fold's patients, whom neither has seen: they choose no epoch, no
 threshold and no setting. Both compute on the CPU, one after the other, in processes of their own;
 who begins changes from fold to fold.
 
@@ -84,19 +84,19 @@ def train_ours(task: Task, config: TrainConfig, options: PredictOptions) -> Outc
         report = api.train(task.store, config, backend=backend, out=task.folder, on_event=draw)
         processor = time.process_time() - began
         run = api.open_run(report.run)
-        found = api.evaluate(
+        evaluation = api.evaluate(
             task.store, run, options, cases=task.held, backend=backend, on_event=draw
         )
     rows = run.read_log()
     steps = rows[-1]["step"]
     return Outcome(
-        scores=found.scores,
+        scores=evaluation.scores,
         seconds=report.seconds,
         processor=processor,
         steps=steps,
         images=steps * config.batch_size,
         loss=ends([row["loss"] for row in rows]),
-        told={
+        details={
             "precision": next(name for name, dtype in DTYPES.items() if dtype == backend.dtype),
             "epochs": report.epochs,
             "best epoch": report.best_epoch,
@@ -115,19 +115,19 @@ def train_both(
         return alone(train_ours, replace(task, folder=folder), config, options)
 
     def theirs(folder: Path) -> Outcome:
-        there = replace(task, folder=folder)
-        _nnunet.prepare(there)
-        outcome = alone(_nnunet.run, there, batch_size)
-        _nnunet.tidy(there)
+        own_task = replace(task, folder=folder)
+        _nnunet.prepare(own_task)
+        outcome = alone(_nnunet.run, own_task, batch_size)
+        _nnunet.tidy(own_task)
         return outcome
 
     contenders = {OURS: ("mriseg", ours), THEIRS: ("nnunet", theirs)}
-    found = {}
+    outcomes = {}
     for name in (OURS, THEIRS) if number % 2 == 0 else (THEIRS, OURS):
         say(messages(), f"fold {number}: {name}, {task.seconds / 60:g} minutes")
         folder, train = contenders[name]
-        found[name] = once(task.folder / folder, train)
-    return Fold(number, task.train, task.held, {name: found[name] for name in contenders})
+        outcomes[name] = once(task.folder / folder, train)
+    return Fold(number, task.train, task.held, {name: outcomes[name] for name in contenders})
 
 
 def summarise(
@@ -163,7 +163,7 @@ def report(
 ) -> Comparison:
     """Show what was found so far, and write it if that was asked for."""
     summaries = summarise(done, patient_of, regions)
-    told = [fold.outcomes[THEIRS].told for fold in done]
+    planned = [fold.outcomes[THEIRS].details for fold in done]
     numbers: dict[str, Any] = {f"version of {name}": version(name) for name in PACKAGES}
     numbers |= {
         f"{name}: {what}": value
@@ -171,7 +171,7 @@ def report(
         for what, value in _speed([fold.outcomes[name] for fold in done]).items()
     }
     key = "batch size that nnU-Net planned"
-    numbers[key] = ", ".join(sorted({str(each[key]) for each in told}))
+    numbers[key] = ", ".join(sorted({str(each[key]) for each in planned}))
     details = {
         "summary": summaries,
         "patients": [
@@ -190,9 +190,9 @@ def report(
             for fold in done
         ],
     }
-    found = finish("benchmarks.accuracy", select("cpu"), options, [], numbers, details)
+    comparison = finish("benchmarks.accuracy", select("cpu"), options, [], numbers, details)
     _show(summaries, options)
-    return found
+    return comparison
 
 
 def _speed(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def _speed(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "loss, first and last tenth": " to ".join(
             f"{fmean(each.loss[end] for each in outcomes):.3f}" for end in (0, 1)
         ),
-        "precision": ", ".join(sorted({each.told["precision"] for each in outcomes})),
+        "precision": ", ".join(sorted({each.details["precision"] for each in outcomes})),
     }
 
 
@@ -228,16 +228,16 @@ def _show(summaries: Sequence[Summary], options: argparse.Namespace) -> None:
     results().print(table)
 
 
-def _interval(found: Estimate | Difference) -> str:
+def _interval(value: Estimate | Difference) -> str:
     """A mean with its 95 % interval, which one patient does not have."""
-    if np.isnan(found.low):
-        return f"{found.mean:.3f}"
-    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    if np.isnan(value.low):
+        return f"{value.mean:.3f}"
+    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 
 def _pairs(words: Sequence[str]) -> dict[str, Any]:
     """Settings from "key=value" and "table.key=value"; values as in JSON, or else texts."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for word in words:
         key, _, text = word.partition("=")
         try:
@@ -245,11 +245,11 @@ def _pairs(words: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             value = text
         *tables, last = key.split(".")
-        inside = found
+        inside = settings
         for table in tables:
             inside = inside.setdefault(table, {})
         inside[last] = value
-    return found
+    return settings
 
 
 def _predicting(words: Sequence[str]) -> PredictOptions:
@@ -320,9 +320,9 @@ def _compare(options: argparse.Namespace) -> Comparison:
     patient_of = {case.name: group[0].patient for group in patients(cases) for case in group}
     parts = folds(cases, options.folds, options.seed)
     chosen = range(len(parts)) if options.fold is None else sorted(set(options.fold))
-    odd = [number for number in chosen if number not in range(len(parts))]
-    if odd:
-        raise ConfigError(f"--fold {odd[0]}: expected a number from 0 to {len(parts) - 1}")
+    unknown = [number for number in chosen if number not in range(len(parts))]
+    if unknown:
+        raise ConfigError(f"--fold {unknown[0]}: expected a number from 0 to {len(parts) - 1}")
     settings = {
         "store": str(Path(options.store).absolute()),
         "config": base.model_dump(mode="json"),
@@ -348,8 +348,8 @@ def _compare(options: argparse.Namespace) -> Comparison:
                 folder=Path(at) / f"fold-{number}",
             )
             done.append(train_both(task, number, config, predicting, options.batch_size))
-            found = report(options, done, patient_of, setup.regions)
-    return found
+            comparison = report(options, done, patient_of, setup.regions)
+    return comparison
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ def main(arguments: list[str] | None = None) -> Comparison:
     need("monai", "torchio")
 
     source = brats()
-    found = cases(source)
-    case = next(case for case in found if case.labelled and len(case.modalities) >= IMAGES)
+    available = cases(source)
+    case = next(case for case in available if case.labelled and len(case.modalities) >= IMAGES)
     wanted = {*case.modalities[:IMAGES], SEGMENTATION}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -99,8 +99,8 @@ def main(arguments: list[str] | None = None) -> Comparison:
     return finish("benchmarks.preprocessing", select("cpu"), options, [group], numbers)
 
 
-def _chosen(found: tuple[Case, ...], name: str | None) -> Case:
-    return next(case for case in found if case.labelled and name in (None, case.name))
+def _chosen(available: tuple[Case, ...], name: str | None) -> Case:
+    return next(case for case in available if case.labelled and name in (None, case.name))
 
 
 def _mib(value: int | None) -> float | None:

@@ -30,10 +30,10 @@ OpsChoice = tuple[str, str]
 """A backend and its precision, by name."""
 
 
-def fill(path: Path, found: list[Case], count: int) -> Store:
+def fill(path: Path, scans: list[Case], count: int) -> Store:
     """A store of ``count`` cases: those found, again and again under other names."""
     store = create(path, StoreSpec({"WT": (1, 2, 3, 4)}, layout="brats"))
-    loaded = [case.load() for case in found[:count]]
+    loaded = [case.load() for case in scans[:count]]
     prepared = [prepare(each.images, each.labels, each.geometry) for each in loaded]
     for number in range(count):
         name = f"case {number:03}"
@@ -108,16 +108,16 @@ def main(arguments: list[str] | None = None) -> Comparison:
         numbers["steps alone: images per second"] = base["images per second"]
         numbers["steps alone: peak memory, MiB"] = _mib(base["memory"])
         for name, store in (("2 cases", few), (f"{options.cases} cases", many)):
-            found = alone(train, Path(store.location), root / f"run of {name}", config, chosen)
-            waited = found["waiting"]
+            result = alone(train, Path(store.location), root / f"run of {name}", config, chosen)
+            waited = result["waiting"]
             numbers[f"{name}: share of the time spent waiting, by epoch"] = ", ".join(
                 f"{share:.2%}" for share in waited
             )
             numbers[f"{name}: images per second, by epoch"] = ", ".join(
-                f"{speed:.3g}" for speed in found["images per second"]
+                f"{speed:.3g}" for speed in result["images per second"]
             )
-            numbers[f"{name}: peak memory, MiB"] = _mib(found["memory"])
-            beyond = _beyond(found["memory"], base["memory"])
+            numbers[f"{name}: peak memory, MiB"] = _mib(result["memory"])
+            beyond = _beyond(result["memory"], base["memory"])
             numbers[f"{name}: of it beyond the steps', MiB"] = beyond
     return finish("benchmarks.training_wait", backend, options, [], numbers)
 

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=30)
-# The same examples every time: a red build must be red for whoever repeats it.
+# The same examples every time: a red build must be reproducible anywhere.
 hypothesis.settings.register_profile(
     "ci", deadline=None, max_examples=30, derandomize=True, print_blob=True
 )
@@ -65,7 +65,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """A generator that every test gets anew, from one seed."""
+    """A new generator for every test, from one seed."""
     return np.random.default_rng(20151102)
 
 
@@ -153,7 +153,7 @@ def brats_store(brats_source: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def trained(brats_store: Store, cpu: Backend, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of three modalities that marks WT, TC and ET; not to be written."""
+    """A run of three modalities that segments WT, TC and ET; read-only."""
     path = tmp_path_factory.mktemp("runs") / "three"
     finish(train(brats_store, TINY, cpu, out=path))
     return open_run(path)

@@ -4,6 +4,7 @@
 it prints the lines that ``pyproject.toml`` needs for ruff to let the same functions through.
 
 Each measure is a function from the package's folder to its offenders: where -> how much. It counts
+in the package, and the last one in ``tests/``, ``benchmarks/`` and ``scripts/`` beside it as well:
 
 ``lines of a file``
     all of them, comments and blank ones too, beyond 350.
@@ -17,7 +18,8 @@ Each measure is a function from the package's folder to its offenders: where -> 
 ``no test file``
     1 where ``mriseg/x/y.py`` has no ``tests/x/test_y.py``.
 ``names that say nothing``
-    how often a variable or parameter is called found, told, there and the like.
+    how often a variable, parameter or function has a name of `EMPTY_NAMES`. A file outside the
+    package is listed by its path from the repository's root.
 """
 
 from __future__ import annotations
@@ -27,24 +29,31 @@ import json
 import re
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "mriseg"
 LIST = Path(__file__).with_suffix(".json")
+BESIDE = ("tests", "benchmarks", "scripts")
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS, COMPLEXITY = 350, 60, 8, 10
 EMPTY_NAMES = {"found", "told", "there", "here", "made", "odd", "spoilt", "settled"}
 
 Offenders = dict[str, int]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+_NAMED = Function | ast.ExceptHandler | ast.MatchAs | ast.MatchStar
 
 
 def _modules(package: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(package.rglob("*.py")):
         yield path.relative_to(package).as_posix(), path
+
+
+def _modules_beside(package: Path) -> Iterator[tuple[str, Path]]:
+    for folder in BESIDE:
+        for name, path in _modules(package.parent / folder):
+            yield f"{folder}/{name}", path
 
 
 def _functions(package: Path) -> Iterator[tuple[str, Function]]:
@@ -135,22 +144,25 @@ def no_test_file(package: Path) -> Offenders:
 
 
 def _bound(tree: ast.AST) -> Iterator[str]:
-    """Every name that a variable or parameter is given, as often as it is bound."""
+    """Every name that a variable, parameter or function is given, as often as it is bound."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, ast.arg):
             yield node.arg
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        elif isinstance(node, _NAMED) and node.name:
             yield node.name
 
 
 def empty_names(package: Path) -> Offenders:
-    """Modules that bind a name of `EMPTY_NAMES`, and how often."""
-    counts: Counter[str] = Counter()
-    for module, path in _modules(package):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        counts[module] += sum(name in EMPTY_NAMES for name in _bound(tree))
+    """Modules that bind a name of `EMPTY_NAMES`, and how often.
+
+    Those of the package by their path in it; those in the folders `BESIDE` it by their path from
+    the repository's root.
+    """
+    modules = [*_modules(package), *_modules_beside(package)]
+    trees = ((module, ast.parse(path.read_text(encoding="utf-8"))) for module, path in modules)
+    counts = {module: sum(name in EMPTY_NAMES for name in _bound(tree)) for module, tree in trees}
     return {module: number for module, number in counts.items() if number}
 
 

@@ -28,16 +28,16 @@ Rule = Callable[[ast.Module], Offences]
 
 def _aliases(tree: ast.Module) -> dict[str, str]:
     """Local name -> the dotted name that it was imported as."""
-    found: dict[str, str] = {}
+    aliases: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for name in node.names:
                 top = name.name.split(".")[0]
-                found[name.asname or top] = name.name if name.asname else top
+                aliases[name.asname or top] = name.name if name.asname else top
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for name in node.names:
-                found[name.asname or name.name] = f"{node.module}.{name.name}"
-    return found
+                aliases[name.asname or name.name] = f"{node.module}.{name.name}"
+    return aliases
 
 
 def _dotted(node: ast.AST, aliases: dict[str, str]) -> str | None:

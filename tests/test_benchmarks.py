@@ -73,7 +73,7 @@ def run(script: str, options: str, data: Path, **kwargs: Any) -> subprocess.Comp
 
 
 def ended(script: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, ...]:
-    """What a script ends with, asked of itself: its exit code, and what it printed and told."""
+    """Run a script in this process: its exit code, stdout and stderr."""
     with pytest.raises(SystemExit) as end:
         import_module(f"benchmarks.{script}").main(words)
     return (end.value.code, *capsys.readouterr())
@@ -91,15 +91,15 @@ def test_a_script_from_end_to_end(script: str, scans: Path, tmp_path: Path) -> N
     lacking = [name for name in needs if find_spec(name) is None]
     if lacking:
         pytest.skip(f"{', '.join(lacking)} is not installed: it takes the bench extra")
-    out = tmp_path / "found.json"
+    out = tmp_path / "report.json"
     done = run(script, f"{options} --json {out}", scans)
     assert done.returncode == 0, done.stderr
     assert f"benchmarks.{script}:" in done.stdout
-    found = json.loads(out.read_text(encoding="utf-8"))
-    assert (found["format"], found["version"]) == ("mriseg-benchmark", 1)
-    assert found["script"] == f"benchmarks.{script}" and found["machine"]["versions"]
-    assert found["groups"] or found["numbers"]
-    for group in found["groups"]:
+    report = json.loads(out.read_text(encoding="utf-8"))
+    assert (report["format"], report["version"]) == ("mriseg-benchmark", 1)
+    assert report["script"] == f"benchmarks.{script}" and report["machine"]["versions"]
+    assert report["groups"] or report["numbers"]
+    for group in report["groups"]:
         names = [row["name"] for row in group["rows"]]
         assert group["base"] in names and len(names) >= 3
         for row in group["rows"]:
@@ -114,7 +114,7 @@ def test_a_script_from_end_to_end(script: str, scans: Path, tmp_path: Path) -> N
 def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
     if find_spec("nnunetv2") is None:
         pytest.skip("nnunetv2 is not installed: it takes the bench extra")
-    out = tmp_path / "found.json"
+    out = tmp_path / "report.json"
     options = (
         f"{sample} --minutes 0.5 --folds 3 --fold 0 --batch-size 2 --threads 1 "
         f"--set width=8 slices_per_epoch=32 batch_size=8 --work {tmp_path / 'work'} --json {out}"
@@ -122,11 +122,11 @@ def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
     done = run("accuracy", options, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "patients held out (1)" in done.stdout
-    found = json.loads(out.read_text(encoding="utf-8"))
-    assert (found["format"], found["script"]) == ("mriseg-benchmark", "benchmarks.accuracy")
-    [fold], [region] = found["details"]["folds"], found["details"]["summary"]
+    report = json.loads(out.read_text(encoding="utf-8"))
+    assert (report["format"], report["script"]) == ("mriseg-benchmark", "benchmarks.accuracy")
+    [fold], [region] = report["details"]["folds"], report["details"]["summary"]
     assert len(fold["train"]) == 2 and len(fold["held"]) == 1
-    rows = found["details"]["patients"]
+    rows = report["details"]["patients"]
     assert [row["contender"] for row in rows] == ["mriseg", "nnU-Net 2-D"]
     for row, side in zip(rows, ("ours", "theirs"), strict=True):
         assert row["case"] in fold["held"] and 0 <= row["dice"] <= 1
@@ -143,13 +143,13 @@ def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
     assert run("accuracy", options, tmp_path).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*")} == kept
     again = json.loads(out.read_text(encoding="utf-8"))
-    assert again["details"] == found["details"]
+    assert again["details"] == report["details"]
     refused = run("accuracy", options.replace("--batch-size 2", "--batch-size 4"), tmp_path)
     assert refused.returncode == 2 and "other settings" in refused.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ("--folds 9", "9 folds"),
         ("--folds 3 --fold 3", "from 0 to 2"),
@@ -157,9 +157,9 @@ def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
         ("--predict flip=true", "flips"),
     ],
 )
-def test_what_accuracy_cannot_do_is_told(
+def test_accuracy_refuses_wrong_options(
     options: str,
-    told: str,
+    message: str,
     sample: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -167,7 +167,7 @@ def test_what_accuracy_cannot_do_is_told(
     # Before anything is trained, so that nnU-Net need not be here.
     monkeypatch.setattr(accuracy, "need", lambda *names: None)
     code, _, err = ended("accuracy", [str(sample), *options.split()], capsys)
-    assert code == 2 and told in err
+    assert code == 2 and message in err
 
 
 def test_regions_as_nnunet_has_them() -> None:
@@ -193,11 +193,11 @@ def test_a_patient_counts_once_in_the_summary() -> None:
         Fold(0, (), (), {OURS: outcome(a=0.9, b=0.5), THEIRS: outcome(a=0.7, b=0.3)}),
         Fold(1, (), (), {OURS: outcome(c=0.8), THEIRS: outcome(c=0.9)}),
     ]
-    [found] = summarise(done, {"a": "one", "b": "one", "c": "two"}, ["WT"])
-    assert found.ours.mean == pytest.approx((0.7 + 0.8) / 2)
-    assert found.theirs.mean == pytest.approx((0.5 + 0.9) / 2)
-    assert found.difference.mean == pytest.approx((0.2 - 0.1) / 2)
-    assert found.difference.patients == 2
+    [summary] = summarise(done, {"a": "one", "b": "one", "c": "two"}, ["WT"])
+    assert summary.ours.mean == pytest.approx((0.7 + 0.8) / 2)
+    assert summary.theirs.mean == pytest.approx((0.5 + 0.9) / 2)
+    assert summary.difference.mean == pytest.approx((0.2 - 0.1) / 2)
+    assert summary.difference.patients == 2
 
 
 @pytest.mark.parametrize("script", ["preprocessing", "case", "training_wait"])
@@ -250,7 +250,7 @@ def test_contenders_take_turns() -> None:
 
         return once
 
-    found = interleaved(
+    group = interleaved(
         "work",
         {
             "ours": contender("ours", iter([9.0, 1.0, 2.0, 4.0])),
@@ -260,18 +260,18 @@ def test_contenders_take_turns() -> None:
         rounds=3,
     )
     assert turns == ["ours", "other"] * 4
-    ours, other = found.rows
+    ours, other = group.rows
     assert (ours.seconds.median, other.seconds.median) == (2.0, 4.0)
     # Within each round, not the ratio of the medians: 3, 2 and 5.
     assert (other.ratio.low, other.ratio.median, other.ratio.high) == (2.0, 3.0, 5.0)
-    assert found["other"] is other
+    assert group["other"] is other
 
 
 def test_seconds_are_of_a_piece() -> None:
     assert seconds_of(lambda: None, pieces=4)() >= 0
 
 
-def _made(start: int) -> dict[str, Any]:
+def _actions(start: int) -> dict[str, Any]:
     kept = [start]
 
     def count() -> int:
@@ -281,8 +281,8 @@ def _made(start: int) -> dict[str, Any]:
     return {"count": count, "pid": os.getpid, "fail": lambda: 1 / 0, "die": lambda: os._exit(3)}
 
 
-def test_a_process_keeps_its_state_and_tells_its_errors() -> None:
-    with Process(_made, 40) as one, Process(_made, 0) as other:
+def test_a_process_keeps_its_state_and_reports_its_errors() -> None:
+    with Process(_actions, 40) as one, Process(_actions, 0) as other:
         assert (one("count"), one("count"), other("count")) == (41, 42, 1)
         assert len({one("pid"), other("pid"), os.getpid()}) == 3
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):

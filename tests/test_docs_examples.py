@@ -253,21 +253,21 @@ _CODE_LINK = re.compile(r"\[`([\w.]+)`\]\(([^)#]+\.py)\)")
 
 def _defined(path: Path) -> set[str]:
     """Names that a module defines or passes on, methods and attributes as ``Class.method``."""
-    found: set[str] = set()
+    names: set[str] = set()
 
     def visit(body: list[ast.stmt], prefix: str) -> None:
         for node in body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                found.add(prefix + node.name)
+                names.add(prefix + node.name)
                 if isinstance(node, ast.ClassDef):
                     visit(node.body, f"{node.name}.")
             elif isinstance(node, ast.Assign):
-                found.update(prefix + t.id for t in node.targets if isinstance(t, ast.Name))
+                names.update(prefix + t.id for t in node.targets if isinstance(t, ast.Name))
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                found.add(prefix + node.target.id)
+                names.add(prefix + node.target.id)
 
     visit(ast.parse(path.read_text(encoding="utf-8")).body, "")
-    return found
+    return names
 
 
 def _astray(page: Path) -> list[str]:
@@ -288,7 +288,7 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
     assert _astray(page) == []
 
 
-def test_a_link_that_leads_astray_is_found(tmp_path: Path) -> None:
+def test_a_wrong_link_is_detected(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("class A:\n    def b(self): ...\n")
     page = tmp_path / "page.md"
     page.write_text("[`A.b`](code.py) [`code`](code.py) [`A.c`](code.py) [`B`](none.py)")

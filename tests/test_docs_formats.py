@@ -64,7 +64,7 @@ def documented(table: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Made:
+class Outputs:
     """One of everything that mriseg writes."""
 
     folder: Path
@@ -77,8 +77,8 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("made")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Outputs:
+    folder = tmp_path_factory.mktemp("outputs")
     phantoms.write_brats(folder / "brats", 3, shape=(10, 40, 36))
     recipe = preprocess(folder / "brats", folder / "out.zarr", workers=1, regions="WT,TC,ET")
     finish(recipe)
@@ -92,21 +92,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     options = PredictOptions(probabilities=True)
     finish(predict(folder / "brats", folder / "masks", run, backend, options))
     finish(evaluate(store, run, backend, out=folder / "evaluation"))
-    return Made(folder, store, run, open_run(folder / "transferred"))
+    return Outputs(folder, store, run, open_run(folder / "transferred"))
 
 
-def same(table: str, found: Mapping[str, Any]) -> None:
-    assert sorted(documented(table)) == sorted(found)
+def same(table: str, actual: Mapping[str, Any]) -> None:
+    assert sorted(documented(table)) == sorted(actual)
 
 
 def loaded(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_the_store(made: Made) -> None:
-    same("keys: store", made.attributes("/"))
-    (name, *_) = made.store.cases()
-    case = made.attributes(f"cases/{name}")
+def test_the_store(outputs: Outputs) -> None:
+    same("keys: store", outputs.attributes("/"))
+    (name, *_) = outputs.store.cases()
+    case = outputs.attributes(f"cases/{name}")
     same("keys: case", case)
     same("keys: geometry", case["geometry"])
     for source in case["sources"]:
@@ -117,9 +117,9 @@ def test_the_store(made: Made) -> None:
     assert set(case["normalisation"]) == {"mean", "std"}
 
 
-def test_the_arrays_of_a_case(made: Made) -> None:
-    (name, *_) = made.store.cases()
-    group: Any = zarr.open_group(made.store.location, path=f"cases/{name}", mode="r")
+def test_the_arrays_of_a_case(outputs: Outputs) -> None:
+    (name, *_) = outputs.store.cases()
+    group: Any = zarr.open_group(outputs.store.location, path=f"cases/{name}", mode="r")
     assert sorted(documented("arrays: case")) == sorted(group.array_keys())
     for kind, axes, dtype, _, _, shuffle in TABLES["arrays: case"]:
         array = group[kind.strip("`")]
@@ -129,38 +129,39 @@ def test_the_arrays_of_a_case(made: Made) -> None:
         assert array.shards == array.shape
         blosc, crc = array.compressors
         assert type(crc).__name__ == "Crc32cCodec"
-        told = (blosc.cname.value, blosc.clevel, blosc.shuffle.value)
-        assert told == ("lz4", 5, shuffle)
-        assert f"Blosc ({told[0]}, level {told[1]}" in FORMATS
+        codec = (blosc.cname.value, blosc.clevel, blosc.shuffle.value)
+        assert codec == ("lz4", 5, shuffle)
+        assert f"Blosc ({codec[0]}, level {codec[1]}" in FORMATS
 
 
-def test_the_report_of_a_store(made: Made) -> None:
-    report = loaded(Path(made.store.location) / "report.json")
+def test_the_report_of_a_store(outputs: Outputs) -> None:
+    report = loaded(Path(outputs.store.location) / "report.json")
     same("keys: report", report)
     for case in report["cases"]:
         same("keys: report case", case)
     assert documented("keys: report case") == [field.name for field in fields(CaseReport)]
 
 
-def test_the_files_of_a_run(made: Made) -> None:
-    found = {
-        f"{path.name}/" if path.is_dir() else path.name for path in made.transferred.path.iterdir()
+def test_the_files_of_a_run(outputs: Outputs) -> None:
+    names = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in outputs.transferred.path.iterdir()
     }
-    assert sorted(documented("files: run")) == sorted(found)
-    assert {path.name for path in made.run.path.iterdir()} == {
-        path.name for path in made.transferred.path.iterdir()
+    assert sorted(documented("files: run")) == sorted(names)
+    assert {path.name for path in outputs.run.path.iterdir()} == {
+        path.name for path in outputs.transferred.path.iterdir()
     } - {"transfer.json", "start.safetensors"}
-    (image,) = (made.run.path / "images").iterdir()
+    (image,) = (outputs.run.path / "images").iterdir()
     assert re.fullmatch(r"image_\d{4}_\d{6}\.png", image.name)
 
 
-def test_a_model_to_hand_on(made: Made) -> None:
-    out = made.folder / "handed"
-    finish(share(made.run, out))
+def test_a_shared_model(outputs: Outputs) -> None:
+    out = outputs.folder / "handed"
+    finish(share(outputs.run, out))
     assert sorted(documented("files: model")) == sorted(path.name for path in out.iterdir())
     data = loaded(out / "run.json")
     same("keys: run", data)
-    for name, plain in zip(data["train"], sorted(_hidden(data, made.run)), strict=True):
+    for name, plain in zip(data["train"], sorted(_hidden(data, outputs.run)), strict=True):
         assert name == plain
     for item in data["seen"]:
         same("keys: seen", item)
@@ -175,12 +176,12 @@ def _hidden(data: dict[str, Any], run: Run) -> list[str]:
     ]
 
 
-def test_run_json(made: Made) -> None:
-    data = loaded(made.run.path / "run.json")
+def test_run_json(outputs: Outputs) -> None:
+    data = loaded(outputs.run.path / "run.json")
     same("keys: run", data)
     same("keys: model", data["model"])
     assert data["parent"] is None
-    parent = loaded(made.transferred.path / "run.json")["parent"]
+    parent = loaded(outputs.transferred.path / "run.json")["parent"]
     assert set(parent) == {"run", "weights", "frozen", *TransferConfig.model_fields}
     assert set(data["versions"]) == {"mriseg", "torch", "numpy", "python"}
 
@@ -191,10 +192,10 @@ _TENSOR = re.compile(
 )
 
 
-def test_checkpoints(made: Made) -> None:
+def test_checkpoints(outputs: Outputs) -> None:
     names, states = {}, {}
     for which in ("best", "last"):
-        with safe_open(made.run.path / f"{which}.safetensors", framework="pt") as file:
+        with safe_open(outputs.run.path / f"{which}.safetensors", framework="pt") as file:
             names[which] = set(file.keys())
             states[which] = json.loads(file.metadata()["state"])
     same("keys: best state", states["best"])
@@ -209,15 +210,15 @@ def test_checkpoints(made: Made) -> None:
         assert parameter in names["best"] and key in {"step", "exp_avg", "exp_avg_sq"}
 
 
-def test_the_log(made: Made) -> None:
-    (line,) = (made.run.path / "log.jsonl").read_text().splitlines()
-    regions = [f"dice_{region}" for region in made.run.manifest.regions]
+def test_the_log(outputs: Outputs) -> None:
+    (line,) = (outputs.run.path / "log.jsonl").read_text().splitlines()
+    regions = [f"dice_{region}" for region in outputs.run.manifest.regions]
     expected = [name for name in documented("keys: log") if name != "dice_REGION"]
     assert sorted(expected + regions) == sorted(json.loads(line))
 
 
-def test_transfer_json(made: Made) -> None:
-    data = loaded(made.transferred.path / "transfer.json")
+def test_transfer_json(outputs: Outputs) -> None:
+    data = loaded(outputs.transferred.path / "transfer.json")
     same("keys: transfer", data)
     assert set(data["source"]) == set(data["target"]) == {"modalities", "regions", "width"}
     assert set(data["policy"]) == set(TransferConfig.model_fields)
@@ -225,17 +226,17 @@ def test_transfer_json(made: Made) -> None:
     assert set(data["tensors"][0]) == {"name", "action", "how", "frozen"}
 
 
-def test_what_lies_beside_a_mask(made: Made) -> None:
-    (name, *_) = made.store.cases()
-    regions = made.run.manifest.regions
+def test_what_lies_beside_a_mask(outputs: Outputs) -> None:
+    (name, *_) = outputs.store.cases()
+    regions = outputs.run.manifest.regions
     expected = {f"{name}.nii.gz", f"{name}.png", *(f"{name}_prob_{r}.nii.gz" for r in regions)}
-    assert {path.name for path in (made.folder / "masks").glob(f"{name}*")} == expected
-    scan: Any = nib.load(made.folder / "brats" / name / f"{name}_t1.nii.gz")
-    mask: Any = nib.load(made.folder / "masks" / f"{name}.nii.gz")
+    assert {path.name for path in (outputs.folder / "masks").glob(f"{name}*")} == expected
+    scan: Any = nib.load(outputs.folder / "brats" / name / f"{name}_t1.nii.gz")
+    mask: Any = nib.load(outputs.folder / "masks" / f"{name}.nii.gz")
     assert mask.get_data_dtype() == np.uint8 and mask.shape == scan.shape
     np.testing.assert_allclose(mask.affine, scan.affine)
     assert not bytes(mask.header["descrip"]).strip(b"\0")
-    probability: Any = nib.load(made.folder / "masks" / f"{name}_prob_WT.nii.gz")
+    probability: Any = nib.load(outputs.folder / "masks" / f"{name}_prob_WT.nii.gz")
     assert probability.get_data_dtype() == np.float32
 
 
@@ -246,8 +247,8 @@ def test_the_label_of_a_region() -> None:
     assert label_map(masks[:1], {"ET": (4,)}).ravel().tolist() == [0, 1, 1, 1]
 
 
-def test_evaluations(made: Made) -> None:
-    folder = made.folder / "evaluation"
+def test_evaluations(outputs: Outputs) -> None:
+    folder = outputs.folder / "evaluation"
     same("files: evaluation", {path.name: path for path in folder.iterdir()})
     data = loaded(folder / "evaluation.json")
     assert set(data) == {"cases", "summary", "skipped", "prediction"}
@@ -261,15 +262,15 @@ def test_evaluations(made: Made) -> None:
             assert next(csv.reader(file)) == documented(table)
 
 
-def test_comparisons(made: Made) -> None:
-    phantoms.write_nnunet(made.folder / "others", 2, seed=9, shape=(8, 32, 32))
-    finish(preprocess(made.folder / "others", made.folder / "others.zarr", workers=1))
-    store, out = open_store(made.folder / "others.zarr"), made.folder / "comparison"
+def test_comparisons(outputs: Outputs) -> None:
+    phantoms.write_nnunet(outputs.folder / "others", 2, seed=9, shape=(8, 32, 32))
+    finish(preprocess(outputs.folder / "others", outputs.folder / "others.zarr", workers=1))
+    store, out = open_store(outputs.folder / "others.zarr"), outputs.folder / "comparison"
     config = TrainConfig(width=8, batch_size=2, epochs=1, slices_per_epoch=2)
     options = CompareOptions(("frozen-encoder", "frozen-random"), ("all",), folds=2)
-    finish(compare(store, made.run, config, select("cpu"), options, out=out))
-    found = {f"{path.name}/" if path.is_dir() else path.name for path in out.iterdir()}
-    assert sorted(documented("files: comparison")) == sorted(found)
+    finish(compare(store, outputs.run, config, select("cpu"), options, out=out))
+    names = {f"{path.name}/" if path.is_dir() else path.name for path in out.iterdir()}
+    assert sorted(documented("files: comparison")) == sorted(names)
     plan, data = loaded(out / "plan.json"), loaded(out / "compare.json")
     same("keys: plan", plan)
     assert set(plan["source"]) == {"run", "created"}
@@ -302,13 +303,13 @@ def test_every_marked_table_is_compared() -> None:
 
 
 def test_the_names_of_modalities() -> None:
-    found = {}
+    canonical = {}
     for row in TABLES["table: modalities"]:
         name, aliases = row[0].strip("`"), row[1].split(", ")
         for alias in aliases:
-            found[alias] = name
+            canonical[alias] = name
             assert modalities.role(f"case_{alias}") == name, alias
-    assert found == {alias: name for alias, name in modalities._CANONICAL.items() if name}
+    assert canonical == {alias: name for alias, name in modalities._CANONICAL.items() if name}
 
 
 def test_the_layouts_in_their_order() -> None:
@@ -325,5 +326,5 @@ def test_the_labels_of_brats() -> None:
     for column, year in list(enumerate(years))[2:]:
         pairs = {int(row[column]): int(row[1]) for row in _rows(table) if row[column].isdecimal()}
         labels = np.array([[[0, *pairs]]], dtype=np.uint8)
-        found, _ = canonical_labels(labels, names.get(year, "BraTS-GLI-00000-000"))
-        assert found.ravel().tolist() == [0, *pairs.values()], year
+        mapped, _ = canonical_labels(labels, names.get(year, "BraTS-GLI-00000-000"))
+        assert mapped.ravel().tolist() == [0, *pairs.values()], year

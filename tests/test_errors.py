@@ -21,15 +21,15 @@ CLASSES = [
 
 def _drawn() -> dict[str, tuple[int, str | None]]:
     """Name -> (exit code, parent's name), read off the drawing in the module's docstring."""
-    found: dict[str, tuple[int, str | None]] = {}
+    classes: dict[str, tuple[int, str | None]] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         match = re.match(r"^    ([│├└─ ]*)(\w+Error)\s+(\d+)", line)
         if match:
             depth = len(match[1]) // 4
             above[depth:] = [match[2]]
-            found[match[2]] = (int(match[3]), above[depth - 1] if depth else None)
-    return found
+            classes[match[2]] = (int(match[3]), above[depth - 1] if depth else None)
+    return classes
 
 
 def test_the_drawing_is_the_tree() -> None:

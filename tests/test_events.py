@@ -1,4 +1,4 @@
-"""Running a recipe to its end: every event is handed on, and it is always closed."""
+"""Running a recipe to its end: the callback gets every event, and it is always closed."""
 
 from __future__ import annotations
 

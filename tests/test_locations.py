@@ -37,7 +37,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to be in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -47,20 +47,20 @@ def type_in(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_a_file_url_is_written_and_read_as_its_path(here: Path, scans: Path) -> None:
-    url = (here / "a b.zarr").as_uri()
+def test_a_file_url_is_written_and_read_as_its_path(workdir: Path, scans: Path) -> None:
+    url = (workdir / "a b.zarr").as_uri()
     report = api.preprocess(scans, url, workers=1)
-    assert report.store == str(here / "a b.zarr") and (here / "a b.zarr/report.json").exists()
-    assert list(open_store(url).cases()) == list(open_store(here / "a b.zarr").cases())
+    assert report.store == str(workdir / "a b.zarr") and (workdir / "a b.zarr/report.json").exists()
+    assert list(open_store(url).cases()) == list(open_store(workdir / "a b.zarr").cases())
     typed = type_in("preprocess", scans, url)
     assert typed.exit_code == 0 and "2 kept" in typed.stdout
     assert type_in("verify", url, "--sources", scans).exit_code == 0
     assert "2 cases" in type_in("info", url).stdout
-    assert [path.name for path in here.iterdir()] == ["a b.zarr"]
+    assert [path.name for path in workdir.iterdir()] == ["a b.zarr"]
 
 
 def test_a_store_at_a_url_does_all_that_one_in_a_folder_does(
-    here: Path, scans: Path, trained: Run, cpu: Backend
+    workdir: Path, scans: Path, trained: Run, cpu: Backend
 ) -> None:
     url = "memory://mriseg-locations/x.zarr"
     first = type_in("preprocess", scans, url, "--workers", 1, "--regions", "WT,TC,ET")
@@ -70,21 +70,21 @@ def test_a_store_at_a_url_does_all_that_one_in_a_folder_does(
     info = holds(url)
     assert isinstance(info, StoreInfo) and info.location == url and info.cases == 2
     assert not api.verify(url, sources=scans).faults
-    report = api.train(url, width=8, epochs=1, batch_size=4, backend="cpu", out=here / "run")
+    report = api.train(url, width=8, epochs=1, batch_size=4, backend="cpu", out=workdir / "run")
     assert api.open_run(report.run).manifest.store == url
     options = ("--model", trained.path, "--no-overlays", "--backend", "cpu", "--precision", "fp32")
-    predicted = type_in("predict", url, here / "masks", *options)
+    predicted = type_in("predict", url, workdir / "masks", *options)
     assert predicted.exit_code == 0, predicted.output
-    from_folder = api.predict(scans, here / "others", trained, backend=cpu)
+    from_folder = api.predict(scans, workdir / "others", trained, backend=cpu)
     for result in from_folder.results:
-        mask = here / "masks" / result.mask.name
+        mask = workdir / "masks" / result.mask.name
         assert np.array_equal(nifti.read(mask)[0], nifti.read(result.mask)[0])
-    assert sorted(path.name for path in here.iterdir()) == ["masks", "others", "run"]
+    assert sorted(path.name for path in workdir.iterdir()) == ["masks", "others", "run"]
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scheme=schemes)
-def test_no_scheme_lands_in_a_folder_of_its_name(here: Path, scans: Path, scheme: str) -> None:
+def test_no_scheme_lands_in_a_folder_of_its_name(workdir: Path, scans: Path, scheme: str) -> None:
     url = f"{scheme}://localhost:1/x.zarr"
     for given_as, error in (
         (url, OutputError),
@@ -95,8 +95,8 @@ def test_no_scheme_lands_in_a_folder_of_its_name(here: Path, scans: Path, scheme
             api.preprocess(scans, given_as, workers=1)
         assert "\n" not in str(caught.value)
     with pytest.raises(StoreError):
-        api.predict(url, here / "masks", "base")
-    assert list(here.iterdir()) == []
+        api.predict(url, workdir / "masks", "base")
+    assert list(workdir.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -124,25 +124,27 @@ def test_no_scheme_lands_in_a_folder_of_its_name(here: Path, scans: Path, scheme
     ],
 )
 def test_a_url_as_typed_ends_in_one_message_and_leaves_nothing(
-    here: Path, scans: Path, brats_store: Store, line: str
+    workdir: Path, scans: Path, brats_store: Store, line: str
 ) -> None:
     words = line.format(scans=scans, store=brats_store.location).split()
     result = type_in(*words)
     assert result.exit_code in (2, 3, 5), result.output
     (message,) = [text for text in result.stderr.splitlines() if text.startswith("error: ")]
     assert "s3:/" in message.replace("\n", "")
-    assert list(here.iterdir()) == [], "something was written"
+    assert list(workdir.iterdir()) == [], "something was written"
 
 
-@pytest.mark.parametrize("made", [str, Path])
-def test_what_is_local_says_so(here: Path, brats_store: Store, made: Callable[[str], Any]) -> None:
-    url = made("s3://bucket/x")
+@pytest.mark.parametrize("convert", [str, Path])
+def test_what_is_local_says_so(
+    workdir: Path, brats_store: Store, convert: Callable[[str], Any]
+) -> None:
+    url = convert("s3://bucket/x")
     calls: list[Callable[[], object]] = [
         lambda: api.preprocess(url, "x.zarr"),
         lambda: api.train(brats_store, out=url),
         lambda: api.predict(brats_store, url, "base"),
         lambda: api.evaluate(brats_store, "base", out=url),
-        lambda: api.evaluate_masks(url, here),
+        lambda: api.evaluate_masks(url, workdir),
         lambda: api.export("base", out=url),
         lambda: api.share("base", url),
         lambda: api.verify(brats_store.location, sources=url),
@@ -151,9 +153,9 @@ def test_what_is_local_says_so(here: Path, brats_store: Store, made: Callable[[s
     for call in calls:
         with pytest.raises(ConfigError, match="has to be local: give a path on this machine"):
             call()
-    assert list(here.iterdir()) == []
+    assert list(workdir.iterdir()) == []
 
 
-def test_a_run_by_url_is_an_error_of_ours(here: Path) -> None:
-    with chdir(here), pytest.raises(MrisegError):
+def test_a_run_by_url_is_an_error_of_ours(workdir: Path) -> None:
+    with chdir(workdir), pytest.raises(MrisegError):
         api.resume("s3://bucket/run")

@@ -44,12 +44,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def _slices() -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """Patient -> its (pixels, mask), slice by slice."""
-    found = defaultdict(list)
+    slices = defaultdict(list)
     for path in sorted(sample_dir().glob("*/*_mask.tif")):
         image = path.with_name(path.name.replace("_mask", ""))
         with Image.open(image) as pixels, Image.open(path) as mask:
-            found[path.parent.name].append((np.asarray(pixels), np.asarray(mask)))
-    return found
+            slices[path.parent.name].append((np.asarray(pixels), np.asarray(mask)))
+    return slices
 
 
 def test_the_wheel_holds_the_sample_and_its_terms(wheel: zipfile.ZipFile) -> None:
@@ -214,7 +214,7 @@ def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
     assert sum(size for name, size in sizes.items() if "/sample/" in name) < 5 * MEGABYTE
 
 
-def test_the_version_is_told_once(wheel: zipfile.ZipFile) -> None:
+def test_the_version_is_stated_once(wheel: zipfile.ZipFile) -> None:
     assert f"\nVersion: {mriseg.__version__}\n" in _metadata(wheel)
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(rf"\b{re.escape(mriseg.__version__)}\b", changelog)

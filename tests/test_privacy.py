@@ -123,7 +123,7 @@ def where_marked(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module", params=["brats", "lgg"])
 def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """``out/``, with all that the chain writes, and what it told."""
+    """``out/``, with all that the chain writes, the events it sends, and its scans."""
     folder = tmp_path_factory.mktemp(request.param)
     scans, out = folder / "scans", folder / "out"
     if request.param == "brats":
@@ -136,32 +136,32 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         elif path.suffix == ".tif":
             plant_in_tiff(path)
     out.mkdir()
-    told: list[Event] = []
-    finish(preprocess(scans, out / "out.zarr", workers=1), told.append)
+    events: list[Event] = []
+    finish(preprocess(scans, out / "out.zarr", workers=1), events.append)
     store, backend = open_store(out / "out.zarr"), select("cpu", precision="fp32")
     assert len(store.cases()) == 3
     config = TrainConfig(width=8, batch_size=2, epochs=1, slices_per_epoch=2)
-    finish(train(store, config, backend, out=out / "run"), told.append)
+    finish(train(store, config, backend, out=out / "run"), events.append)
     run = open_run(out / "run")
     options = PredictOptions(probabilities=True)
-    finish(predict(scans, out / "masks", run, backend, options), told.append)
-    finish(evaluate(store, run, backend, include_seen=True, out=out / "evaluation"), told.append)
-    finish(export(run), told.append)
-    finish(share(run, out / "handed"), told.append)
-    finish(verify(out / "out.zarr", sources=[scans]), told.append)
-    return scans, out, told
+    finish(predict(scans, out / "masks", run, backend, options), events.append)
+    finish(evaluate(store, run, backend, include_seen=True, out=out / "evaluation"), events.append)
+    finish(export(run), events.append)
+    finish(share(run, out / "handed"), events.append)
+    finish(verify(out / "out.zarr", sources=[scans]), events.append)
+    return scans, out, events
 
 
-def test_nothing_of_a_header_is_written_or_told(chain: tuple[Path, Path, list[Event]]) -> None:
-    scans, out, told = chain
+def test_nothing_of_a_header_is_written_or_reported(chain: tuple[Path, Path, list[Event]]) -> None:
+    scans, out, events = chain
     assert where_marked(scans), "the marks are not where they are looked for"
     written = {path.suffix for path in out.rglob("*") if path.is_file()}
     assert {".safetensors", ".json", ".gz", ".png", ".pt", ".csv", ".md", ".jsonl"} <= written
     assert where_marked(out) == []
-    assert MARK.decode() not in repr(told)
+    assert MARK.decode() not in repr(events)
 
 
-def test_every_planted_field_would_be_found(tmp_path: Path) -> None:
+def test_every_planted_field_is_detected(tmp_path: Path) -> None:
     """The search itself: each mark alone, in each of the packings."""
     (case,) = phantoms.write_brats(tmp_path / "scans", 1, shape=(6, 32, 32), modalities=("t1",))
     path = next(case.glob("*_t1.nii.gz"))
@@ -179,11 +179,11 @@ def test_every_planted_field_would_be_found(tmp_path: Path) -> None:
     group = zarr.create_group(str(out / "x.zarr"))
     voxels = np.frombuffer((MARK * 400)[:2400], dtype=np.uint8)
     group.create_array("a", data=voxels, compressors=zarr.codecs.GzipCodec())
-    found = where_marked(out)
-    assert str(out / "x.pt") in found and str(out) in found
+    marked = where_marked(out)
+    assert str(out / "x.pt") in marked and str(out) in marked
 
 
-def test_a_model_that_is_handed_on_names_no_case(chain: tuple[Path, Path, list[Event]]) -> None:
+def test_a_shared_model_names_no_case(chain: tuple[Path, Path, list[Event]]) -> None:
     _, out, _ = chain
     names = [name.encode() for name in open_store(out / "out.zarr").cases()]
     for path in [*(out / "handed").iterdir(), out / "run" / "model.torchscript.pt"]:

@@ -80,6 +80,7 @@ METHOD = "class C:\n    if True:\n        def f(self, {}): pass\n"
         ("names that say nothing", "x.py", "def f(found): told = found", {"x.py": 2}),
         ("names that say nothing", "x.py", "for here, x in y: made += 1", {"x.py": 2}),
         ("names that say nothing", "x.py", "a.found = b(there=1)\nfounder = found", {}),
+        ("names that say nothing", "x.py", "def here(): pass", {"x.py": 1}),
     ],
 )
 def test_a_measure_finds_what_it_should_and_no_more(
@@ -92,6 +93,31 @@ def test_a_measure_finds_what_it_should_and_no_more(
     tested.parent.mkdir(parents=True)
     tested.touch()
     assert MEASURES[measure](tmp_path / "package") == offenders
+
+
+@pytest.mark.parametrize("folder", ["tests/io", "benchmarks", "scripts"])
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        ("def f(found): told = found", 2),
+        ("def found(): pass\nasync def told(): pass", 2),
+        ("class A:\n    def made(self): self.odd = 1", 1),
+        ("def test_what_is_found(): finding = found()", 0),
+    ],
+)
+def test_empty_names_are_counted_beside_the_package(
+    tmp_path: Path, folder: str, code: str, number: int
+) -> None:
+    path = tmp_path / folder / "x.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(code)
+    offenders = MEASURES["names that say nothing"](tmp_path / "package")
+    assert offenders == ({f"{folder}/x.py": number} if number else {})
+
+
+@pytest.mark.parametrize("folder", ratchets.BESIDE)
+def test_the_folders_beside_the_package_exist(folder: str) -> None:
+    assert (ratchets.ROOT / folder).is_dir()
 
 
 def test_ruff_lets_through_what_is_on_the_list_and_no_more() -> None:

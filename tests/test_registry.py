@@ -40,9 +40,9 @@ def test_code_is_imported_when_it_is_asked_for(plugin: str) -> None:
     assert list(registry) == ["one"]
     assert "one" in registry
     assert plugin not in sys.modules
-    found = registry["one"]
-    assert found is sys.modules[plugin].VALUE
-    assert registry["one"] is found
+    value = registry["one"]
+    assert value is sys.modules[plugin].VALUE
+    assert registry["one"] is value
 
 
 def test_an_attribute_may_be_nested(plugin: str) -> None:
@@ -109,14 +109,14 @@ def test_an_entry_point_adds_a_name_and_takes_none(plugin: str) -> None:
 
 def _shipped() -> list[tuple[str, str, str]]:
     """(module, registry, name) of every entry of every registry in the package."""
-    found = []
+    entries = []
     for module in pkgutil.walk_packages(mriseg.__path__, "mriseg."):
         if module.ispkg:
             held = vars(importlib.import_module(module.name))
             for attribute, value in held.items():
                 if isinstance(value, Registry):
-                    found += [(module.name, attribute, name) for name in value]
-    return found
+                    entries += [(module.name, attribute, name) for name in value]
+    return entries
 
 
 @pytest.mark.parametrize(("module", "attribute", "name"), _shipped())

@@ -22,9 +22,9 @@ def test_an_oblique_affine_keeps_its_orientation(
     drawn: tuple[strategies.Orientation, tuple[tuple[float, ...], ...]],
 ) -> None:
     orientation, affine = drawn
-    found = io_orientation(np.asarray(affine))
-    assert tuple(found[:, 0]) == orientation.world
-    assert tuple(found[:, 1]) == orientation.signs
+    axes = io_orientation(np.asarray(affine))
+    assert tuple(axes[:, 0]) == orientation.world
+    assert tuple(axes[:, 1]) == orientation.signs
 
 
 @pytest.mark.parametrize("orientation", strategies.ORIENTATIONS, ids=lambda o: o.codes)

@@ -18,7 +18,7 @@ _TABLE = re.compile(r"(?<=<!-- settings: )(\w+)( -->\n).*?(?=<!-- end of setting
 
 def with_tables(page: str) -> str:
     """``page`` with each table between its two comments made again."""
-    return _TABLE.sub(lambda found: f"{found[1]}{found[2]}{_TABLES[found[1]]}", page)
+    return _TABLE.sub(lambda match: f"{match[1]}{match[2]}{_TABLES[match[1]]}", page)
 
 
 def _options(kind: type[Config]) -> str:

@@ -118,7 +118,7 @@ def test_a_line_of_progress_is_due_every_ten_seconds_and_at_the_end() -> None:
     assert stage.due(start + 12)
 
 
-def test_time_left_counts_from_where_a_training_went_on() -> None:
+def test_time_left_counts_from_where_a_training_resumed() -> None:
     stage = render._Stage("train", 100, "step")
     stage.reach(50)
     assert stage.left(0) is None

@@ -52,11 +52,13 @@ def main() -> int:
             print(f"{name:12}{count:8}{outcomes['accepted']:10}{outcomes['refused']:9}"
                   f"{len(defects):9}{tally.slowest:11.1f}{tally.largest / 2**20:6.0f}"
                   f"{time.monotonic() - began:7.0f}", flush=True)  # fmt: skip
-            told: dict[str, list[int]] = {}
+            by_message: dict[str, list[int]] = {}
             for number, what in defects:
                 # One defect shows in many inputs, whose paths and numbers differ.
-                told.setdefault(re.sub(r"/\S+|\d+|'[^']*'", "*", what)[:160], []).append(number)
-            for what, numbers in sorted(told.items(), key=lambda item: -len(item[1])):
+                by_message.setdefault(re.sub(r"/\S+|\d+|'[^']*'", "*", what)[:160], []).append(
+                    number
+                )
+            for what, numbers in sorted(by_message.items(), key=lambda item: -len(item[1])):
                 print(f"    {len(numbers)} x {what} (number {numbers[0]})", flush=True)
             bad += len(defects)
     return 1 if bad else 0

@@ -32,16 +32,16 @@ class Box:
 
     def state(self) -> dict[str, State]:
         """Everything under ``root`` but ``out``: mode, size and time of change."""
-        found = {}
+        entries = {}
         for folder, folders, files in os.walk(self.root):
             if Path(folder) == self.root:
                 folders.remove(self.out.name)
             for name in (*folders, *files):
-                path = os.path.join(folder, name)  # noqa: PTH118  # names may be odd
+                path = os.path.join(folder, name)  # noqa: PTH118  # names may be unusual
                 now = os.lstat(path)
                 # A folder's size is the file system's affair, its time that of its entries.
-                found[path] = (now.st_mode, now.st_size, now.st_mtime_ns)
-        return found
+                entries[path] = (now.st_mode, now.st_size, now.st_mtime_ns)
+        return entries
 
 
 @contextmanager

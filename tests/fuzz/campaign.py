@@ -78,9 +78,9 @@ def shares(count: int, names: list[str]) -> dict[str, int]:
     """How many of ``count`` inputs are of which kind, by weight."""
     weights = {name: TARGETS[name].weight for name in names}
     total = sum(weights.values())
-    found = {name: max(1, count * weight // total) for name, weight in weights.items()}
-    found[names[0]] += count - sum(found.values())
-    return found
+    counts = {name: max(1, count * weight // total) for name, weight in weights.items()}
+    counts[names[0]] += count - sum(counts.values())
+    return counts
 
 
 def campaign(name: str, count: int, seed: int, seeds: Seeds, typed: bool = False) -> Tally:

@@ -74,7 +74,7 @@ def type_in(rng: Random, name: str, seeds: Seeds, box: Box) -> None:
 
     Raises:
         WrongEndError: it ended in a traceback, without a message, or with a code of no meaning.
-        MrisegError: it told of an error, which is how it should be.
+        MrisegError: it reported an error, as it should.
     """
     line = words(rng, name, seeds, box)
     result = CliRunner().invoke(app, line)

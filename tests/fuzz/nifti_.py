@@ -79,7 +79,7 @@ def packed(rng: Random, plain: bytes) -> bytes:
 
 
 def _bomb(plain: bytes) -> bytes:
-    """48 MB of noughts in 50 kB, behind a header that says where its voxels begin: after them."""
+    """48 MB of zeros in 50 kB, behind a header that says where its voxels begin: after them."""
     header = bytearray(plain[:352])
     struct.pack_into("<f", header, 108, 48e6)
     return gzip.compress(bytes(header) + bytes(48_000_000), compresslevel=9)

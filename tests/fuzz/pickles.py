@@ -41,17 +41,17 @@ def bombs(planted: Path) -> list[Bomb]:
 
 def files(value: Any) -> list[bytes]:
     """``value`` as a plain pickle, as PyTorch's two formats, and as numpy's two."""
-    found = [pickle.dumps(value, protocol=2)]
+    contents = [pickle.dumps(value, protocol=2)]
     for modern in (True, False):
         buffer = io.BytesIO()
         torch.save(value, buffer, _use_new_zipfile_serialization=modern)
-        found.append(buffer.getvalue())
+        contents.append(buffer.getvalue())
     array = np.array([value], dtype=object)
     for save in (np.save, np.savez):
         buffer = io.BytesIO()
         save(buffer, array)  # type: ignore[operator]
-        found.append(buffer.getvalue())
-    return found
+        contents.append(buffer.getvalue())
+    return contents
 
 
 def script() -> bytes:
@@ -62,7 +62,7 @@ def script() -> bytes:
 
 
 def inflated(size: int = 2**28) -> bytes:
-    """PyTorch's archive of a tensor of noughts, packed as PyTorch never does: a zip bomb."""
+    """PyTorch's archive of a tensor of zeros, packed as PyTorch never does: a zip bomb."""
     plain, buffer = io.BytesIO(), io.BytesIO()
     torch.save({"features.0.weight": torch.zeros(size // 4)}, plain)
     with (

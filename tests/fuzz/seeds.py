@@ -41,8 +41,8 @@ class Seeds:
         folders: of scans, by the name of what they are like.
         images: unpacked NIfTI files.
         store: of two cases.
-        run: of a training of one epoch on it, which can go on.
-        model: the run as it is handed on.
+        run: of a training of one epoch on it, which can be resumed.
+        model: the run as it is shared.
         evaluation: the text of an ``evaluation.json``.
         weights: ``.pth`` and ``.safetensors`` of a VGG16-BN whose weights are all one number.
         exported: a TorchScript file.
@@ -111,8 +111,8 @@ def _real(root: Path) -> None:
         "real-ms": "ms-lesions/*/*.nii*",
         "real-hippocampus": "hippocampus/*/*.nii*",
     }.items():
-        found = sorted(data.glob(pattern))
-        for path in [p for p in found if p.parent == found[0].parent or "hippo" in name][:8]:
+        paths = sorted(data.glob(pattern))
+        for path in [p for p in paths if p.parent == paths[0].parent or "hippo" in name][:8]:
             to = root / name / path.parent.name / path.name
             to.parent.mkdir(parents=True, exist_ok=True)
             image = nib.load(path)
@@ -123,17 +123,17 @@ def _real(root: Path) -> None:
 
 def _unpacked(root: Path) -> list[bytes]:
     """Each kind of NIfTI file once: by its type, its axes and who wrote it."""
-    found: dict[tuple[object, ...], bytes] = {}
+    images: dict[tuple[object, ...], bytes] = {}
     for path in sorted(root.rglob("*.nii*")):
         image = nib.load(path)
         kind = (image.get_data_dtype(), image.ndim, path.relative_to(root).parts[0])
-        found.setdefault(kind, image.to_bytes())
+        images.setdefault(kind, image.to_bytes())
     for dtype in (np.float32, np.float64, np.int8, np.uint16, np.int64):
         array = (np.arange(480) % 7).reshape(10, 8, 6)
         image = nib.Nifti2Image(array.astype(dtype), np.diag([1.0, 2, 3, 1]), dtype=dtype)
-        found[(dtype,)] = image.to_bytes()
+        images[(dtype,)] = image.to_bytes()
     flat = nib.Nifti1Image(np.arange(80, dtype=np.int16).reshape(10, 8), np.eye(4))
-    return [*found.values(), flat.to_bytes()]
+    return [*images.values(), flat.to_bytes()]
 
 
 def _weights(root: Path) -> dict[str, bytes]:

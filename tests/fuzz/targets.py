@@ -73,8 +73,8 @@ def _bad_nifti(rng: Random, seeds: Seeds, box: Box) -> None:
 def _read_nifti(rng: Random, seeds: Seeds, box: Box) -> None:
     (path,) = box.given.iterdir()
     channels, grid = nifti.read_channels(path)
-    found = {f"channel{index}": array for index, array in enumerate(channels)}
-    case = prepare(found, None, grid)
+    images = {f"channel{index}": array for index, array in enumerate(channels)}
+    case = prepare(images, None, grid)
     mask = case.to_source(np.ones((1, *case.box.shape), dtype=np.uint8))[0]
     nifti.write(box.out / "mask.nii.gz", mask, grid)
     again, same = nifti.read(box.out / "mask.nii.gz")
@@ -152,8 +152,8 @@ def _bad_slices(rng: Random, seeds: Seeds, box: Box) -> None:
 
 
 def _read_slices(rng: Random, seeds: Seeds, box: Box) -> None:
-    _, found = readers.find(box.given, "lgg")
-    for case in found.cases:
+    _, listing = readers.find(box.given, "lgg")
+    for case in listing.cases:
         loaded = case.load()
         prepare(loaded.images, loaded.labels, loaded.geometry)
 

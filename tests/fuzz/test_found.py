@@ -100,10 +100,10 @@ class TestPipes:
         os.mkfifo(tmp_path / "src" / name)
         for layout in ("brats", "flat", "lgg", "nnunet"):
             try:
-                _, found = readers.find(tmp_path / "src", layout)
+                _, listing = readers.find(tmp_path / "src", layout)
             except InputError:
                 continue
-            assert all(is_regular(path) for case in found.cases for path in case.files)
+            assert all(is_regular(path) for case in listing.cases for path in case.files)
 
     @pytest.mark.parametrize("name", ["run.json", "log.jsonl", "last.safetensors"])
     def test_are_no_part_of_a_run(self, run: Path, name: str) -> None:
@@ -133,13 +133,13 @@ class TestPipes:
 
 
 @posix
-def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
+def test_a_link_to_itself_is_skipped(tmp_path: Path) -> None:
     phantoms.write_brats(tmp_path, 1, shape=(4, 34, 32))
     (tmp_path / "a_t1.nii").symlink_to("b_t1.nii")
     (tmp_path / "b_t1.nii").symlink_to("a_t1.nii")
     (tmp_path / "gone_t1.nii").symlink_to("nowhere.nii")
-    _, found = readers.find(tmp_path, "brats")
-    assert [case.name for case in found.cases] == ["BraTS20_Training_001"]
+    _, listing = readers.find(tmp_path, "brats")
+    assert [case.name for case in listing.cases] == ["BraTS20_Training_001"]
 
 
 def test_two_scans_whose_names_differ_in_case(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_two_scans_whose_names_differ_in_case(tmp_path: Path) -> None:
     if other.exists():
         pytest.skip("this file system takes them for one")
     shutil.copy(path, other)
-    _, found = readers.find(tmp_path, "brats")
-    assert not found.cases
-    assert "2 files of T1" in found.skipped[0][1]
+    _, listing = readers.find(tmp_path, "brats")
+    assert not listing.cases
+    assert "2 files of T1" in listing.skipped[0][1]
 
 
 def test_a_store_without_a_case_is_not_predicted(store: Path, seeds: Seeds, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_scale_too_large_for_an_integer(run: Path) -> None:
     load_model(open_run(run), select("cpu", precision="fp32"))
 
 
-def test_a_librarys_message_is_told_in_part(store: Path) -> None:
+def test_a_librarys_message_is_shortened(store: Path) -> None:
     path = sorted(store.glob("cases/*/image/zarr.json"))[0]
     edited(path, lambda d: d.update(node_type="x" * 10_000))
     with pytest.raises(StoreError) as caught:
@@ -416,9 +416,9 @@ class TestSizes:
         Image.fromarray(plane).save(
             folder / f"{folder.name}_1.tif", compression="tiff_adobe_deflate"
         )
-        _, found = readers.find(tmp_path, "lgg")
+        _, listing = readers.find(tmp_path, "lgg")
         with pytest.raises(CaseError, match="more than any scan"):
-            found.cases[0].load()
+            listing.cases[0].load()
 
     def test_a_batch_of_large_slices_is_small(self, seeds: Seeds) -> None:
         cpu = select("cpu", precision="fp32")

@@ -66,8 +66,8 @@ def test_the_bombs_are_live(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.pth"
         path.write_bytes(pickles.files(bomb)[1])
         torch.load(path, weights_only=False)
-        [made] = tmp_path.glob("planted*")
-        made.unlink()
+        [created] = tmp_path.glob("planted*")
+        created.unlink()
 
 
 def test_a_program_is_no_weights(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_zip_bomb_is_no_weights(tmp_path: Path) -> None:
         load_encoder_weights(path)
 
 
-def test_odd_metadata_of_safetensors_is_text(tmp_path: Path, seeds: Seeds) -> None:
+def test_unexpected_metadata_of_safetensors_is_text(tmp_path: Path, seeds: Seeds) -> None:
     tried = "__import__('os').system('touch planted')"
     data = save({"w": torch.zeros(2)}, metadata={"state": tried, "format": "pt", tried: tried})
     (tmp_path / "x.safetensors").write_bytes(data)
@@ -134,7 +134,7 @@ def test_a_store_of_zarrs_second_version_is_not_read(
     assert not (tmp_path / "planted").exists()
 
 
-def test_a_model_card_is_only_there(tmp_path: Path, seeds: Seeds) -> None:
+def test_a_model_card_is_not_parsed(tmp_path: Path, seeds: Seeds) -> None:
     run = shutil.copytree(seeds.model, tmp_path / "run")
     (run / "MODEL_CARD.md").write_text("---\n!!python/object/apply:os.system ['false']\n---\n")
     assert open_run(run).is_shared
@@ -157,8 +157,8 @@ def test_scans_that_are_pickles(tmp_path: Path) -> None:
         for form, data in enumerate(pickles.files(bomb)):
             for ending in (".nii", ".nii.gz"):
                 (tmp_path / f"scan{number}{form}_t1{ending}").write_bytes(data)
-    _, found = readers.find(tmp_path, "flat")
-    for case in found.cases:
+    _, listing = readers.find(tmp_path, "flat")
+    for case in listing.cases:
         with pytest.raises(MrisegError):
             case.load()
     assert not (tmp_path / "planted").exists()
@@ -172,7 +172,7 @@ def _calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
 
 
 def _faults(path: Path) -> list[str]:
-    found = []
+    faults = []
     for name, call in _calls(path):
         module, _, function = name.rpartition(".")
         named = {word.arg: ast.unparse(word.value) for word in call.keywords}
@@ -185,8 +185,8 @@ def _faults(path: Path) -> list[str]:
             or named.get("trust_remote_code", "False") != "False"
             or named.get("shell", "False") != "False"
         ) and (path.name, name) not in ALLOWED:
-            found.append(f"{path.name}:{call.lineno}: {name}")
-    return found
+            faults.append(f"{path.name}:{call.lineno}: {name}")
+    return faults
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

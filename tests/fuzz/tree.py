@@ -9,7 +9,7 @@ from random import Random
 
 from tests.fuzz.box import Box
 
-# As bytes, since a file system takes what no text is. None may hold "/" or a nought.
+# As bytes, since a file name need not be text. None may hold "/" or a zero byte.
 _NAMES = (
     b"..",
     b"...",
@@ -43,12 +43,12 @@ def disturbed(rng: Random, box: Box) -> None:
 
 def _renamed(rng: Random, box: Box, path: Path) -> None:
     """Another name, mostly with the ending that readers go by."""
-    odd = rng.choice(_NAMES)
+    name = rng.choice(_NAMES)
     if rng.random() < 0.7:
         ending = os.fsencode("".join(path.suffixes)) or os.fsencode(path.name[-12:])
         kept = os.fsencode(path.stem.rpartition("_")[2])
-        odd = (odd[: 255 - len(ending) - len(kept) - 1] + b"_" + kept + ending)[-255:]
-    _moved(path, path.with_name("x").parent / os.fsdecode(odd))
+        name = (name[: 255 - len(ending) - len(kept) - 1] + b"_" + kept + ending)[-255:]
+    _moved(path, path.with_name("x").parent / os.fsdecode(name))
 
 
 def _moved(path: Path, to: Path) -> None:

@@ -62,7 +62,7 @@ def check_timing(timing: Timing) -> None:
     assert 0 < timing.low <= timing.median <= timing.high and timing.runs >= 1
 
 
-def test_it_tells_how_far_it_is(report: BenchReport, seen: list[Event]) -> None:
+def test_it_reports_its_progress(report: BenchReport, seen: list[Event]) -> None:
     [began] = [event for event in seen if isinstance(event, Began)]
     done = [event.done for event in seen if isinstance(event, Advanced)]
     assert done == sorted(done) and set(done) == set(range(began.total + 1))

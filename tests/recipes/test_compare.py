@@ -48,11 +48,11 @@ def done(
     cpu: Backend,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[CompareReport, list[Event]]:
-    """A whole comparison, not to be written; and what it told."""
+    """A complete comparison, not written to disk, and its events."""
     out = tmp_path_factory.mktemp("compared") / "out"
-    told: list[Event] = []
+    events: list[Event] = []
     recipe = compare(target, trained, brief, cpu, OPTIONS, out=out)
-    return finish(recipe, told.append), told
+    return finish(recipe, events.append), events
 
 
 def each_run(report: CompareReport) -> list[Run]:
@@ -118,8 +118,8 @@ def test_smaller_training_sets_are_within_larger_ones(
         assert len(few) == 1 and few < every and len(every) == 2
 
 
-def test_what_it_writes_and_tells(done: tuple[CompareReport, list[Event]]) -> None:
-    report, told = done
+def test_what_it_writes_and_reports(done: tuple[CompareReport, list[Event]]) -> None:
+    report, events = done
     names = {path.name for path in report.path.iterdir()}
     assert names == {"plan.json", "runs", "compare.json", "compare.csv", "compare.png"}
     data = json.loads((report.path / "compare.json").read_text())
@@ -131,13 +131,13 @@ def test_what_it_writes_and_tells(done: tuple[CompareReport, list[Event]]) -> No
     assert len(rows) == len(report.scores) == 3 * 2 * 4
     assert {"dice", "dice_core", "dice_oedema"} <= set(rows[0])
 
-    text = " ".join(event.text for event in told if isinstance(event, Notice))
+    text = " ".join(event.text for event in events if isinstance(event, Notice))
     assert "12 trainings (3 methods x 2 sizes x 2 folds x 1 seeds) on 4 patients" in text
-    [began] = [event for event in told if isinstance(event, Began)]
+    [began] = [event for event in events if isinstance(event, Began)]
     assert (began.stage, began.total, began.unit) == ("compare", TRAININGS, "training")
-    done_so_far = [event.done for event in told if isinstance(event, Advanced)]
+    done_so_far = [event.done for event in events if isinstance(event, Advanced)]
     assert done_so_far == sorted(done_so_far) and done_so_far[-1] == TRAININGS
-    lines = [event for event in told if isinstance(event, Measured)]
+    lines = [event for event in events if isinstance(event, Measured)]
     assert [event.step for event in lines] == list(range(1, TRAININGS + 1))
     assert lines[0].note == "1 of 12: scratch from 1 patients, seed 0, fold 1"
 
@@ -149,7 +149,7 @@ def test_runs_keep_the_weights_and_not_the_optimiser(
         assert run.ended and run.has("best") and not run.load("last").optimiser
 
 
-def test_stopped_anywhere_it_goes_on_to_the_same_result(
+def test_stopped_anywhere_it_resumes_to_the_same_result(
     done: tuple[CompareReport, list[Event]],
     target: Store,
     trained: Run,
@@ -177,14 +177,14 @@ def test_stopped_anywhere_it_goes_on_to_the_same_result(
             stopped.close()
     assert not (place / "frozen-random/result.json").exists()
 
-    told: list[Event] = []
-    again = finish(compare(target, trained, brief, cpu, OPTIONS, out=out), told.append)
+    events: list[Event] = []
+    again = finish(compare(target, trained, brief, cpu, OPTIONS, out=out), events.append)
     assert again.comparison.verdicts == report.comparison.verdicts
     for name in ("compare.json", "compare.csv"):
         assert without_times(out / name) == without_times(report.path / name)
     assert (out / "compare.png").read_bytes() == (report.path / "compare.png").read_bytes()
     assert (out / "runs/patients-1/seed-0/fold-1/scratch/result.json").read_bytes() == kept
-    assert len([event for event in told if isinstance(event, Measured)]) < 4
+    assert len([event for event in events if isinstance(event, Measured)]) < 4
 
 
 def test_what_is_done_may_be_added_to_and_not_changed(
@@ -203,10 +203,10 @@ def test_what_is_done_may_be_added_to_and_not_changed(
     with pytest.raises(ConfigError, match="other folds"):
         finish(compare(target, trained, brief, cpu, CompareOptions(folds=4), out=out))
     more = CompareOptions(("full",), ("all",), folds=2)
-    told: list[Event] = []
-    report = finish(compare(target, trained, brief, cpu, more, out=out), told.append)
+    events: list[Event] = []
+    report = finish(compare(target, trained, brief, cpu, more, out=out), events.append)
     assert [cell.method for cell in report.comparison.cells] == ["scratch", "full"]
-    assert len([event for event in told if isinstance(event, Measured)]) == 2
+    assert len([event for event in events if isinstance(event, Measured)]) == 2
 
     result = out / "runs/patients-all/seed-0/fold-1/full/result.json"
     result.write_text(result.read_text().replace("phantom_00", "phantom_10"))
@@ -225,10 +225,10 @@ def test_patients_that_the_source_knows_are_left_out(
         finish(compare(brats_store, trained, brief, cpu, OPTIONS, out=tmp_path / "out"))
     seen = trained.manifest.seen[:2]
     source = Run(trained.path, replace(trained.manifest, seen=seen))
-    told: list[Event] = []
+    events: list[Event] = []
     options = CompareOptions(("full",), ("all",), folds=2)
-    finish(compare(brats_store, source, brief, cpu, options, out=tmp_path / "out"), told.append)
-    [text] = [e.text for e in told if isinstance(e, Notice) and "left out" in e.text]
+    finish(compare(brats_store, source, brief, cpu, options, out=tmp_path / "out"), events.append)
+    [text] = [e.text for e in events if isinstance(e, Notice) and "left out" in e.text]
     names = {item.name for item in seen}
     assert all(name in text for name in names)
     for path in (tmp_path / "out").glob("runs/**/result.json"):
@@ -236,18 +236,18 @@ def test_patients_that_the_source_knows_are_left_out(
         assert not names & set(open_run(path.parent).manifest.train)
 
 
-def test_a_budget_tells_how_long_all_of_it_takes(
+def test_a_budget_states_the_total_time(
     target: Store, trained: Run, brief: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = brief.model_copy(update={"epochs": None, "budget": 1200.0})
     recipe = compare(target, trained, config, cpu, OPTIONS, out=tmp_path / "out")
-    told: list[Event] = []
+    events: list[Event] = []
     for event in recipe:
-        told.append(event)
+        events.append(event)
         if isinstance(event, Began):
             recipe.close()
-    assert told[-1] == Began("compare", 12 * 1200, "second")
-    assert any("20 min each: 4.0 h" in event.text for event in told if isinstance(event, Notice))
+    assert events[-1] == Began("compare", 12 * 1200, "second")
+    assert any("20 min each: 4.0 h" in event.text for event in events if isinstance(event, Notice))
 
 
 @pytest.mark.parametrize(

@@ -18,16 +18,16 @@ def test_the_whole_chain_where_a_demo_was_before(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
 
-    told: list[object] = []
-    made = api.demo(tmp_path, minutes=0.01, backend="cpu", on_event=told.append)
-    assert made.mask.is_file() and callable(torch.jit.load(made.export.path))
-    with Image.open(made.picture) as picture:
+    events: list[object] = []
+    report = api.demo(tmp_path, minutes=0.01, backend="cpu", on_event=events.append)
+    assert report.mask.is_file() and callable(torch.jit.load(report.export.path))
+    with Image.open(report.picture) as picture:
         assert min(picture.size) > 100
-    [score] = made.scores.scores
-    assert score.case in made.picture.name and score.unit == "px"
-    assert not made.scores.seen
-    assert api.open_run(made.transfer.run).manifest.modalities == ("FLAIR",)
-    assert [text[:4] for e in told if (text := getattr(e, "text", ""))[1:6] == " of 6"] == [
+    [score] = report.scores.scores
+    assert score.case in report.picture.name and score.unit == "px"
+    assert not report.scores.seen
+    assert api.open_run(report.transfer.run).manifest.modalities == ("FLAIR",)
+    assert [text[:4] for e in events if (text := getattr(e, "text", ""))[1:6] == " of 6"] == [
         f"{n} of" for n in range(1, 7)
     ]
 
@@ -36,6 +36,6 @@ def test_the_whole_chain_where_a_demo_was_before(tmp_path: Path) -> None:
     assert {path.name for path in before if after[path] != before[path]} <= {"report.json"}
 
 
-def test_time_for_training_is_above_nought(tmp_path: Path) -> None:
+def test_training_time_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="minutes = -1"):
         api.demo(tmp_path, minutes=-1, backend="cpu")

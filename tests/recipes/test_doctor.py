@@ -1,4 +1,4 @@
-"""On a processor all is right; a device with a wrong kernel is found out, kernel by kernel."""
+"""On a CPU every check passes; a device's wrong kernel is detected, kernel by kernel."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     ("name", "kernel"),
     [("un-pool with ties", "max_unpool2d"), ("AdamW", "addcdiv_"), ("block head", "convolution")],
 )
-def test_nan_is_wrong_and_said(backend: Backend, name: str, kernel: str) -> None:
-    found = tried(wrong(backend, kernel, spoil), name)
-    assert found.verdict == Verdict.WRONG and found.reason == "gives infinity or NaN"
-    assert found.forward is None and found.fault
+def test_nan_is_reported_as_wrong(backend: Backend, name: str, kernel: str) -> None:
+    finding = tried(wrong(backend, kernel, spoil), name)
+    assert finding.verdict == Verdict.WRONG and finding.reason == "gives infinity or NaN"
+    assert finding.forward is None and finding.fault
 
 
-def test_a_little_off_is_told_and_no_fault(cpu: Backend) -> None:
-    found = tried(wrong(cpu, "convolution", lambda x: x.mul_(1 + 5e-5)), "convolution, 3 to 64")
-    assert found.verdict == Verdict.ROUNDS and not found.fault
+def test_a_small_deviation_is_reported_and_no_fault(cpu: Backend) -> None:
+    finding = tried(wrong(cpu, "convolution", lambda x: x.mul_(1 + 5e-5)), "convolution, 3 to 64")
+    assert finding.verdict == Verdict.ROUNDS and not finding.fault
 
 
 def test_what_raises_fails(cpu: Backend) -> None:
     def lacking(tensor: Tensor) -> None:
         raise NotImplementedError("no such kernel\nand a long trace")
 
-    found = tried(wrong(cpu, "relu_", lacking), "ReLU")
-    assert found.verdict == Verdict.FAILS and found.fault
-    assert found.reason == "NotImplementedError: no such kernel"
+    finding = tried(wrong(cpu, "relu_", lacking), "ReLU")
+    assert finding.verdict == Verdict.FAILS and finding.fault
+    assert finding.reason == "NotImplementedError: no such kernel"
 
 
-def test_an_autocast_of_another_type_is_told(cpu: Backend) -> None:
+def test_an_autocast_to_another_type_is_reported(cpu: Backend) -> None:
     half = replace(cpu, dtype=torch.bfloat16)
 
     class Deaf(type(half)):  # type: ignore[misc]
@@ -71,8 +71,8 @@ def test_an_autocast_of_another_type_is_told(cpu: Backend) -> None:
             return torch.autocast("cpu", enabled=False)
 
     deaf = Deaf(**half.__dict__)
-    found = tried(deaf, "convolution, BatchNorm and ReLU")
-    assert found.verdict == Verdict.FAILS and "float32, not torch.bfloat16" in found.reason
+    finding = tried(deaf, "convolution, BatchNorm and ReLU")
+    assert finding.verdict == Verdict.FAILS and "float32, not torch.bfloat16" in finding.reason
 
 
 def upsampled(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
@@ -85,7 +85,7 @@ def test_another_un_pooling_is_found_in_its_own_row(cpu: Backend) -> None:
     events: list[Event] = []
     broken = replace(cpu, ops=Ops("wrong", native_pool, upsampled))
     report = finish(doctor(broken, **SMALL), events.append)
-    faults = {found.name for found in report.findings if found.fault}
+    faults = {finding.name for finding in report.findings if finding.fault}
     sure = {"un-pool with ties", "network in float32"}
     assert sure <= faults <= sure | {"network as trained"}
     assert not report.fit
@@ -103,12 +103,12 @@ def test_a_loss_that_is_no_number_is_no_pace(cpu: Backend) -> None:
     assert json.loads(json.dumps(report.to_json(), allow_nan=False))
 
 
-def test_determinism_is_tried_where_it_was_asked_for() -> None:
+def test_determinism_is_checked_when_requested() -> None:
     steady = select("cpu", precision="fp32", deterministic=True)
     calls = itertools.count()
     fickle = wrong(steady, "convolution", lambda x: x.mul_(1 + 1e-6 * (next(calls) % 7)))
     report = finish(doctor(fickle, **SMALL))
-    assert [found.name for found in report.findings if found.fault] == ["the same bits twice"]
+    assert [finding.name for finding in report.findings if finding.fault] == ["the same bits twice"]
 
 
 def test_what_training_does_otherwise_is_no_fault(cpu: Backend) -> None:
@@ -125,8 +125,8 @@ def test_the_report_is_json_and_back(backend: Backend) -> None:
     read = json.loads(text)
     assert {"backend", "findings", "task", "memory", "pace", "fit", "summary"} == set(read)
     assert [row["name"] for row in read["findings"]] == list(CHECKS)
-    found = TypeAdapter(DoctorReport).validate_python(read)
-    assert found.findings == report.findings and found.to_json()["memory"] == read["memory"]
+    parsed = TypeAdapter(DoctorReport).validate_python(read)
+    assert parsed.findings == report.findings and parsed.to_json()["memory"] == read["memory"]
     assert report.pace is not None and report.pace.batches == 2 * 295 * 66 // 2
     assert report.pace.epoch == pytest.approx(report.pace.step * report.pace.batches)
 

@@ -42,26 +42,26 @@ def test_training_cases_are_left_out_unless_asked_for(
     brats_store: Store, trained: Run, cpu: Backend, tmp_path: Path
 ) -> None:
     manifest = trained.manifest
-    told: list[Event] = []
+    events: list[Event] = []
     once = PredictOptions(flips=False)
-    report = measure(brats_store, trained, cpu, told.append, options=once, out=tmp_path)
+    report = measure(brats_store, trained, cpu, events.append, options=once, out=tmp_path)
     assert {score.case for score in report.scores} == set(manifest.validation)
     assert [score.region for score in report.scores] == ["WT", "TC", "ET"]
     assert set(report.seen) == set(manifest.train)
-    texts = [event.text for event in told if isinstance(event, Notice)]
+    texts = [event.text for event in events if isinstance(event, Notice)]
     assert any("3 cases that the model was trained on are left out" in text for text in texts)
     assert any("validation cases, which chose its best epoch" in text for text in texts)
-    assert sum(isinstance(event, Measured) for event in told) == 3
+    assert sum(isinstance(event, Measured) for event in events) == 3
     # The same as the training's own validation found, which sees each slice once.
     dice = trained.load("best").state["dice"][manifest.validation[0]]
     assert {s.region: s.dice for s in report.scores} == pytest.approx(dice)
     assert report.mean("WT") > 0.5
 
-    everyone = measure(brats_store, trained, cpu, told.append, include_seen=True, out=tmp_path)
+    everyone = measure(brats_store, trained, cpu, events.append, include_seen=True, out=tmp_path)
     assert len({score.case for score in everyone.scores}) == 4
     data = json.loads((tmp_path / "evaluation.json").read_text())
     assert {c["case"] for c in data["cases"] if c["seen"]} == set(manifest.train)
-    # What was not asked for is told as the run's calibration settled it.
+    # Settings that were not given are recorded as the run's calibration determined them.
     assert data["prediction"]["threshold"] == list(trained.calibration().thresholds)
     assert (data["prediction"]["model"], data["prediction"]["flips"]) == (str(trained.path), True)
 
@@ -80,7 +80,7 @@ def test_a_training_scan_is_known_under_another_name(
     assert report.seen == ("Somebody_0",)
 
 
-def test_a_training_scan_is_known_by_its_looks(
+def test_a_training_scan_is_recognised_by_its_content(
     brats_source: Path, trained: Run, cpu: Backend, tmp_path: Path
 ) -> None:
     """As a later release hands it on: renamed, other intensities, a modality less."""
@@ -103,9 +103,9 @@ def test_a_training_scan_is_known_by_its_looks(
     new = open_store(tmp_path / "out.zarr")
     report = measure(new, trained, cpu, events.append, options=others)
     assert report.seen == ("Somebody_0",)
-    told = [event.text for event in events if isinstance(event, Notice)]
-    [said] = [text for text in told if "looks like" in text]
-    assert said.startswith(f"Somebody_0 looks like the same scan as {trained.manifest.train[0]}")
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    [notice] = [text for text in notices if "looks like" in text]
+    assert notice.startswith(f"Somebody_0 looks like the same scan as {trained.manifest.train[0]}")
     assert {score.case for score in report.scores} == {"Somebody_1"}
 
 
@@ -121,7 +121,7 @@ def test_only_labelled_and_named_cases_are_measured(
         measure(brats_store, trained, cpu, cases=list(trained.manifest.train))
 
 
-def test_a_store_without_the_models_regions_is_told(
+def test_a_store_without_the_models_regions_is_refused(
     brats_source: Path, trained: Run, cpu: Backend, tmp_path: Path
 ) -> None:
     finish(preprocess(brats_source, tmp_path / "out.zarr", workers=1))
@@ -152,7 +152,7 @@ def test_a_case_that_cannot_be_read_harms_no_other(
 def test_how_masks_are_made_matters(brats_store: Store, trained: Run, cpu: Backend) -> None:
     nothing = measure(brats_store, trained, cpu, options=PredictOptions(min_volume=1e6))
     assert nothing.mean("WT") == 0
-    found = {
+    scores = {
         measure(brats_store, trained, cpu, options=options).mean("WT")
         for options in (
             PredictOptions(),
@@ -161,7 +161,7 @@ def test_how_masks_are_made_matters(brats_store: Store, trained: Run, cpu: Backe
             PredictOptions(refine=False),
         )
     }
-    assert len(found) == 4 and min(found) > 0.3
+    assert len(scores) == 4 and min(scores) > 0.3
 
 
 # Pictures
@@ -177,11 +177,11 @@ def test_an_evaluation_draws_its_cases(
         pictures.grid(path, rows, *names)
 
     monkeypatch.setattr(evaluation, "grid", keep)
-    told: list[Event] = []
+    events: list[Event] = []
     report = measure(
-        brats_store, trained, cpu, told.append, include_seen=True, out=tmp_path / "all"
+        brats_store, trained, cpu, events.append, include_seen=True, out=tmp_path / "all"
     )
-    wrote = [event.path.name for event in told if isinstance(event, Wrote)]
+    wrote = [event.path.name for event in events if isinstance(event, Wrote)]
     assert wrote == ["all", "dice.png", "cases.png"]
     assert {path.name for path in (tmp_path / "all").iterdir()} == {
         "cases.csv", "summary.csv", "evaluation.json", "dice.png", "cases.png",

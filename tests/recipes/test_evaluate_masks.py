@@ -121,7 +121,7 @@ def test_an_evaluation_repeated_gives_the_same_interval(tmp_path: Path) -> None:
     assert one.summary == other.summary
 
 
-def test_pairs_that_do_not_fit_are_told(tmp_path: Path) -> None:
+def test_mismatched_pairs_are_reported(tmp_path: Path) -> None:
     write(tmp_path / "masks", "good.nii.gz", cube())
     write(tmp_path / "truths", "good.nii.gz", cube(), origin=(9, 9, 9))
     write(tmp_path / "masks", "other.nii.gz", cube())
@@ -130,17 +130,17 @@ def test_pairs_that_do_not_fit_are_told(tmp_path: Path) -> None:
     (tmp_path / "masks" / "broken.nii.gz").write_bytes(b"<html>")
     write(tmp_path / "truths", "broken.nii.gz", cube())
     write(tmp_path / "masks", "good_prob_WT.nii.gz", cube())
-    told: list[Event] = []
-    report = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths"), told.append)
+    events: list[Event] = []
+    report = finish(evaluate_masks(tmp_path / "masks", tmp_path / "truths"), events.append)
     assert [score.case for score in report.scores] == ["good"]
-    assert any("good: mask and truth" in e.text for e in told if isinstance(e, Notice))
+    assert any("good: mask and truth" in e.text for e in events if isinstance(e, Notice))
     skipped = dict(report.skipped)
     assert set(skipped) == {"alone", "other", "broken"}
-    assert {e.case for e in told if isinstance(e, Skipped)} == set(skipped)
+    assert {e.case for e in events if isinstance(e, Skipped)} == set(skipped)
     assert "one grid" in skipped["other"]
 
 
-def test_folders_that_cannot_be_compared_are_told(tmp_path: Path) -> None:
+def test_folders_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a", "x.nii", cube())
     write(tmp_path / "b", "y.nii", cube())
     (tmp_path / "empty").mkdir()

@@ -100,7 +100,7 @@ def test_before_the_first_validation_the_last_weights_are_taken(tmp_path: Path) 
     finish(export(a_run(tmp_path, which="last")))
 
 
-def test_what_cannot_be_exported_is_told(run: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=f"{tmp_path} is a folder; name a file"):
         finish(export(run, out=tmp_path))
     with pytest.raises(UnknownNameError, match="no export format 'onnx'; known: torchscript"):
@@ -112,21 +112,21 @@ def test_what_cannot_be_exported_is_told(run: Run, tmp_path: Path) -> None:
 
 
 def test_metadata_say_what_a_user_must_know(run: Run) -> None:
-    told = describe(run)
-    assert told["format"] == "mriseg-export"
-    assert told["version"] == 1
-    assert "not for clinical use" in told["notice"].lower()
-    assert told["modalities"] == ["T1", "FLAIR"]
-    assert told["regions"][1] == {
+    metadata = describe(run)
+    assert metadata["format"] == "mriseg-export"
+    assert metadata["version"] == 1
+    assert "not for clinical use" in metadata["notice"].lower()
+    assert metadata["modalities"] == ["T1", "FLAIR"]
+    assert metadata["regions"][1] == {
         "name": "TC",
         "labels": [1, 4],
         "threshold": 0.5,
         "min_component_share": 0.0,
     }
-    assert told["run"] == run.name
-    assert told["training"] == {"width": 8, "encoder_weights": "vgg.pth"}
-    assert told["versions"]["export"]["torch"] == torch.__version__
-    assert set(told) == {
+    assert metadata["run"] == run.name
+    assert metadata["training"] == {"width": 8, "encoder_weights": "vgg.pth"}
+    assert metadata["versions"]["export"]["torch"] == torch.__version__
+    assert set(metadata) == {
         key
         for row in re.findall(r"^\| (`.*?) \|", (DOCS / "export.md").read_text(), re.MULTILINE)
         for key in re.findall(r"`(\w+)`", row)
@@ -134,7 +134,7 @@ def test_metadata_say_what_a_user_must_know(run: Run) -> None:
     }
 
 
-def test_the_file_tells_no_secrets(run: Run) -> None:
+def test_the_file_holds_no_secrets(run: Run) -> None:
     report = finish(export(run))
     text = json.dumps(describe(run))
     content = report.path.read_bytes()
@@ -298,9 +298,9 @@ def test_the_example_without_mriseg_gives_the_mask_of_predict(run: Run, tmp_path
     report = finish(predict(tmp_path / "scans", tmp_path / "masks", run, backend, options))
     [prob] = [p for p in (tmp_path / "masks").iterdir() if p.name.endswith("_prob_WT.nii.gz")]
     expected = nib.as_closest_canonical(nib.load(prob)).get_fdata() > 0.5
-    found = nib.load(folder / "mask.nii.gz")
-    assert np.allclose(found.affine, nib.as_closest_canonical(nib.load(prob)).affine)
-    mask = found.get_fdata() > 0
+    image = nib.load(folder / "mask.nii.gz")
+    assert np.allclose(image.affine, nib.as_closest_canonical(nib.load(prob)).affine)
+    mask = image.get_fdata() > 0
     assert 0.02 < expected.mean() < 0.5
     # Another order of channels in memory rounds otherwise; see the page.
     assert (mask != expected).mean() < 1e-3

@@ -110,10 +110,10 @@ def test_what_may_move_moves_and_nothing_else(
     assert moved(start_of(trained), end_of(run)) == allowed
     # What training gives is an average of weights; what stood still is in it to the bit.
     assert moved(start_of(trained), run.load("best").weights) <= allowed
-    found = holds(run.path)
-    assert isinstance(found, RunInfo)
-    assert set(found.frozen) == set(BLOCKS) - allowed
-    assert found.policy == finetune.described(TransferConfig(**policy))
+    info = holds(run.path)
+    assert isinstance(info, RunInfo)
+    assert set(info.frozen) == set(BLOCKS) - allowed
+    assert info.policy == finetune.described(TransferConfig(**policy))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_may_move_moves_and_nothing_else(
     ],
     ids=str,
 )
-def test_a_stopped_one_goes_on_in_its_phase(
+def test_a_stopped_run_resumes_in_its_phase(
     target: Store,
     trained: Run,
     tiny: TrainConfig,
@@ -159,14 +159,14 @@ def test_a_stopped_one_goes_on_in_its_phase(
     assert rates[0] == rates[1]
 
 
-def test_the_head_goes_first_and_is_told(
+def test_the_head_trains_first_and_is_reported(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     wanted = config(tiny, {"freeze": "encoder:4", "schedule": "lp-ft"}, patience=1)
     recipe = transfer(target, trained, wanted, cpu, out=tmp_path / "run")
-    finish(recipe, told.append)
-    text = [event.text for event in told if isinstance(event, Notice)]
+    finish(recipe, events.append)
+    text = [event.text for event in events if isinstance(event, Notice)]
     assert "at 0% of the training: head alone trains" in text
     assert "at 20% of the training: head to encoder.5 trains" in text
     # The optimiser counts the steps of what trained longer.
@@ -238,9 +238,9 @@ def test_adapted_statistics_are_the_new_slices_and_stay(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     wanted = config(tiny, {"freeze": "all-but-head", "adapt_norm": True}, epochs=1)
-    told: list[Event] = []
+    events: list[Event] = []
     recipe = transfer(target, trained, wanted, cpu, out=tmp_path / "run")
-    plan = finish(recipe, told.append).plan
+    plan = finish(recipe, events.append).plan
     before, after = start_of(trained), end_of(open_run(tmp_path / "run"))
     for tensor in plan.tensors:
         statistics = tensor.name.endswith(STATISTICS)
@@ -249,7 +249,7 @@ def test_adapted_statistics_are_the_new_slices_and_stay(
         assert same == (not statistics and block_of(tensor.name) != HEAD), tensor.name
     # Of two batches, which training then left alone.
     assert {int(after[n]) for n in after if n.endswith("num_batches_tracked")} == {2}
-    text = " ".join(event.text for event in told if isinstance(event, Notice))
+    text = " ".join(event.text for event in events if isinstance(event, Notice))
     assert "75 tensors adapted: re-estimated" in text
 
 
@@ -260,9 +260,9 @@ def test_the_control_has_learnt_nothing_from_the_source(
     run = carried(target, trained, wanted, cpu, tmp_path / "run", weights="random")
     other = tmp_path / "other"
     shutil.copytree(trained.path, other)
-    spoilt = trained.load("best")
-    weights = {name: tensor + 1 for name, tensor in spoilt.weights.items()}
-    open_run(other).save("best", type(spoilt)(weights, {}, spoilt.state))
+    checkpoint = trained.load("best")
+    weights = {name: tensor + 1 for name, tensor in checkpoint.weights.items()}
+    open_run(other).save("best", type(checkpoint)(weights, {}, checkpoint.state))
     again = carried(target, open_run(other), wanted, cpu, tmp_path / "again", weights="random")
     one, two = end_of(run), end_of(again)
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -273,7 +273,7 @@ def test_the_control_has_learnt_nothing_from_the_source(
     assert any(one[n].any() for n in one if n.startswith("decoder.") and "running_mean" in n)
     assert len(run.manifest.seen) == len(run.manifest.train)
     assert run.manifest.parent is not None and run.manifest.parent["weights"] == "random"
-    found = holds(run.path)
-    assert isinstance(found, RunInfo) and "random weights of the shape of" in str(found.parent)
+    info = holds(run.path)
+    assert isinstance(info, RunInfo) and "random weights of the shape of" in str(info.parent)
     with pytest.raises(ConfigError, match="expected source or random"):
         carried(target, trained, wanted, cpu, tmp_path / "none", weights="fresh")

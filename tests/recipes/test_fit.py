@@ -25,16 +25,16 @@ from tests.trainings import changed, numbers, run_training, weights_equal
 def test_curves_that_cannot_be_written_do_not_stop_a_training(
     brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
 
     def in_the_way(event: Event) -> None:
-        told.append(event)
+        events.append(event)
         if isinstance(event, Began):
             (tmp_path / "run" / "curves.png").mkdir()
 
     report = run_training(brats_store, short, cpu, tmp_path / "run", in_the_way)
     assert report.epochs == 2
-    notices = [e.text for e in told if isinstance(e, Notice) and "learning curves" in e.text]
+    notices = [e.text for e in events if isinstance(e, Notice) and "learning curves" in e.text]
     assert len(notices) == 1 and "cannot be written" in notices[0]
 
 
@@ -55,11 +55,11 @@ def test_a_budget_ends_with_a_validation(
     brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = changed(tiny, epochs=None, budget=1.0, validate_every=50, slices_per_epoch=400)
-    told: list[Event] = []
-    report = run_training(brats_store, config, cpu, tmp_path / "run", told.append)
+    events: list[Event] = []
+    report = run_training(brats_store, config, cpu, tmp_path / "run", events.append)
     assert report.reason == "the budget is spent"
     assert 1.0 <= report.seconds < 20
-    assert [e for e in told if isinstance(e, Began)] == [Began("train", 1, "second")]
+    assert [e for e in events if isinstance(e, Began)] == [Began("train", 1, "second")]
     row = open_run(tmp_path / "run").read_log()[-1]
     assert row["step"] < 100 and row["dice"] == report.best
     assert np.isfinite(row["loss"]) and row["loss"] > 0
@@ -104,9 +104,9 @@ def test_a_training_begins_at_half_the_resolution(
     store = open_store(store_path)
     # Three epochs of four steps: the switch is in the middle of the second.
     short = changed(tiny, epochs=3, slices_per_epoch=16, validation=0.5)
-    told: dict[float, list[str]] = {}
+    notices_of: dict[float, list[str]] = {}
     for share in (0.0, 0.5, 1.0):
-        notices = told.setdefault(share, [])
+        notices = notices_of.setdefault(share, [])
         run_training(
             store,
             changed(short, low_res_share=share),
@@ -114,12 +114,12 @@ def test_a_training_begins_at_half_the_resolution(
             tmp_path / str(share),
             lambda e, to=notices: to.append(e.text) if isinstance(e, Notice) else None,
         )
-    never, mixed, always = (open_run(tmp_path / str(share)) for share in told)
+    never, mixed, always = (open_run(tmp_path / str(share)) for share in notices_of)
     losses = [[row["loss"] for row in numbers(run)] for run in (never, mixed, always)]
     assert losses[1][0] == losses[2][0] != losses[0][0]
     assert losses[1][1] not in (losses[0][1], losses[2][1])
     halved, whole = "slices at half their resolution at first", "slices at full resolution"
-    assert [[text for text in texts if "resolution" in text] for texts in told.values()] == [
+    assert [[text for text in texts if "resolution" in text] for texts in notices_of.values()] == [
         [],
         [f"at 0% of the training: {halved}", f"at 50% of the training: {whole}"],
         [f"at 0% of the training: {halved}"],

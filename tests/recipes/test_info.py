@@ -12,12 +12,12 @@ from mriseg.testing import phantoms
 
 
 def test_the_machine_lists_every_backend_and_why_not() -> None:
-    found = machine(select("cpu"))
-    assert [name for name, _, _ in found.backends] == list(BACKENDS)
-    assert all(ok or why for _, ok, why in found.backends)
-    assert ("cpu", True, "") in found.backends
-    assert found.chosen["name"] == "cpu" and found.cores >= 1
-    assert "unknown" not in found.versions.values()
+    info = machine(select("cpu"))
+    assert [name for name, _, _ in info.backends] == list(BACKENDS)
+    assert all(ok or why for _, ok, why in info.backends)
+    assert ("cpu", True, "") in info.backends
+    assert info.chosen["name"] == "cpu" and info.cores >= 1
+    assert "unknown" not in info.versions.values()
 
 
 def test_a_store_and_a_run(tmp_path: Path) -> None:
@@ -28,11 +28,11 @@ def test_a_store_and_a_run(tmp_path: Path) -> None:
     next((tmp_path / "brats").glob("*_002/*t1ce*")).unlink()
     store = tmp_path / "out.zarr"
     api.preprocess(tmp_path / "brats", store, workers=1)
-    found = holds(store)
-    assert isinstance(found, StoreInfo)
-    assert (found.cases, found.patients, found.labelled) == (3, 3, 2)
-    assert found.modalities == {"T1": 3, "T1CE": 2, "T2": 3, "FLAIR": 3}
-    assert 0 < found.foreground["WT"] <= found.slices
+    info = holds(store)
+    assert isinstance(info, StoreInfo)
+    assert (info.cases, info.patients, info.labelled) == (3, 3, 2)
+    assert info.modalities == {"T1": 3, "T1CE": 2, "T2": 3, "FLAIR": 3}
+    assert 0 < info.foreground["WT"] <= info.slices
 
     report = api.train(store, epochs=1, width=8, backend="cpu", out=tmp_path / "run")
     run = holds(report.run)

@@ -53,7 +53,7 @@ def test_the_best_network_comes_with_its_calibration(run: Run, cpu: Backend) -> 
     assert best.state["calibration"]["WT"]["threshold"] == 0.25 and not best.optimiser
 
 
-def test_the_log_goes_on_from_the_position(run: Run) -> None:
+def test_the_log_resumes_from_the_position(run: Run) -> None:
     keeper = Keeper(run, Position(), every=10.0)
     for epoch in (1, 2, 3):
         keeper.log({"epoch": epoch, "step": 10 * epoch, "loss": 0.1})

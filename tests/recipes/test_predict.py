@@ -72,7 +72,7 @@ def test_a_mask_lies_on_the_scans_own_grid(
     assert mask.get_data_dtype() == np.uint8
     assert nib.aff2axcodes(mask.affine) == tuple(orientation)
 
-    # The tumour is found where it is, and whatever the axes the same voxels are marked.
+    # The tumour is segmented where it is, the same voxels whatever the axes.
     marked = canonical(result.mask)
     truth = canonical(next(folder.glob("*seg*")))
     both = ((marked > 0) & (truth > 0)).sum()
@@ -86,17 +86,17 @@ def test_a_mask_lies_on_the_scans_own_grid(
 def test_the_mask_is_what_the_networks_output_says(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path, adapt: bool, refine: bool
 ) -> None:
-    told = {"flips": True, "adapt": adapt, "refine": refine, "threshold": 0.4}
-    options = replace(PLAIN, probabilities=True, **told)
+    settings = {"flips": True, "adapt": adapt, "refine": refine, "threshold": 0.4}
+    options = replace(PLAIN, probabilities=True, **settings)
     report = run_prediction(brats_source, tmp_path, trained, cpu, options)
     manifest = trained.manifest
     model = load_model(trained, cpu)
     assert not model.training
     task = Task(manifest.modalities, manifest.regions, manifest.frame)
     network_for = fitted(model, cpu, task, adapt=adapt)
-    _, found = readers.find(brats_source)
-    assert [result.case for result in report.results] == [case.name for case in found.cases]
-    for case, result in zip(found.cases, report.results, strict=True):
+    _, listing = readers.find(brats_source)
+    assert [result.case for result in report.results] == [case.name for case in listing.cases]
+    for case, result in zip(listing.cases, report.results, strict=True):
         loaded = case.load()
         # The segmentation must not shape what the network sees.
         prepared = prepare(loaded.images, None, loaded.geometry)
@@ -125,14 +125,14 @@ def test_a_segmentation_beside_the_scan_changes_nothing(
     images, labels = phantoms.head(rng)
     # Far from the brain, so that a crop that held it would be another.
     labels[0, :3, :3] = 1
-    found = []
+    contents = []
     for name, truth in (("with", labels), ("without", None)):
         folder = phantoms.write_brats_case(tmp_path / name / "somebody", images, truth)
         options = replace(PLAIN, probabilities=True)
         run_prediction(folder, tmp_path / f"{name}-out", trained, cpu, options)
         files = sorted((tmp_path / f"{name}-out").iterdir())
-        found.append([path.read_bytes() for path in files])
-    assert len(found[0]) == 4 and found[0] == found[1]
+        contents.append([path.read_bytes() for path in files])
+    assert len(contents[0]) == 4 and contents[0] == contents[1]
 
 
 def test_a_case_larger_than_the_training_frame_gets_its_own(
@@ -154,16 +154,16 @@ def test_a_single_case_may_go_to_a_single_file(
     folder = sorted(brats_source.iterdir())[0]
     out = tmp_path / "new" / "my.mask.nii"
     options = PredictOptions(probabilities=True)
-    told: list[Event] = []
-    report = run_prediction(folder, out, trained, cpu, options, told.append)
+    events: list[Event] = []
+    report = run_prediction(folder, out, trained, cpu, options, events.append)
     assert [result.mask for result in report.results] == [out]
     assert sorted(p.name for p in out.parent.iterdir()) == [
         "my.mask.nii",
         "my.mask.png",
         *(f"my.mask_prob_{region}.nii.gz" for region in ("ET", "TC", "WT")),
     ]
-    assert Wrote(out, "mask") in told
-    assert any(isinstance(e, Advanced) and e.done == 1 for e in told)
+    assert Wrote(out, "mask") in events
+    assert any(isinstance(e, Advanced) and e.done == 1 for e in events)
     with Image.open(out.with_suffix(".png")) as picture:
         assert picture.width > 100
     with pytest.raises(InputError, match="holds 4 cases"):
@@ -208,7 +208,7 @@ def test_only_some_modalities_may_be_used(
     assert not np.array_equal(canonical(used.mask), canonical(whole.mask))
     with pytest.raises(InputError, match="nothing is left with PD"):
         run_prediction(folder, tmp_path / "d", trained, cpu, replace(chosen, modalities=("PD",)))
-    # A model that never saw a case without a modality still has to be told.
+    # A model that never saw a case without a modality still needs the option.
     with pytest.raises(InputError, match="--allow-missing"):
         run_prediction(folder, tmp_path / "e", trained, cpu, replace(chosen, allow_missing=False))
 
@@ -220,8 +220,8 @@ def test_a_calibration_shapes_probabilities_and_masks(
     run = open_run(shutil.copytree(trained.path, tmp_path / "run"))
     best = run.load("best")
     regions = list(run.manifest.regions)
-    found = Calibration(2.0, -1.0, 0.2)
-    state = {**best.state, "calibration": dict.fromkeys(run.manifest.regions, found)}
+    calibration = Calibration(2.0, -1.0, 0.2)
+    state = {**best.state, "calibration": dict.fromkeys(run.manifest.regions, calibration)}
     run.save("best", replace(best, state=state))
     folder = sorted(brats_source.iterdir())[0]
     # Refined, a voxel that rounding puts on the other side of "sure" moves others a little.
@@ -255,7 +255,7 @@ def test_small_components_are_removed(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
 ) -> None:
     folder = sorted(brats_source.iterdir())[0]
-    # A low threshold marks many bits and pieces.
+    # A low threshold leaves many small components.
     loose = replace(PLAIN, threshold=0.05)
     plain = run_prediction(folder, tmp_path / "a", trained, cpu, loose).results[0]
     clean = run_prediction(
@@ -276,21 +276,23 @@ def test_a_case_that_lacks_a_modality(trained: Run, cpu: Backend, tmp_path: Path
     phantoms.write_brats(tmp_path / "src" / "b", 1, seed=6, modalities=("t1", "flair"))
     phantoms.write_brats(tmp_path / "src" / "c", 1, seed=7, modalities=("t1ce",))
     assert not trained.manifest.incomplete
-    told: list[Event] = []
-    report = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu, PLAIN, told.append)
+    events: list[Event] = []
+    report = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu, PLAIN, events.append)
     reasons = dict(report.skipped)
     assert len(report.results) == 1 and len(reasons) == 2
     assert "lacks T2" in reasons["b__BraTS20_Training_001"]
     assert "--allow-missing" in reasons["b__BraTS20_Training_001"]
     assert "none fits" in reasons["c__BraTS20_Training_001"]
-    assert {(e.case, e.reason) for e in told if isinstance(e, Skipped)} == set(report.skipped)
+    assert {(e.case, e.reason) for e in events if isinstance(e, Skipped)} == set(report.skipped)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"a__BraTS20_Training_001.nii.gz"}
 
-    told.clear()
+    events.clear()
     allowed = replace(PLAIN, allow_missing=True)
-    report = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu, allowed, told.append)
+    report = run_prediction(
+        tmp_path / "src", tmp_path / "out", trained, cpu, allowed, events.append
+    )
     assert len(report.results) == 2
-    assert any("lacks T2: the channel reads 0" in e.text for e in told if isinstance(e, Notice))
+    assert any("lacks T2: the channel reads 0" in e.text for e in events if isinstance(e, Notice))
 
 
 def test_a_model_that_saw_incomplete_cases_takes_them(
@@ -301,14 +303,14 @@ def test_a_model_that_saw_incomplete_cases_takes_them(
     assert len(run_prediction(tmp_path / "src", tmp_path / "out", tolerant, cpu).results) == 1
 
 
-def test_a_bad_case_is_told_and_harms_no_other(
+def test_a_bad_case_is_reported_and_harms_no_other(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(brats_source, tmp_path / "src")
     folders = sorted((tmp_path / "src").iterdir())
     next(folders[1].glob("*flair*")).write_bytes(b"<html>")
-    told: list[Event] = []
-    report = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu, PLAIN, told.append)
+    events: list[Event] = []
+    report = run_prediction(tmp_path / "src", tmp_path / "out", trained, cpu, PLAIN, events.append)
     assert [name for name, _ in report.skipped] == [folders[1].name]
     assert len(report.results) == 3
     assert not (tmp_path / "out" / f"{folders[1].name}.nii.gz").exists()
@@ -397,7 +399,7 @@ def test_lgg_patients_get_masks_by_slice(tiny: TrainConfig, cpu: Backend, tmp_pa
         assert result.mask.with_name(f"{result.case}.png").exists()
 
 
-def test_what_is_assumed_about_channels_is_told(
+def test_assumptions_about_channels_are_reported(
     tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     phantoms.write_nnunet(tmp_path / "src", 2, style="plain")
@@ -405,14 +407,14 @@ def test_what_is_assumed_about_channels_is_told(
     config = TrainConfig.model_validate({**tiny.model_dump(), "epochs": 1, "slices_per_epoch": 4})
     finish(train(open_store(tmp_path / "out.zarr"), config, cpu, out=tmp_path / "run"))
     run = open_run(tmp_path / "run")
-    told: list[Event] = []
-    run_prediction(tmp_path / "src", tmp_path / "a", run, cpu, PLAIN, told.append)
-    assert any("nothing names the channels" in e.text for e in told if isinstance(e, Notice))
+    events: list[Event] = []
+    run_prediction(tmp_path / "src", tmp_path / "a", run, cpu, PLAIN, events.append)
+    assert any("nothing names the channels" in e.text for e in events if isinstance(e, Notice))
     with pytest.raises(InputError, match="none fits"):
         run_prediction(tmp_path / "src", tmp_path / "b", run, cpu, channels=["T1"])
 
 
-def test_a_folder_that_cannot_be_written_is_told(
+def test_a_folder_that_cannot_be_written_is_reported(
     trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")

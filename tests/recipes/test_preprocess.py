@@ -1,4 +1,4 @@
-"""Scans into a store: every layout, bad cases told and left out, killed and gone on with."""
+"""Scans into a store: every layout, bad cases reported and left out, killed and resumed."""
 
 from __future__ import annotations
 
@@ -88,15 +88,15 @@ def test_any_orientation_gives_the_same_voxels(tmp_path: Path, orientation: str)
 
 def test_lgg_and_its_copies_of_flair(tmp_path: Path) -> None:
     phantoms.write_lgg(tmp_path / "kaggle_3m", 3, missing={1: ["t1"], 2: ["t1", "t1ce"]})
-    told: list[Event] = []
-    report = run(tmp_path / "kaggle_3m", tmp_path / "out.zarr", told.append)
+    events: list[Event] = []
+    report = run(tmp_path / "kaggle_3m", tmp_path / "out.zarr", events.append)
     assert report.layout == "lgg"
     assert [case.modalities for case in report.cases] == [
         ("T1", "FLAIR", "T1CE"),
         ("FLAIR", "T1CE"),
         ("FLAIR",),
     ]
-    assert sum("copy of FLAIR" in e.text for e in told if isinstance(e, Notice)) == 3
+    assert sum("copy of FLAIR" in e.text for e in events if isinstance(e, Notice)) == 3
     store = open_store(tmp_path / "out.zarr")
     assert {store.geometry(case.name).unit for case in store.index().cases} == {"px"}
 
@@ -115,20 +115,20 @@ def test_nnunet_and_the_decathlon(tmp_path: Path, style: str, modalities: tuple[
     assert all(entry.foreground.any() for entry in index.cases)
 
 
-def test_what_is_assumed_about_channels_is_told(tmp_path: Path) -> None:
+def test_assumptions_about_channels_are_reported(tmp_path: Path) -> None:
     phantoms.write_nnunet(tmp_path / "src", 1, style="plain")
-    told: list[Event] = []
-    run(tmp_path / "src", tmp_path / "out.zarr", told.append)
-    assert any("nothing names the channels" in e.text for e in told if isinstance(e, Notice))
+    events: list[Event] = []
+    run(tmp_path / "src", tmp_path / "out.zarr", events.append)
+    assert any("nothing names the channels" in e.text for e in events if isinstance(e, Notice))
 
 
-def test_events_tell_how_far_it_is(tmp_path: Path) -> None:
+def test_events_report_progress(tmp_path: Path) -> None:
     phantoms.write_brats(tmp_path / "src", 2)
-    told: list[Event] = []
-    run(tmp_path / "src", tmp_path / "out.zarr", told.append)
-    assert [e for e in told if isinstance(e, Began)] == [Began("preprocess", 2, "case")]
-    assert [e.done for e in told if isinstance(e, Advanced)] == [1, 2]
-    assert [e for e in told if isinstance(e, Wrote)] == [Wrote(tmp_path / "out.zarr", "store")]
+    events: list[Event] = []
+    run(tmp_path / "src", tmp_path / "out.zarr", events.append)
+    assert [e for e in events if isinstance(e, Began)] == [Began("preprocess", 2, "case")]
+    assert [e.done for e in events if isinstance(e, Advanced)] == [1, 2]
+    assert [e for e in events if isinstance(e, Wrote)] == [Wrote(tmp_path / "out.zarr", "store")]
 
 
 def test_an_unlabelled_case_and_one_that_lacks_a_modality_are_in(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_healthy_case_is_in_with_a_notice(tmp_path: Path) -> None:
     assert report.cases[0].notices == ("the segmentation is empty",)
 
 
-def spoil(folder: Path, how: str) -> None:
+def corrupt(folder: Path, how: str) -> None:
     """Make one file of a BraTS case, written as .nii.gz, bad in one of the ways that occur."""
     flair = next(folder.glob("*flair.nii.gz"))
     seg = next(folder.glob("*seg.nii.gz"))
@@ -197,21 +197,21 @@ BAD = {
 }
 
 
-def test_bad_cases_are_told_and_harm_no_other(tmp_path: Path) -> None:
+def test_bad_cases_are_reported_and_harm_no_other(tmp_path: Path) -> None:
     folders = phantoms.write_brats(tmp_path / "src", len(BAD) + 2)
     for folder, how in zip(folders, BAD, strict=False):
-        spoil(folder, how)
-    told: list[Event] = []
+        corrupt(folder, how)
+    events: list[Event] = []
     out = tmp_path / "out.zarr"
-    report = run(tmp_path / "src", out, told.append)
+    report = run(tmp_path / "src", out, events.append)
 
     reasons = {case.case: case.reason for case in report.skipped}
     assert list(reasons) == [folder.name for folder in folders[: len(BAD)]]
     for (how, said), reason in zip(BAD.items(), reasons.values(), strict=True):
         assert said in reason or (said == "finite" and "inf" in reason.lower()), (how, reason)
         assert "\n" not in reason
-    assert {e.case: e.reason for e in told if isinstance(e, Skipped)} == reasons
-    assert [e.done for e in told if isinstance(e, Advanced)][-1] == len(folders)
+    assert {e.case: e.reason for e in events if isinstance(e, Skipped)} == reasons
+    assert [e.done for e in events if isinstance(e, Advanced)][-1] == len(folders)
 
     store = open_store(out)
     assert list(store.cases()) == [folder.name for folder in folders[-2:]]
@@ -226,7 +226,7 @@ def test_bad_cases_are_told_and_harm_no_other(tmp_path: Path) -> None:
 
 def test_strict_stops_at_the_first_bad_case(tmp_path: Path) -> None:
     folders = phantoms.write_brats(tmp_path / "src", 3)
-    spoil(folders[1], "web page")
+    corrupt(folders[1], "web page")
     with pytest.raises(CaseError, match=rf"{folders[1].name}.*web page"):
         run(tmp_path / "src", tmp_path / "out.zarr", strict=True)
     assert list(open_store(tmp_path / "out.zarr").cases()) == [folders[0].name]
@@ -234,7 +234,7 @@ def test_strict_stops_at_the_first_bad_case(tmp_path: Path) -> None:
 
 def test_when_no_case_can_be_used_that_is_an_error(tmp_path: Path) -> None:
     (folder,) = phantoms.write_brats(tmp_path / "src", 1)
-    spoil(folder, "NaN")
+    corrupt(folder, "NaN")
     with pytest.raises(InputError, match=rf"none of the 1 cases.*{folder.name}"):
         run(tmp_path / "src", tmp_path / "out.zarr")
     with pytest.raises(InputError, match="there is no folder"):
@@ -242,10 +242,10 @@ def test_when_no_case_can_be_used_that_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "x.zarr").exists()
 
 
-def test_a_case_mended_later_is_added(tmp_path: Path) -> None:
+def test_a_case_repaired_later_is_added(tmp_path: Path) -> None:
     folders = phantoms.write_brats(tmp_path / "src", 2)
     good = next(folders[0].glob("*flair.nii.gz")).read_bytes()
-    spoil(folders[0], "truncated")
+    corrupt(folders[0], "truncated")
     assert status(run(tmp_path / "src", tmp_path / "out.zarr"))[folders[0].name] == "skipped"
     next(folders[0].glob("*flair.nii.gz")).write_bytes(good)
     assert status(run(tmp_path / "src", tmp_path / "out.zarr")) == {
@@ -254,7 +254,7 @@ def test_a_case_mended_later_is_added(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_there_is_kept_and_what_changed_is_done_again(tmp_path: Path) -> None:
+def test_existing_cases_are_kept_and_changed_ones_are_redone(tmp_path: Path) -> None:
     folders = phantoms.write_brats(tmp_path / "src", 4, gz=False)
     out = tmp_path / "out.zarr"
     first = run(tmp_path / "src", out)
@@ -263,7 +263,7 @@ def test_what_is_there_is_kept_and_what_changed_is_done_again(tmp_path: Path) ->
     again = run(tmp_path / "src", out)
     assert set(status(again).values()) == {"kept"}
     assert content(out) == before
-    # All but the status is told of a kept case, too.
+    # All but the status is reported for a kept case, too.
     assert [c.modalities for c in again.cases] == [c.modalities for c in first.cases]
     assert [c.shape for c in again.cases] == [c.shape for c in first.cases]
 
@@ -299,7 +299,7 @@ def test_a_store_of_other_regions_is_refused(tmp_path: Path) -> None:
 
 
 def test_layouts_may_share_a_store(tmp_path: Path) -> None:
-    """Each case keeps its own modalities; what both mark is one region."""
+    """Each case keeps its own modalities; what both segment is one region."""
     phantoms.write_brats(tmp_path / "brats", 2)
     phantoms.write_lgg(tmp_path / "kaggle_3m", 2)
     out = tmp_path / "out.zarr"
@@ -315,7 +315,7 @@ def test_layouts_may_share_a_store(tmp_path: Path) -> None:
 
 def test_two_processes_give_the_same_store_as_one(tmp_path: Path) -> None:
     folders = phantoms.write_brats(tmp_path / "src", 5)
-    spoil(folders[2], "NaN")
+    corrupt(folders[2], "NaN")
     one = run(tmp_path / "src", tmp_path / "one.zarr", workers=1)
     two = run(tmp_path / "src", tmp_path / "two.zarr", workers=2)
     assert one.cases == two.cases
@@ -373,12 +373,12 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(tmp_path: Path, wo
     assert kept == sorted(before)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     run(source, tmp_path / "whole.zarr")
-    found = {k: v for k, v in content(out).items() if not k.endswith(".partial")}
-    assert found == content(tmp_path / "whole.zarr")
+    after = {k: v for k, v in content(out).items() if not k.endswith(".partial")}
+    assert after == content(tmp_path / "whole.zarr")
 
 
 def test_torch_is_not_needed() -> None:
-    # It takes seconds to import and 200 MB a process, of which preprocessing starts many.
+    # It takes seconds to import and 200 MB per process, of which preprocessing starts many.
     script = "import sys, mriseg.recipes.preprocess; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
 
@@ -458,15 +458,15 @@ def test_a_real_web_page_named_nifti(oddities_dir: Path, tmp_path: Path) -> None
 def test_real_lgg_patients(lgg_dir: Path, tmp_path: Path) -> None:
     source = tmp_path / "kaggle_3m"
     source.mkdir()
-    _, found = find(lgg_dir)
+    _, listing = find(lgg_dir)
     lacking = []
-    for case in found.cases:
+    for case in listing.cases:
         loaded = case.load()
         if len(loaded.images) < 3:
             lacking.append(case)
         if len(lacking) == 2:
             break
-    for case in {c.name: c for c in (*lacking, *found.cases[:2])}.values():
+    for case in {c.name: c for c in (*lacking, *listing.cases[:2])}.values():
         shutil.copytree(case.files[0].parent, source / case.files[0].parent.name)
     report = run(source, tmp_path / "out.zarr")
     assert not report.skipped
@@ -526,7 +526,7 @@ def test_an_open_store_sees_what_is_added(tmp_path: Path) -> None:
     assert len(store.cases()) == 2
 
 
-def test_a_scan_under_two_names_is_told_and_stays_on_one_side(tmp_path: Path) -> None:
+def test_a_scan_under_two_names_is_reported_and_stays_on_one_side(tmp_path: Path) -> None:
     phantoms.write_brats(tmp_path / "src", 4)
     images, labels = phantoms.head(np.random.default_rng([0, 0]))
     louder = {name: image * 2 + 5 * (image > 0) for name, image in images.items()}
@@ -537,5 +537,5 @@ def test_a_scan_under_two_names_is_told_and_stays_on_one_side(tmp_path: Path) ->
     for seed in range(5):
         setup = plan_training(store, TrainConfig(seed=seed))
         assert len(twins & set(setup.split.validation)) in (0, 2)
-        [told] = [text for text in setup.notices if "same scan" in text]
-        assert told.startswith("BraTS20_Training_001 and Copy look like the same scan")
+        [notice] = [text for text in setup.notices if "same scan" in text]
+        assert notice.startswith("BraTS20_Training_001 and Copy look like the same scan")

@@ -65,7 +65,7 @@ def test_one_patient_is_too_few(tiny: TrainConfig, cpu: Backend, tmp_path: Path)
         run_training(open_store(tmp_path / "out.zarr"), tiny, cpu, tmp_path / "run")
 
 
-def test_missing_modalities_are_read_as_nought_or_skipped(
+def test_missing_modalities_are_read_as_zeros_or_skipped(
     tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     phantoms.write_brats(tmp_path / "src" / "a", 3)

@@ -55,11 +55,11 @@ def test_it_is_slim(shared: Run, trained: Run) -> None:
 
 
 def test_it_says_no_names_and_no_paths(shared: Run, trained: Run, brats_store: Store) -> None:
-    told = b"".join(path.read_bytes() for path in shared.path.iterdir())
+    content = b"".join(path.read_bytes() for path in shared.path.iterdir())
     for case in brats_store.index().cases:
-        assert case.name.encode() not in told
-        assert case.patient.encode() not in told
-    assert str(Path(trained.manifest.store).parent).encode() not in told
+        assert case.name.encode() not in content
+        assert case.patient.encode() not in content
+    assert str(Path(trained.manifest.store).parent).encode() not in content
     assert shared.manifest.store == "brats.zarr"
     names = {"train", "validation", "seen", "salt", "store", "config", "kind"}
     kept = {k: v for k, v in shared.manifest.__dict__.items() if k not in names}
@@ -87,9 +87,9 @@ def test_it_knows_its_cases_all_the_same(shared: Run, trained: Run, brats_store:
 def test_an_evaluation_leaves_its_cases_out(shared: Run, brats_store: Store, cpu: Backend) -> None:
     events: list[object] = []
     report = finish(evaluate(brats_store, shared, cpu), events.append)
-    told = [event.text for event in events if isinstance(event, Notice)]
-    assert any("cases that the model was trained on are left out" in text for text in told)
-    assert any("validation cases" in text for text in told)
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert any("cases that the model was trained on are left out" in text for text in notices)
+    assert any("validation cases" in text for text in notices)
     held = {score.case for score in report.scores}
     assert held.isdisjoint(report.seen) and len(held | set(report.seen)) == 4
 
@@ -114,11 +114,11 @@ def test_nothing_is_written_into_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = {path: path.read_bytes() for path in shared.path.rglob("*")}
-    report = finish(export(shared))
-    assert report.path == Path("handed.torchscript.pt") and report.path.is_file()
+    exported = finish(export(shared))
+    assert exported.path == Path("handed.torchscript.pt") and exported.path.is_file()
     finish(predict(Path(brats_store.location), tmp_path / "masks", shared, cpu))
     once = tiny.model_copy(update={"epochs": 1})
-    made = finish(transfer(brats_store, shared, once, cpu, out=tmp_path / "carried"))
+    report = finish(transfer(brats_store, shared, once, cpu, out=tmp_path / "carried"))
     with pytest.raises(RunError, match="is a model alone"):
         finish(resume(shared, cpu))
     info = holds(shared.path)
@@ -126,7 +126,7 @@ def test_nothing_is_written_into_it(
     assert {path: path.read_bytes() for path in shared.path.rglob("*")} == before
 
     # What was hidden stays known, and hidden, further on.
-    carried = open_run(made.run)
+    carried = open_run(report.run)
     assert set(shared.manifest.seen) < set(carried.manifest.seen)
     finish(share(carried, tmp_path / "again"))
     again = open_run(tmp_path / "again").manifest
@@ -137,7 +137,7 @@ def test_nothing_is_written_into_it(
         assert bool(again.seen_among([case])) == any(known)
 
 
-def test_names_stay_where_that_is_wanted(trained: Run, tmp_path: Path) -> None:
+def test_names_are_kept_on_request(trained: Run, tmp_path: Path) -> None:
     finish(share(trained, tmp_path / "named", keep_names=True))
     kept = open_run(tmp_path / "named").manifest
     assert kept.train == trained.manifest.train and kept.seen == trained.manifest.seen
@@ -163,11 +163,11 @@ def test_the_card_says_what_was_measured_and_what_is_missing(
     finish(evaluate(brats_store, trained, cpu, include_seen=True, out=tmp_path / "all"))
     finish(evaluate(brats_store, trained, cpu, out=tmp_path / "held"))
     files = {"": tmp_path / "all/evaluation.json", "held": tmp_path / "held/evaluation.json"}
-    made = finish(
+    report = finish(
         share(trained, tmp_path / "full", evaluations=files, data="Phantoms.", terms="None.")
     )
-    text = (made.path / CARD).read_text(encoding="utf-8")
-    assert made.missing == () and "still to fill in" not in text
+    text = (report.path / CARD).read_text(encoding="utf-8")
+    assert report.missing == () and "still to fill in" not in text
     every = "+".join(trained.manifest.modalities)
     summary = json.loads(files[""].read_text())["summary"]
     for row in (row for row in summary if row["metric"] == "dice"):
@@ -219,7 +219,7 @@ def test_what_makes_it_a_model_is_its_manifest_and_not_its_card(
     assert isinstance(info, RunInfo) and info.ended == training.ended
 
 
-def test_what_cannot_be_done_is_said_and_leaves_nothing(trained: Run, tmp_path: Path) -> None:
+def test_impossible_requests_are_refused_and_leave_nothing(trained: Run, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists; choose another folder"):
         finish(share(trained, trained.path))
     other = tmp_path / "other.json"

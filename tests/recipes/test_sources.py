@@ -54,7 +54,7 @@ def test_cases_are_chosen_by_name(brats_source: Path) -> None:
         choose(brats_source, cases, [])
 
 
-def test_an_empty_folder_and_long_lists_are_said_shortly(tmp_path: Path) -> None:
+def test_an_empty_folder_and_long_lists_are_reported_briefly(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         list_sources(tmp_path, "auto", None)
     error = none_usable(tmp_path, {f"case{i}": "why" for i in range(8)})

@@ -53,9 +53,9 @@ def whole(
 def test_a_training_writes_its_run(
     brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     config = changed(tiny, epochs=3, regions=["WT"])
-    report = run_training(brats_store, config, cpu, tmp_path / "run", told.append)
+    report = run_training(brats_store, config, cpu, tmp_path / "run", events.append)
     assert report.run == tmp_path / "run" and report.epochs == 3
     assert report.reason == "all 3 epochs are done" and report.seconds > 0
 
@@ -100,13 +100,13 @@ def test_a_training_writes_its_run(
     with Image.open(run.curves_path) as picture:
         assert picture.format == "PNG"
 
-    (began,) = (e for e in told if isinstance(e, Began))
+    (began,) = (e for e in events if isinstance(e, Began))
     assert (began.total, began.unit) == (rows[-1]["step"], "step")
-    assert [e.done for e in told if isinstance(e, Advanced)][-1] == began.total
-    assert [e.step for e in told if isinstance(e, Measured)] == [1, 2, 3]
-    assert Wrote(run.path, "run") in told
+    assert [e.done for e in events if isinstance(e, Advanced)][-1] == began.total
+    assert [e.step for e in events if isinstance(e, Measured)] == [1, 2, 3]
+    assert Wrote(run.path, "run") in events
     # The validation case is not among the slices that were trained on.
-    assert any("3 cases train, 1 validate" in e.text for e in told if isinstance(e, Notice))
+    assert any("3 cases train, 1 validate" in e.text for e in events if isinstance(e, Notice))
 
 
 def test_it_learns_to_find_the_tumour(trained: Run) -> None:
@@ -160,9 +160,9 @@ def test_encoder_weights_are_the_start(
     for event in (recipe := train(brats_store, config, cpu, out=tmp_path / "run")):
         if isinstance(event, Began):
             recipe.close()
-    found = open_run(tmp_path / "run").load("last").weights
-    assert torch.equal(found["encoder.3.1.conv.weight"], state["features.17.weight"])
-    assert torch.equal(found["encoder.5.2.norm.running_var"], state["features.41.running_var"])
+    weights = open_run(tmp_path / "run").load("last").weights
+    assert torch.equal(weights["encoder.3.1.conv.weight"], state["features.17.weight"])
+    assert torch.equal(weights["encoder.5.2.norm.running_var"], state["features.41.running_var"])
     with pytest.raises(ConfigError, match="width 64"):
         run_training(brats_store, changed(config, width=8), cpu, tmp_path / "narrow")
 
@@ -178,7 +178,7 @@ def stop(recipe: Any, after: int) -> None:
             return
 
 
-def test_a_stopped_training_goes_on_to_the_bit(
+def test_a_stopped_training_resumes_bit_for_bit(
     brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
 ) -> None:
     often = changed(short, checkpoint_every=1e-9)
@@ -208,7 +208,7 @@ class _Interrupted(Store):
         raise KeyboardInterrupt
 
 
-def test_a_training_stopped_while_it_validates_goes_on_to_the_bit(
+def test_a_training_stopped_while_it_validates_resumes_bit_for_bit(
     brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
 ) -> None:
     often = changed(short, checkpoint_every=1e-9)
@@ -276,7 +276,7 @@ def kill_until_done(
 # Killed twice, as a command, it is tried in every run: tests/reliability/test_kill.py.
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
-def test_a_training_killed_often_goes_on_to_the_bit(
+def test_a_training_killed_often_resumes_bit_for_bit(
     brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = changed(short, checkpoint_every=1e-9, epochs=8)
@@ -291,12 +291,12 @@ def test_a_training_killed_often_goes_on_to_the_bit(
     assert numbers(run) == numbers(expected)
 
 
-def test_an_ended_run_is_not_gone_on_with(whole: Run, cpu: Backend) -> None:
+def test_a_finished_run_is_not_resumed(whole: Run, cpu: Backend) -> None:
     with pytest.raises(RunError, match=r"has ended \(all 2 epochs are done\).*--from"):
         finish(resume(whole, cpu))
 
 
-def test_a_run_without_a_checkpoint_is_told(whole: Run, cpu: Backend, tmp_path: Path) -> None:
+def test_a_run_without_a_checkpoint_is_refused(whole: Run, cpu: Backend, tmp_path: Path) -> None:
     shutil.copy(whole.path / "run.json", tmp_path)
     with pytest.raises(RunError, match="before its first checkpoint"):
         finish(resume(open_run(tmp_path), cpu))
@@ -323,7 +323,7 @@ def test_cases_that_came_since_change_nothing(
     )
 
 
-def test_a_store_that_lost_a_case_is_told(
+def test_a_store_that_lost_a_case_is_refused(
     brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy.zarr"
@@ -337,7 +337,7 @@ def test_a_store_that_lost_a_case_is_told(
     finish(resume(open_run(tmp_path / "run"), cpu, store=brats_store))
 
 
-def test_weights_of_another_network_are_told(whole: Run, cpu: Backend, tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused(whole: Run, cpu: Backend, tmp_path: Path) -> None:
     shutil.copytree(whole.path, tmp_path / "run")
     data = json.loads((tmp_path / "run" / "run.json").read_text())
     data["model"]["width"] = 16

@@ -41,9 +41,9 @@ def short(tiny: TrainConfig, **values: Any) -> TrainConfig:
 def test_a_frozen_encoder_stays_as_it_was_statistics_and_all(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     recipe = transfer(target, trained, short(tiny), cpu, freeze="encoder", out=tmp_path / "run")
-    report = finish(recipe, told.append)
+    report = finish(recipe, events.append)
     run, plan = open_run(report.run), report.plan
     assert run.manifest.modalities == ("T1",) and list(run.manifest.regions) == ["core", "oedema"]
 
@@ -73,8 +73,8 @@ def test_a_frozen_encoder_stays_as_it_was_statistics_and_all(
     assert written.pop("policy") == run.manifest.config["transfer"]
     del written["digest"]
     assert written == json.loads(json.dumps(plan.to_json()))
-    assert Wrote(run.path / "transfer.json", "report of what was kept, adapted and new") in told
-    text = " ".join(event.text for event in told if isinstance(event, Notice))
+    assert Wrote(run.path / "transfer.json", "report of what was kept, adapted and new") in events
+    text = " ".join(event.text for event in events if isinstance(event, Notice))
     assert f"{plan.count('kept')} tensors kept, 1 adapted, 2 new" in text
     assert "T1 from T1" in text and "for core, oedema" in text
 
@@ -106,7 +106,7 @@ def test_policies_freeze_what_they_say(
             assert same == tensor.frozen, tensor.name
 
 
-def test_a_stopped_transfer_goes_on_frozen(
+def test_a_stopped_transfer_resumes_frozen(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = short(tiny)
@@ -121,7 +121,7 @@ def test_a_stopped_transfer_goes_on_frozen(
     assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
-def test_the_same_task_keeps_the_head_unless_told(
+def test_the_same_task_keeps_the_head_unless_set_otherwise(
     brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     config = short(tiny, epochs=1, slices_per_epoch=4)
@@ -144,23 +144,25 @@ def test_what_the_source_saw_is_remembered(
     assert len(manifest.seen) == len(trained.manifest.seen) + len(manifest.train)
 
 
-def test_who_was_seen_twice_is_remembered_once(
+def test_a_patient_seen_twice_is_recorded_once(
     brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
-    """Of a transfer that goes on with its source's own patients."""
+    """A transfer that trains on its source's own patients."""
     config = short(tiny, epochs=1, slices_per_epoch=4)
     report = finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "run"))
     assert sorted(open_run(report.run).manifest.seen) == sorted(trained.manifest.seen)
 
 
-def test_validating_on_what_the_source_trained_on_is_told(
+def test_validating_on_training_cases_of_the_source_is_reported(
     brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
     known = trained.manifest.train[0]
-    told: list[Event] = []
+    events: list[Event] = []
     config = short(tiny, epochs=1, slices_per_epoch=4, validation_cases=[known])
-    finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "run"), told.append)
-    assert any(known in e.text and "validate here" in e.text for e in told if isinstance(e, Notice))
+    finish(transfer(brats_store, trained, config, cpu, out=tmp_path / "run"), events.append)
+    assert any(
+        known in e.text and "validate here" in e.text for e in events if isinstance(e, Notice)
+    )
 
 
 def test_what_does_not_fit_is_refused_at_once(

@@ -1,4 +1,4 @@
-"""Damage is found and named, wherever it is; what is whole is called so."""
+"""Damage is detected and named, wherever it is; intact files pass."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHAPE = (6, 32, 32)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``scans/``, ``out.zarr``, ``run/`` and, in it, ``model.torchscript.pt``."""
     folder = tmp_path_factory.mktemp("verify")
     phantoms.write_brats(folder / "scans", 2, shape=SHAPE, modalities=("flair", "t1"))
@@ -65,17 +65,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
+def folder(outputs: Path, tmp_path: Path) -> Path:
     """A copy, to be damaged."""
-    return Path(shutil.copytree(made, tmp_path / "made"))
+    return Path(shutil.copytree(outputs, tmp_path / "outputs"))
 
 
-def found(path: str | Path, *sources: Path) -> VerifyReport:
+def run_verify(path: str | Path, *sources: Path) -> VerifyReport:
     return finish(verify(path, sources=sources))
 
 
 def faults(path: str | Path, *sources: Path) -> list[Fault]:
-    return found(path, *sources).faults
+    return run_verify(path, *sources).faults
 
 
 def flip(path: Path, bit: int) -> None:
@@ -85,34 +85,34 @@ def flip(path: Path, bit: int) -> None:
     path.write_bytes(content)
 
 
-def test_what_is_whole_is_called_so(made: Path) -> None:
-    report = found(made / "out.zarr", made / "scans")
+def test_intact_outputs_pass(outputs: Path) -> None:
+    report = run_verify(outputs / "out.zarr", outputs / "scans")
     assert (report.kind, report.faults) == ("store", [])
     # The root, the group of cases, the report; of a case its attributes and two files an array.
     assert report.checked == {"files": 3 + 2 * 5, "cases": 2, "sources": 6}
     check_whole(report)
-    report = found(made / "run")
+    report = run_verify(outputs / "run")
     assert (report.kind, report.faults) == ("run", [])
-    report = found(made / "run" / "model.torchscript.pt")
+    report = run_verify(outputs / "run" / "model.torchscript.pt")
     assert (report.kind, report.version, report.faults) == ("export", 1, [])
     assert json.dumps(report.to_json())
 
 
-def test_the_shipped_model_is_whole() -> None:
-    report = found("base")
+def test_the_shipped_model_is_intact() -> None:
+    report = run_verify("base")
     assert (report.kind, report.faults) == ("run", [])
 
 
-def test_what_is_none_of_them_is_told(made: Path, tmp_path: Path) -> None:
+def test_paths_of_no_known_kind_are_refused(outputs: Path, tmp_path: Path) -> None:
     for path, said in (
-        (made / "nothing", "does not exist"),
-        (made / "scans", "neither a store"),
-        (next((made / "scans").rglob("*.gz")), "not a file that mriseg export writes"),
+        (outputs / "nothing", "does not exist"),
+        (outputs / "scans", "neither a store"),
+        (next((outputs / "scans").rglob("*.gz")), "not a file that mriseg export writes"),
     ):
         with pytest.raises(InputError, match=said):
-            found(path)
+            run_verify(path)
     with pytest.raises(InputError, match="sources are of a store"):
-        found(made / "run", made / "scans")
+        run_verify(outputs / "run", outputs / "scans")
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("x", "y")
     (fault,) = faults(tmp_path / "other.zip")
@@ -211,7 +211,7 @@ def test_a_lost_shard_is_found_and_never_reads_as_zeros(
     for opened in (store, open_store(location)):
         with pytest.raises(StoreError, match=rf"case {name} cannot be read.*preprocess again"):
             opened.read_case(name)
-    # preprocess sees it, too, and writes the case anew.
+    # preprocess notices it, too, and writes the case again.
     report = finish(preprocess(folder / "scans", folder / "out.zarr", workers=1))
     assert [case.status for case in report.cases] == ["written", "kept"]
     assert not faults(location)
@@ -259,11 +259,9 @@ def lose_digest(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("harm", [lose_case, lose_attributes, swap_cases, lose_root, lose_digest])
-def test_what_is_lost_or_in_anothers_place_is_told(
-    folder: Path, harm: Callable[[Path], str]
-) -> None:
+def test_lost_and_misplaced_files_are_reported(folder: Path, harm: Callable[[Path], str]) -> None:
     file = harm(folder)
-    report = found(folder / "out.zarr")
+    report = run_verify(folder / "out.zarr")
     assert file in {fault.file for fault in report.faults}
     with pytest.raises(DamagedError, match=r"preprocess again") as raised:
         check_whole(report)
@@ -274,10 +272,10 @@ def test_an_unfinished_case_is_no_damage(folder: Path) -> None:
     other = folder / "out.zarr/cases/begun"
     other.mkdir()
     (other / "zarr.json").write_text('{"attributes": {}, "zarr_format": 3, "node_type": "group"}')
-    told: list[Event] = []
-    report = finish(verify(folder / "out.zarr"), told.append)
+    events: list[Event] = []
+    report = finish(verify(folder / "out.zarr"), events.append)
     assert not report.faults and report.unfinished == ["begun"]
-    assert any(isinstance(event, Notice) and "begun" in event.text for event in told)
+    assert any(isinstance(event, Notice) and "begun" in event.text for event in events)
 
 
 def test_sources_that_changed_went_or_came_are_named(folder: Path) -> None:
@@ -292,13 +290,13 @@ def test_sources_that_changed_went_or_came_are_named(folder: Path) -> None:
     assert fault.file == flair.name and "no longer" in fault.what
     images, _ = phantoms.head(np.random.default_rng(4), SHAPE, modalities=("t2", "flair"))
     phantoms.write_brats_case(case, images, None)
-    told = [fault.what for fault in faults(folder / "out.zarr", folder / "scans")]
-    assert sorted(told) == ["has changed since it was read", "is new among the case's sources"]
+    reasons = [fault.what for fault in faults(folder / "out.zarr", folder / "scans")]
+    assert sorted(reasons) == ["has changed since it was read", "is new among the case's sources"]
     shutil.rmtree(case)
-    report = found(folder / "out.zarr", folder / "scans")
+    report = run_verify(folder / "out.zarr", folder / "scans")
     assert {fault.case for fault in report.faults} == {case.name} and len(report.faults) == 3
     with pytest.raises(InputError, match="no folder"):
-        found(folder / "out.zarr", folder / "elsewhere")
+        run_verify(folder / "out.zarr", folder / "elsewhere")
 
 
 def test_sources_that_moved_and_have_new_times_are_the_same(folder: Path) -> None:
@@ -351,9 +349,9 @@ def test_what_lost_its_digest_is_a_fault(folder: Path) -> None:
     assert [fault.file for fault in faults(folder / "out.zarr")] == ["zarr.json"]
 
 
-def test_a_model_that_is_handed_on_is_sealed(folder: Path) -> None:
+def test_a_shared_model_is_sealed(folder: Path) -> None:
     finish(share(open_run(folder / "run"), folder / "handed"))
-    report = found(folder / "handed")
+    report = run_verify(folder / "handed")
     assert not report.faults
 
 
@@ -377,14 +375,14 @@ def test_the_log_and_the_report_of_a_transfer_are_read(folder: Path) -> None:
 def test_a_store_is_verified_by_url(folder: Path) -> None:
     url = (folder / "out.zarr").as_uri()
     assert not faults(url, folder / "scans")
-    report = found(url.replace("file://", "local://"), folder / "scans")
+    report = run_verify(url.replace("file://", "local://"), folder / "scans")
     assert not report.faults and report.checked["cases"] == 2
     shutil.rmtree(folder / "out.zarr")
     for gone in (url.replace("file://", "local://"), "memory://mriseg-verify-nothing"):
         with pytest.raises(StoreError, match="is not an mriseg store"):
-            found(gone)
+            run_verify(gone)
     with pytest.raises(StoreError, match=r"^s3://bucket/x\.zarr cannot be read: "):
-        found("s3://bucket/x.zarr")
+        run_verify("s3://bucket/x.zarr")
 
 
 def test_newer_formats_are_refused(folder: Path) -> None:
@@ -394,12 +392,12 @@ def test_newer_formats_are_refused(folder: Path) -> None:
         digest = digest.get("digest") or digest["attributes"]["mriseg"]["digest"]
         path.write_bytes(newer.replace(digest.encode(), digest_of(newer).encode()))
         with pytest.raises((StoreError, RunError), match="install a newer mriseg"):
-            found(path.parent)
+            run_verify(path.parent)
 
 
-def test_checksums_are_in_the_attributes(made: Path) -> None:
-    for name in open_store(made / "out.zarr").cases():
-        path = made / "out.zarr/cases" / key_of(name) / "zarr.json"
+def test_checksums_are_in_the_attributes(outputs: Path) -> None:
+    for name in open_store(outputs / "out.zarr").cases():
+        path = outputs / "out.zarr/cases" / key_of(name) / "zarr.json"
         attributes = attributes_in(path.read_bytes())
         assert attributes is not None
         assert {file["name"] for file in attributes["files"]} == {

@@ -91,20 +91,20 @@ def digests(folder: Path) -> dict[str, str]:
     store = folder / "sample.zarr"
     mriseg.preprocess(SAMPLE / "kaggle_3m", store, workers=1)
     mriseg.train(store, backend=backend, out=folder / "run", **SETTINGS)
-    found = _training("training", folder / "run")
+    values = _training("training", folder / "run")
     _stopped_and_resumed(store, folder / "resumed", backend)
-    found |= _training("resumed", folder / "resumed")
+    values |= _training("resumed", folder / "resumed")
 
     case = SAMPLE / "kaggle_3m" / "TCGA_HT_7686_19950629"
     options = mriseg.PredictOptions(probabilities=True)
     mriseg.predict(case, folder / "masks", "base", options, backend=backend)
     for path in sorted((folder / "masks").glob("*.nii.gz")):
-        found[f"prediction: {path.name}"] = _array(np.asanyarray(nibabel.load(path).dataobj))
+        values[f"prediction: {path.name}"] = _array(np.asanyarray(nibabel.load(path).dataobj))
 
     report = mriseg.evaluate(store, "base", include_seen=True, backend=backend)
     data = report.to_json()
-    found["evaluation: cases"] = _text(data["cases"])
-    found["evaluation: summary"] = _text(data["summary"])
+    values["evaluation: cases"] = _text(data["cases"])
+    values["evaluation: summary"] = _text(data["summary"])
 
     exported = mriseg.export(folder / "run", "torchscript", folder / "model.pt")
     module = torch.jit.load(exported.path)
@@ -112,19 +112,19 @@ def digests(folder: Path) -> dict[str, str]:
     image = torch.randn((2, 3, 250, 215), generator=generator) * 100 + 400
     mean, std = torch.full((3,), 400.0), torch.full((3,), 100.0)
     with torch.no_grad():
-        found["export: output"] = _array(module(image, mean, std, None).numpy())
-    return found
+        values["export: output"] = _array(module(image, mean, std, None).numpy())
+    return values
 
 
 def main() -> None:
     """Print them, and write them where a file is named."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        found = digests(Path(folder))
-    for name, digest in found.items():
+        values = digests(Path(folder))
+    for name, digest in values.items():
         print(f"{digest}  {name}")
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
+        Path(sys.argv[1]).write_text(json.dumps(values, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m tests.reliability.kill --kills 30 --stops 90 --seed 1
 
-kills trainings so often and goes on with each until it ends, and stops preprocess, train, transfer,
-predict and export so often by SIGKILL, SIGTERM and SIGINT in turn; it says what it met, and fails
-at the first thing that is not as after an undisturbed run.
+kills trainings that many times and resumes each until it ends, and stops preprocess, train,
+transfer, predict and export that many times by SIGKILL, SIGTERM and SIGINT in turn. It prints what
+happened, and fails at the first difference from an undisturbed run.
 """
 
 from __future__ import annotations
@@ -57,27 +57,27 @@ class Going:
 
     def __init__(self, folder: Path, line: str) -> None:
         self.line = line
-        self._told = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, *line.split()],
             cwd=folder,
             stdout=subprocess.DEVNULL,
-            stderr=self._told,
+            stderr=self._stderr,
             start_new_session=True,
-            # Whoever runs this in the background has it ignore Ctrl-C.
+            # A shell that runs this in the background has it ignore Ctrl-C.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
 
     @property
-    def told(self) -> str:
+    def stderr(self) -> str:
         """What it said on stderr so far."""
         # Not through the file that it writes: they share their position.
-        return Path(f"/dev/fd/{self._told.fileno()}").read_text(encoding="utf-8")
+        return Path(f"/dev/fd/{self._stderr.fileno()}").read_text(encoding="utf-8")
 
     def until(self, said: str) -> None:
         """Wait until it says something."""
-        while said not in self.told and self.process.poll() is None:
+        while said not in self.stderr and self.process.poll() is None:
             time.sleep(0.01)
 
     def stop(self, number: int, after: float = 0.0) -> bool:
@@ -128,8 +128,8 @@ def typed(folder: Path, line: str) -> str:
     """Run to the end, which must be a good one; what it said."""
     going = Going(folder, line)
     code = going.wait()
-    assert code == 0, f"{line}: {code}\n{going.told}"
-    return going.told
+    assert code == 0, f"{line}: {code}\n{going.stderr}"
+    return going.stderr
 
 
 def settings(folder: Path, *, epochs: int, slices: int = 40, more: str = "") -> Path:
@@ -142,8 +142,8 @@ def settings(folder: Path, *, epochs: int, slices: int = 40, more: str = "") -> 
 def checkpoints(run: Path) -> dict[str, dict[str, Any]]:
     """All that the checkpoints of a run hold but for the time they took."""
     opened = open_run(run)
-    found = {which: opened.load(which) for which in ("last", "best") if opened.has(which)}
-    return {which: _numbers(checkpoint) for which, checkpoint in found.items()}
+    loaded = {which: opened.load(which) for which in ("last", "best") if opened.has(which)}
+    return {which: _numbers(checkpoint) for which, checkpoint in loaded.items()}
 
 
 def _numbers(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -166,14 +166,14 @@ def log(run: Path) -> list[dict[str, Any]]:
 def check_same_run(run: Path, whole: Path) -> None:
     """Bit for bit, but for times."""
     assert log(run) == log(whole)
-    found, expected = checkpoints(run), checkpoints(whole)
-    assert found.keys() == expected.keys() == {"last", "best"}
+    actual, expected = checkpoints(run), checkpoints(whole)
+    assert actual.keys() == expected.keys() == {"last", "best"}
     for which, parts in expected.items():
-        assert found[which]["state"] == parts["state"], which
+        assert actual[which]["state"] == parts["state"], which
         for part in ("weights", "optimiser", "average"):
-            assert found[which][part].keys() == parts[part].keys(), (which, part)
+            assert actual[which][part].keys() == parts[part].keys(), (which, part)
             for name, tensor in parts[part].items():
-                assert torch.equal(found[which][part][name], tensor), (which, part, name)
+                assert torch.equal(actual[which][part][name], tensor), (which, part, name)
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -212,13 +212,13 @@ class Trainings:
     def kill_until_done(
         self, begin: str, run: Path, within: float, most: int, *, later: bool = False
     ) -> None:
-        """Start, kill and go on with a training, ``most`` times, and then let it end.
+        """Start, kill and resume a training, ``most`` times, and then let it end.
 
         Args:
             begin: the line that starts it.
             run: its folder.
-            within: so many seconds of the processor a time, at most.
-            most: this often.
+            within: the most seconds of the processor before each kill.
+            most: the number of kills.
             later: count them from the next checkpoint on, so that none of the kills comes to
                 nothing.
         """
@@ -232,7 +232,7 @@ class Trainings:
                 while going.process.poll() is None and self._step(run) in (before, 0):
                     time.sleep(0.05)
             if not going.stop(signal.SIGKILL, self.chance.uniform(0, within)):
-                assert going.wait() == 0, going.told
+                assert going.wait() == 0, going.stderr
                 break
             self.kills += 1
             if (run / "last.safetensors").exists():
@@ -247,8 +247,8 @@ class Trainings:
     @staticmethod
     def _step(run: Path) -> int:
         """Of the latest checkpoint; 0 where there is none."""
-        found = open_run(run) if (run / "last.safetensors").exists() else None
-        return int(found.load("last").state["position"]["step"]) if found else 0
+        opened = open_run(run) if (run / "last.safetensors").exists() else None
+        return int(opened.load("last").state["position"]["step"]) if opened else 0
 
 
 @dataclass
@@ -265,17 +265,17 @@ class Stops:
         if not going.stop(number, self.chance.uniform(0, lasts)):
             self.met[f"{name}: had ended"] += 1
             return going
-        code, told = going.process.returncode, going.told
+        code, stderr = going.process.returncode, going.stderr
         self.met[f"{name}: {number.name} -> {code}"] += 1
         if number is signal.SIGKILL:
             assert code == -signal.SIGKILL
         elif code != 0:
             # Before mriseg begins, a signal is Python's to handle, and after its end again.
-            assert code in (128 + number, -number), (line, code, told)
+            assert code in (128 + number, -number), (line, code, stderr)
             if code > 0:
-                assert "stopped: " in told, (line, code, told)
+                assert "stopped: " in stderr, (line, code, stderr)
             if number is not signal.SIGINT or code > 0:
-                assert "Traceback" not in told, (line, code, told)
+                assert "Traceback" not in stderr, (line, code, stderr)
         return going
 
 
@@ -324,7 +324,7 @@ def _stops(folder: Path, count: int, chance: random.Random) -> None:
         while going.process.poll() is None:
             lasts[name] = max(lasts.get(name, 0), going.worked)
             time.sleep(0.01)
-        assert going.wait() == 0, going.told
+        assert going.wait() == 0, going.stderr
     stops = Stops(folder, chance)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
     for turn in range(count):
@@ -345,10 +345,10 @@ def _stops(folder: Path, count: int, chance: random.Random) -> None:
                 _check_outputs(out, whole)
             if going.process.returncode != 0:
                 typed(folder, line)
-            found, expected = files(out), files(whole)
-            for report in (found, expected):
+            actual, expected = files(out), files(whole)
+            for report in (actual, expected):
                 report.pop("report.json", None)
-            assert found == expected, (line, found.keys() ^ expected.keys())
+            assert actual == expected, (line, actual.keys() ^ expected.keys())
         assert finished or not leftovers(out), leftovers(out)
         shutil.rmtree(out)
         print(turn + 1, line, dict(sorted(stops.met.items())), flush=True)
@@ -366,13 +366,13 @@ def _check_store(out: Path, whole: Path) -> None:
 
 
 def _check_outputs(out: Path, whole: Path) -> None:
-    """What is there is whole."""
-    there = {k: v for k, v in files(out).items() if not k.startswith(".")}
-    assert there.items() <= files(whole).items()
+    """Every file that exists is complete."""
+    present = {k: v for k, v in files(out).items() if not k.startswith(".")}
+    assert present.items() <= files(whole).items()
 
 
 def _check_run(folder: Path, out: Path, whole: Path, line: str) -> None:
-    """It goes on, or is told to begin anew, and ends as one that was never stopped."""
+    """It resumes, or starts again, and ends as one that was never stopped."""
     if (out / "last.safetensors").exists():
         if not open_run(out).ended:
             typed(folder, f"train --resume --run {out} {EXACT}")

@@ -130,14 +130,14 @@ def main() -> int:
                 predicting(folder, given.predictions, max(1, given.predictions // given.windows)),
             ),
         ):
-            found = []
+            samples = []
             total = getattr(given, name)
             for item in levels:
-                found.append(item)
-                at = len(found) * max(1, total // given.windows)
+                samples.append(item)
+                at = len(samples) * max(1, total // given.windows)
                 print(f"{at:6d} {name}: {item.memory:7.1f} MiB, {item.files} files, ", end="")
                 print(f"{item.threads} threads, {item.children} children", flush=True)
-            grown = growth(found)
+            grown = growth(samples)
             print(f"grown from the middle third to the last, {name}: {grown}", flush=True)
             failed |= grown.memory > given.allowed
             failed |= max(grown.files, grown.children) > 0

@@ -142,24 +142,24 @@ def test_a_wrong_combination(folder: Path, line: str, code: int, message: str) -
         computes = line.split()[0] in ("train", "transfer", "predict", "evaluate")
         result = CliRunner().invoke(app, line.split() + COMPUTE.split() * computes)
     assert result.exit_code == code, result.output
-    told = " ".join(result.stderr.split())
-    assert message in told and told.count("error: ") == 1 and "Traceback" not in told
+    stderr = " ".join(result.stderr.split())
+    assert message in stderr and stderr.count("error: ") == 1 and "Traceback" not in stderr
     # Before the first step, the first case and the first file.
-    assert "images/s" not in told and "predict 1/" not in told and "evaluate 1/" not in told
+    assert "images/s" not in stderr and "predict 1/" not in stderr and "evaluate 1/" not in stderr
     after = everything(folder)
     assert [name for name in after if after[name] != before.get(name)] == []
     assert len(after) == len(before)
 
 
 def test_a_batch_of_one_at_a_map_of_one(folder: Path, tmp_path: Path) -> None:
-    """Where BatchNorm has one value a channel to take its statistics from, it gives nought."""
+    """Where BatchNorm has one value per channel to take its statistics from, it gives zero."""
     cpu = select("cpu", precision="fp32")
     config = TrainConfig(width=8, batch_size=1, epochs=1, slices_per_epoch=12, size=(32, 32))
     report = finish(train(open_store(folder / "four.zarr"), config, cpu, out=tmp_path / "run"))
     assert report.epochs == 1 and np.isfinite(report.best)
 
 
-def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
+def test_a_disk_without_space_is_reported(tmp_path: Path) -> None:
     check_space(tmp_path / "new" / "run", 1000)
     with pytest.raises(OutputError, match=r"would need .* and its disk has .* left"):
         check_space(tmp_path / "new" / "run", 10**18)

@@ -1,4 +1,4 @@
-"""A full disk, and a folder that goes away in the middle: told, nothing damaged, gone on with."""
+"""A full disk, or a folder that disappears midway: reported, nothing damaged, resumable."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def small_disk(tmp_path: Path) -> Path:
     disk = tmp_path / "disk"
     disk.mkdir()
     if sys.platform != "linux" or shutil.which("unshare") is None:
-        pytest.skip("only Linux gives everybody a disk of his own")
+        pytest.skip("only Linux gives a process a disk of its own")
     tried = namespace(disk, "1m", "true")
     if tried.returncode:
         pytest.skip(f"this system gives no name space of its own: {tried.stderr.strip()}")
@@ -88,7 +88,7 @@ def small_disk(tmp_path: Path) -> Path:
     ],
     ids=["one", "many"],
 )
-def test_a_full_disk_is_told_and_the_work_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_and_the_work_resumes_when_there_is_room(
     small_disk: Path, tmp_path: Path, rooms: list[int]
 ) -> None:
     source = tmp_path / "src"
@@ -118,15 +118,15 @@ def test_a_full_disk_is_told_and_the_work_goes_on_when_there_is_room(
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
-    found = json.loads(done.stdout)
-    for name, room, code, told in found:
-        last = told.splitlines()[-1]
+    results = json.loads(done.stdout)
+    for name, room, code, stderr in results:
+        last = stderr.splitlines()[-1]
         if room == "enough":
-            assert code == 0, (name, told)
+            assert code == 0, (name, stderr)
         else:
-            assert code == OutputError.exit_code, (name, room, told)
-            assert last.startswith("error: ") and "No space left on device" in last, (name, told)
-    assert {name for name, room, *_ in found if room == rooms[0]} == set(lines)
+            assert code == OutputError.exit_code, (name, room, stderr)
+            assert last.startswith("error: ") and "No space left on device" in last, (name, stderr)
+    assert {name for name, room, *_ in results if room == rooms[0]} == set(lines)
 
     after = tmp_path / "after"
     assert not leftovers(after)
@@ -143,7 +143,7 @@ def test_a_full_disk_is_told_and_the_work_goes_on_when_there_is_room(
     check_same_run(after / "run", run)
 
 
-# A folder that goes away, as a network's may
+# A folder that disappears, as one on a network may
 
 
 def away(folder: Path, at: Callable[[Event], bool]) -> Callable[[Event], None]:
@@ -172,7 +172,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_store_that_went_away_is_told(source: Path, tmp_path: Path, workers: int) -> None:
+def test_a_store_that_disappears_is_reported(source: Path, tmp_path: Path, workers: int) -> None:
     out = tmp_path / "out.zarr"
     with pytest.raises(OutputError, match=r"out\.zarr.* cannot be written"):
         api.preprocess(source, out, workers=workers, on_event=away(out, advanced))
@@ -192,17 +192,17 @@ def test_a_store_that_went_away_is_told(source: Path, tmp_path: Path, workers: i
         pytest.param("run", advanced, marks=pytest.mark.slow),
     ],
 )
-def test_what_a_training_works_on_went_away(
+def test_a_training_whose_files_disappear(
     source: Path, tmp_path: Path, what: str, at: Callable[[Event], bool]
 ) -> None:
     store, run = tmp_path / "out.zarr", tmp_path / "run"
     api.preprocess(source, store, workers=1)
     given = tomllib.loads(settings(tmp_path, epochs=2, slices=16).read_text())
     folder = store if what == "store" else run
-    with pytest.raises(MrisegError) as told:
+    with pytest.raises(MrisegError) as caught:
         api.train(store, backend="cpu", out=run, on_event=away(folder, at), **given)
-    assert isinstance(told.value, StoreError if what == "store" else OutputError)
-    assert folder.name in str(told.value) and not folder.exists()
+    assert isinstance(caught.value, StoreError if what == "store" else OutputError)
+    assert folder.name in str(caught.value) and not folder.exists()
     (tmp_path / "away").rename(folder)
     api.resume(run, backend="cpu")
     whole = api.train(store, backend="cpu", out=tmp_path / "whole", **given).run
@@ -210,7 +210,7 @@ def test_what_a_training_works_on_went_away(
     assert open_run(run).ended and not leftovers(run)
 
 
-def test_a_folder_of_masks_that_went_away_is_told(tmp_path: Path) -> None:
+def test_a_folder_of_masks_that_disappears_is_reported(tmp_path: Path) -> None:
     out = tmp_path / "masks"
     with pytest.raises(OutputError, match=r"masks.* cannot be written|masks is gone"):
         quick = api.PredictOptions(flips=False, refine=False)

@@ -84,19 +84,21 @@ def test_a_broken_case_is_named_with_its_slices(
     plant(store, case, z, value)
     with pytest.raises(DivergedError) as caught:
         finish(train(store, CONFIG, cpu, out=tmp_path / "run"))
-    told = str(caught.value)
-    assert f"case {case}, slice {z} holds voxels that are NaN or infinite" in told
-    assert "epoch 1, step " in told and f"--exclude {case}" in told
-    assert "learning-rate" not in told
+    message = str(caught.value)
+    assert f"case {case}, slice {z} holds voxels that are NaN or infinite" in message
+    assert "epoch 1, step " in message and f"--exclude {case}" in message
+    assert "learning-rate" not in message
     # The step that it names did hold that slice, and none before it.
-    step = int(told.split("step ")[1].split(":")[0])
+    step = int(message.split("step ")[1].split(":")[0])
     plans = plan_training(store, CONFIG).plan(0)
     assert SliceRef(case, z) in plans[step - 1].refs
     assert all(SliceRef(case, z) not in plan.refs for plan in plans[: step - 1])
     whole(tmp_path / "run")
 
 
-def test_a_broken_case_mended_the_run_goes_on(store: Store, cpu: Backend, tmp_path: Path) -> None:
+def test_a_run_resumes_once_its_broken_case_is_repaired(
+    store: Store, cpu: Backend, tmp_path: Path
+) -> None:
     case = plan_training(store, CONFIG).split.train[0]
     for z in positive_slices(store, case):
         plant(store, case, z, math.inf)
@@ -114,9 +116,9 @@ def test_a_broken_case_that_validates_is_named(store: Store, cpu: Backend, tmp_p
     plant(store, case, z, math.nan)
     with pytest.raises(DivergedError) as caught:
         finish(train(store, CONFIG, cpu, out=tmp_path / "run"))
-    told = str(caught.value)
-    assert f"after epoch 1 the network's output for {case}" in told
-    assert f"case {case}, slice {z} holds" in told
+    message = str(caught.value)
+    assert f"after epoch 1 the network's output for {case}" in message
+    assert f"case {case}, slice {z} holds" in message
     whole(tmp_path / "run")
 
 
@@ -125,15 +127,18 @@ def test_a_rate_that_is_far_too_high(store: Store, cpu: Backend, tmp_path: Path)
     config = changed(loss="1e38*bce", clip=1e38, learning_rate=1, epochs=20)
     with pytest.raises(DivergedError) as caught:
         finish(train(store, config, cpu, out=tmp_path / "run"))
-    told = str(caught.value)
-    assert "the highest losses of its batch" in told and "lower --learning-rate (it was 1)" in told
-    assert "fp32" not in told  # it is
+    message = str(caught.value)
+    assert (
+        "the highest losses of its batch" in message
+        and "lower --learning-rate (it was 1)" in message
+    )
+    assert "fp32" not in message  # it is
     known = plan_training(store, config).split.train
-    assert any(f"case {case}, slice" in told for case in known)
+    assert any(f"case {case}, slice" in message for case in known)
     whole(tmp_path / "run")
 
 
-def test_spoilt_weights_are_named(store: Store, cpu: Backend, tmp_path: Path) -> None:
+def test_non_finite_weights_are_named(store: Store, cpu: Backend, tmp_path: Path) -> None:
     config = changed(weight_decay=1e42, slices_per_epoch=4, epochs=30)
     with pytest.raises(DivergedError, match=r"(weight|bias|loss).* at epoch \d+, step \d+"):
         finish(train(store, config, cpu, out=tmp_path / "run"))

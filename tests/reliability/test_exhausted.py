@@ -1,4 +1,4 @@
-"""Memory that runs out: told, with what takes less, and what was there stays whole."""
+"""Memory that runs out: reported, with what takes less, and existing files stay intact."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def begin(room):
     most = pages * resource.getpagesize() + (room << 20)
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
-found = []
+results = []
 for line in json.loads(sys.argv[1]):
     # For what the second one reads, and for imports and threads.
     first = CliRunner().invoke(app, line[0].split())
@@ -35,8 +35,8 @@ for line in json.loads(sys.argv[1]):
         begin(room)
         short = CliRunner().invoke(app, line[1].replace("ROOM", str(room)).split())
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
-        found.append([room, short.exit_code, short.stderr, repr(short.exception)])
-print(json.dumps(found))
+        results.append([room, short.exit_code, short.stderr, repr(short.exception)])
+print(json.dumps(results))
 """
 
 
@@ -46,7 +46,7 @@ print(json.dumps(found))
     [[0, 20], pytest.param([0, 2, 20, 200], marks=pytest.mark.slow)],
     ids=["few", "many"],
 )
-def test_too_little_memory_is_told(tmp_path: Path, rooms: list[int]) -> None:
+def test_too_little_memory_is_reported(tmp_path: Path, rooms: list[int]) -> None:
     few = "epochs = 1\nslices_per_epoch = 2\nbatch_size = 2\nwidth = 8\nvalidate_every = 9\n"
     (tmp_path / "small.toml").write_text(few)
     (tmp_path / "large.toml").write_text("epochs = 1\nbatch_size = 256\nwidth = 64\n")
@@ -65,14 +65,14 @@ def test_too_little_memory_is_told(tmp_path: Path, rooms: list[int]) -> None:
         timeout=300,
     )
     assert process.returncode == 0, process.stderr
-    found = json.loads(process.stdout.splitlines()[-1])
-    for room, code, said, raised in found:
-        assert code in (0, 4), (room, code, said, raised)
-        assert "Traceback" not in said
-        assert (code == 4) == ("out of memory (" in said)
-    training = found[len(rooms) : 2 * len(rooms)]
-    assert all(code == 4 and "--batch-size" in said for _, code, said, _ in training)
-    assert 4 in [code for _, code, _, _ in found[2 * len(rooms) :]]
+    results = json.loads(process.stdout.splitlines()[-1])
+    for room, code, stderr, raised in results:
+        assert code in (0, 4), (room, code, stderr, raised)
+        assert "Traceback" not in stderr
+        assert (code == 4) == ("out of memory (" in stderr)
+    training = results[len(rooms) : 2 * len(rooms)]
+    assert all(code == 4 and "--batch-size" in stderr for _, code, stderr, _ in training)
+    assert 4 in [code for _, code, _, _ in results[2 * len(rooms) :]]
     # A run that was there is what it was, and the masks are whole or not there.
     assert open_run(tmp_path / "run").has("last")
 

@@ -2,10 +2,10 @@
 
 One drawn head is written by nibabel in all 48 orientations of an oblique grid, as files of every
 kind, and goes through the recipes themselves: once from the files, once by way of a store. Two
-networks mark it, both real SegNets loaded from a run:
+networks segment it, both real SegNets loaded from a run:
 
-- one whose weights are set by hand so that it marks the brightest voxel of each slice and nothing
-  else; the truth has one such voxel a slice, so the mask must be the truth;
+- one whose weights are set by hand so that it segments the brightest voxel of each slice and
+  nothing else; the truth has one such voxel per slice, so the mask must be the truth;
 - one of random weights, whose masks are those that the test computes by itself: axes turned by
   nibabel's `as_closest_canonical`, and normalisation, crop and frame in a few lines of its own.
 
@@ -95,7 +95,7 @@ class Head:
 
 
 def a_head(chance: np.random.Generator) -> Head:
-    """Random voxels in a random box within a rim of nought: nothing about them is symmetric."""
+    """Random voxels in a random box within a rim of zeros: nothing about them is symmetric."""
     # Within the training's frame mostly, and else larger.
     most = 40 if chance.random() < 0.7 else 60
     shape = [*chance.integers(6, most + 1, size=2), chance.integers(2, 10)]
@@ -150,8 +150,8 @@ def write(path: Path, array: Array, affine: Array, orientation: Orientation, kin
         orientations.axcodes2ornt("RAS"), orientations.axcodes2ornt(orientation.codes)
     )
     turned = image.as_reoriented(turn)
-    made = nib.Nifti2Image if kind.two else nib.Nifti1Image
-    filed = made(np.asarray(turned.dataobj).astype(kind.dtype), turned.affine)
+    nifti_class = nib.Nifti2Image if kind.two else nib.Nifti1Image
+    filed = nifti_class(np.asarray(turned.dataobj).astype(kind.dtype), turned.affine)
     set_forms(filed, turned.affine, kind)
     path = path.with_name(path.name + kind.suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,8 +181,8 @@ def a_run(path: Path, model: SegNet) -> Run:
     return run
 
 
-def marks_the_brightest(cpu: Backend) -> SegNet:
-    """Its one channel is handed on as it is, and pooling leaves the largest of each 32x32 cells."""
+def segments_the_brightest(cpu: Backend) -> SegNet:
+    """Its one channel is passed through, and pooling leaves the largest of each 32x32 cells."""
     model = build(CONFIG, cpu.ops)
     with torch.no_grad():
         for name, value in model.state_dict().items():
@@ -219,7 +219,7 @@ def cpu() -> Backend:
 @pytest.fixture(scope="module")
 def runs(cpu: Backend, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Run]:
     folder = tmp_path_factory.mktemp("runs")
-    return a_run(folder / "bright", marks_the_brightest(cpu)), a_run(
+    return a_run(folder / "bright", segments_the_brightest(cpu)), a_run(
         folder / "random", marks_at_random(cpu)
     )
 
@@ -249,7 +249,7 @@ def expected(image: Any, model: SegNet) -> tuple[Array, Array]:
     values = volume[brain]
     scores = np.where(brain, (volume - values.mean()) / values.std(), 0).astype(np.float16)
     ends = [(np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {a})))) for a in range(3)]
-    box = tuple(slice(found[0], found[-1] + 1) for found in ends)
+    box = tuple(slice(nonzero[0], nonzero[-1] + 1) for nonzero in ends)
     cropped = scores[box].astype(np.float32)
     h, w = cropped.shape[1:]
     # The training's frame where it is large enough.
@@ -258,8 +258,8 @@ def expected(image: Any, model: SegNet) -> tuple[Array, Array]:
     framed = np.zeros((len(cropped), 1, *frame), dtype=np.float32)
     framed[:, 0, top : top + h, left : left + w] = cropped
     with torch.inference_mode():
-        found = model.eval()(torch.from_numpy(framed)).sigmoid().numpy()[:, 0]
-    inside = found[:, top : top + h, left : left + w]
+        probabilities = model.eval()(torch.from_numpy(framed)).sigmoid().numpy()[:, 0]
+    inside = probabilities[:, top : top + h, left : left + w]
     # Slices with nothing in them are not computed.
     inside = inside * cropped.any(axis=(1, 2))[:, None, None]
     output = np.zeros(volume.shape, dtype=np.float32)
@@ -358,8 +358,8 @@ def test_single_slices_of_any_plane(runs: Sequence[Run], cpu: Backend, tmp_path:
         place = tuple(chance.integers((3, 5), (22, 24)))
         image[place], truth[place] = 3000, 1
         affine = np.array(orientation.affine((0.9, 1.7, 4), (5, -60, 7), turned(chance, 20)))
-        made = nib.Nifti2Image if kind.two else nib.Nifti1Image
-        filed = made(image, affine)
+        nifti_class = nib.Nifti2Image if kind.two else nib.Nifti1Image
+        filed = nifti_class(image, affine)
         set_forms(filed, affine, kind)
         path = tmp_path / "src" / f"{orientation.codes}{kind.suffix}"
         path.parent.mkdir(exist_ok=True)

@@ -63,17 +63,17 @@ def test_preprocessing_stops_with_all_of_its_processes(
         api.preprocess(source, out, workers=1)
     assert going.stop(number)
     assert going.process.returncode == 128 + number
-    assert going.told.splitlines()[-1] == (
+    assert going.stderr.splitlines()[-1] == (
         "stopped: finished cases are complete; the same command continues with the others"
     )
-    assert "Traceback" not in going.told
+    assert "Traceback" not in going.stderr
     assert len(open_store(out).cases()) < 5
     api.preprocess(source, out, workers=1)
     api.preprocess(source, tmp_path / "whole.zarr", workers=1)
-    found, expected = files(out), files(tmp_path / "whole.zarr")
-    for report in (found, expected):
+    actual, expected = files(out), files(tmp_path / "whole.zarr")
+    for report in (actual, expected):
         report.pop("report.json")
-    assert found == expected and not leftovers(out)
+    assert actual == expected and not leftovers(out)
 
 
 def test_a_run_in_training_is_not_trained_twice(tmp_path: Path) -> None:
@@ -91,11 +91,11 @@ def test_a_run_in_training_is_not_trained_twice(tmp_path: Path) -> None:
             again()
     assert going.stop(signal.SIGTERM)
     assert going.process.returncode == 143
-    assert "the latest checkpoint is kept" in going.told and "Traceback" not in going.told
+    assert "the latest checkpoint is kept" in going.stderr and "Traceback" not in going.stderr
     assert not leftovers(run)
 
 
-def test_a_run_that_was_killed_at_once_begins_anew(tmp_path: Path) -> None:
+def test_a_run_that_was_killed_at_once_starts_again(tmp_path: Path) -> None:
     api.preprocess(sample_dir(), tmp_path / "out.zarr", workers=1)
     given = tomllib.loads(settings(tmp_path, epochs=1, slices=8).read_text())
     run = tmp_path / "run"

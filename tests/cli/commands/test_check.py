@@ -104,7 +104,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_whole_store_ends_well(folder: Path) -> None:
+def test_an_intact_store_passes(folder: Path) -> None:
     arguments = ["verify", str(folder / "out.zarr"), "--sources", str(folder / "scans")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output

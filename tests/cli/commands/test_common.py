@@ -12,7 +12,7 @@ from mriseg.cli.commands.common import _saved_since, naming_the_run
 from tests.cli.conftest import Type
 
 
-def test_a_backend_that_is_not_here(worked: Path, type_in: Type) -> None:
+def test_a_backend_that_is_not_available(worked: Path, type_in: Type) -> None:
     absent = [entry.name for entry in available() if not entry.ok]
     if not absent:
         pytest.skip("this machine has every backend")

@@ -16,7 +16,7 @@ from mriseg.testing import phantoms
 from tests.cli.conftest import FAST, Type
 
 
-def test_preprocess_shows_a_summary_and_goes_on(worked: Path, type_in: Type) -> None:
+def test_preprocess_shows_a_summary_and_resumes(worked: Path, type_in: Type) -> None:
     again = type_in(worked, "mriseg preprocess brats/ out.zarr")
     assert again.exit_code == 0, again.output
     assert again.stdout == "out.zarr: 3 cases (3 kept), 3 labelled\n"
@@ -79,13 +79,13 @@ def test_transfer_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     assert result.exit_code == 0, result.output
     assert f"run {run}, the newest under runs/" in result.stderr
     assert "store out.zarr, the only one in this folder" in result.stderr
-    [made] = [p for p in (worked / "runs").iterdir() if p.name != run.name]
-    assert f"see runs/{made.name}/transfer.json" in result.stdout
-    manifest = open_run(made).manifest
+    [target] = [p for p in (worked / "runs").iterdir() if p.name != run.name]
+    assert f"see runs/{target.name}/transfer.json" in result.stdout
+    manifest = open_run(target).manifest
     # The width is the run's, not the default.
     assert manifest.model["width"] == 8 and manifest.modalities == ("FLAIR", "T1CE")
     assert manifest.parent is not None and manifest.parent["freeze"] == "encoder"
-    assert json.loads((made / "transfer.json").read_text())["frozen"]
+    assert json.loads((target / "transfer.json").read_text())["frozen"]
 
     wrong = type_in(worked, "mriseg transfer --freeze decoder")
     assert wrong.exit_code == 2 and "freeze = 'decoder'" in wrong.stderr
@@ -153,7 +153,7 @@ def test_the_file_may_say_what_a_transfer_freezes(worked: Path, type_in: Type) -
     assert manifest.parent is not None and manifest.parent["freeze"] == "encoder:2"
 
 
-def test_a_training_stopped_by_ctrl_c_goes_on(worked: Path, type_in: Type) -> None:
+def test_a_training_stopped_by_ctrl_c_resumes(worked: Path, type_in: Type) -> None:
     line = "train --width 8 --budget 3s --batch-size 2 --backend cpu --precision fp32"
     # As from a terminal, even where the tests run in the background and are to ignore Ctrl-C.
     code = (

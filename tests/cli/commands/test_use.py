@@ -57,7 +57,7 @@ def test_evaluate_a_model(worked: Path, run: Path, type_in: Type) -> None:
     words = ("Dice", "IoU", "sensitivity", "HD95 (mm)", "95 % interval", "median")
     for word in (*words, "NSD at 2 mm", "lesion F1"):
         assert word in result.stdout
-    # Two of three were trained on, and are marked.
+    # Two of three were trained on, and are flagged.
     assert result.stdout.count("*") == 3 and "says nothing about new cases" in result.stdout
     with (worked / "a.csv").open() as file:
         assert [row["seen"] for row in csv.DictReader(file)].count("True") == 2
@@ -91,12 +91,12 @@ def test_info_of_a_store_and_a_run(worked: Path, run: Path, type_in: Type) -> No
     store = type_in(worked, "mriseg info out.zarr")
     assert store.exit_code == 0 and "3 of 3 patients, 3 labelled" in store.stdout
     assert "T1CE (3 cases)" in store.stdout and "WT = 1+2+3+4" in store.stdout
-    found = type_in(worked, f"mriseg info {run}")
-    assert found.exit_code == 0 and "width 8: T1+T2+FLAIR -> WT" in found.stdout
-    assert "all 1 epochs are done" in found.stdout
+    result = type_in(worked, f"mriseg info {run}")
+    assert result.exit_code == 0 and "width 8: T1+T2+FLAIR -> WT" in result.stdout
+    assert "all 1 epochs are done" in result.stdout
 
 
-def test_the_shipped_model_goes_wherever_a_run_does(worked: Path, type_in: Type) -> None:
+def test_the_shipped_model_works_wherever_a_run_does(worked: Path, type_in: Type) -> None:
     computing = "--backend cpu --precision fp32"
     quick = f"--no-flips {computing}"
     for line, said in (
