@@ -81,13 +81,13 @@ def test_leaning_goes_a_share_of_the_way_in_the_encoder_alone(share: float, trai
     model = a_model(dropout=0.5).train(training)
     before = state_of(model)
     modes = {name: module.training for name, module in model.named_modules()}
-    there = state_of(
+    reestimated = state_of(
         batchnorm.reestimate_statistics_(copy.deepcopy(model), images(2), autocast=nullcontext)
     )
     after = batchnorm.blend_statistics_(model, images(2), share, autocast=nullcontext).state_dict()
     for name, tensor in after.items():
         moves = name.startswith("encoder.") and name.endswith(("running_mean", "running_var"))
-        expected = torch.lerp(before[name], there[name], share) if moves else before[name]
+        expected = torch.lerp(before[name], reestimated[name], share) if moves else before[name]
         torch.testing.assert_close(tensor, expected, rtol=0, atol=0)
     assert {name: module.training for name, module in model.named_modules()} == modes
     assert all(m.momentum == 0.1 for m in model.modules() if isinstance(m, nn.BatchNorm2d))

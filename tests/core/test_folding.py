@@ -43,10 +43,10 @@ def test_the_logits_are_the_same(
     image = torch.randn(2, channels, 33, 40, dtype=torch.float64)
     before = copy.deepcopy(model.state_dict())
     with torch.no_grad():
-        found = folded(model)(image)
+        logits = folded(model)(image)
         assert model.training is training
         assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-        torch.testing.assert_close(found, model.eval()(image))
+        torch.testing.assert_close(logits, model.eval()(image))
 
 
 def test_nothing_is_left_of_it() -> None:

@@ -57,8 +57,8 @@ def test_grey_air_in_one_modality_is_still_air(rng: np.random.Generator) -> None
     mask = foreground(image)
     grey = image.copy()
     grey[0][~mask] += 0.8 * np.percentile(image[0], 99)
-    found = foreground(grey)
-    assert (found & mask).sum() / (found | mask).sum() > 0.85
+    head = foreground(grey)
+    assert (head & mask).sum() / (head | mask).sum() > 0.85
 
 
 def test_the_largest_piece_is_the_head(rng: np.random.Generator) -> None:

@@ -141,10 +141,10 @@ def test_strict_determinism(ops: Ops) -> None:
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
-        found = both(ops, image)
+        results = both(ops, image)
     finally:
         torch.use_deterministic_algorithms(before)
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(results, expected, strict=True))
 
 
 @every_form

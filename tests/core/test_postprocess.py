@@ -26,9 +26,9 @@ def flood(mask: NDArray[np.uint8], minimum: int) -> NDArray[np.uint8]:
     while left:
         component, edge = set(), [left.pop()]
         while edge:
-            here = edge.pop()
-            component.add(here)
-            near = {tuple((np.array(here) + step).tolist()) for step in steps} & left
+            voxel = edge.pop()
+            component.add(voxel)
+            near = {tuple((np.array(voxel) + step).tolist()) for step in steps} & left
             left -= near
             edge.extend(near)
         if len(component) >= minimum:
@@ -104,8 +104,8 @@ def test_minor_components_are_told_by_their_share_of_the_largest(share: float, s
     for before, after in zip(mask, kept, strict=True):
         sizes = components_of(before)[1]
         expected = sizes[(sizes > 0) & (sizes >= share * sizes.max())]
-        found = components_of(after)[1]
-        assert sorted(found[found > 0]) == sorted(expected)
+        remaining = components_of(after)[1]
+        assert sorted(remaining[remaining > 0]) == sorted(expected)
     # Each region has a share of its own.
     assert np.array_equal(remove_minor_components(mask, (share, 0))[1], mask[1])
 

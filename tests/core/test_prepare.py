@@ -121,9 +121,9 @@ def test_equal_voxels_have_one_digest_whatever_their_type(rng: np.random.Generat
 def test_the_digest_is_of_float32_in_c_order(order: str, length: int) -> None:
     # Runs remember it: another way to compute it would forget every scan that was trained on.
     image = np.arange(length * 20, dtype=np.int16).reshape(length, 4, 5)
-    told = image.astype(np.float32).tobytes() + str(image.shape).encode()
+    digested = image.astype(np.float32).tobytes() + str(image.shape).encode()
     turned = np.asarray(image, order=order)  # type: ignore[call-overload]
-    assert content_digest({"T1": turned}) == hashlib.sha256(told).hexdigest()
+    assert content_digest({"T1": turned}) == hashlib.sha256(digested).hexdigest()
 
 
 @pytest.mark.parametrize("dtypes", [("i2", "u1"), ("f4", "i2"), ("u2", "i4")])

@@ -27,9 +27,9 @@ BRATS: Regions = {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
     ],
 )
 def test_regions_are_named_or_defined(text: str, regions: Regions) -> None:
-    found = parse_regions(text, BRATS)
-    assert found == regions
-    assert list(found) == list(regions)
+    parsed = parse_regions(text, BRATS)
+    assert parsed == regions
+    assert list(parsed) == list(regions)
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_what_is_no_region_is_told(text: str, said: str) -> None:
 @given(st.text(max_size=12))
 def test_any_text_gives_regions_or_a_message(text: str) -> None:
     try:
-        found = parse_regions(text, BRATS)
+        parsed = parse_regions(text, BRATS)
     except ConfigError:
         return
-    assert found and all(0 < v < 256 for values in found.values() for v in values)
+    assert parsed and all(0 < v < 256 for values in parsed.values() for v in values)
 
 
 @given(label_maps(values=(0, 1, 2, 3, 4)))
@@ -121,8 +121,8 @@ def test_any_integer_type_and_layout_gives_the_same_masks(seed: int, values: lis
     regions = {"some": tuple(values), "all": tuple(range(1, 256))}
     expected = np.stack([np.isin(labels, united) for united in regions.values()])
     for given_labels in (labels, np.asfortranarray(labels), labels.astype(np.int64), labels[::1]):
-        found = region_masks(given_labels, regions)
-        assert found.dtype == np.uint8 and np.array_equal(found, expected)
+        masks = region_masks(given_labels, regions)
+        assert masks.dtype == np.uint8 and np.array_equal(masks, expected)
     turned = region_masks(labels[:, ::-1], regions)
     assert np.array_equal(turned, expected[:, :, ::-1])
 

@@ -284,8 +284,8 @@ def test_only_the_regions_asked_for_make_a_slice_positive() -> None:
     index = VolumeIndex(
         (case("a", counts=[(1, 0), (1, 1), (0, 0)]),), ("T1",), {"WT": (1, 2), "ET": (4,)}
     )
-    found = refs(plans(index, regions=("ET",), tumour_fraction=1.0))
-    assert set(found) == {SliceRef("a", 1)}
+    drawn = refs(plans(index, regions=("ET",), tumour_fraction=1.0))
+    assert set(drawn) == {SliceRef("a", 1)}
 
 
 def test_nothing_to_draw_is_told() -> None:

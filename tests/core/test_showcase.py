@@ -94,5 +94,5 @@ def masks(**marked: tuple[int, int]) -> np.ndarray:
     ],
 )
 def test_slices(marked: dict[str, tuple[int, int]], expected: tuple[int, int]) -> None:
-    found, truth = masks(**marked)
-    assert telling_slices(found, truth) == expected
+    predicted, truth = masks(**marked)
+    assert telling_slices(predicted, truth) == expected

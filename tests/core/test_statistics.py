@@ -44,11 +44,11 @@ def shuffled(values: dict[str, float], random: Any) -> dict[str, float]:
 
 @given(cohorts, st.integers(0, 9))
 def test_an_interval_contains_the_mean(values: dict[str, float], seed: int) -> None:
-    found = estimate(values, seeded(seed), resamples=300)
-    assert found.mean == pytest.approx(np.mean(list(values.values())))
-    assert min(values.values()) - 1e-9 <= found.low <= found.mean + 1e-9
-    assert found.mean - 1e-9 <= found.high <= max(values.values()) + 1e-9
-    assert found.patients == len(values)
+    interval = estimate(values, seeded(seed), resamples=300)
+    assert interval.mean == pytest.approx(np.mean(list(values.values())))
+    assert min(values.values()) - 1e-9 <= interval.low <= interval.mean + 1e-9
+    assert interval.mean - 1e-9 <= interval.high <= max(values.values()) + 1e-9
+    assert interval.patients == len(values)
 
 
 @given(cohorts, st.randoms(use_true_random=False))
@@ -61,9 +61,9 @@ def test_the_order_of_patients_does_not_matter(values: dict[str, float], random:
 
 @given(cohorts)
 def test_identical_inputs_differ_by_nothing(values: dict[str, float]) -> None:
-    found = difference(values, dict(values), seeded())
-    assert found == Difference(0, 0, 0, 1, len(values))
-    assert not is_shown(found)
+    contrast = difference(values, dict(values), seeded())
+    assert contrast == Difference(0, 0, 0, 1, len(values))
+    assert not is_shown(contrast)
 
 
 @given(cohorts, st.data())
@@ -80,14 +80,14 @@ def test_the_other_way_round_is_the_same_difference(
 
 @given(st.lists(st.floats(-1, 1).map(lambda v: round(v, 3)), min_size=1, max_size=7))
 def test_the_exact_p_is_that_of_brute_force(values: list[float]) -> None:
-    found = permutation_test(values, seeded())
+    p = permutation_test(values, seeded())
     # In whole thousandths, so that ties are ties.
     whole = [round(v * 1000) for v in values]
     sums = [
         abs(sum(s * v for s, v in zip(signs, whole, strict=True)))
         for signs in itertools.product((-1, 1), repeat=len(whole))
     ]
-    assert found == sum(s >= abs(sum(whole)) for s in sums) / len(sums)
+    assert p == sum(s >= abs(sum(whole)) for s in sums) / len(sums)
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=14))
@@ -132,9 +132,9 @@ def test_differences_without_a_test_have_a_plain_p() -> None:
 
 def test_p_is_uniform_where_there_is_no_difference() -> None:
     generator = seeded(7)
-    found = [permutation_test(generator.normal(size=9), generator) for _ in range(400)]
-    assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.03)
-    assert np.mean(found) == pytest.approx(0.5, abs=0.06)
+    p_values = [permutation_test(generator.normal(size=9), generator) for _ in range(400)]
+    assert np.mean(np.array(p_values) <= 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(p_values) == pytest.approx(0.5, abs=0.06)
 
 
 def test_the_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
@@ -232,12 +232,12 @@ def test_what_has_no_interval_has_nan() -> None:
 
 @given(st.lists(st.tuples(names, scores), min_size=1, max_size=20), st.randoms())
 def test_values_of_a_patient_are_averaged_first(rows: list[tuple[str, float]], random: Any) -> None:
-    found = per_patient(rows)
+    averages = per_patient(rows)
     for name in {name for name, _ in rows}:
-        assert found[name] == pytest.approx(np.mean([v for n, v in rows if n == name]))
+        assert averages[name] == pytest.approx(np.mean([v for n, v in rows if n == name]))
     again = list(rows)
     random.shuffle(again)
-    assert per_patient(again) == found
+    assert per_patient(again) == averages
 
 
 def test_seeds_are_no_patients() -> None:
@@ -249,10 +249,10 @@ def test_seeds_are_no_patients() -> None:
 
 @given(st.lists(st.floats(0, 1), max_size=6))
 def test_holms_correction_keeps_the_order_and_never_helps(values: list[float]) -> None:
-    found = holm(values)
-    assert all(p <= q <= 1 for p, q in zip(values, found, strict=True))
-    assert all(q <= min(1, len(values) * p) for p, q in zip(values, found, strict=True))
-    for (p, q), (r, s) in itertools.pairwise(sorted(zip(values, found, strict=True))):
+    corrected = holm(values)
+    assert all(p <= q <= 1 for p, q in zip(values, corrected, strict=True))
+    assert all(q <= min(1, len(values) * p) for p, q in zip(values, corrected, strict=True))
+    for (p, q), (r, s) in itertools.pairwise(sorted(zip(values, corrected, strict=True))):
         assert p <= r and q <= s
 
 
@@ -262,7 +262,7 @@ def test_holms_correction_of_a_known_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("contrast", "said"),
     [
         (
             Difference(0.0712, 0.03, 0.11, 0.004, 20),
@@ -291,14 +291,14 @@ def test_holms_correction_of_a_known_case() -> None:
         ),
     ],
 )
-def test_the_verdict_in_plain_words(found: Difference, said: str) -> None:
-    assert verdict(found) == said
+def test_the_verdict_in_plain_words(contrast: Difference, said: str) -> None:
+    assert verdict(contrast) == said
 
 
 def test_the_verdict_names_whom_it_is_told_to() -> None:
-    found = Difference(0.1, 0.05, 0.15, 0.01, 9)
-    assert verdict(found, "a", "b").startswith("a helps by")
-    turned = replace(found, mean=-0.1, low=-0.15, high=-0.05)
+    contrast = Difference(0.1, 0.05, 0.15, 0.01, 9)
+    assert verdict(contrast, "a", "b").startswith("a helps by")
+    turned = replace(contrast, mean=-0.1, low=-0.15, high=-0.05)
     assert verdict(turned, "a", "b") == "b: better by 0.10 [0.05, 0.15] (p = 0.010)"
 
 

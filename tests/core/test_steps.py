@@ -92,20 +92,20 @@ def test_a_frozen_part_is_left_alone() -> None:
 def test_predictions_are_probabilities() -> None:
     model = a_model().eval()
     image, _ = a_problem()
-    found = predict_step(model, image, autocast=nullcontext)
-    assert found.dtype == torch.float32 and not found.requires_grad
-    assert torch.equal(found, torch.sigmoid(model(image)).detach())
+    probabilities = predict_step(model, image, autocast=nullcontext)
+    assert probabilities.dtype == torch.float32 and not probabilities.requires_grad
+    assert torch.equal(probabilities, torch.sigmoid(model(image)).detach())
 
 
 @pytest.mark.parametrize("axes", [[2], [3], [2, 3]])
 def test_with_mirrorings_a_mirrored_slice_gives_the_mirrored_result(axes: list[int]) -> None:
     model = a_model().eval()
     image, _ = a_problem()
-    found = predict_step(model, image, autocast=nullcontext, flips=(2, 3))
+    averaged = predict_step(model, image, autocast=nullcontext, flips=(2, 3))
     mirrored = predict_step(model, image.flip(axes), autocast=nullcontext, flips=(2, 3))
-    torch.testing.assert_close(mirrored.flip(axes), found)
+    torch.testing.assert_close(mirrored.flip(axes), averaged)
     plain = predict_step(model, image, autocast=nullcontext)
-    assert not torch.allclose(plain, found)
+    assert not torch.allclose(plain, averaged)
 
 
 def test_slices_are_mirrored_along_the_axes_asked_for_alone() -> None:
@@ -113,8 +113,8 @@ def test_slices_are_mirrored_along_the_axes_asked_for_alone() -> None:
     image, _ = a_problem()
     both = [model(image), model(image.flip(3)).flip(3)]
     expected = torch.sigmoid(sum(both) / 2).detach()
-    found = predict_step(model, image, autocast=nullcontext, flips=(3,))
-    torch.testing.assert_close(found, expected)
+    probabilities = predict_step(model, image, autocast=nullcontext, flips=(3,))
+    torch.testing.assert_close(probabilities, expected)
 
 
 def test_mirrorings_change_nothing_for_a_network_that_does_not_mind() -> None:
