@@ -34,7 +34,7 @@ from mriseg.io.disk.schemas import as_json, checked
 
 
 def a_case(seed: int, scale: float = 1.0, shift: float = 0.0, size: int = 40_000):
-    """Probabilities that are right, seen through the inverse of a line, and a truth drawn so."""
+    """Calibrated probabilities through the inverse of a line, and a truth drawn from them."""
     draws = np.random.default_rng(seed)
     logits = draws.normal(-2, 3, size)
     truth = (draws.random(size) < special.expit(logits)).astype(np.uint8)
@@ -73,7 +73,7 @@ def test_a_platt_scaling_is_recovered(scale: float, shift: float) -> None:
     calibration = calibrate(tallies)
     assert calibration.scale == pytest.approx(scale, rel=0.1)
     assert calibration.shift == pytest.approx(shift, abs=0.15)
-    # Probabilities agree with how often they are right: expected calibration error.
+    # Probabilities agree with observed frequencies: the calibration error is small.
     total = np.sum(tallies, axis=0)
     assert calibration_error(total, calibration) < 0.01
     if scale != 1:
@@ -115,8 +115,8 @@ def test_too_few_cases_with_foreground_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0, 2.6, 40.0])
-def test_what_a_weight_does_to_the_odds_is_taken_off(weight: float) -> None:
-    """A logit that is best under the weighted loss says, shifted, how often it is right."""
+def test_the_effect_of_a_weight_on_the_odds_is_removed(weight: float) -> None:
+    """The logit that minimises the weighted loss gives, once shifted, the true rate."""
     rate = 0.2
     target = torch.zeros(1, 1, 1, 10)
     target[..., : round(10 * rate)] = 1
@@ -144,7 +144,7 @@ def test_a_threshold_segments_the_same_before_the_scaling_as_after(
     assert (after - level) * (probability - calibration.own_threshold) >= -1e-9
 
 
-def test_a_perfect_network_does_not_ask_for_a_step() -> None:
+def test_a_perfect_network_does_not_give_a_step_function() -> None:
     truth = np.repeat(np.array([0, 1], np.uint8), 1000)
     calibration = calibrate([tally(np.where(truth, 0.9, 0.1).astype(np.float32), truth)] * FEWEST)
     assert (
@@ -154,7 +154,7 @@ def test_a_perfect_network_does_not_ask_for_a_step() -> None:
     )
 
 
-def test_a_network_that_knows_nothing_does_not_segment_everything() -> None:
+def test_an_uninformative_network_does_not_segment_everything() -> None:
     draws = np.random.default_rng(0)
     probabilities = special.expit(draws.normal(0, 0.1, 5000)).astype(np.float32)
     truth = (draws.random(5000) < 0.02).astype(np.uint8)
@@ -164,7 +164,7 @@ def test_a_network_that_knows_nothing_does_not_segment_everything() -> None:
     assert not (special.expit(logits) > calibration.threshold).any()
 
 
-def test_the_head_takes_it_in() -> None:
+def test_the_head_absorbs_a_calibration() -> None:
     model = build(SegNetConfig(in_channels=1, classes=2, width=8), PURE)
     init_weights_(model, generator(0, "weights")).eval()
     image = torch.randn(1, 1, 32, 32, generator=generator(1))
@@ -208,14 +208,14 @@ def test_the_dice_of_each_share_is_that_of_the_mask_without_its_components(
     assert list(dice_by_min_share(probabilities, truth)) == pytest.approx(expected)
 
 
-def test_the_calibrations_of_all_regions_are_seen_by_what_they_are_used_for() -> None:
+def test_the_calibrations_of_all_regions_are_grouped_by_use() -> None:
     both = Calibrations((Calibration(1.5, -0.25, 0.4, 0.1), Calibration()))
     assert both.thresholds == (0.4, 0.5)
     assert both.min_component_shares == (0.1, 0.0)
     assert both.platt == ((1.5, -0.25), (1.0, 0.0))
 
 
-def test_json_and_back() -> None:
+def test_json_round_trip() -> None:
     calibration = Calibration(1.5, -0.25, 0.4)
     assert checked(Calibration, as_json(calibration)) == calibration
 

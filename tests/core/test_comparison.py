@@ -63,7 +63,7 @@ def test_every_method_is_compared_with_the_baseline() -> None:
 
 
 def test_the_verdict_is_of_the_best_that_transfers_something() -> None:
-    # frozen-random is better still, and no transfer.
+    # frozen-random is better still, but transfers nothing.
     assert compared(scored()).verdicts["all"].startswith("transfer (lp-ft) helps by 0.21 [")
     worse = compared(scored(("scratch", "frozen-encoder")))
     assert worse.verdicts["5"].startswith("train from scratch: better by 0.09 [")

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from mriseg.core.cost import cost
 from mriseg.core.segnet import SegNetConfig
 
-# Written out, so that the network's own tables are not what they are compared with.
+# Written out, so that the network's tables are not compared with themselves.
 ENCODER = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 DECODER = ((8, 8, 8), (8, 8, 4), (4, 4, 2), (2, 1), (1,))
 
 
 def by_hand(config: SegNetConfig, batch: int, size: tuple[int, int]) -> list[int]:
-    """Operations of each 3x3 convolution: two for each weight at each place of the output."""
+    """Operations of each 3x3 convolution: two for each weight at each position of the output."""
     sizes = [(size[0] >> level, size[1] >> level) for level in range(5)]
     layers = list(zip([*ENCODER, *DECODER], [*sizes, *reversed(sizes)], strict=True))
     layers[-1] = ((*layers[-1][0], config.classes / config.width), size)

@@ -52,7 +52,7 @@ def by_parts(
     by_slice=st.booleans(),
     masked=st.booleans(),
 )
-def test_it_is_the_parts_of_prediction(
+def test_it_equals_the_steps_of_prediction(
     batch: int, height: int, width: int, by_slice: bool, masked: bool
 ) -> None:
     batch_of = slices(batch, height, width, by_slice=by_slice, masked=masked)
@@ -85,7 +85,7 @@ def test_outside_the_foreground_nothing_counts() -> None:
         assert torch.equal(DEPLOYED(image, mean, std, mask), expected)
 
 
-def test_a_missing_modality_reads_0() -> None:
+def test_a_missing_modality_reads_zero() -> None:
     image, mean, std, _ = slices(1, 30, 34)
     image[:, 1], mean[1], std[1] = 0, 0, 1
     assert not DEPLOYED.unchecked.normalise(image, mean, std, None)[:, 1].any()
@@ -182,7 +182,7 @@ def test_torch_export_keeps_no_branch_of_its_example() -> None:
 
 
 @pytest.mark.slow
-def test_a_whole_network_exported_is_the_parts_of_prediction() -> None:
+def test_a_whole_exported_network_equals_the_steps_of_prediction() -> None:
     network = a_deployed(frame=(64, 96))
     program = exported(network.unchecked).module()
     for size in SIZES:

@@ -1,4 +1,4 @@
-"""Losses: what every line of the table must keep, and what each means."""
+"""Losses: the properties that all in the table share, and the formula of each."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_logit_moved_towards_the_truth_never_raises_it(
 @every_loss
 @modest
 @given(seed=seeds)
-def test_the_truth_itself_costs_next_to_nothing(name: str, seed: int) -> None:
+def test_a_perfect_prediction_has_almost_no_loss(name: str, seed: int) -> None:
     logits, target = a_batch(seed)
     loss = loss_of(name)
     assert loss((target * 2.0 - 1.0) * 50, target) < 1e-6
@@ -82,13 +82,13 @@ def test_the_order_of_the_batch_does_not_matter(name: str, seed: int, order: lis
 
 
 @every_loss
-def test_an_empty_slice_in_a_batch_teaches(name: str) -> None:
+def test_an_empty_slice_in_a_batch_has_gradients(name: str) -> None:
     logits, target = a_batch(7)
     target[1] = 0
     logits.requires_grad_()
     loss_of(name)(logits, target).backward()
     assert logits.grad is not None and logits.grad.isfinite().all()
-    # Everything on it should go down: no pixel is without a gradient, and each points one way.
+    # Every logit in it should fall: each pixel has a gradient, all of the same sign.
     assert (logits.grad[1] > 0).all()
 
 
@@ -155,12 +155,12 @@ def test_pos_weight_weighs_the_foreground_of_its_region() -> None:
     assert bce(logits, first, torch.tensor([1.0, 5.0])).item() == pytest.approx(one)
     assert bce(logits, 1 - target, 3.0).item() == pytest.approx(one)
     assert loss_of("bce", pos_weight=3.0)(logits, target).item() == pytest.approx(3 * one)
-    # Those that balance by themselves are not touched.
+    # Losses that balance the classes themselves ignore it.
     plain = loss_of("dice")(logits, target)
     assert loss_of("dice", pos_weight=3.0)(logits, target) == plain
 
 
-def test_dice_by_slice_gives_an_empty_slice_no_say_that_the_batch_would() -> None:
+def test_dice_per_slice_differs_from_dice_per_batch_on_an_empty_slice() -> None:
     logits = torch.full((2, 1, 30, 30), 10.0)
     target = torch.ones(2, 1, 30, 30)
     target[1] = 0
@@ -202,7 +202,7 @@ def test_a_sum_is_the_sum_of_its_terms_and_reads_back(terms: list[tuple[float, s
     assert build_loss(spec)(logits, target).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_an_unknown_loss_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_loss_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="no loss 'dcie'.*bce, dice, focal, tversky"):
         parse_loss("bce+dcie")
 

@@ -1,4 +1,4 @@
-"""Metrics against brute force, and the documented answers for empty masks."""
+"""Metrics against brute force, and the documented values for empty masks."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_the_first_of_equal_maxima_is_taken(ops: Ops) -> None:
 
 
 @every_form
-def test_an_odd_rest_is_left_empty(ops: Ops) -> None:
+def test_an_odd_remainder_is_left_empty(ops: Ops) -> None:
     image = torch.ones(1, 1, 5, 7)
     image[..., 4, :], image[..., 6] = 9, 9
     values, code = ops.pool(image)

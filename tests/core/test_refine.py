@@ -1,4 +1,4 @@
-"""What is unsure is settled by the scan's own intensities, and nothing else is turned."""
+"""Uncertain voxels are decided by the scan's own intensities, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def head(seed: int = 0, channels: int = 2) -> Array:
 
 
 def half_seen(unsure: float = 0.2) -> Array:
-    """A network that marks the upper half of what is bright, and is unsure of the lower."""
+    """A network that segments the upper half of what is bright, and is unsure of the lower."""
     probabilities = np.full((1, *SHAPE), 0.01, dtype=np.float32)
     probabilities[(0, *BRIGHT)] = unsure
     probabilities[0, 2:6, 6:12, 4:12] = 0.95
@@ -39,7 +39,7 @@ def dice(mask: NDArray[np.bool_]) -> float:
     return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
 
 
-def test_what_looks_like_what_is_marked_is_marked() -> None:
+def test_what_looks_like_the_segmentation_is_segmented() -> None:
     probabilities = half_seen()
     assert dice(probabilities[0] > 0.5) < 0.7
     assert dice(refine(probabilities, head())[0] > 0.5) > 0.9
@@ -54,34 +54,34 @@ def test_what_looks_like_the_rest_is_not() -> None:
     assert dice(refined[0] > 0.5) > 0.9
 
 
-def test_no_intensity_turns_a_voxel_by_more_than_the_limit() -> None:
+def test_no_intensity_changes_a_logit_by_more_than_the_limit() -> None:
     probabilities = half_seen(unsure=0.06)
     turned = special.logit(refine(probabilities, head())[0, 3:5, 14:16, 6:10])
     assert turned.min() > 0 and turned.max() < special.logit(0.06) + 0.8 * 6 + 0.1
 
 
 @pytest.mark.parametrize("extreme", [np.nan, np.inf])
-def test_a_voxel_that_is_no_number_spoils_none_but_itself(extreme: float) -> None:
+def test_a_voxel_that_is_not_finite_affects_only_itself(extreme: float) -> None:
     image, probabilities = head(), half_seen()
     image[0, 3, 9, 9] = extreme
     refined = refine(probabilities, image)
     assert np.isfinite(refined).all() and dice(refined[0] > 0.5) > 0.9
 
 
-def test_each_region_is_asked_for_itself() -> None:
+def test_regions_are_refined_independently() -> None:
     one, other = half_seen(), half_seen()[..., ::-1].copy()
     both = refine(np.concatenate([one, other]), head(), [(1.0, 0.0), (0.5, -1.0)])
     np.testing.assert_array_equal(both[:1], refine(one, head()))
     np.testing.assert_array_equal(both[1:], refine(other, head(), [(0.5, -1.0)]))
 
 
-def test_the_order_of_channels_says_nothing() -> None:
+def test_the_order_of_channels_does_not_matter() -> None:
     image = head(channels=3)
     forward, reverse = refine(half_seen(), image), refine(half_seen(), image[::-1])
     assert ((forward > 0.5) == (reverse > 0.5)).mean() > 0.995
 
 
-def test_the_same_scan_gives_the_same_and_is_left_as_it_is() -> None:
+def test_refining_is_deterministic_and_leaves_its_input_unchanged() -> None:
     probabilities, image = half_seen(), head()
     kept = probabilities.copy(), image.copy()
     state = np.random.get_state()[1].tolist()
@@ -92,7 +92,7 @@ def test_the_same_scan_gives_the_same_and_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("level", [0.01, 0.3, 0.99])
-def test_too_little_of_either_is_smoothed_alone(level: float) -> None:
+def test_with_too_few_voxels_of_either_class_it_only_smooths(level: float) -> None:
     probabilities = np.full((1, *SHAPE), level, dtype=np.float32)
     probabilities[0, 3, 9, 9] = 1 - level
     expected = special.expit(ndimage.gaussian_filter(special.logit(probabilities[0]), 0.7))
@@ -100,14 +100,14 @@ def test_too_little_of_either_is_smoothed_alone(level: float) -> None:
 
 
 def test_smoothing_goes_across_slices() -> None:
-    """A slice that a 2-D network missed, between two that it marked, is filled."""
+    """A slice that a 2-D network missed, between two that it segmented, is filled."""
     probabilities = half_seen(unsure=0.95)
     probabilities[0, 4] = 0.3
     assert (refine(probabilities, head() * 0)[0, 4, 7:17, 5:11] > 0.5).all()
 
 
-def test_a_threshold_is_not_right_or_wrong_by_a_hair() -> None:
-    """Where half a logit more or less marked much the same, it does so still."""
+def test_the_exact_threshold_hardly_matters() -> None:
+    """Half a logit more or less gives nearly the same mask, before and after."""
     truth = np.zeros(SHAPE, dtype=np.float32)
     truth[BRIGHT] = 1
     probabilities = special.expit(6 * ndimage.gaussian_filter(truth, 1) - 3)[None]
@@ -143,7 +143,7 @@ def test_a_calibration_changes_nothing_but_the_scale(scale: float, shift: float,
     extreme=st.sampled_from([0.0, np.nan, np.inf]),
 )
 @settings(max_examples=60)
-def test_whatever_comes_in_probabilities_come_out(
+def test_any_input_gives_probabilities(
     seed: int, regions: int, channels: int, shape: tuple[int, int, int], extreme: float
 ) -> None:
     rng = np.random.default_rng(seed)

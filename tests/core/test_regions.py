@@ -1,4 +1,4 @@
-"""Regions: how they are named, and that masks and label maps tell the same."""
+"""Regions: how they are named, and that masks and label maps agree."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_regions_are_named_or_defined(text: str, regions: Regions) -> None:
         ("a/b=1", "name may contain"),
     ],
 )
-def test_what_is_no_region_is_told(text: str, said: str) -> None:
+def test_what_is_no_region_is_reported(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said.replace("+", r"\+")):
         parse_regions(text, BRATS)
 
@@ -68,7 +68,7 @@ def test_any_text_gives_regions_or_a_message(text: str) -> None:
 
 
 @given(label_maps(values=(0, 1, 2, 3, 4)))
-def test_brats_regions_go_to_labels_and_back(labels: NDArray[np.uint8]) -> None:
+def test_brats_regions_round_trip_through_labels(labels: NDArray[np.uint8]) -> None:
     masks = region_masks(labels, BRATS)
     painted = label_map(masks, BRATS)
     # Non-enhancing tumour, 3, is part of WT and TC, as necrosis, 1, is.
@@ -86,7 +86,7 @@ def test_the_order_of_nested_regions_does_not_matter(
 
 
 @given(label_maps(values=(0, 1, 2)))
-def test_separate_regions_go_to_labels_and_back(labels: NDArray[np.uint8]) -> None:
+def test_separate_regions_round_trip_through_labels(labels: NDArray[np.uint8]) -> None:
     regions: Regions = {"anterior": (1,), "posterior": (2,)}
     assert np.array_equal(label_map(region_masks(labels, regions), regions), labels)
 
@@ -110,7 +110,7 @@ def test_a_single_region_is_one(labels: NDArray[np.uint8]) -> None:
     assert np.array_equal(painted, labels == 4)
 
 
-def test_masks_are_a_channel_a_region() -> None:
+def test_masks_have_one_channel_per_region() -> None:
     masks = region_masks(np.zeros((2, 3, 4, 5), dtype=np.uint8), BRATS)
     assert masks.shape == (3, 2, 3, 4, 5) and masks.dtype == np.uint8
 

@@ -1,4 +1,4 @@
-"""Intervals, tests and verdicts keep what their definitions promise, and agree with brute force."""
+"""Intervals, tests and verdicts have the properties they should, and agree with brute force."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_identical_inputs_differ_by_nothing(values: dict[str, float]) -> None:
 
 
 @given(cohorts, st.data())
-def test_the_other_way_round_is_the_same_difference(
+def test_swapping_the_methods_only_flips_the_sign(
     values: dict[str, float], data: st.DataObject
 ) -> None:
     control = {name: data.draw(scores) for name in values}
@@ -91,14 +91,14 @@ def test_the_exact_p_is_that_of_brute_force(values: list[float]) -> None:
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=14))
-def test_all_on_one_side_is_as_rare_as_it_can_be(values: list[float]) -> None:
+def test_differences_of_one_sign_have_the_smallest_p(values: list[float]) -> None:
     assert permutation_test(values, seeded()) == 2 / 2 ** len(values)
 
 
-def test_drawn_signs_come_near_the_exact_p_and_never_to_nothing() -> None:
+def test_sampled_signs_approximate_the_exact_p_and_are_never_zero() -> None:
     values = seeded(3).normal(0.3, 1, size=14)
     exact = permutation_test(values, seeded())
-    # A patient without a difference changes no assignment's sum, and makes fifteen of them.
+    # A patient without a difference changes no assignment's sum, but makes them fifteen patients.
     drawn = permutation_test([*values, 0.0], seeded())
     assert drawn == pytest.approx(exact, abs=0.02) and drawn != exact
     assert permutation_test([*values, 0.0], seeded()) == drawn
@@ -106,7 +106,7 @@ def test_drawn_signs_come_near_the_exact_p_and_never_to_nothing() -> None:
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=8), st.floats(0.01, 100))
-def test_p_is_the_same_in_other_units_and_the_other_way_round(
+def test_p_is_the_same_in_other_units_and_with_signs_swapped(
     values: list[float], scale: float
 ) -> None:
     p = permutation_test(values, seeded())
@@ -240,7 +240,7 @@ def test_values_of_a_patient_are_averaged_first(rows: list[tuple[str, float]], r
     assert per_patient(again) == averages
 
 
-def test_seeds_are_no_patients() -> None:
+def test_seeds_are_not_counted_as_patients() -> None:
     once = [("a", 0.5), ("b", 0.7), ("c", 0.9)]
     few = estimate(per_patient(once), seeded())
     many = estimate(per_patient(once * 10), seeded())
@@ -295,7 +295,7 @@ def test_the_verdict_in_plain_words(contrast: Difference, said: str) -> None:
     assert verdict(contrast) == said
 
 
-def test_the_verdict_names_whom_it_is_told_to() -> None:
+def test_the_verdict_uses_the_given_names() -> None:
     contrast = Difference(0.1, 0.05, 0.15, 0.01, 9)
     assert verdict(contrast, "a", "b").startswith("a helps by")
     turned = replace(contrast, mean=-0.1, low=-0.15, high=-0.05)

@@ -1,4 +1,4 @@
-"""A transfer's plan is what adapt does: what is kept is bit-equal, what is new is told."""
+"""A transfer's plan is what adapt does: what is kept is bit-equal, what is new is reported."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_same_task_keeps_everything() -> None:
     assert all(weights[name].data_ptr() != state[name].data_ptr() for name in state)
 
 
-def test_what_is_kept_is_bit_equal_and_the_rest_is_told() -> None:
+def test_what_is_kept_is_bit_equal_and_the_rest_is_reported() -> None:
     source, target = a_shape(), a_shape(("T1", "PD"), ("lesion",))
     state = a_source(source)
     transfer = plan(source, target, "encoder")
@@ -93,7 +93,7 @@ def test_what_is_kept_is_bit_equal_and_the_rest_is_told() -> None:
     a_model(target, weights)
 
 
-def test_the_state_given_is_left_as_it_is() -> None:
+def test_the_given_state_is_not_modified() -> None:
     state = a_source(a_shape())
     before = {name: tensor.clone() for name, tensor in state.items()}
     adapted(plan(a_shape(), a_shape(("FLAIR", "T2"), ("a", "WT")), "none"), state)
@@ -169,7 +169,7 @@ def test_a_new_head_is_new_and_starts_at_the_prior() -> None:
 
 
 @pytest.mark.parametrize("adapt_norm", [False, True])
-def test_an_encoder_alone_may_be_carried_over(adapt_norm: bool) -> None:
+def test_an_encoder_alone_may_be_transferred(adapt_norm: bool) -> None:
     """Its tensors are bit-equal; decoder and head are as in a fresh network, regions or not."""
     state = a_source(a_shape())
     transfer = plan(a_shape(), a_shape(), "none", transfer_part="encoder", adapt_norm=adapt_norm)
@@ -261,7 +261,7 @@ def test_the_control_has_the_shapes_and_the_freezing_and_nothing_learnt(policy: 
     a_model(target, weights)
 
 
-def test_another_width_is_told() -> None:
+def test_another_width_is_reported() -> None:
     with pytest.raises(ConfigError, match="width 8 and the target 16"):
         plan(a_shape(), a_shape(width=16), "none")
     with pytest.raises(ConfigError, match="all-but-head"):

@@ -1,4 +1,4 @@
-"""A comparison's trainings: each method on the same patients, each patient held out in its turn."""
+"""A comparison's trainings: each method on the same patients, each patient held out once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_seeds_choose_other_patients() -> None:
     assert len({trial.train for trial in planned}) == len(planned)
 
 
-def test_sizes_that_fit_are_taken_unasked() -> None:
+def test_sizes_that_fit_are_chosen_by_default() -> None:
     def sizes(count: int) -> list[str]:
         planned = trials(cohort(count), ("a",), sizes=None, count=2, seeds=[0])
         return list(dict.fromkeys(trial.size for trial in planned))
@@ -69,7 +69,7 @@ def test_sizes_that_fit_are_taken_unasked() -> None:
     assert {trial.size for trial in planned} == {"2", ALL}
 
 
-def test_some_folds_will_do() -> None:
+def test_rounds_limit_the_folds() -> None:
     whole = trials(cohort(9), ("a",), sizes=None, count=3, seeds=[0])
     some = trials(cohort(9), ("a",), sizes=None, count=3, rounds=2, seeds=[0])
     assert some == [trial for trial in whole if trial.fold <= 2]
