@@ -107,7 +107,7 @@ def test_smoothing_goes_across_slices() -> None:
 
 
 def test_the_exact_threshold_hardly_matters() -> None:
-    """Half a logit more or less gives nearly the same mask, before and after."""
+    """A threshold half a logit higher or lower gives nearly the same mask."""
     truth = np.zeros(SHAPE, dtype=np.float32)
     truth[BRIGHT] = 1
     probabilities = special.expit(6 * ndimage.gaussian_filter(truth, 1) - 3)[None]
