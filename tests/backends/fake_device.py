@@ -2,9 +2,9 @@
 
 A tensor of it is a type of its own around a CPU tensor, on PyTorch's device for third parties
 (PrivateUse1). Every operation passes `DeviceTensor.__torch_dispatch__`, which refuses those that
-the device is told to lack, spoils the results of those that it is told to get wrong, and counts
-what crosses. So the paths for Apple's GPUs, and for any device with holes, run for real where
-there is none.
+the device is set to lack, corrupts the results of those that it is set to get wrong, and counts
+what crosses. So the paths for Apple's GPUs, and for any device with holes, run for real on machines
+without one.
 
 Importing this module registers the device, which must be before the first backward of the
 process: tests of it run in a process of their own (``test_fake_device.py``). It needs
@@ -33,7 +33,7 @@ _setup_privateuseone_for_python_backend("fake")
 DEVICE = torch.device("fake:0")
 
 # What Apple's GPUs cannot do, or do wrongly; see `mriseg.backends.mps`. Nor is there memory that
-# could be pinned for this device, which PyTorch sees to.
+# could be pinned for this device, which PyTorch handles.
 LIKE_MPS = frozenset({"float64", "channels_last", "non_blocking", "ceil_mode", "loading in place"})
 
 M = TypeVar("M", bound=nn.Module)
@@ -125,7 +125,7 @@ class Fake:
                     f"device. If you want this op to be added, please open an issue."
                 )
             )
-        # A scalar on the CPU is taken as a number, here as on real devices.
+        # A scalar on the CPU is treated as a number, as on real devices.
         strangers = [t for t in tree_leaves([args, kwargs]) if type(t) is Tensor and t.ndim]
         if strangers:
             self.refuse(
@@ -183,7 +183,7 @@ class DeviceTensor(Tensor):
     @staticmethod
     def __new__(cls, inner: Tensor, *, empty: bool = False) -> DeviceTensor:
         FAKE.admit(inner)
-        made = Tensor._make_wrapper_subclass(
+        tensor = Tensor._make_wrapper_subclass(
             cls,
             inner.size(),
             strides=inner.stride(),
@@ -192,8 +192,8 @@ class DeviceTensor(Tensor):
             layout=inner.layout,
             device=DEVICE,
         )
-        made.inner, made.empty = inner, empty
-        return made
+        tensor.inner, tensor.empty = inner, empty
+        return tensor
 
     def __repr__(self, *, tensor_contents: object = None) -> str:
         return f"DeviceTensor({self.inner})"
@@ -204,7 +204,7 @@ class DeviceTensor(Tensor):
     ) -> Any:
         FAKE.complain()
         kwargs = dict(kwargs or {})
-        # Without a gradient to keep, PyTorch hands over a convolution whole; with one, its parts.
+        # Without a gradient, PyTorch passes a convolution whole; with one, in its parts.
         if func._can_decompose():
             return func.decompose(*args, **kwargs)
         if func is aten.copy_.default:
@@ -220,7 +220,7 @@ class DeviceTensor(Tensor):
             kwargs["device"] = torch.device("cpu")
         if func is aten._to_copy.default and goes_out:
             FAKE.cross("out", args[0], non_blocking=kwargs.get("non_blocking", False))
-        # What an operation gives back of what it was given is the same tensor outside, too.
+        # If an operation returns one of its arguments, the outer tensor must be the same, too.
         given: dict[int, DeviceTensor] = {}
 
         def unwrap(tensor: DeviceTensor) -> Tensor:
@@ -302,7 +302,7 @@ class _Spec:
 
     def make(self, precision: str, deterministic: bool, reason: str) -> Backend:
         dtype = dtype_of(precision, torch.float32, ("fp32",), "the fake device")
-        made = assemble(
+        backend = assemble(
             "fake",
             Manner(DEVICE, dtype, torch.contiguous_format, deterministic),
             reason=reason,
@@ -311,7 +311,7 @@ class _Spec:
             fixed_shapes=True,
             own_verbs=replace(verbs_of(DEVICE), synchronize=FAKE.wait),
         )
-        return FakeBackend(**{f.name: getattr(made, f.name) for f in fields(made)})
+        return FakeBackend(**{f.name: getattr(backend, f.name) for f in fields(backend)})
 
 
 BACKEND = _Spec()

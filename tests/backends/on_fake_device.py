@@ -42,7 +42,7 @@ from tests.backends.fake_device import DEVICE, FAKE, LIKE_MPS, Crossing, device
 STEPS = 2
 WIDTH = 8
 SHAPE = (2, 3, 64, 64)
-THERE = Manner(DEVICE)
+DEVICE_MANNER = Manner(DEVICE)
 
 Crossed = Counter[tuple[str, tuple[int, ...], torch.dtype]]
 
@@ -95,11 +95,11 @@ def a_few_steps(ops: Ops, place: torch.device) -> tuple[list[float], dict[str, T
 def levels(shape: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """The shapes of each level's pooled values and of the plane they came from."""
     b, _, h, w = shape
-    found = []
+    shapes = []
     for level, times in enumerate((1, 2, 4, 8, 8)):
         plane = (b, WIDTH * times, h >> level, w >> level)
-        found.append(((*plane[:2], plane[2] // 2, plane[3] // 2), plane))
-    return found
+        shapes.append(((*plane[:2], plane[2] // 2, plane[3] // 2), plane))
+    return shapes
 
 
 def of_unpooling(shape: tuple[int, ...], times: int, *, training: bool = True) -> Crossed:
@@ -158,9 +158,9 @@ class TestOperations:
         for name, tensor in weights.items():
             assert torch.equal(tensor, expected[1][name]), name
 
-    def test_where_nothing_lacks_only_batch_and_loss_cross(self, expected: Any) -> None:
+    def test_with_all_operations_only_batch_and_loss_cross(self, expected: Any) -> None:
         with device() as fake:
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops is NATIVE and chosen.notes == () and not chosen.crosses
             self.trains_as_the_cpu(chosen.ops, expected)
             assert crossed(fake.crossings) == BATCH_AND_LOSS
@@ -170,7 +170,7 @@ class TestOperations:
         self, expected: Any
     ) -> None:
         with device(UNPOOL) as fake:
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops is SCATTER and not chosen.crosses
             assert chosen.pooling == Choice(POOLING, "native", "fake:0")
             ((form, place, reason),) = chosen.unpooling.passed_over
@@ -187,7 +187,7 @@ class TestOperations:
         self, expected: Any
     ) -> None:
         with device(*SCATTERS) as fake:
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops is PURE and not chosen.crosses and len(chosen.notes) == 2
             self.trains_as_the_cpu(chosen.ops, expected)
             assert crossed(fake.crossings) == BATCH_AND_LOSS
@@ -195,7 +195,7 @@ class TestOperations:
 
     def test_without_any_unpooling_only_its_tensors_cross(self, expected: Any) -> None:
         with device(*SHUFFLES) as fake:
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops.name == "native, un-pooling on the CPU" and chosen.crosses
             assert chosen.pooling == Choice(POOLING, "native", "fake:0")
             assert (chosen.unpooling.form, chosen.unpooling.place) == ("native", "cpu")
@@ -212,7 +212,7 @@ class TestOperations:
 
     def test_without_any_pooling_only_its_tensors_cross(self, expected: Any) -> None:
         with device("max_pool2d_with_indices", "isnan") as fake:
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops.name == "native, pooling on the CPU"
             assert chosen.pooling.crosses and not chosen.unpooling.crosses
             assert chosen.unpooling.passed_over == ()
@@ -220,9 +220,9 @@ class TestOperations:
             assert crossed(fake.crossings) == BATCH_AND_LOSS + of_pooling(SHAPE, STEPS)
             assert fake.ran[UNPOOL] == 5 * STEPS
 
-    def test_without_both_both_cross_and_the_indices_do_not(self, expected: Any) -> None:
+    def test_without_both_operations_both_cross_but_the_indices_do_not(self, expected: Any) -> None:
         with device("max_pool2d_with_indices", "isnan", *SHUFFLES) as fake:
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops.name == "native on the CPU"
             self.trains_as_the_cpu(chosen.ops, expected)
             both = of_unpooling(SHAPE, STEPS) + of_pooling(SHAPE, STEPS)
@@ -230,23 +230,23 @@ class TestOperations:
             assert crossed(fake.crossings) == BATCH_AND_LOSS + Crossed(but_indices)
 
     def test_where_either_could_cross_unpooling_does(self) -> None:
-        # Natively it pools and cannot un-pool, purely the other way about.
+        # The native form pools but cannot un-pool, the pure form the reverse.
         with device("isnan", *SCATTERS):
-            assert choose(THERE).ops.name == "native, un-pooling on the CPU"
+            assert choose(DEVICE_MANNER).ops.name == "native, un-pooling on the CPU"
 
-    def test_where_pooling_alone_lacks_the_pure_pair_keeps_all_on_the_device(
+    def test_without_pooling_alone_the_pure_pair_keeps_all_on_the_device(
         self, expected: Any
     ) -> None:
         with device("max_pool2d_with_indices") as fake:
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops is PURE and not chosen.crosses
             self.trains_as_the_cpu(chosen.ops, expected)
             assert crossed(fake.crossings) == BATCH_AND_LOSS
 
-    def test_a_gradient_that_lacks_counts_as_lacking(self) -> None:
-        # Forwards it works, and the first training step would end in an error.
+    def test_an_operation_without_a_gradient_counts_as_missing(self) -> None:
+        # The forward pass works, but the first training step would fail.
         with device("gather"):
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops is PURE
             assert LACKING.format("gather") in chosen.notes[0]
 
@@ -258,15 +258,17 @@ class TestOperations:
             ("gather", ["native", "scatter"], "gradients"),
         ],
     )
-    def test_a_wrong_kernel_is_found_out(
+    def test_a_wrong_kernel_is_detected(
         self, op: str, passed_over: list[str], what: str, expected: Any
     ) -> None:
         with device(wrong={op: lambda t: t * 2}):
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert [form for form, _, _ in chosen.unpooling.passed_over] == passed_over
             for form in passed_over:
-                told = f"{form} un-pooling does not work on fake:0 (its {what} differ from the CPU"
-                assert any(note.startswith(told) for note in chosen.notes)
+                note_start = (
+                    f"{form} un-pooling does not work on fake:0 (its {what} differ from the CPU"
+                )
+                assert any(note.startswith(note_start) for note in chosen.notes)
             self.trains_as_the_cpu(chosen.ops, expected)
 
     @pytest.mark.parametrize(
@@ -281,9 +283,9 @@ class TestOperations:
         ],
         ids=["values", "codes", "gradients"],
     )
-    def test_a_wrong_pooling_is_found_out(self, wrong: Any, what: str, expected: Any) -> None:
+    def test_a_wrong_pooling_is_detected(self, wrong: Any, what: str, expected: Any) -> None:
         with device(wrong=wrong):
-            chosen = choose(THERE)
+            chosen = choose(DEVICE_MANNER)
             assert chosen.ops is PURE
             assert chosen.notes == (
                 f"native pooling does not work on fake:0 (its {what} differ from the CPU's); "
@@ -292,14 +294,14 @@ class TestOperations:
             self.trains_as_the_cpu(chosen.ops, expected)
 
     def test_a_deterministic_manner_never_takes_the_native_unpooling(self) -> None:
-        deterministic = replace(THERE, deterministic=True)
+        deterministic = replace(DEVICE_MANNER, deterministic=True)
         with device():
             assert choose(deterministic).ops is SCATTER
         with device(*SHUFFLES):
             assert choose(deterministic).ops.name == "scatter, un-pooling on the CPU"
 
     def test_the_device_is_like_a_real_one(self) -> None:
-        """Or what is shown here would show nothing."""
+        """Otherwise these tests would prove nothing."""
         with device("mul", refuses=LIKE_MPS) as fake:
             x = torch.ones(1, 2, 4, 6).to(DEVICE)
             assert x.device == DEVICE and fake.crossings == [
@@ -340,7 +342,7 @@ class TestContract(BackendContract):
         with device(*(SHUFFLES if request.param == "with holes" else ())):
             yield
 
-    def test_it_is_there_by_its_name_alone(self) -> None:
+    def test_it_is_available_by_its_name_alone(self) -> None:
         assert "fake" in BACKENDS and "fake" not in AUTO_ORDER
         assert [entry.ok for entry in available() if entry.name == "fake"] == [True]
         assert select().name != "fake"
@@ -386,7 +388,7 @@ class TestVerbs:
             verbs_of(DEVICE).synchronize()
             assert [crossing.way for crossing in fake.crossings] == ["out"]
 
-    def test_memory_that_it_keeps_no_account_of_is_not_known(self) -> None:
+    def test_memory_that_it_does_not_count_is_unknown(self) -> None:
         backend = select("fake")
         assert backend.free_memory() is None
         meter = PeakMemory(backend)
@@ -415,7 +417,7 @@ class Done:
 
     Attributes:
         run: what it wrote.
-        notices: what it told.
+        notices: the messages it reported.
         masks: case -> mask.
         trained: what crossed from the first step's beginning to the end of the training.
         predicted: what crossed in prediction.
@@ -475,12 +477,14 @@ def on_the_cpu(source: Path, store: Store, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def there(source: Path, store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+def on_the_device(
+    source: Path, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Done]:
     """On devices that refuse all that `LIKE_MPS` names, and lack more."""
     done = {}
     for lacking, operations in HOLES.items():
         with device(*operations, refuses=LIKE_MPS):
-            done[lacking] = do_all(source, store, select("fake"), tmp_path_factory.mktemp("there"))
+            done[lacking] = do_all(source, store, select("fake"), tmp_path_factory.mktemp("device"))
     return done
 
 
@@ -498,41 +502,41 @@ every_hole = pytest.mark.parametrize("lacking", HOLES)
 class TestRecipes:
     @every_hole
     def test_training_and_validation_are_the_cpus(
-        self, lacking: str, there: dict[str, Done], on_the_cpu: Done
+        self, lacking: str, on_the_device: dict[str, Done], on_the_cpu: Done
     ) -> None:
-        found = scores(there[lacking].run)
-        assert found == scores(on_the_cpu.run)
-        assert len(found) == 2 and "dice" in found[-1]
+        epochs = scores(on_the_device[lacking].run)
+        assert epochs == scores(on_the_cpu.run)
+        assert len(epochs) == 2 and "dice" in epochs[-1]
 
     @every_hole
     def test_masks_are_the_cpus(
-        self, lacking: str, there: dict[str, Done], on_the_cpu: Done
+        self, lacking: str, on_the_device: dict[str, Done], on_the_cpu: Done
     ) -> None:
-        masks = there[lacking].masks
+        masks = on_the_device[lacking].masks
         assert len(masks) == 4 and any(mask.any() for mask in masks.values())
         for case, mask in masks.items():
             assert np.array_equal(mask, on_the_cpu.masks[case]), case
 
-    def test_what_fell_back_is_told(self, there: dict[str, Done]) -> None:
-        told = {
+    def test_what_fell_back_is_reported(self, on_the_device: dict[str, Done]) -> None:
+        fallbacks = {
             lacking: [t for t in done.notices if "does not work" in t or "cannot" in t]
-            for lacking, done in there.items()
+            for lacking, done in on_the_device.items()
         }
-        assert told["none"] == []
-        (notice,) = told["grid_sample"]
+        assert fallbacks["none"] == []
+        (notice,) = fallbacks["grid_sample"]
         assert notice.startswith(f"fake cannot augment ({LACKING.format('grid_sampler_2d')}")
         assert notice.endswith("): that is done on the CPU") and len(notice) < 300
-        assert [t.split(" does not work on fake:0 (")[0] for t in told["un-pooling"]] == [
+        assert [t.split(" does not work on fake:0 (")[0] for t in fallbacks["un-pooling"]] == [
             f"{form.name} un-pooling" for form in FORMS
         ]
 
-    def test_slices_cross_once_and_in_two_shapes(self, there: dict[str, Done]) -> None:
+    def test_slices_cross_once_and_in_two_shapes(self, on_the_device: dict[str, Done]) -> None:
         # Augmented on the CPU: what crosses is batches, and nothing of what was drawn.
-        done = there["grid_sample"]
+        done = on_the_device["grid_sample"]
         assert Counter((c.by, c.shape) for c in done.trained if c.way == "in") == {
             ("place", IMAGE): TRAINED + STATISTICS,
             ("place", TARGET): TRAINED + STATISTICS,
-            # The case that validates, to take its statistics and to be predicted.
+            # The validation case: for its statistics, and for its prediction.
             ("place", SLICES): 2,
         }
         moved = [c for c in done.predicted if c.by != "place_model"]
@@ -541,14 +545,14 @@ class TestRecipes:
             ("place", "in", SLICES): 2 * batches,
             ("collect", "out", MARKED): batches,
         }
-        # Three cases of less than a batch, and one of two.
+        # Three cases of less than one batch, and one of two batches.
         assert batches == 5
 
     @every_hole
     def test_what_comes_back_is_masks_weights_and_scalars(
-        self, lacking: str, there: dict[str, Done]
+        self, lacking: str, on_the_device: dict[str, Done]
     ) -> None:
-        done = there[lacking]
+        done = on_the_device[lacking]
         weights = {tuple(tensor.shape) for tensor in done.run.load("last").weights.values()}
         unpooling = {shape for batch in (IMAGE, SLICES) for pair in levels(batch) for shape in pair}
         for crossing in done.trained:
@@ -557,16 +561,16 @@ class TestRecipes:
                 assert crossing.shape in expected, crossing
         assert sum(c.by == "collect" for c in done.trained) == 1
 
-    def test_of_what_is_drawn_only_the_noise_is_large(self, there: dict[str, Done]) -> None:
-        crossings = there["none"].trained
+    def test_of_what_is_drawn_only_the_noise_is_large(self, on_the_device: dict[str, Done]) -> None:
+        crossings = on_the_device["none"].trained
         drawn = [c.shape for c in crossings if c.way == "in" and c.by != "place"]
         assert drawn.count(IMAGE) <= TRAINED + STATISTICS
         assert max(math.prod(shape) for shape in drawn if shape != IMAGE) <= 4 * 2 * 6 * 6
 
     def test_without_unpooling_its_tensors_cross_and_nothing_else(
-        self, there: dict[str, Done]
+        self, on_the_device: dict[str, Done]
     ) -> None:
-        whole, lacking = there["none"], there["un-pooling"]
+        whole, lacking = on_the_device["none"], on_the_device["un-pooling"]
         trained, less = crossed(lacking.trained), crossed(whole.trained)
         once = of_unpooling(SLICES, 1, training=False)
         once += of_unpooling(IMAGE, STATISTICS, training=False)
@@ -576,10 +580,10 @@ class TestRecipes:
         assert predicted - less == of_unpooling(SLICES, 5, training=False)
         assert not less - predicted
 
-    def test_a_training_goes_on_where_it_stopped(
+    def test_a_training_resumes_where_it_stopped(
         self, store: Store, on_the_cpu: Done, tmp_path: Path
     ) -> None:
-        """Weights and the optimiser's moments go there from the CPU, and into nothing there."""
+        """Weights and the optimiser's moments go from the CPU to the device, into new tensors."""
         with device(refuses=LIKE_MPS):
             under_way = train(store, CONFIG, select("fake"), out=tmp_path / "run")
             for event in under_way:

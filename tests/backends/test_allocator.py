@@ -19,7 +19,7 @@ from mriseg.backends.allocator import keeping_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(10):
-        torch.ones(8_000_000)  # 32 MB: more than glibc keeps of its own accord
+        torch.ones(8_000_000)  # 32 MB: more than glibc keeps by itself
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults()

@@ -27,8 +27,8 @@ def test_every_backend_is_under_the_contract() -> None:
 
 def test_auto_prefers_any_gpu_to_the_cpu_and_says_what_it_passed_over() -> None:
     order = ["cuda", "mps", "cpu"]
-    here = {entry.name for entry in available() if entry.ok}
-    expected = next(name for name in order if name in here)
+    usable = {entry.name for entry in available() if entry.ok}
+    expected = next(name for name in order if name in usable)
     backend = select()
     assert backend.name == expected
     for passed_over in order[: order.index(expected)]:

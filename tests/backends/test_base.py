@@ -34,7 +34,7 @@ def test_only_float16_needs_its_loss_scaled(cpu: Backend, dtype: torch.dtype, sc
     assert isinstance(backend.autocast(), nullcontext) is (dtype == torch.float32)
 
 
-def test_settings_hold_while_it_runs_and_float32_may_be_had_in_full() -> None:
+def test_settings_hold_while_it_runs_and_full_float32_can_be_requested() -> None:
     backend = replace(select("cpu", precision="fp32"), deterministic=True)
     torch.backends.cuda.matmul.allow_tf32, before = True, torch.backends.cuda.matmul.allow_tf32
     try:

@@ -1,4 +1,4 @@
-"""What is set for a while is set back, whatever happens."""
+"""Temporary settings are restored, whatever happens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_what_is_set_is_set_back_also_after_an_error() -> None:
     assert (torch.get_num_threads(), torch.backends.cudnn.benchmark) == before
 
 
-def test_deterministic_algorithms_are_asked_for_strictly_and_let_go() -> None:
+def test_strict_deterministic_algorithms_are_requested_and_restored() -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with context.deterministic_algorithms():

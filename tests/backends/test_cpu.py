@@ -22,7 +22,7 @@ def test_a_precision_that_a_device_lacks_is_refused() -> None:
         select("cpu", precision="fp16")
 
 
-def test_a_precision_is_taken_at_its_word() -> None:
+def test_a_requested_precision_is_used() -> None:
     assert select("cpu", precision="fp32").dtype == torch.float32
     bf16 = select("cpu", precision="bf16")
     assert bf16.dtype == torch.bfloat16
@@ -33,15 +33,15 @@ def test_a_precision_is_taken_at_its_word() -> None:
 
 def test_bfloat16_is_chosen_where_it_measures_faster() -> None:
     backend = select("cpu")
-    (told,) = [d for d in backend.decisions if d.what == "precision"]
-    assert told.how == str(backend.dtype).removeprefix("torch.")
-    ratio = re.search(r"([\d.]+) times as fast", told.why)
+    (decision,) = [d for d in backend.decisions if d.what == "precision"]
+    assert decision.how == str(backend.dtype).removeprefix("torch.")
+    ratio = re.search(r"([\d.]+) times as fast", decision.why)
     assert ratio is not None
-    # To one digit, as it is told.
+    # Rounded to one digit, as in the message.
     assert (float(ratio[1]) >= 1.1) is (backend.dtype == torch.bfloat16)
 
 
-def test_a_deterministic_precision_hangs_on_no_measurement() -> None:
+def test_a_deterministic_precision_depends_on_no_measurement() -> None:
     hardware = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     backend = select("cpu", deterministic=True)
     assert backend.dtype == (torch.bfloat16 if hardware else torch.float32)

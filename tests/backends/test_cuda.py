@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs: the contract where there is one, and what can be seen without."""
+"""NVIDIA's GPUs: the contract where there is one, and what can be tested without."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mriseg.testing import BackendContract
 class TestCuda(BackendContract):
     name = "cuda"
 
-    def test_its_memory_is_counted(self, here: None) -> None:
+    def test_its_memory_is_counted(self, device_present: None) -> None:
         backend = select("cuda")
         free = backend.free_memory()
         assert free is not None and free > 0
@@ -25,7 +25,7 @@ class TestCuda(BackendContract):
         assert meter.how == "the most that tensors held on the GPU"
 
 
-def test_without_one_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_device_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(torch.version, "hip", None)
     assert BACKENDS["cuda"].probe() == (False, "this PyTorch was built without CUDA")

@@ -42,10 +42,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_on_a_device_with_holes(name: str) -> None:
     done = run(f"{SUITES}::{name}")
-    told = f"{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
-    assert done.returncode == 0, told
-    # A suite that finds nothing to do, or skips what it should show, shows nothing.
-    assert re.search(r"^\d+ passed(, \d+ warnings?)? in", done.stdout, re.MULTILINE), told
+    output = f"{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, output
+    # A suite that is empty or skips its tests proves nothing.
+    assert re.search(r"^\d+ passed(, \d+ warnings?)? in", done.stdout, re.MULTILINE), output
 
 
 def test_every_test_is_in_a_suite() -> None:

@@ -1,4 +1,4 @@
-"""The forms of pooling and un-pooling, tried on a device; `fake_device.py` is where some lack."""
+"""The forms of pooling and un-pooling, tried on a device; `fake_device.py` lacks some of them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def halved(values: Tensor, code: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def shared_ties(x: Tensor) -> tuple[Tensor, Tensor]:
-    # Right values, right codes, and a gradient that equals share: another network after a ReLU.
+    # Right values and codes, but equal maxima share the gradient: a different network after a ReLU.
     return x.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5)), native_pool(x)[1]
 
 
@@ -122,7 +122,7 @@ def test_every_form_works_on_the_cpu(
 
 
 @every_broken
-def test_a_broken_form_is_found_out(ops: Ops) -> None:
+def test_a_broken_form_is_detected(ops: Ops) -> None:
     assert probe(ops, CPU) == Probe(False, BROKEN[ops])
 
 
@@ -140,7 +140,7 @@ def test_a_probe_leaves_the_generator_alone() -> None:
 # The choice.
 
 
-def test_broken_forms_are_passed_over_and_told_of() -> None:
+def test_broken_forms_are_passed_over_and_reported() -> None:
     chosen = choose(CPU, (*UNPOOLS_WRONGLY, PURE, NATIVE))
     assert chosen.ops is PURE and not chosen.crosses
     assert chosen.notes == tuple(
@@ -153,7 +153,7 @@ def test_broken_forms_are_passed_over_and_told_of() -> None:
     )
 
 
-def test_each_operation_answers_for_itself() -> None:
+def test_each_operation_is_probed_separately() -> None:
     chosen = choose(CPU, (*POOLS_WRONGLY, SCATTER))
     assert chosen.ops is SCATTER
     assert chosen.pooling == Choice(
@@ -166,7 +166,7 @@ def test_each_operation_answers_for_itself() -> None:
     assert all("pooling does not work" in n and "un-pooling" not in n for n in chosen.notes)
 
 
-def test_a_form_that_works_leaves_nothing_to_tell() -> None:
+def test_a_form_that_works_gives_no_notes() -> None:
     chosen = choose(CPU, (NATIVE, PURE))
     assert (chosen.ops, chosen.notes) == (NATIVE, ())
 
@@ -185,7 +185,7 @@ def test_a_manner_is_tried_once_and_an_operation_once_in_it() -> None:
     assert choose(replace(CPU, dtype=torch.bfloat16), forms) == first and len(tried) == 2
 
 
-def test_a_deterministic_manner_finds_the_native_form_out() -> None:
+def test_a_deterministic_manner_rejects_the_native_form() -> None:
     manner = Manner(CPU.device, deterministic=True)
     assert "deterministic" in probe(NATIVE, manner).reason
     assert (choose(manner).ops, choose(manner).notes) == (SCATTER, ())

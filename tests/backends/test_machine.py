@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mriseg.backends import machine
 
 
-def test_this_machine_has_what_it_must() -> None:
+def test_this_machine_reports_its_processor_and_memory() -> None:
     assert 1 <= machine.cores() <= (os.cpu_count() or 1)
     assert machine.processor()
     assert (machine.memory() or 2**40) > 2**28
@@ -40,8 +40,8 @@ def test_a_containers_share_of_time_is_rounded_up(
         (folder / "cpu").mkdir()
         (folder / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
         (folder / "cpu" / "cpu.cfs_period_us").write_text(f"{period}\n")
-    found = machine._quota(folder)
-    assert found is not None and (found - 1) * period < quota <= found * period
+    cores = machine._quota(folder)
+    assert cores is not None and (cores - 1) * period < quota <= cores * period
 
 
 @pytest.mark.parametrize("text", ["max 100000", "-1 100000", "5 0", "", "no number"])
@@ -74,7 +74,7 @@ def test_what_a_containers_limit_leaves(
     for name, number in zip(names, (limit, used), strict=False):
         (folder / name).write_text(f"{number}\n")
     (folder / names[2]).write_text(f"anon 1\n{names[3]} {cached}\n")
-    # Pages of files that nobody reads go when memory is needed.
+    # The page cache is freed when memory is needed.
     assert machine._cgroup_left(folder) == max(0, limit - used + cached)
 
 

@@ -13,7 +13,7 @@ MIB = 2**20
 
 
 def _hold(mebibytes: int) -> None:
-    # Written to: pages that nobody wrote are not there yet.
+    # Written to, since pages are only allocated once they are written.
     torch.ones(mebibytes * MIB, dtype=torch.uint8)
 
 
@@ -47,5 +47,5 @@ def test_the_peak_of_the_process_that_started_it_does_not_count() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    # Python and torch, and nothing of what is held here.
+    # Python and torch, and none of the memory held by this process.
     assert 0 < int(done.stdout) < held.numel()

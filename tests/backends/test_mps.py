@@ -1,4 +1,4 @@
-"""Apple's GPUs: the contract where there is one, and what can be seen without."""
+"""Apple's GPUs: the contract where there is one, and what can be tested without."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TestMps(BackendContract):
     name = "mps"
 
 
-def test_without_one_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_device_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_built", lambda: False)
     ok, why = BACKENDS["mps"].probe()
     assert not ok and "built without it" in why

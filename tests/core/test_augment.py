@@ -1,4 +1,4 @@
-"""Augmentation: image and mask move together, outside stays outside, and one draw is one result."""
+"""Augmentation: image and mask move together, the background stays zero, one draw is one result."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def a_batch(channels: int = 3, shape: tuple[int, int] = (64, 96)) -> tuple[Tenso
 def test_shapes_types_and_masks_are_kept(seed: int, channels: int) -> None:
     image, mask = a_batch(channels)
     before = image.clone(), mask.clone()
-    found, moved = apply(draw(generator(seed), ALL, 4, channels), image, mask)
-    assert found.shape == image.shape and found.dtype == image.dtype
+    augmented, moved = apply(draw(generator(seed), ALL, 4, channels), image, mask)
+    assert augmented.shape == image.shape and augmented.dtype == image.dtype
     assert moved.shape == mask.shape and moved.dtype == mask.dtype
     assert set(moved.unique().tolist()) <= {0, 1}
-    assert found.isfinite().all()
-    # A caller's tensors are not touched.
+    assert augmented.isfinite().all()
+    # The caller's tensors are not modified.
     assert torch.equal(image, before[0]) and torch.equal(mask, before[1])
 
 
@@ -60,8 +60,8 @@ def test_a_mask_keeps_its_type(dtype: torch.dtype) -> None:
 def test_image_and_mask_move_together(seed: int) -> None:
     _, mask = a_batch()
     image = mask[:, :1].float()
-    found, moved = apply(draw(generator(seed), SPATIAL, 4, 1), image, mask)
-    for one, other in zip(found[:, 0] > 0.5, moved[:, 0] > 0, strict=True):
+    augmented, moved = apply(draw(generator(seed), SPATIAL, 4, 1), image, mask)
+    for one, other in zip(augmented[:, 0] > 0.5, moved[:, 0] > 0, strict=True):
         assert (one & other).sum() / (one | other).sum() > 0.9
     assert torch.equal(moved[:, 0], moved[:, 1])
 
@@ -75,37 +75,37 @@ def test_something_moves() -> None:
 @given(st.integers(0, 1000))
 def test_switched_off_it_is_the_identity(seed: int) -> None:
     image, mask = a_batch()
-    found, moved = apply(draw(generator(seed), OFF, 4, 3), image, mask)
-    torch.testing.assert_close(found, image, atol=1e-4, rtol=1e-4)
+    augmented, moved = apply(draw(generator(seed), OFF, 4, 3), image, mask)
+    torch.testing.assert_close(augmented, image, atol=1e-4, rtol=1e-4)
     assert torch.equal(moved, mask)
 
 
 @pytest.mark.parametrize(("config", "axes"), [({"flip": 1}, [3]), ({"vertical_flip": 1}, [2])])
 def test_flips_turn_one_axis_each(config: dict[str, float], axes: list[int]) -> None:
     image, mask = a_batch()
-    found, moved = apply(draw(generator(0), OFF.model_copy(update=config), 4, 3), image, mask)
-    torch.testing.assert_close(found, image.flip(axes), atol=1e-4, rtol=1e-4)
+    augmented, moved = apply(draw(generator(0), OFF.model_copy(update=config), 4, 3), image, mask)
+    torch.testing.assert_close(augmented, image.flip(axes), atol=1e-4, rtol=1e-4)
     assert torch.equal(moved, mask.flip(axes))
 
 
 @given(st.integers(0, 1000))
-def test_outside_the_brain_stays_nought(seed: int) -> None:
+def test_outside_the_brain_stays_zero(seed: int) -> None:
     image, mask = a_batch()
     config = ALL.model_copy(update={"affine": 0, "elastic": 0, "flip": 0, "vertical_flip": 0})
-    found, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
-    # But for the rim of a pixel, where interpolation may mix.
+    augmented, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
+    # Except for a rim of one pixel, where interpolation may mix values.
     brain = torch.nn.functional.max_pool2d((image != 0).any(1, keepdim=True).float(), 3, 1, 1) > 0
-    assert not (found * ~brain).any()
-    assert found.any()
+    assert not (augmented * ~brain).any()
+    assert augmented.any()
 
 
 @given(st.integers(0, 1000))
-def test_a_modality_that_a_case_lacks_stays_nought(seed: int) -> None:
+def test_a_missing_modality_stays_zero(seed: int) -> None:
     image, mask = a_batch()
     image[1, 2] = 0
-    found, _ = apply(draw(generator(seed), ALL, 4, 3), image, mask)
-    assert not found[1, 2].any()
-    assert found[1].any()
+    augmented, _ = apply(draw(generator(seed), ALL, 4, 3), image, mask)
+    assert not augmented[1, 2].any()
+    assert augmented[1].any()
 
 
 def test_modalities_are_dropped_but_never_all() -> None:
@@ -113,21 +113,21 @@ def test_modalities_are_dropped_but_never_all() -> None:
     image, mask = a_batch()
     left = set()
     for seed in range(20):
-        found, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
-        left |= {tuple(kept) for kept in found.flatten(2).any(2).tolist()}
-    # Every subset comes, but for the empty one.
+        augmented, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
+        left |= {tuple(kept) for kept in augmented.flatten(2).any(2).tolist()}
+    # Every subset occurs except the empty one.
     assert left == set(itertools.product((False, True), repeat=3)) - {(False, False, False)}
     alone, mask = a_batch(1)
-    found, _ = apply(draw(generator(0), config, 4, 1), alone, mask)
-    assert found.flatten(1).any(1).all()
-    # Nor the only one that a case has.
+    augmented, _ = apply(draw(generator(0), config, 4, 1), alone, mask)
+    assert augmented.flatten(1).any(1).all()
+    # Nor is the only modality of a case dropped.
     image[:, 1:] = 0
     for seed in range(4):
-        found, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
-        assert found.flatten(1).any(1).all()
+        augmented, _ = apply(draw(generator(seed), config, 4, 3), image, mask)
+        assert augmented.flatten(1).any(1).all()
 
 
-def test_a_draw_is_its_generators_alone() -> None:
+def test_a_draw_depends_on_its_generator_alone() -> None:
     image, mask = a_batch()
     once = apply(draw(generator(3, "augment", 5), ALL, 4, 3), image, mask)
     torch.rand(7)
@@ -156,23 +156,23 @@ def test_each_part_can_be_switched_alone(part: str, unchanged: str) -> None:
     drawn = draw(generator(0), OFF.model_copy(update={part: 1.0}), 4, 3)
     plain = draw(generator(0), OFF, 4, 3)
     assert not torch.equal(getattr(drawn, unchanged), getattr(plain, unchanged))
-    found, _ = apply(drawn, image, mask)
-    assert (found - image).abs().max() > 0.01
+    augmented, _ = apply(drawn, image, mask)
+    assert (augmented - image).abs().max() > 0.01
 
 
 @given(st.integers(0, 1000))
-def test_the_contrast_of_what_is_marked_changes_and_the_rest_stays(seed: int) -> None:
+def test_only_the_contrast_of_labelled_voxels_changes(seed: int) -> None:
     image, mask = a_batch()
     mask[0] = 0
     marked = (mask != 0).any(1, keepdim=True).expand_as(image)
     image = image + (image != 0) * (1.0 + marked)
-    found, _ = apply(drawn := a_contrast(seed), image, mask)
-    change = found - image
+    augmented, _ = apply(drawn := a_contrast(seed), image, mask)
+    change = augmented - image
     near = torch.nn.functional.max_pool2d(marked.float(), 9, 1, 4) > 0
-    # But for what moving by nothing rounds.
+    # Up to the rounding of a resampling that moves nothing.
     assert change[0].abs().max() < 1e-3 and change[~near].abs().max() < 1e-3
     assert change[1:].abs().max() > 0.01
-    # Well inside, all of it moves by the same share of the difference, towards the rest or away.
+    # Well inside, all voxels change by the same share of the difference, towards the rest or away.
     inside = -torch.nn.functional.max_pool2d(-marked.float(), 9, 1, 4) > 0
     rest = (image != 0) & ~marked
     for b, c in itertools.product(range(1, 4), range(3)):
@@ -180,7 +180,7 @@ def test_the_contrast_of_what_is_marked_changes_and_the_rest_stays(seed: int) ->
         difference = one[marked[b, c]].mean() - one[rest[b, c]].mean()
         moved = change[b, c][inside[b, c]]
         assert moved.std() < 1e-3
-        # The rim, where moving by nothing mixes in the air, counts as brain.
+        # The rim counts as brain, although resampling mixes air into it.
         torch.testing.assert_close(
             moved.mean(), drawn.target[b, c] * difference, atol=1e-3, rtol=0.05
         )
@@ -193,12 +193,12 @@ def a_contrast(seed: int) -> AugmentParams:
 
 
 def test_a_lower_resolution_shows_one_value_where_there_were_many() -> None:
-    """A chequerboard is grey at half the resolution, and its mean stays."""
+    """A checkerboard turns grey at half the resolution, and its mean stays."""
     rows, columns = torch.meshgrid(torch.arange(32), torch.arange(48), indexing="ij")
     image = ((rows + columns) % 2 + 1.0).expand(4, 3, 32, 48).clone()
     drawn = draw(generator(0), OFF.model_copy(update={"low_resolution": 1.0}), 4, 3)
-    found, _ = apply(dataclasses.replace(drawn, coarseness=2), image, torch.zeros(4, 1, 32, 48))
-    assert torch.allclose(found, torch.full_like(found, 1.5), atol=1e-5)
+    augmented, _ = apply(dataclasses.replace(drawn, coarseness=2), image, torch.zeros(4, 1, 32, 48))
+    assert torch.allclose(augmented, torch.full_like(augmented, 1.5), atol=1e-5)
 
 
 def test_rotations_keep_lengths_on_slices_that_are_not_square() -> None:
@@ -216,7 +216,7 @@ def test_rotations_keep_lengths_on_slices_that_are_not_square() -> None:
             assert piece.sum().item() == pytest.approx(area, rel=0.05)
 
 
-def test_what_is_drawn_moves_to_a_device_whole() -> None:
+def test_drawn_parameters_move_to_a_device_as_a_whole() -> None:
     drawn = draw(generator(0), ALL, 2, 3)
     moved = drawn.to(torch.device("meta"))
     for entry in fields(drawn):

@@ -1,4 +1,4 @@
-"""The average of weights: where it lies, what it forgets, and that it is nobody else's."""
+"""The average of weights: where it lies, what it forgets, and that it shares no tensor."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def a_model(seed: int = 0) -> SegNet:
 
 
 @given(st.integers(0, 10**6), st.floats(0, 0.9999))
-def test_the_decay_grows_to_what_was_asked_for(step: int, decay: float) -> None:
+def test_the_decay_grows_to_the_configured_value(step: int, decay: float) -> None:
     assert 0 <= decay_at(step, decay) <= decay
     assert decay_at(step, decay) <= decay_at(step + 1, decay)
     assert decay_at(10**9, decay) == decay
 
 
-def test_an_average_lies_between_what_it_is_of() -> None:
+def test_an_average_lies_between_the_averaged_weights() -> None:
     model, other = a_model(0), a_model(1)
     average = averaged(model)
     average_in(average, other, step=50, decay=0.75)

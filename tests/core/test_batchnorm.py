@@ -54,7 +54,7 @@ def test_weights_modes_and_freezing_stay(training: bool, frozen: bool, count: in
         if not name.endswith(STATISTICS):
             assert torch.equal(tensor, before[name]), name
         elif name.endswith("running_mean"):
-            # Those of frozen blocks too.
+            # Statistics of frozen blocks change too.
             assert bool(tensor.any()) == (count > 0), name
     assert {name: module.training for name, module in model.named_modules()} == modes
     assert {getattr(module, "momentum", None) for module in model.modules()} == momenta
@@ -62,7 +62,7 @@ def test_weights_modes_and_freezing_stay(training: bool, frozen: bool, count: in
         assert parameter.requires_grad == (not (frozen and name.startswith("encoder."))), name
 
 
-def test_twice_on_the_same_slices_is_once_even_with_dropout() -> None:
+def test_repeating_on_the_same_slices_changes_nothing_even_with_dropout() -> None:
     model = a_model(dropout=0.5)
     once = batchnorm.reestimate_statistics_(model, images(2), autocast=nullcontext).state_dict()
     once = {name: tensor.clone() for name, tensor in once.items()}
@@ -77,23 +77,23 @@ def state_of(model: SegNet) -> dict[str, Tensor]:
 
 @settings(max_examples=8, deadline=None)
 @given(st.floats(0, 1), st.booleans())
-def test_leaning_goes_a_share_of_the_way_in_the_encoder_alone(share: float, training: bool) -> None:
+def test_blending_moves_only_encoder_statistics_by_the_share(share: float, training: bool) -> None:
     model = a_model(dropout=0.5).train(training)
     before = state_of(model)
     modes = {name: module.training for name, module in model.named_modules()}
-    there = state_of(
+    reestimated = state_of(
         batchnorm.reestimate_statistics_(copy.deepcopy(model), images(2), autocast=nullcontext)
     )
     after = batchnorm.blend_statistics_(model, images(2), share, autocast=nullcontext).state_dict()
     for name, tensor in after.items():
         moves = name.startswith("encoder.") and name.endswith(("running_mean", "running_var"))
-        expected = torch.lerp(before[name], there[name], share) if moves else before[name]
+        expected = torch.lerp(before[name], reestimated[name], share) if moves else before[name]
         torch.testing.assert_close(tensor, expected, rtol=0, atol=0)
     assert {name: module.training for name, module in model.named_modules()} == modes
     assert all(m.momentum == 0.1 for m in model.modules() if isinstance(m, nn.BatchNorm2d))
 
 
-def test_no_slices_lean_nowhere() -> None:
+def test_blending_without_slices_changes_nothing() -> None:
     model = a_model()
     before = state_of(model)
     after = batchnorm.blend_statistics_(model, [], 0.5, autocast=nullcontext).state_dict()

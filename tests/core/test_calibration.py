@@ -34,7 +34,7 @@ from mriseg.io.disk.schemas import as_json, checked
 
 
 def a_case(seed: int, scale: float = 1.0, shift: float = 0.0, size: int = 40_000):
-    """Probabilities that are right, seen through the inverse of a line, and a truth drawn so."""
+    """Calibrated probabilities through the inverse of a line, and a truth drawn from them."""
     draws = np.random.default_rng(seed)
     logits = draws.normal(-2, 3, size)
     truth = (draws.random(size) < special.expit(logits)).astype(np.uint8)
@@ -63,19 +63,19 @@ def test_every_voxel_is_counted_once(seed: int, cut: int) -> None:
 
 
 def test_probabilities_of_zero_and_one_are_counted() -> None:
-    found = tally(np.array([0.0, 1.0, 0.0], np.float32), np.array([0, 1, 1], np.uint8))
-    assert found[0, 0] == 1 and found[1, 0] == 1 and found[1, -1] == 1
+    counts = tally(np.array([0.0, 1.0, 0.0], np.float32), np.array([0, 1, 1], np.uint8))
+    assert counts[0, 0] == 1 and counts[1, 0] == 1 and counts[1, -1] == 1
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, -1.0), (2.0, 1.5)])
 def test_a_platt_scaling_is_recovered(scale: float, shift: float) -> None:
     tallies = [tally(*a_case(seed, scale, shift)) for seed in range(FEWEST)]
-    found = calibrate(tallies)
-    assert found.scale == pytest.approx(scale, rel=0.1)
-    assert found.shift == pytest.approx(shift, abs=0.15)
-    # Probabilities agree with how often they are right: expected calibration error.
+    calibration = calibrate(tallies)
+    assert calibration.scale == pytest.approx(scale, rel=0.1)
+    assert calibration.shift == pytest.approx(shift, abs=0.15)
+    # Probabilities agree with observed frequencies: the calibration error is small.
     total = np.sum(tallies, axis=0)
-    assert calibration_error(total, found) < 0.01
+    assert calibration_error(total, calibration) < 0.01
     if scale != 1:
         assert calibration_error(total, Calibration()) > 0.02
 
@@ -85,7 +85,7 @@ def test_a_platt_scaling_is_recovered(scale: float, shift: float) -> None:
 def test_the_threshold_is_about_the_best(seed: int, scale: float, shift: float) -> None:
     """Applied after the scaling, as in a prediction, it is as good as any other threshold."""
     cases = [a_case(seed + i, scale, shift, 5000) for i in range(FEWEST)]
-    found = calibrate([tally(*case) for case in cases])
+    calibration = calibrate([tally(*case) for case in cases])
 
     def score(level: float, line: Calibration) -> float:
         marks = [special.expit(line.scale * special.logit(p) + line.shift) for p, _ in cases]
@@ -99,8 +99,8 @@ def test_the_threshold_is_about_the_best(seed: int, scale: float, shift: float) 
             )
         )
 
-    others = [score(level, found) for level in np.linspace(0.05, 0.95, 19)]
-    assert score(found.threshold, found) >= max(others) - 0.01
+    others = [score(level, calibration) for level in np.linspace(0.05, 0.95, 19)]
+    assert score(calibration.threshold, calibration) >= max(others) - 0.01
 
 
 def test_too_few_cases_with_foreground_change_nothing() -> None:
@@ -115,8 +115,8 @@ def test_too_few_cases_with_foreground_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0, 2.6, 40.0])
-def test_what_a_weight_does_to_the_odds_is_taken_off(weight: float) -> None:
-    """A logit that is best under the weighted loss says, shifted, how often it is right."""
+def test_the_effect_of_a_weight_on_the_odds_is_removed(weight: float) -> None:
+    """The logit that minimises the weighted loss gives, once shifted, the true rate."""
     rate = 0.2
     target = torch.zeros(1, 1, 1, 10)
     target[..., : round(10 * rate)] = 1
@@ -130,37 +130,41 @@ def test_what_a_weight_does_to_the_odds_is_taken_off(weight: float) -> None:
         return value
 
     optimiser.step(closure)
-    found = prior_calibration(weight)
-    assert special.expit(shared.item() + found.shift) == pytest.approx(rate, abs=1e-3)
-    assert special.logit(found.own_threshold) == pytest.approx(math.log(weight))
+    calibration = prior_calibration(weight)
+    assert special.expit(shared.item() + calibration.shift) == pytest.approx(rate, abs=1e-3)
+    assert special.logit(calibration.own_threshold) == pytest.approx(math.log(weight))
 
 
 @given(st.floats(0.25, 4), st.floats(-3, 3), st.floats(0.2, 0.8), st.floats(0.01, 0.99))
 def test_a_threshold_segments_the_same_before_the_scaling_as_after(
     scale: float, shift: float, level: float, probability: float
 ) -> None:
-    found = Calibration(scale, shift, level)
+    calibration = Calibration(scale, shift, level)
     after = special.expit(scale * special.logit(probability) + shift)
-    assert (after - level) * (probability - found.own_threshold) >= -1e-9
+    assert (after - level) * (probability - calibration.own_threshold) >= -1e-9
 
 
-def test_a_perfect_network_does_not_ask_for_a_step() -> None:
+def test_a_perfect_network_does_not_give_a_step_function() -> None:
     truth = np.repeat(np.array([0, 1], np.uint8), 1000)
-    found = calibrate([tally(np.where(truth, 0.9, 0.1).astype(np.float32), truth)] * FEWEST)
-    assert math.isfinite(found.shift) and 1 <= found.scale <= 4 and 0.1 < found.threshold < 0.9
+    calibration = calibrate([tally(np.where(truth, 0.9, 0.1).astype(np.float32), truth)] * FEWEST)
+    assert (
+        math.isfinite(calibration.shift)
+        and 1 <= calibration.scale <= 4
+        and 0.1 < calibration.threshold < 0.9
+    )
 
 
-def test_a_network_that_knows_nothing_does_not_segment_everything() -> None:
+def test_an_uninformative_network_does_not_segment_everything() -> None:
     draws = np.random.default_rng(0)
     probabilities = special.expit(draws.normal(0, 0.1, 5000)).astype(np.float32)
     truth = (draws.random(5000) < 0.02).astype(np.uint8)
-    found = calibrate([tally(probabilities, truth)] * FEWEST)
-    assert found.threshold == 0.2
-    logits = found.scale * special.logit(probabilities) + found.shift
-    assert not (special.expit(logits) > found.threshold).any()
+    calibration = calibrate([tally(probabilities, truth)] * FEWEST)
+    assert calibration.threshold == 0.2
+    logits = calibration.scale * special.logit(probabilities) + calibration.shift
+    assert not (special.expit(logits) > calibration.threshold).any()
 
 
-def test_the_head_takes_it_in() -> None:
+def test_the_head_absorbs_a_calibration() -> None:
     model = build(SegNetConfig(in_channels=1, classes=2, width=8), PURE)
     init_weights_(model, generator(0, "weights")).eval()
     image = torch.randn(1, 1, 32, 32, generator=generator(1))
@@ -181,9 +185,9 @@ def a_volume(*sides: int):
 
 def test_small_components_are_removed_where_that_helps() -> None:
     tallies = [tally(*a_case(seed)) for seed in range(FEWEST)]
-    found = a_volume(10, 3).astype(np.float32)
-    mistake = [dice_by_min_share(found, a_volume(10, 0))] * FEWEST
-    lesions = [dice_by_min_share(found, a_volume(10, 3))] * FEWEST
+    predicted = a_volume(10, 3).astype(np.float32)
+    mistake = [dice_by_min_share(predicted, a_volume(10, 0))] * FEWEST
+    lesions = [dice_by_min_share(predicted, a_volume(10, 3))] * FEWEST
     assert calibrate(tallies, mistake).min_component_share == 0.1
     assert calibrate(tallies, lesions).min_component_share == 0
     assert calibrate(tallies).min_component_share == 0
@@ -204,16 +208,16 @@ def test_the_dice_of_each_share_is_that_of_the_mask_without_its_components(
     assert list(dice_by_min_share(probabilities, truth)) == pytest.approx(expected)
 
 
-def test_the_calibrations_of_all_regions_are_seen_by_what_they_are_used_for() -> None:
+def test_the_calibrations_of_all_regions_are_grouped_by_use() -> None:
     both = Calibrations((Calibration(1.5, -0.25, 0.4, 0.1), Calibration()))
     assert both.thresholds == (0.4, 0.5)
     assert both.min_component_shares == (0.1, 0.0)
     assert both.platt == ((1.5, -0.25), (1.0, 0.0))
 
 
-def test_json_and_back() -> None:
-    found = Calibration(1.5, -0.25, 0.4)
-    assert checked(Calibration, as_json(found)) == found
+def test_json_round_trip() -> None:
+    calibration = Calibration(1.5, -0.25, 0.4)
+    assert checked(Calibration, as_json(calibration)) == calibration
 
 
 @pytest.mark.parametrize(

@@ -37,33 +37,33 @@ def scored(
 
 
 def test_a_cell_holds_the_mean_of_patients_and_of_each_seed() -> None:
-    found = compared(scored())
-    cell = found.cells[0]
+    comparison = compared(scored())
+    cell = comparison.cells[0]
     assert (cell.method, cell.size, cell.patients, cell.trainings) == ("scratch", "5", 5, 4)
     assert cell.dice.mean == pytest.approx(0.41) and cell.dice.patients == 10
     assert cell.seeds == pytest.approx((0.40, 0.42)) and cell.seconds == 60.5
-    assert [c.size for c in found.cells] == ["5"] * 5 + ["all"] * 5
+    assert [c.size for c in comparison.cells] == ["5"] * 5 + ["all"] * 5
 
 
 def test_every_method_is_compared_with_the_baseline() -> None:
-    found = compared(scored())
-    here = [c for c in found.contrasts if c.size == "5"]
-    assert [(c.method, c.against) for c in here] == [
+    comparison = compared(scored())
+    contrasts = [c for c in comparison.contrasts if c.size == "5"]
+    assert [(c.method, c.against) for c in contrasts] == [
         *((name, "scratch") for name in LIFT if name != "scratch"),
         ("frozen-encoder", "frozen-random"),
     ]
-    by = {c.method: c for c in here if c.against == BASELINE}
+    by = {c.method: c for c in contrasts if c.against == BASELINE}
     for name, contrast in by.items():
         assert contrast.difference.mean == pytest.approx(LIFT[name] + 0.009)
         assert contrast.difference.patients == 10
         # All ten patients on one side: 2 of 1024 assignments, times four methods.
         assert contrast.difference.p == 2 / 1024 and contrast.corrected == 8 / 1024
     assert by["frozen-encoder"].verdict.startswith("train from scratch: better by 0.09")
-    assert here[-1].verdict.startswith("frozen-random: better by 0.40")
+    assert contrasts[-1].verdict.startswith("frozen-random: better by 0.40")
 
 
 def test_the_verdict_is_of_the_best_that_transfers_something() -> None:
-    # frozen-random is better still, and no transfer.
+    # frozen-random is better still, but transfers nothing.
     assert compared(scored()).verdicts["all"].startswith("transfer (lp-ft) helps by 0.21 [")
     worse = compared(scored(("scratch", "frozen-encoder")))
     assert worse.verdicts["5"].startswith("train from scratch: better by 0.09 [")
@@ -77,7 +77,8 @@ def test_more_methods_make_a_difference_harder_to_show() -> None:
     alone = compared(scored(("scratch", "lp-ft"), patients=7))
     beside = compared(scored(patients=7))
     one, other = (
-        next(c for c in found.contrasts if c.method == "lp-ft") for found in (alone, beside)
+        next(c for c in comparison.contrasts if c.method == "lp-ft")
+        for comparison in (alone, beside)
     )
     assert one.difference == other.difference
     assert one.verdict.startswith("lp-ft") and "could be shown" in other.verdict

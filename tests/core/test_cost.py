@@ -8,23 +8,23 @@ from hypothesis import strategies as st
 from mriseg.core.cost import cost
 from mriseg.core.segnet import SegNetConfig
 
-# Written out, so that the network's own tables are not what they are compared with.
+# Written out, so that the network's tables are not compared with themselves.
 ENCODER = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 DECODER = ((8, 8, 8), (8, 8, 4), (4, 4, 2), (2, 1), (1,))
 
 
 def by_hand(config: SegNetConfig, batch: int, size: tuple[int, int]) -> list[int]:
-    """Operations of each 3x3 convolution: two for each weight at each place of the output."""
+    """Operations of each 3x3 convolution: two for each weight at each position of the output."""
     sizes = [(size[0] >> level, size[1] >> level) for level in range(5)]
     layers = list(zip([*ENCODER, *DECODER], [*sizes, *reversed(sizes)], strict=True))
     layers[-1] = ((*layers[-1][0], config.classes / config.width), size)
-    found, channels = [], config.in_channels
+    operations, channels = [], config.in_channels
     for widths, (h, w) in layers:
         for width in widths:
             out = round(width * config.width)
-            found.append(2 * 9 * channels * out * h * w * batch)
+            operations.append(2 * 9 * channels * out * h * w * batch)
             channels = out
-    return found
+    return operations
 
 
 @settings(max_examples=12)
@@ -40,13 +40,13 @@ def test_it_is_the_arithmetic(
 ) -> None:
     config = SegNetConfig(in_channels=channels, classes=classes, width=width)
     layers = by_hand(config, batch, size)
-    found = cost(config, batch, size)
+    operations = cost(config, batch, size)
     assert len(layers) == 26
-    assert found.forward == sum(layers)
+    assert operations.forward == sum(layers)
     # Each gradient costs what the layer does; the first layer's input needs none.
-    assert found.training == 3 * sum(layers) - layers[0]
+    assert operations.training == 3 * sum(layers) - layers[0]
 
 
 def test_of_the_headline_batch() -> None:
-    found = cost(SegNetConfig(in_channels=3, classes=1, width=64), 10, (240, 240))
-    assert round(found.forward / 1e9) == 703 and round(found.training / 1e9) == 2108
+    operations = cost(SegNetConfig(in_channels=3, classes=1, width=64), 10, (240, 240))
+    assert round(operations.forward / 1e9) == 703 and round(operations.training / 1e9) == 2108

@@ -32,7 +32,7 @@ def by_parts(
     """Each slice as a scan of its own: normalise, pad, predict_step, and the pad's inverse."""
     h, w = image.shape[2:]
     pad = Pad.to((h, w), padded_size((h, w), network.unchecked.frame))
-    found = []
+    probabilities = []
     for i in range(len(image)):
         statistics = (values.expand(len(image), 2)[i].tolist() for values in (mean, std))
         norm = Normalisation(*map(tuple, statistics))
@@ -40,8 +40,8 @@ def by_parts(
         scaled = normalise(image[i].numpy()[:, None], inside[None], norm)[:, 0]
         x = torch.from_numpy(pad.apply(scaled))[None]
         out = predict_step(network.unchecked.network, x, autocast=nullcontext)
-        found.append(torch.from_numpy(pad.inverse().apply(out.numpy())))
-    return torch.cat(found)
+        probabilities.append(torch.from_numpy(pad.inverse().apply(out.numpy())))
+    return torch.cat(probabilities)
 
 
 @settings(max_examples=15)
@@ -52,13 +52,13 @@ def by_parts(
     by_slice=st.booleans(),
     masked=st.booleans(),
 )
-def test_it_is_the_parts_of_prediction(
+def test_it_equals_the_steps_of_prediction(
     batch: int, height: int, width: int, by_slice: bool, masked: bool
 ) -> None:
     batch_of = slices(batch, height, width, by_slice=by_slice, masked=masked)
-    found = DEPLOYED(*batch_of)
-    assert found.shape == (batch, 3, height, width)
-    torch.testing.assert_close(found, by_parts(DEPLOYED, *batch_of), rtol=0, atol=1e-5)
+    probabilities = DEPLOYED(*batch_of)
+    assert probabilities.shape == (batch, 3, height, width)
+    torch.testing.assert_close(probabilities, by_parts(DEPLOYED, *batch_of), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.int16, torch.uint8, torch.float64, torch.float16])
@@ -85,7 +85,7 @@ def test_outside_the_foreground_nothing_counts() -> None:
         assert torch.equal(DEPLOYED(image, mean, std, mask), expected)
 
 
-def test_a_missing_modality_reads_0() -> None:
+def test_a_missing_modality_reads_zero() -> None:
     image, mean, std, _ = slices(1, 30, 34)
     image[:, 1], mean[1], std[1] = 0, 0, 1
     assert not DEPLOYED.unchecked.normalise(image, mean, std, None)[:, 1].any()
@@ -182,7 +182,7 @@ def test_torch_export_keeps_no_branch_of_its_example() -> None:
 
 
 @pytest.mark.slow
-def test_a_whole_network_exported_is_the_parts_of_prediction() -> None:
+def test_a_whole_exported_network_equals_the_steps_of_prediction() -> None:
     network = a_deployed(frame=(64, 96))
     program = exported(network.unchecked).module()
     for size in SIZES:
@@ -195,5 +195,5 @@ def test_unchecked_it_is_the_same_and_gives_nan_for_nan() -> None:
     assert mask is not None
     assert torch.equal(DEPLOYED.unchecked(image, mean, std, mask), DEPLOYED(image, mean, std, mask))
     image[1, 0, 4, 5], mask[1, 4, 5] = torch.nan, True
-    found = DEPLOYED.unchecked(image, mean, std, mask)
-    assert found[0].isfinite().all() and found[1].isnan().any()
+    probabilities = DEPLOYED.unchecked(image, mean, std, mask)
+    assert probabilities[0].isfinite().all() and probabilities[1].isnan().any()

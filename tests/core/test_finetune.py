@@ -76,42 +76,42 @@ def a_model() -> SegNet:
 
 @given(configs)
 def test_phases_follow_one_another_to_the_end(config: TransferConfig) -> None:
-    made = phases(config)
-    ends = [phase.until for phase in made]
+    schedule = phases(config)
+    ends = [phase.until for phase in schedule]
     assert ends == sorted(set(ends)) and ends[0] > 0 and ends[-1] == 1
-    assert made[-1].frozen == frozen_blocks(config.freeze)
+    assert schedule[-1].frozen == frozen_blocks(config.freeze)
 
 
 @given(configs)
-def test_what_trains_goes_on_training(config: TransferConfig) -> None:
-    made = phases(config)
-    for before, after in itertools.pairwise(made):
+def test_blocks_once_unfrozen_stay_unfrozen(config: TransferConfig) -> None:
+    schedule = phases(config)
+    for before, after in itertools.pairwise(schedule):
         assert set(after.frozen) < set(before.frozen)
-    for phase in made:
+    for phase in schedule:
         assert set(phase.frozen) >= set(frozen_blocks(config.freeze))
         assert set(phase.frozen) < set(BLOCKS)
         assert list(phase.frozen) == [s for s in BLOCKS if s in phase.frozen]
 
 
 @given(configs, shares)
-def test_every_moment_has_its_phase(config: TransferConfig, progress: float) -> None:
-    made = phases(config)
-    phase = at(made, progress)
-    index = made.index(phase)
-    begin = made[index - 1].until if index else 0.0
+def test_every_point_of_a_training_has_one_phase(config: TransferConfig, progress: float) -> None:
+    schedule = phases(config)
+    phase = at(schedule, progress)
+    index = schedule.index(phase)
+    begin = schedule[index - 1].until if index else 0.0
     assert begin <= progress < phase.until or progress == phase.until == 1
-    assert at(made, 1.5) is made[-1]
-    # A cycle holds the phases that it is of.
+    assert at(schedule, 1.5) is schedule[-1]
+    # A cycle contains its phases.
     assert phase.cycle[0] <= begin and phase.until <= phase.cycle[1]
 
 
 @given(configs, shares, st.floats(1e-6, 1), st.floats(0, 0.9))
-def test_rates_lie_between_nought_and_the_peak(
+def test_rates_lie_between_zero_and_the_peak(
     config: TransferConfig, progress: float, peak: float, warmup: float
 ) -> None:
-    made = phases(config)
-    found = rate(made, progress, peak, warmup)
-    assert 0 <= found <= peak * at(made, progress).peak
+    schedule = phases(config)
+    lr = rate(schedule, progress, peak, warmup)
+    assert 0 <= lr <= peak * at(schedule, progress).peak
 
 
 @given(st.sampled_from(["direct", "gradual"]), shares, st.floats(0, 0.9))
@@ -131,13 +131,13 @@ def test_lp_ft_trains_the_head_and_then_the_rest_at_lower_rates() -> None:
     head, rest = phases(a_config("encoder:2", "lp-ft"))
     assert set(BLOCKS) - set(head.frozen) == {HEAD}
     assert rest.frozen == ENCODER[:2]
-    made = (head, rest)
-    last = rate(made, head.until - 1e-9, 1e-3, 0.1)
+    schedule = (head, rest)
+    last = rate(schedule, head.until - 1e-9, 1e-3, 0.1)
     assert last == pytest.approx(0, abs=1e-8)
-    # The second phase warms up anew, to a peak of its own.
-    assert rate(made, head.until, 1e-3, 0.1) < 0.1e-3
+    # The second phase warms up again, to a peak of its own.
+    assert rate(schedule, head.until, 1e-3, 0.1) < 0.1e-3
     top = head.until + 0.1 * (1 - head.until)
-    assert rate(made, top, 1e-3, 0.1) == pytest.approx(1e-3 * rest.peak) and rest.peak < 1
+    assert rate(schedule, top, 1e-3, 0.1) == pytest.approx(1e-3 * rest.peak) and rest.peak < 1
 
 
 def test_lp_ft_of_an_encoder_trains_its_new_decoder_first() -> None:
@@ -158,14 +158,14 @@ def test_a_new_decoder_cannot_stay_untrained(freeze: str) -> None:
 
 
 def test_gradual_unfreezes_one_stage_at_a_time_from_the_head_down() -> None:
-    made = phases(a_config("none", "gradual"))
-    assert len(made) == len(BLOCKS)
+    schedule = phases(a_config("none", "gradual"))
+    assert len(schedule) == len(BLOCKS)
     order = [HEAD]
-    for before, after in itertools.pairwise(made):
+    for before, after in itertools.pairwise(schedule):
         order += set(before.frozen) - set(after.frozen)
     assert tuple(order) == BLOCKS[::-1]
-    assert made[-2].until == pytest.approx(0.5, abs=0.06)
-    # What never trains is not waited for.
+    assert schedule[-2].until == pytest.approx(0.5, abs=0.06)
+    # Blocks that never train get no phase.
     assert len(phases(a_config("encoder", "gradual"))) == len(DECODER) + 1
 
 
@@ -178,9 +178,9 @@ def test_one_block_cannot_be_put_in_order(freeze: str, schedule: str) -> None:
 
 @given(st.floats(0.01, 1))
 def test_the_factor_falls_from_the_head_down(layer_decay: float) -> None:
-    found = [factor(block, layer_decay) for block in BLOCKS]
-    assert found[-1] == 1 and found == sorted(found)
-    for deep, shallow in itertools.pairwise(found):
+    factors = [factor(block, layer_decay) for block in BLOCKS]
+    assert factors[-1] == 1 and factors == sorted(factors)
+    for deep, shallow in itertools.pairwise(factors):
         assert deep == pytest.approx(shallow * layer_decay)
     assert {factor(block, 1.0) for block in BLOCKS} == {1.0}
 
@@ -197,18 +197,18 @@ def test_each_parameter_that_trains_is_in_one_group(
     model = freeze_(a_model(), frozen_blocks(policy))
     start = {name: torch.zeros(()) for name in anchored}
     groups = parameter_groups(model, weight_decay=0.1, layer_decay=layer_decay, anchored=start)
-    found = {id(p): group for group in groups for p in group["params"]}
-    assert sum(len(group["params"]) for group in groups) == len(found)
+    group_of = {id(p): group for group in groups for p in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(group_of)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
-            assert id(parameter) not in found
+            assert id(parameter) not in group_of
             continue
-        group = found[id(parameter)]
+        group = group_of[id(parameter)]
         assert group["factor"] == factor(block_of(name), layer_decay)
         decays = parameter.ndim > 1 and name not in anchored
         assert group["weight_decay"] == (0.1 if decays else 0.0)
     if layer_decay == 1:
-        # Each group is a round of kernels.
+        # Each group costs a round of kernel launches.
         assert len(groups) <= 2
 
 
@@ -217,7 +217,7 @@ def optimiser_of(model: SegNet, start: dict[str, Tensor]) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=0.1)
 
 
-def test_a_step_draws_to_the_start_by_rate_times_strength() -> None:
+def test_a_step_pulls_to_the_start_by_rate_times_strength() -> None:
     model = a_model()
     start = {name: p.detach() + 1 for name, p in model.named_parameters() if "encoder" in name}
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -227,12 +227,12 @@ def test_a_step_draws_to_the_start_by_rate_times_strength() -> None:
         parameter.grad = torch.zeros_like(parameter)
     optimiser.step()
     for name, parameter in model.named_parameters():
-        # The start is 1 away: 0.1 * 2 of that, and nothing for what has no start.
+        # The start is 1 away: a step of 0.1 * 2, and none for parameters without a start.
         moved = 0.2 if name in start else 0.0
         torch.testing.assert_close(parameter.detach(), before[name] + moved)
 
 
-def test_what_has_no_gradient_is_not_drawn_and_no_step_goes_beyond_the_start() -> None:
+def test_without_a_gradient_there_is_no_pull_and_no_step_overshoots_the_start() -> None:
     model = freeze_(a_model(), ENCODER)
     start = {name: p.detach() + 1 for name, p in model.named_parameters()}
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -248,7 +248,7 @@ def test_what_has_no_gradient_is_not_drawn_and_no_step_goes_beyond_the_start() -
         torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=1e-6)
 
 
-def test_the_line_leaves_out_what_is_off() -> None:
+def test_the_description_omits_what_is_off() -> None:
     assert described(a_config("encoder", "direct")) == "freeze encoder, direct"
     full = a_config("none", "lp-ft", layer_decay=0.8, l2_sp=2, adapt_norm=True)
     for part in ("none", "lp-ft", "0.8", "L2-SP 2", "BatchNorm"):

@@ -1,4 +1,4 @@
-"""One scan is known again however it was stored; no two patients are taken for one."""
+"""A scan is recognised however it was stored; no two patients are mistaken for one."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def a_head(seed: int, **options: Any) -> dict[str, NDArray[Any]]:
     return {name.upper(): image for name, image in images.items()}
 
 
-def stripped_anew(images: Images, rim: int) -> dict[str, NDArray[np.float32]]:
-    """As BraTS2013 hands scans on: z-scores, a background that is not 0, another rim."""
+def restripped(images: Images, rim: int) -> dict[str, NDArray[np.float32]]:
+    """As BraTS 2013 publishes scans: z-scores, a background that is not 0, another rim."""
     mask = ndimage.binary_erosion(foreground(list(images.values())), iterations=rim)
-    found = {}
+    stripped = {}
     for name, image in images.items():
         values = (image - image[mask].mean()) / image[mask].std()
-        found[name] = np.where(mask, values, values[mask].min() - 1).astype(np.float32)
-    return found
+        stripped[name] = np.where(mask, values, values[mask].min() - 1).astype(np.float32)
+    return stripped
 
 
 @settings(max_examples=10)
@@ -134,42 +134,42 @@ def test_a_single_slice_has_one() -> None:
 
 
 def _all(folder: Path) -> dict[str, Fingerprint]:
-    _, found = readers.find(folder, "auto", ReaderOptions(None))
+    _, listing = readers.find(folder, "auto", ReaderOptions(None))
     taken_of = {}
-    for case in found.cases:
+    for case in listing.cases:
         loaded = case.load()
         taken_of[case.name] = taken(loaded.images, loaded.geometry)
     return taken_of
 
 
 @pytest.mark.realdata
-def test_no_two_hippocampus_crops_are_taken_for_one(hippocampus_dir: Path) -> None:
-    found = _all(hippocampus_dir)
-    assert len(found) > 200
-    assert alike(list(found.values()), threshold=SAME - 0.05) == []
+def test_no_two_hippocampus_crops_are_mistaken_for_one(hippocampus_dir: Path) -> None:
+    fingerprints = _all(hippocampus_dir)
+    assert len(fingerprints) > 200
+    assert alike(list(fingerprints.values()), threshold=SAME - 0.05) == []
 
 
 @pytest.mark.slow
 @pytest.mark.realdata
-def test_no_two_patients_are_taken_for_one(
+def test_no_two_patients_are_mistaken_for_one(
     lgg_dir: Path, brats_dir: Path, brats_two_modalities_dir: Path, ms_dir: Path
 ) -> None:
-    found = _all(lgg_dir) | _all(brats_dir) | _all(brats_two_modalities_dir) | _all(ms_dir)
-    assert len(found) >= 48
-    assert alike(list(found.values()), threshold=SAME - 0.05) == []
+    fingerprints = _all(lgg_dir) | _all(brats_dir) | _all(brats_two_modalities_dir) | _all(ms_dir)
+    assert len(fingerprints) >= 48
+    assert alike(list(fingerprints.values()), threshold=SAME - 0.05) == []
 
 
 @pytest.mark.realdata
-def test_a_scan_handed_on_as_brats_2013_does_is_known_again(brats_dir: Path) -> None:
-    _, found = readers.find(brats_dir, "brats", ReaderOptions(None))
-    [case] = [case for case in found.cases if case.name == "BraTS19_2013_10_1"]
+def test_a_scan_republished_as_in_brats_2013_is_recognised(brats_dir: Path) -> None:
+    _, listing = readers.find(brats_dir, "brats", ReaderOptions(None))
+    [case] = [case for case in listing.cases if case.name == "BraTS19_2013_10_1"]
     loaded = case.load()
     two = {name: loaded.images[name] for name in ("T1CE", "FLAIR")}
-    other = stripped_anew(two, rim=1)
+    other = restripped(two, rim=1)
     assert content_digest(loaded.images) != content_digest(other)
     assert similarity(taken(loaded.images, loaded.geometry), taken(other, loaded.geometry)) > 0.95
 
 
-def test_the_pairs_of_phantoms_that_other_tests_take_for_patients_differ() -> None:
-    found = [taken(a_head(seed)) for seed in range(8)]
-    assert all(similarity(a, b) < SAME for a, b in combinations(found, 2))
+def test_the_phantoms_that_other_tests_use_as_patients_differ() -> None:
+    fingerprints = [taken(a_head(seed)) for seed in range(8)]
+    assert all(similarity(a, b) < SAME for a, b in combinations(fingerprints, 2))

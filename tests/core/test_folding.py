@@ -1,4 +1,4 @@
-"""Batch normalisation in the convolutions: the same logits, and the model left as it was."""
+"""Batch normalisation folded into convolutions: the same logits, and the model unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 
 
 def trained_a_little(seed: int, ops: Ops, in_channels: int = 2, classes: int = 3) -> SegNet:
-    """A network whose statistics, scales and shifts are those of no fresh one."""
+    """A network whose statistics, scales and shifts differ from a fresh one's."""
     generator = torch.Generator().manual_seed(seed)
     model = build(SegNetConfig(in_channels=in_channels, classes=classes, width=8), ops)
     init_weights_(model, generator)
@@ -43,13 +43,13 @@ def test_the_logits_are_the_same(
     image = torch.randn(2, channels, 33, 40, dtype=torch.float64)
     before = copy.deepcopy(model.state_dict())
     with torch.no_grad():
-        found = folded(model)(image)
+        logits = folded(model)(image)
         assert model.training is training
         assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-        torch.testing.assert_close(found, model.eval()(image))
+        torch.testing.assert_close(logits, model.eval()(image))
 
 
-def test_nothing_is_left_of_it() -> None:
+def test_no_batch_normalisation_is_left() -> None:
     network = folded(trained_a_little(0, FORMS[0]))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     assert not network.training and not any(p.requires_grad for p in network.parameters())

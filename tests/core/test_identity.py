@@ -61,7 +61,7 @@ def test_similar_fingerprints_are_recognised_and_named_only_where_names_are_plai
     assert "as a case of the training" in reason
 
 
-def test_json_and_back() -> None:
+def test_json_round_trip() -> None:
     assert as_json(SEEN[0]) == {
         "name": "a",
         "patient": "pa",

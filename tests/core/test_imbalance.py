@@ -1,4 +1,4 @@
-"""Rare regions weigh more, and what that does to the odds is known."""
+"""Rare regions weigh more, and the effect on the odds is known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_region_weighs_by_how_rare_it_is(brats_store: Store, tiny: TrainConfig
     assert positive_weight(changed(tiny, pos_weight=4.0), setup.positive_share).eq(4).all()
 
 
-def test_a_weight_is_taken_off_the_odds_where_it_was_put_on() -> None:
+def test_a_weight_is_removed_from_the_odds_where_it_was_applied() -> None:
     share = (0.01, 0.1)
     weighed = prior_calibrations(TrainConfig(loss="bce+dice"), ("WT", "ET"), share)
     weights = positive_weight(TrainConfig(), share).ravel().tolist()

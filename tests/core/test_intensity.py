@@ -29,7 +29,7 @@ def test_a_stripped_brain_is_found_to_the_voxel(rng: np.random.Generator) -> Non
     assert np.array_equal(foreground(image), (image != 0).any(axis=0))
 
 
-def test_a_background_that_is_not_nought_is_background_all_the_same(
+def test_a_background_other_than_zero_is_still_background(
     rng: np.random.Generator,
 ) -> None:
     # BraTS 2013 as published on Kaggle: z-scored, so that the air is a negative constant.
@@ -51,14 +51,14 @@ def test_a_head_is_found_in_noise(rng: np.random.Generator) -> None:
 
 
 def test_grey_air_in_one_modality_is_still_air(rng: np.random.Generator) -> None:
-    # As TCGA_FG_5962 of the LGG set has it in T1.
+    # As in the T1 of TCGA_FG_5962 in the LGG set.
     images, _ = phantoms.head(rng, (16, 64, 64), stripped=False)
     image = stacked(images)
     mask = foreground(image)
     grey = image.copy()
     grey[0][~mask] += 0.8 * np.percentile(image[0], 99)
-    found = foreground(grey)
-    assert (found & mask).sum() / (found | mask).sum() > 0.85
+    head = foreground(grey)
+    assert (head & mask).sum() / (head | mask).sum() > 0.85
 
 
 def test_the_largest_piece_is_the_head(rng: np.random.Generator) -> None:
@@ -72,7 +72,7 @@ def test_a_crop_without_air_is_foreground_as_a_whole(rng: np.random.Generator) -
     image, _ = phantoms.head(rng, (32, 64, 64), modalities=("t1",))
     crop = stacked(image)[:, 10:22, 20:44, 20:44]
     assert crop.all()
-    crop[:, :, :9, :9] = 10  # liquor
+    crop[:, :, :9, :9] = 10  # CSF
     assert foreground(crop).all()
 
 
@@ -94,7 +94,7 @@ def test_a_constant_image_has_no_brain(value: float) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 48, 40), (2, 1, 1, 1), (1, 3, 1, 40)])
-def test_flat_volumes_are_no_trouble(shape: tuple[int, ...], rng: np.random.Generator) -> None:
+def test_flat_volumes_are_handled(shape: tuple[int, ...], rng: np.random.Generator) -> None:
     image = rng.uniform(0, 900, shape).astype(np.float32)
     assert foreground(image).shape == shape[1:]
 
@@ -126,7 +126,7 @@ def test_extreme_integers_do_not_overflow() -> None:
     assert norm == Normalisation((-0.5,), (32767.5,))
 
 
-def test_a_constant_channel_is_told() -> None:
+def test_a_constant_channel_is_reported() -> None:
     image = np.ones((2, 2, 2, 2), dtype=np.float32)
     image[0, 0] = 3
     with pytest.raises(InputError, match=r"channel 1 is constant \(1\)"):

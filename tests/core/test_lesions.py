@@ -64,7 +64,7 @@ def test_counts_equal_a_flood_fills(pair: tuple[Mask, Mask]) -> None:
 
 @modest
 @given(pairs())
-def test_the_other_way_round_a_miss_is_a_false_lesion(pair: tuple[Mask, Mask]) -> None:
+def test_with_masks_swapped_a_miss_is_a_false_lesion(pair: tuple[Mask, Mask]) -> None:
     a, b = pair
     one, other = count_lesions(a, b), count_lesions(b, a)
     assert one.lesions - one.detected == other.false
@@ -73,7 +73,7 @@ def test_the_other_way_round_a_miss_is_a_false_lesion(pair: tuple[Mask, Mask]) -
 
 @modest
 @given(pairs())
-def test_f1_lies_between_the_two_that_it_joins(pair: tuple[Mask, Mask]) -> None:
+def test_f1_is_the_harmonic_mean_of_sensitivity_and_precision(pair: tuple[Mask, Mask]) -> None:
     counts = count_lesions(*pair)
     assert 0 <= counts.detected <= counts.lesions and 0 <= counts.f1 <= 1
     if counts.detected:

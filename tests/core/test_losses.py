@@ -1,4 +1,4 @@
-"""Losses: what every line of the table must keep, and what each means."""
+"""Losses: the properties that all in the table share, and the formula of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ every_loss = pytest.mark.parametrize("name", EVERY)
 modest = settings(deadline=None, max_examples=25)
 
 
-def made(name: str, **options: float) -> Loss:
+def loss_of(name: str, **options: float) -> Loss:
     return build_loss(parse_loss(name), **options)
 
 
@@ -40,7 +40,7 @@ seeds = st.integers(0, 2**31)
 def test_finite_and_not_negative_on_extreme_logits(name: str, size: float, truth: int) -> None:
     for sign in (-1, 1):
         logits = torch.full((2, 1, 3, 3), sign * size, requires_grad=True)
-        loss = made(name)(logits, torch.full((2, 1, 3, 3), truth))
+        loss = loss_of(name)(logits, torch.full((2, 1, 3, 3), truth))
         loss.backward()
         assert loss.shape == ()
         assert math.isfinite(loss.item()) and loss.item() >= 0
@@ -56,16 +56,16 @@ def test_a_logit_moved_towards_the_truth_never_raises_it(
     logits, target = a_batch(seed)
     better = logits.clone()
     better.view(-1)[pixel] += step * (2.0 * target.view(-1)[pixel].item() - 1.0)
-    loss = made(name)
+    loss = loss_of(name)
     assert loss(better, target) <= loss(logits, target) + 1e-6
 
 
 @every_loss
 @modest
 @given(seed=seeds)
-def test_the_truth_itself_costs_next_to_nothing(name: str, seed: int) -> None:
+def test_a_perfect_prediction_has_almost_no_loss(name: str, seed: int) -> None:
     logits, target = a_batch(seed)
-    loss = made(name)
+    loss = loss_of(name)
     assert loss((target * 2.0 - 1.0) * 50, target) < 1e-6
     assert loss(logits, target) > 1e-3
 
@@ -75,20 +75,20 @@ def test_the_truth_itself_costs_next_to_nothing(name: str, seed: int) -> None:
 @given(seed=seeds, order=st.permutations(range(4)))
 def test_the_order_of_the_batch_does_not_matter(name: str, seed: int, order: list[int]) -> None:
     logits, target = a_batch(seed, (4, 1, 3, 3))
-    loss = made(name)
+    loss = loss_of(name)
     assert loss(logits[order], target[order]).item() == pytest.approx(
         loss(logits, target).item(), rel=1e-5
     )
 
 
 @every_loss
-def test_an_empty_slice_in_a_batch_teaches(name: str) -> None:
+def test_an_empty_slice_in_a_batch_has_gradients(name: str) -> None:
     logits, target = a_batch(7)
     target[1] = 0
     logits.requires_grad_()
-    made(name)(logits, target).backward()
+    loss_of(name)(logits, target).backward()
     assert logits.grad is not None and logits.grad.isfinite().all()
-    # Everything on it should go down: no pixel is without a gradient, and each points one way.
+    # Every logit in it should fall: each pixel has a gradient, all of the same sign.
     assert (logits.grad[1] > 0).all()
 
 
@@ -100,7 +100,7 @@ def test_computed_in_float32_whatever_the_network_computes_in(
     # 200 x 200 pixels of foreground cannot be counted in half precision.
     logits = torch.full((1, 1, 200, 200), 2.0, dtype=dtype)
     target = torch.ones(1, 1, 200, 200, dtype=torch.uint8)
-    loss = made(name)
+    loss = loss_of(name)
     with torch.autocast("cpu", dtype=dtype):
         half = loss(logits, target)
     assert half.dtype == torch.float32
@@ -110,7 +110,7 @@ def test_computed_in_float32_whatever_the_network_computes_in(
 @every_loss
 def test_target_dtypes_agree(name: str) -> None:
     logits, target = a_batch(3)
-    loss = made(name)
+    loss = loss_of(name)
     given_as = [target, target.float(), target.bool(), target.long()]
     assert len({loss(logits, each).item() for each in given_as}) == 1
 
@@ -119,7 +119,7 @@ def test_target_dtypes_agree(name: str) -> None:
 def test_shapes_that_would_broadcast_are_refused(name: str) -> None:
     logits, target = a_batch(3)
     with pytest.raises(ConfigError, match="do not belong together"):
-        made(name)(logits, target[:, :1])
+        loss_of(name)(logits, target[:, :1])
 
 
 def test_bce_takes_logits_not_probabilities() -> None:
@@ -154,13 +154,13 @@ def test_pos_weight_weighs_the_foreground_of_its_region() -> None:
     assert bce(logits, first, torch.tensor([5.0, 1.0])).item() == pytest.approx(3 * one)
     assert bce(logits, first, torch.tensor([1.0, 5.0])).item() == pytest.approx(one)
     assert bce(logits, 1 - target, 3.0).item() == pytest.approx(one)
-    assert made("bce", pos_weight=3.0)(logits, target).item() == pytest.approx(3 * one)
-    # Those that balance by themselves are not touched.
-    plain = made("dice")(logits, target)
-    assert made("dice", pos_weight=3.0)(logits, target) == plain
+    assert loss_of("bce", pos_weight=3.0)(logits, target).item() == pytest.approx(3 * one)
+    # Losses that balance the classes themselves ignore it.
+    plain = loss_of("dice")(logits, target)
+    assert loss_of("dice", pos_weight=3.0)(logits, target) == plain
 
 
-def test_dice_by_slice_gives_an_empty_slice_no_say_that_the_batch_would() -> None:
+def test_dice_per_slice_differs_from_dice_per_batch_on_an_empty_slice() -> None:
     logits = torch.full((2, 1, 30, 30), 10.0)
     target = torch.ones(2, 1, 30, 30)
     target[1] = 0
@@ -202,7 +202,7 @@ def test_a_sum_is_the_sum_of_its_terms_and_reads_back(terms: list[tuple[float, s
     assert build_loss(spec)(logits, target).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_an_unknown_loss_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_loss_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="no loss 'dcie'.*bce, dice, focal, tversky"):
         parse_loss("bce+dcie")
 

@@ -1,4 +1,4 @@
-"""Metrics against brute force, and the documented answers for empty masks."""
+"""Metrics against brute force, and the documented values for empty masks."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def test_empty_masks_give_what_is_documented(which: str) -> None:
     prediction = none if which in ("both", "prediction") else some
     target = none if which in ("both", "truth") else some
     (score,) = score_case("c", prediction, target, ["WT"], scan())
-    found = tuple(getattr(score, metric) for metric in METRICS)
-    assert found == pytest.approx(EMPTY[which], nan_ok=True)
+    scores = tuple(getattr(score, metric) for metric in METRICS)
+    assert scores == pytest.approx(EMPTY[which], nan_ok=True)
 
 
 def test_a_case_is_scored_region_by_region_with_volumes_in_ml_or_voxels() -> None:
@@ -203,6 +203,6 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     for _ in range(200):
         values = rng.beta(8, 2, size=40)
         scores = [a_score("x", float(value)) for value in values]
-        found = next(s for s in summarise(scores, rng, resamples=300) if s.metric == "dice")
-        held += found.low <= 0.8 <= found.high
+        summary = next(s for s in summarise(scores, rng, resamples=300) if s.metric == "dice")
+        held += summary.low <= 0.8 <= summary.high
     assert 0.87 <= held / 200 <= 0.99

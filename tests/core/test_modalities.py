@@ -66,7 +66,7 @@ def test_a_files_role(stem: str, expected: tuple[str | None, str]) -> None:
 
 
 @given(st.text())
-def test_any_name_has_an_answer(name: str) -> None:
+def test_any_name_has_a_role_and_a_modality(name: str) -> None:
     assert role(name) in {*MODALITIES, "seg", None}
     assert canonical_modality(name) in {*MODALITIES, name.strip()}
 

@@ -125,7 +125,7 @@ def test_the_first_of_equal_maxima_is_taken(ops: Ops) -> None:
 
 
 @every_form
-def test_an_odd_rest_is_left_empty(ops: Ops) -> None:
+def test_an_odd_remainder_is_left_empty(ops: Ops) -> None:
     image = torch.ones(1, 1, 5, 7)
     image[..., 4, :], image[..., 6] = 9, 9
     values, code = ops.pool(image)
@@ -141,10 +141,10 @@ def test_strict_determinism(ops: Ops) -> None:
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
-        found = both(ops, image)
+        results = both(ops, image)
     finally:
         torch.use_deterministic_algorithms(before)
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(results, expected, strict=True))
 
 
 @every_form

@@ -1,4 +1,4 @@
-"""One rule for how large a slice is made, each axis by itself."""
+"""One rule for the size of a padded slice, for each axis separately."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_each_axis_is_the_frames_or_the_next_multiple(
         assert length == (side if given_length <= side else round_up(given_length, MULTIPLE))
 
 
-def test_the_other_axis_has_no_say() -> None:
+def test_the_axes_are_independent() -> None:
     # 96 high fits into a frame of 224, whatever the width.
     assert padded_size((96, 190), (224, 192)) == (224, 192)
     assert padded_size((96, 193), (224, 192)) == (224, 224)

@@ -26,9 +26,9 @@ def flood(mask: NDArray[np.uint8], minimum: int) -> NDArray[np.uint8]:
     while left:
         component, edge = set(), [left.pop()]
         while edge:
-            here = edge.pop()
-            component.add(here)
-            near = {tuple((np.array(here) + step).tolist()) for step in steps} & left
+            voxel = edge.pop()
+            component.add(voxel)
+            near = {tuple((np.array(voxel) + step).tolist()) for step in steps} & left
             left -= near
             edge.extend(near)
         if len(component) >= minimum:
@@ -62,7 +62,7 @@ def test_a_volume_is_measured_with_the_voxels() -> None:
     assert remove_small(mask, 30.1, voxel_volume=10.0).sum() == 0
 
 
-def test_regions_are_looked_at_one_by_one() -> None:
+def test_regions_are_processed_separately() -> None:
     mask = np.zeros((2, 1, 1, 4), dtype=np.uint8)
     mask[0, ..., :4] = 1
     mask[1, ..., 0] = 1
@@ -70,7 +70,7 @@ def test_regions_are_looked_at_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("minimum, voxel", [(-1, 1), (float("nan"), 1), (1, 0), (1, -2)])
-def test_volumes_that_cannot_be_are_refused(minimum: float, voxel: float) -> None:
+def test_impossible_volumes_are_refused(minimum: float, voxel: float) -> None:
     with pytest.raises(ConfigError, match="volume"):
         remove_small(np.ones((1, 1, 1)), minimum, voxel)
 
@@ -85,32 +85,32 @@ def test_a_threshold_keeps_what_exceeds_it(
     assert ((mask == 1) == (probabilities > level)).all()
 
 
-def test_a_network_that_knows_nothing_finds_nothing() -> None:
+def test_an_uninformative_network_segments_nothing() -> None:
     assert not threshold(np.full((2, 2), 0.5)).any()
 
 
 @pytest.mark.parametrize("level", [-0.1, 1.0, float("nan")])
-def test_levels_that_cannot_be_are_refused(level: float) -> None:
+def test_impossible_thresholds_are_refused(level: float) -> None:
     with pytest.raises(ConfigError, match="threshold"):
         threshold(np.zeros(1), level)
 
 
 @given(st.floats(0, 1), st.integers(0, 2**16))
 @settings(max_examples=25, deadline=None)
-def test_minor_components_are_told_by_their_share_of_the_largest(share: float, seed: int) -> None:
+def test_minor_components_are_those_below_a_share_of_the_largest(share: float, seed: int) -> None:
     mask = (np.random.default_rng(seed).random((2, 6, 9, 9)) > 0.93).astype(np.uint8)
     kept = remove_minor_components(mask, share)
     assert ((kept == 0) | (mask == 1)).all()
     for before, after in zip(mask, kept, strict=True):
         sizes = components_of(before)[1]
         expected = sizes[(sizes > 0) & (sizes >= share * sizes.max())]
-        found = components_of(after)[1]
-        assert sorted(found[found > 0]) == sorted(expected)
+        remaining = components_of(after)[1]
+        assert sorted(remaining[remaining > 0]) == sorted(expected)
     # Each region has a share of its own.
     assert np.array_equal(remove_minor_components(mask, (share, 0))[1], mask[1])
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_no_share_of_a_component_is_refused(share: float) -> None:
+def test_a_share_that_is_no_fraction_is_refused(share: float) -> None:
     with pytest.raises(ConfigError, match="from 0 to 1"):
         remove_minor_components(np.zeros((1, 4, 4, 4)), share)

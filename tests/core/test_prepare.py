@@ -36,7 +36,7 @@ def test_a_mask_goes_back_onto_the_scan_voxel_for_voxel(
     case = prepare(turned, truth if labelled else None, geometry)
     assert case.modalities == ("t1", "flair")
     assert case.image.shape[1:] == case.box.shape
-    # What the network would mark, were it right, lands where the scan's own labels are.
+    # A perfect segmentation lands exactly on the scan's own labels.
     marked = labels[case.box.slices] > 0
     back = case.to_source(np.stack([marked, ~marked]))
     assert back.shape == (2, *geometry.shape)
@@ -48,7 +48,7 @@ def test_a_mask_goes_back_onto_the_scan_voxel_for_voxel(
         assert case.labels is None
 
 
-def test_the_crop_is_the_brains_box_and_outside_is_nought(rng: np.random.Generator) -> None:
+def test_the_crop_is_the_brains_box_and_outside_is_zero(rng: np.random.Generator) -> None:
     images, labels = phantoms.head(rng)
     geometry = PLAIN.geometry(tuple(reversed(phantoms.SMALL)))  # type: ignore[arg-type]
     case = prepare(
@@ -61,7 +61,7 @@ def test_the_crop_is_the_brains_box_and_outside_is_nought(rng: np.random.Generat
     inside = brain[case.box.slices]
     assert inside.sum() == brain.sum()
     assert not case.image[:, ~inside].any()
-    # float16 sums in float16, and loses count.
+    # A sum in float16 would lose precision.
     values = case.image[:, inside].astype(np.float64)
     assert np.allclose(values.mean(axis=1), 0, atol=1e-3)
     assert np.allclose(values.std(axis=1), 1, atol=1e-3)
@@ -77,7 +77,7 @@ def test_a_lesion_beyond_the_brain_is_not_cut_off(rng: np.random.Generator) -> N
     assert (case.labels > 0).sum() == (turned > 0).sum()
 
 
-def test_a_modality_that_a_case_lacks_reads_nought(rng: np.random.Generator) -> None:
+def test_a_modality_that_a_case_lacks_reads_zero(rng: np.random.Generator) -> None:
     images, labels = phantoms.head(rng, modalities=("t1", "flair"))
     case = prepare(images, labels, PLAIN.geometry(phantoms.SMALL))
     channels = case.channels(("flair", "t2", "t1"))
@@ -87,20 +87,20 @@ def test_a_modality_that_a_case_lacks_reads_nought(rng: np.random.Generator) -> 
 
 
 @pytest.mark.parametrize("share", [1.0, 0.99])
-def test_a_segmentation_of_everything_is_told(share: float, rng: np.random.Generator) -> None:
+def test_a_segmentation_of_everything_is_reported(share: float, rng: np.random.Generator) -> None:
     images, labels = phantoms.head(rng)
     marked = (rng.random(labels.shape) < share).astype(np.uint8)
     with pytest.raises(InputError, match="covers the whole volume"):
         prepare(images, marked, PLAIN.geometry(phantoms.SMALL))
 
 
-def test_an_empty_brain_is_told() -> None:
+def test_an_empty_brain_is_reported() -> None:
     images = {"t1": np.zeros((4, 8, 8)), "t2": np.full((4, 8, 8), 3.0)}
     with pytest.raises(InputError, match="brain is empty"):
         prepare(images, None, PLAIN.geometry((4, 8, 8)))
 
 
-def test_a_constant_modality_is_told_with_the_names(rng: np.random.Generator) -> None:
+def test_constant_modalities_are_reported_by_name(rng: np.random.Generator) -> None:
     images, _ = phantoms.head(rng)
     images["t2"] = np.zeros_like(images["t2"])
     with pytest.raises(InputError, match=r"channel 2 is constant.*t1, t1ce, t2, flair"):
@@ -119,11 +119,11 @@ def test_equal_voxels_have_one_digest_whatever_their_type(rng: np.random.Generat
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("length", [1, 70])
 def test_the_digest_is_of_float32_in_c_order(order: str, length: int) -> None:
-    # Runs remember it: another way to compute it would forget every scan that was trained on.
+    # Runs store it: computed in another way, it would match no scan that was trained on.
     image = np.arange(length * 20, dtype=np.int16).reshape(length, 4, 5)
-    told = image.astype(np.float32).tobytes() + str(image.shape).encode()
+    digested = image.astype(np.float32).tobytes() + str(image.shape).encode()
     turned = np.asarray(image, order=order)  # type: ignore[call-overload]
-    assert content_digest({"T1": turned}) == hashlib.sha256(told).hexdigest()
+    assert content_digest({"T1": turned}) == hashlib.sha256(digested).hexdigest()
 
 
 @pytest.mark.parametrize("dtypes", [("i2", "u1"), ("f4", "i2"), ("u2", "i4")])
@@ -139,7 +139,7 @@ def test_types_may_differ_between_modalities(
     assert one.normalisation == other.normalisation and one.box == other.box
 
 
-def test_a_slice_of_the_image_lies_in_one_piece(rng: np.random.Generator) -> None:
+def test_a_slice_of_the_image_is_contiguous(rng: np.random.Generator) -> None:
     # So that a store writes it without a copy.
     images, labels = phantoms.head(rng)
     case = prepare(images, labels, PLAIN.geometry(phantoms.SMALL))

@@ -35,11 +35,11 @@ def test_alike_channels_give_vggs_own_activations(
     grey = torch.rand(1, 1, 40, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = vgg.features(grey.expand(-1, 3, -1, -1))
-        found = grey.expand(-1, len(modalities), -1, -1)
+        activations = grey.expand(-1, len(modalities), -1, -1)
         for block in ENCODER:
-            found = nn.functional.max_pool2d(model.get_submodule(block)(found), 2)
+            activations = nn.functional.max_pool2d(model.get_submodule(block)(activations), 2)
     assert expected.std() > 0.1
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(activations, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_every_tensor_is_a_copy_and_float32(state: dict[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""What is unsure is settled by the scan's own intensities, and nothing else is turned."""
+"""Uncertain voxels are decided by the scan's own intensities, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def head(seed: int = 0, channels: int = 2) -> Array:
 
 
 def half_seen(unsure: float = 0.2) -> Array:
-    """A network that marks the upper half of what is bright, and is unsure of the lower."""
-    found = np.full((1, *SHAPE), 0.01, dtype=np.float32)
-    found[(0, *BRIGHT)] = unsure
-    found[0, 2:6, 6:12, 4:12] = 0.95
-    return found
+    """A network that segments the upper half of what is bright, and is unsure of the lower."""
+    probabilities = np.full((1, *SHAPE), 0.01, dtype=np.float32)
+    probabilities[(0, *BRIGHT)] = unsure
+    probabilities[0, 2:6, 6:12, 4:12] = 0.95
+    return probabilities
 
 
 def dice(mask: NDArray[np.bool_]) -> float:
@@ -39,79 +39,79 @@ def dice(mask: NDArray[np.bool_]) -> float:
     return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
 
 
-def test_what_looks_like_what_is_marked_is_marked() -> None:
-    found = half_seen()
-    assert dice(found[0] > 0.5) < 0.7
-    assert dice(refine(found, head())[0] > 0.5) > 0.9
+def test_what_looks_like_the_segmentation_is_segmented() -> None:
+    probabilities = half_seen()
+    assert dice(probabilities[0] > 0.5) < 0.7
+    assert dice(refine(probabilities, head())[0] > 0.5) > 0.9
 
 
 def test_what_looks_like_the_rest_is_not() -> None:
-    found = half_seen(unsure=0.95)
+    probabilities = half_seen(unsure=0.95)
     wrong = (0, slice(2, 6), slice(6, 18), slice(16, 20))
-    found[wrong] = 0.7
-    refined = refine(found, head())
-    assert (found[wrong] > 0.5).all() and (refined[wrong] > 0.5).mean() < 0.05
+    probabilities[wrong] = 0.7
+    refined = refine(probabilities, head())
+    assert (probabilities[wrong] > 0.5).all() and (refined[wrong] > 0.5).mean() < 0.05
     assert dice(refined[0] > 0.5) > 0.9
 
 
-def test_no_intensity_turns_a_voxel_by_more_than_the_limit() -> None:
-    found = half_seen(unsure=0.06)
-    turned = special.logit(refine(found, head())[0, 3:5, 14:16, 6:10])
+def test_no_intensity_changes_a_logit_by_more_than_the_limit() -> None:
+    probabilities = half_seen(unsure=0.06)
+    turned = special.logit(refine(probabilities, head())[0, 3:5, 14:16, 6:10])
     assert turned.min() > 0 and turned.max() < special.logit(0.06) + 0.8 * 6 + 0.1
 
 
-@pytest.mark.parametrize("odd", [np.nan, np.inf])
-def test_a_voxel_that_is_no_number_spoils_none_but_itself(odd: float) -> None:
-    image, found = head(), half_seen()
-    image[0, 3, 9, 9] = odd
-    refined = refine(found, image)
+@pytest.mark.parametrize("extreme", [np.nan, np.inf])
+def test_a_voxel_that_is_not_finite_affects_only_itself(extreme: float) -> None:
+    image, probabilities = head(), half_seen()
+    image[0, 3, 9, 9] = extreme
+    refined = refine(probabilities, image)
     assert np.isfinite(refined).all() and dice(refined[0] > 0.5) > 0.9
 
 
-def test_each_region_is_asked_for_itself() -> None:
+def test_regions_are_refined_independently() -> None:
     one, other = half_seen(), half_seen()[..., ::-1].copy()
     both = refine(np.concatenate([one, other]), head(), [(1.0, 0.0), (0.5, -1.0)])
     np.testing.assert_array_equal(both[:1], refine(one, head()))
     np.testing.assert_array_equal(both[1:], refine(other, head(), [(0.5, -1.0)]))
 
 
-def test_the_order_of_channels_says_nothing() -> None:
+def test_the_order_of_channels_does_not_matter() -> None:
     image = head(channels=3)
-    there, back = refine(half_seen(), image), refine(half_seen(), image[::-1])
-    assert ((there > 0.5) == (back > 0.5)).mean() > 0.995
+    forward, reverse = refine(half_seen(), image), refine(half_seen(), image[::-1])
+    assert ((forward > 0.5) == (reverse > 0.5)).mean() > 0.995
 
 
-def test_the_same_scan_gives_the_same_and_is_left_as_it_is() -> None:
-    found, image = half_seen(), head()
-    kept = found.copy(), image.copy()
+def test_refining_is_deterministic_and_leaves_its_input_unchanged() -> None:
+    probabilities, image = half_seen(), head()
+    kept = probabilities.copy(), image.copy()
     state = np.random.get_state()[1].tolist()
-    first = refine(found, image)
-    assert np.array_equal(first, refine(found, image))
-    assert np.array_equal(found, kept[0]) and np.array_equal(image, kept[1])
+    first = refine(probabilities, image)
+    assert np.array_equal(first, refine(probabilities, image))
+    assert np.array_equal(probabilities, kept[0]) and np.array_equal(image, kept[1])
     assert np.random.get_state()[1].tolist() == state
 
 
 @pytest.mark.parametrize("level", [0.01, 0.3, 0.99])
-def test_too_little_of_either_is_smoothed_alone(level: float) -> None:
-    found = np.full((1, *SHAPE), level, dtype=np.float32)
-    found[0, 3, 9, 9] = 1 - level
-    expected = special.expit(ndimage.gaussian_filter(special.logit(found[0]), 0.7))
-    np.testing.assert_allclose(refine(found, head())[0], expected, atol=1e-4)
+def test_with_too_few_voxels_of_either_class_it_only_smooths(level: float) -> None:
+    probabilities = np.full((1, *SHAPE), level, dtype=np.float32)
+    probabilities[0, 3, 9, 9] = 1 - level
+    expected = special.expit(ndimage.gaussian_filter(special.logit(probabilities[0]), 0.7))
+    np.testing.assert_allclose(refine(probabilities, head())[0], expected, atol=1e-4)
 
 
 def test_smoothing_goes_across_slices() -> None:
-    """A slice that a 2-D network missed, between two that it marked, is filled."""
-    found = half_seen(unsure=0.95)
-    found[0, 4] = 0.3
-    assert (refine(found, head() * 0)[0, 4, 7:17, 5:11] > 0.5).all()
+    """A slice that a 2-D network missed, between two that it segmented, is filled."""
+    probabilities = half_seen(unsure=0.95)
+    probabilities[0, 4] = 0.3
+    assert (refine(probabilities, head() * 0)[0, 4, 7:17, 5:11] > 0.5).all()
 
 
-def test_a_threshold_is_not_right_or_wrong_by_a_hair() -> None:
-    """Where half a logit more or less marked much the same, it does so still."""
+def test_the_exact_threshold_hardly_matters() -> None:
+    """A threshold half a logit higher or lower gives nearly the same mask."""
     truth = np.zeros(SHAPE, dtype=np.float32)
     truth[BRIGHT] = 1
-    found = special.expit(6 * ndimage.gaussian_filter(truth, 1) - 3)[None]
-    refined = refine(found, head())[0]
+    probabilities = special.expit(6 * ndimage.gaussian_filter(truth, 1) - 3)[None]
+    refined = refine(probabilities, head())[0]
     masks = [refined > special.expit(level) for level in (-0.5, 0.0, 0.5)]
     assert min(map(dice, masks)) > 0.95
 
@@ -123,15 +123,15 @@ def test_a_threshold_is_not_right_or_wrong_by_a_hair() -> None:
 )
 @settings(max_examples=20)
 def test_a_calibration_changes_nothing_but_the_scale(scale: float, shift: float, seed: int) -> None:
-    found, image = half_seen(), head(seed)
+    probabilities, image = half_seen(), head(seed)
 
     def turned(values: Array) -> Array:
         line: Array = special.expit(scale * special.logit(values) + shift)
         return line
 
-    plain = refine(found, image)
+    plain = refine(probabilities, image)
     np.testing.assert_allclose(
-        refine(turned(found), image, [(scale, shift)]), turned(plain), atol=2e-3
+        refine(turned(probabilities), image, [(scale, shift)]), turned(plain), atol=2e-3
     )
 
 
@@ -140,19 +140,19 @@ def test_a_calibration_changes_nothing_but_the_scale(scale: float, shift: float,
     regions=st.integers(1, 3),
     channels=st.integers(1, 3),
     shape=st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9)),
-    odd=st.sampled_from([0.0, np.nan, np.inf]),
+    extreme=st.sampled_from([0.0, np.nan, np.inf]),
 )
 @settings(max_examples=60)
-def test_whatever_comes_in_probabilities_come_out(
-    seed: int, regions: int, channels: int, shape: tuple[int, int, int], odd: float
+def test_any_input_gives_probabilities(
+    seed: int, regions: int, channels: int, shape: tuple[int, int, int], extreme: float
 ) -> None:
     rng = np.random.default_rng(seed)
     image = rng.normal(size=(channels, *shape)).astype(np.float16)
-    image[rng.random(image.shape) < 0.1] = odd
-    found = rng.random((regions, *shape), dtype=np.float32)
-    found[rng.random(found.shape) < 0.2] = 0
-    found[rng.random(found.shape) < 0.2] = 1
-    refined = refine(found, image)
-    assert refined.shape == found.shape and refined.dtype == np.float32
+    image[rng.random(image.shape) < 0.1] = extreme
+    probabilities = rng.random((regions, *shape), dtype=np.float32)
+    probabilities[rng.random(probabilities.shape) < 0.2] = 0
+    probabilities[rng.random(probabilities.shape) < 0.2] = 1
+    refined = refine(probabilities, image)
+    assert refined.shape == probabilities.shape and refined.dtype == np.float32
     assert np.isfinite(refined).all() and refined.min() >= 0 and refined.max() <= 1
-    assert (refined[found == 0] == 0).all()
+    assert (refined[probabilities == 0] == 0).all()

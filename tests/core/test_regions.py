@@ -1,4 +1,4 @@
-"""Regions: how they are named, and that masks and label maps tell the same."""
+"""Regions: how they are named, and that masks and label maps agree."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ BRATS: Regions = {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
     ],
 )
 def test_regions_are_named_or_defined(text: str, regions: Regions) -> None:
-    found = parse_regions(text, BRATS)
-    assert found == regions
-    assert list(found) == list(regions)
+    parsed = parse_regions(text, BRATS)
+    assert parsed == regions
+    assert list(parsed) == list(regions)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_regions_are_named_or_defined(text: str, regions: Regions) -> None:
         ("a/b=1", "name may contain"),
     ],
 )
-def test_what_is_no_region_is_told(text: str, said: str) -> None:
+def test_what_is_no_region_is_reported(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said.replace("+", r"\+")):
         parse_regions(text, BRATS)
 
@@ -61,14 +61,14 @@ def test_what_is_no_region_is_told(text: str, said: str) -> None:
 @given(st.text(max_size=12))
 def test_any_text_gives_regions_or_a_message(text: str) -> None:
     try:
-        found = parse_regions(text, BRATS)
+        parsed = parse_regions(text, BRATS)
     except ConfigError:
         return
-    assert found and all(0 < v < 256 for values in found.values() for v in values)
+    assert parsed and all(0 < v < 256 for values in parsed.values() for v in values)
 
 
 @given(label_maps(values=(0, 1, 2, 3, 4)))
-def test_brats_regions_go_to_labels_and_back(labels: NDArray[np.uint8]) -> None:
+def test_brats_regions_round_trip_through_labels(labels: NDArray[np.uint8]) -> None:
     masks = region_masks(labels, BRATS)
     painted = label_map(masks, BRATS)
     # Non-enhancing tumour, 3, is part of WT and TC, as necrosis, 1, is.
@@ -86,7 +86,7 @@ def test_the_order_of_nested_regions_does_not_matter(
 
 
 @given(label_maps(values=(0, 1, 2)))
-def test_separate_regions_go_to_labels_and_back(labels: NDArray[np.uint8]) -> None:
+def test_separate_regions_round_trip_through_labels(labels: NDArray[np.uint8]) -> None:
     regions: Regions = {"anterior": (1,), "posterior": (2,)}
     assert np.array_equal(label_map(region_masks(labels, regions), regions), labels)
 
@@ -110,7 +110,7 @@ def test_a_single_region_is_one(labels: NDArray[np.uint8]) -> None:
     assert np.array_equal(painted, labels == 4)
 
 
-def test_masks_are_a_channel_a_region() -> None:
+def test_masks_have_one_channel_per_region() -> None:
     masks = region_masks(np.zeros((2, 3, 4, 5), dtype=np.uint8), BRATS)
     assert masks.shape == (3, 2, 3, 4, 5) and masks.dtype == np.uint8
 
@@ -121,8 +121,8 @@ def test_any_integer_type_and_layout_gives_the_same_masks(seed: int, values: lis
     regions = {"some": tuple(values), "all": tuple(range(1, 256))}
     expected = np.stack([np.isin(labels, united) for united in regions.values()])
     for given_labels in (labels, np.asfortranarray(labels), labels.astype(np.int64), labels[::1]):
-        found = region_masks(given_labels, regions)
-        assert found.dtype == np.uint8 and np.array_equal(found, expected)
+        masks = region_masks(given_labels, regions)
+        assert masks.dtype == np.uint8 and np.array_equal(masks, expected)
     turned = region_masks(labels[:, ::-1], regions)
     assert np.array_equal(turned, expected[:, :, ::-1])
 

@@ -21,19 +21,19 @@ def test_four_pixels_become_their_mean_and_their_majority(
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn((2, 3, height, width), generator=generator)
     target = (torch.rand((2, 2, height, width), generator=generator) < 0.5).to(torch.uint8)
-    few, marks = halved(image, target)
+    few, small_mask = halved(image, target)
     assert few.shape == (2, 3, height // 2, width // 2)
-    assert marks.shape == (2, 2, height // 2, width // 2)
-    assert marks.dtype == torch.uint8
+    assert small_mask.shape == (2, 2, height // 2, width // 2)
+    assert small_mask.dtype == torch.uint8
     corners = [(i, j) for i in (0, 1) for j in (0, 1)]
     mean = sum(image[..., i::2, j::2] for i, j in corners) / 4
     count = sum(target[..., i::2, j::2].int() for i, j in corners)
     torch.testing.assert_close(few, mean)
-    assert torch.equal(marks, (count >= 2).to(torch.uint8))
+    assert torch.equal(small_mask, (count >= 2).to(torch.uint8))
 
 
 @pytest.mark.parametrize("transfer", [None, TransferConfig()])
-def test_half_of_a_training_is_coarse_unless_slices_are_small(
+def test_half_of_a_training_is_at_low_resolution_unless_slices_are_small(
     transfer: TransferConfig | None,
 ) -> None:
     # A transfer as any other: what is set beside training from scratch trains as that does.
@@ -54,6 +54,6 @@ def test_slices_too_small_to_be_halved_are_refused() -> None:
     assert low_res_share_of(TrainConfig(low_res_share=0.0), (32, 64)) == 0.0
 
 
-def test_a_share_beyond_all_is_refused() -> None:
+def test_a_share_above_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="low_res_share"):
         parse(TrainConfig, {"low_res_share": 1.5})

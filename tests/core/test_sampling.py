@@ -109,7 +109,7 @@ def test_subsets_are_nested_and_of_whole_patients(cases: list[CaseEntry], seed: 
             subset(cases, count, seed)
 
 
-def test_seeds_deal_and_choose_differently() -> None:
+def test_seeds_give_different_folds_and_subsets() -> None:
     cases = [case(f"case{i}") for i in range(12)]
     assert len({folds(cases, 3, seed) for seed in range(6)}) == 6
     assert len({subset(cases, 4, seed) for seed in range(6)}) == 6
@@ -121,7 +121,7 @@ def test_patients_are_joined_through_a_chain() -> None:
     assert len(groups) == 1
 
 
-def test_scans_that_look_alike_are_one_patient_and_that_is_told() -> None:
+def test_scans_that_look_alike_are_one_patient_and_that_is_reported() -> None:
     looks = {
         letter: (("T1", b64encode(np.random.default_rng(seed).bytes(256)).decode()),)
         for seed, letter in enumerate("xyz")
@@ -254,7 +254,7 @@ def test_every_slice_comes_once_before_any_comes_again(
 
 
 @given(indices(), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2))
-def test_ranks_share_the_epoch_out(
+def test_ranks_divide_the_epoch(
     index: VolumeIndex, world: int, batch_size: int, epoch: int
 ) -> None:
     whole = plans(index, batch_size=batch_size * world, epoch=epoch)
@@ -284,17 +284,17 @@ def test_only_the_regions_asked_for_make_a_slice_positive() -> None:
     index = VolumeIndex(
         (case("a", counts=[(1, 0), (1, 1), (0, 0)]),), ("T1",), {"WT": (1, 2), "ET": (4,)}
     )
-    found = refs(plans(index, regions=("ET",), tumour_fraction=1.0))
-    assert set(found) == {SliceRef("a", 1)}
+    drawn = refs(plans(index, regions=("ET",), tumour_fraction=1.0))
+    assert set(drawn) == {SliceRef("a", 1)}
 
 
-def test_nothing_to_draw_is_told() -> None:
+def test_nothing_to_draw_is_reported() -> None:
     index = VolumeIndex((case("a", labelled=False),), ("T1",), {"WT": (1,)})
     with pytest.raises(ConfigError, match="no labelled case is left"):
         plans(index)
 
 
-def test_the_index_knows_its_cases() -> None:
+def test_the_index_looks_up_cases_by_name() -> None:
     index = VolumeIndex((case("a", counts=[(512,)]), case("b")), ("T1",), {"WT": (1,)})
     assert index["b"].name == "b"
     assert [c.name for c in index.only(["b", "z"]).cases] == ["b"]

@@ -90,7 +90,7 @@ def test_the_encoder_gives_features_and_where_the_maxima_were() -> None:
     assert [tuple(code.shape[2:]) for code in codes] == [(h // 2, w // 2) for h, w in sizes]
 
 
-def test_240_goes_through_15_and_7() -> None:
+def test_a_slice_of_240_pixels_is_pooled_to_15_and_7() -> None:
     model = a_model().eval()
     seen = []
     for block in ENCODER:
@@ -120,7 +120,7 @@ def test_the_form_of_the_ops_changes_nothing() -> None:
         torch.testing.assert_close(gradients[0], gradients[other], rtol=1e-5, atol=1e-7)
 
 
-def test_slices_of_a_batch_do_not_meet_in_evaluation() -> None:
+def test_slices_of_a_batch_are_independent_in_evaluation() -> None:
     model = a_model().eval()
     batch = a_batch(3, 2, 40, 40)
     together = model(batch)
@@ -201,7 +201,7 @@ def a_step(model: SegNet) -> None:
 
 
 @pytest.mark.parametrize("blocks", [ENCODER, ENCODER[:2], (*ENCODER, *DECODER), ()])
-def test_frozen_blocks_stand_still_also_after_train(blocks: tuple[str, ...]) -> None:
+def test_frozen_blocks_do_not_change_even_after_train(blocks: tuple[str, ...]) -> None:
     model = freeze_(a_model().train(), blocks)
     before = copy.deepcopy(model.state_dict())
     model.eval()
@@ -214,7 +214,7 @@ def test_frozen_blocks_stand_still_also_after_train(blocks: tuple[str, ...]) -> 
             assert not torch.equal(tensor, before[name]), name
 
 
-def test_freezing_none_thaws() -> None:
+def test_freezing_nothing_unfreezes() -> None:
     model = freeze_(freeze_(a_model().train(), ENCODER), ())
     assert all(p.requires_grad for p in model.parameters())
     assert all(m.training for m in model.modules())

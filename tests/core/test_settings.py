@@ -35,9 +35,9 @@ def test_every_setting_of_a_training_is_described(kind: type[Config]) -> None:
     assert set(kind.model_fields) - set(described) <= {"augment", "transfer"}
     for name, (field, setting) in described.items():
         assert re.fullmatch(r"[A-Z0-9].*[^.]", setting.text), name
-        # None and () tell a reader nothing.
+        # None and () say nothing to a reader.
         assert setting.default or field.default not in (None, ()), name
-        # An option of the command line shows what stands for its value.
+        # A command-line option shows a placeholder for its value.
         assert bool(setting.metavar) == (bool(setting.panel) and field.annotation is not bool), name
 
 

@@ -1,4 +1,4 @@
-"""Which cases and slices are shown: those that they are said to be, in any order."""
+"""Which cases and slices are shown, whatever the order of the scores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ dices = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]) | st.floats(0, 1),
 
 
 @given(dices, st.integers(1, 3), st.randoms(use_true_random=False))
-def test_the_choice(values: list[float], each: int, random: object) -> None:
+def test_cases_are_shown_from_best_to_worst(values: list[float], each: int, random: object) -> None:
     scores = of(values)
     shown = showcase(scores, each)
     assert len(shown) == min(len(values), 3 * each)
@@ -62,12 +62,12 @@ def test_places(number: int, places: list[str]) -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=6, max_size=40))
-def test_those_called_median_lie_about_it(values: list[float]) -> None:
+def test_median_cases_enclose_the_median(values: list[float]) -> None:
     middle = [item.dice["WT"] for item in showcase(of(values)) if item.place == "median"]
     assert min(middle) <= np.median(values) <= max(middle)
 
 
-def test_regions_count_alike() -> None:
+def test_regions_count_equally() -> None:
     scores = [scored("a", 0.9), scored("a", 0.1, "ET"), scored("b", 0.6), scored("b", 0.6, "ET")]
     best, worst = showcase(scores)
     assert (best.case, worst.case) == ("b", "a")
@@ -87,12 +87,12 @@ def masks(**marked: tuple[int, int]) -> np.ndarray:
     ("marked", "expected"),
     [
         ({"s3": (8, 9), "s5": (0, 4), "s7": (1, 1)}, (3, 5)),  # a miss in a smaller slice
-        ({"s3": (9, 9), "s8": (6, 0)}, (3, 8)),  # a find where there is nothing
+        ({"s3": (9, 9), "s8": (6, 0)}, (3, 8)),  # a false positive in an empty slice
         ({"s3": (9, 9), "s4": (2, 2)}, (3, 3)),  # nothing wrong
-        ({"s6": (3, 0), "s2": (1, 0)}, (6, 6)),  # nothing there, something found
+        ({"s6": (3, 0), "s2": (1, 0)}, (6, 6)),  # no truth, something segmented
         ({}, (4, 4)),  # nothing at all
     ],
 )
 def test_slices(marked: dict[str, tuple[int, int]], expected: tuple[int, int]) -> None:
-    found, truth = masks(**marked)
-    assert telling_slices(found, truth) == expected
+    predicted, truth = masks(**marked)
+    assert telling_slices(predicted, truth) == expected

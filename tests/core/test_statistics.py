@@ -1,4 +1,4 @@
-"""Intervals, tests and verdicts keep what their definitions promise, and agree with brute force."""
+"""Intervals, tests and verdicts have the properties they should, and agree with brute force."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def shuffled(values: dict[str, float], random: Any) -> dict[str, float]:
 
 @given(cohorts, st.integers(0, 9))
 def test_an_interval_contains_the_mean(values: dict[str, float], seed: int) -> None:
-    found = estimate(values, seeded(seed), resamples=300)
-    assert found.mean == pytest.approx(np.mean(list(values.values())))
-    assert min(values.values()) - 1e-9 <= found.low <= found.mean + 1e-9
-    assert found.mean - 1e-9 <= found.high <= max(values.values()) + 1e-9
-    assert found.patients == len(values)
+    interval = estimate(values, seeded(seed), resamples=300)
+    assert interval.mean == pytest.approx(np.mean(list(values.values())))
+    assert min(values.values()) - 1e-9 <= interval.low <= interval.mean + 1e-9
+    assert interval.mean - 1e-9 <= interval.high <= max(values.values()) + 1e-9
+    assert interval.patients == len(values)
 
 
 @given(cohorts, st.randoms(use_true_random=False))
@@ -61,13 +61,13 @@ def test_the_order_of_patients_does_not_matter(values: dict[str, float], random:
 
 @given(cohorts)
 def test_identical_inputs_differ_by_nothing(values: dict[str, float]) -> None:
-    found = difference(values, dict(values), seeded())
-    assert found == Difference(0, 0, 0, 1, len(values))
-    assert not is_shown(found)
+    contrast = difference(values, dict(values), seeded())
+    assert contrast == Difference(0, 0, 0, 1, len(values))
+    assert not is_shown(contrast)
 
 
 @given(cohorts, st.data())
-def test_the_other_way_round_is_the_same_difference(
+def test_swapping_the_methods_only_flips_the_sign(
     values: dict[str, float], data: st.DataObject
 ) -> None:
     control = {name: data.draw(scores) for name in values}
@@ -80,25 +80,25 @@ def test_the_other_way_round_is_the_same_difference(
 
 @given(st.lists(st.floats(-1, 1).map(lambda v: round(v, 3)), min_size=1, max_size=7))
 def test_the_exact_p_is_that_of_brute_force(values: list[float]) -> None:
-    found = permutation_test(values, seeded())
+    p = permutation_test(values, seeded())
     # In whole thousandths, so that ties are ties.
     whole = [round(v * 1000) for v in values]
     sums = [
         abs(sum(s * v for s, v in zip(signs, whole, strict=True)))
         for signs in itertools.product((-1, 1), repeat=len(whole))
     ]
-    assert found == sum(s >= abs(sum(whole)) for s in sums) / len(sums)
+    assert p == sum(s >= abs(sum(whole)) for s in sums) / len(sums)
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=14))
-def test_all_on_one_side_is_as_rare_as_it_can_be(values: list[float]) -> None:
+def test_differences_of_one_sign_have_the_smallest_p(values: list[float]) -> None:
     assert permutation_test(values, seeded()) == 2 / 2 ** len(values)
 
 
-def test_drawn_signs_come_near_the_exact_p_and_never_to_nothing() -> None:
+def test_sampled_signs_approximate_the_exact_p_and_are_never_zero() -> None:
     values = seeded(3).normal(0.3, 1, size=14)
     exact = permutation_test(values, seeded())
-    # A patient without a difference changes no assignment's sum, and makes fifteen of them.
+    # A patient without a difference changes no assignment's sum, but makes them fifteen patients.
     drawn = permutation_test([*values, 0.0], seeded())
     assert drawn == pytest.approx(exact, abs=0.02) and drawn != exact
     assert permutation_test([*values, 0.0], seeded()) == drawn
@@ -106,7 +106,7 @@ def test_drawn_signs_come_near_the_exact_p_and_never_to_nothing() -> None:
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=8), st.floats(0.01, 100))
-def test_p_is_the_same_in_other_units_and_the_other_way_round(
+def test_p_is_the_same_in_other_units_and_with_signs_swapped(
     values: list[float], scale: float
 ) -> None:
     p = permutation_test(values, seeded())
@@ -132,9 +132,9 @@ def test_differences_without_a_test_have_a_plain_p() -> None:
 
 def test_p_is_uniform_where_there_is_no_difference() -> None:
     generator = seeded(7)
-    found = [permutation_test(generator.normal(size=9), generator) for _ in range(400)]
-    assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.03)
-    assert np.mean(found) == pytest.approx(0.5, abs=0.06)
+    p_values = [permutation_test(generator.normal(size=9), generator) for _ in range(400)]
+    assert np.mean(np.array(p_values) <= 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(p_values) == pytest.approx(0.5, abs=0.06)
 
 
 def test_the_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
@@ -232,15 +232,15 @@ def test_what_has_no_interval_has_nan() -> None:
 
 @given(st.lists(st.tuples(names, scores), min_size=1, max_size=20), st.randoms())
 def test_values_of_a_patient_are_averaged_first(rows: list[tuple[str, float]], random: Any) -> None:
-    found = per_patient(rows)
+    averages = per_patient(rows)
     for name in {name for name, _ in rows}:
-        assert found[name] == pytest.approx(np.mean([v for n, v in rows if n == name]))
+        assert averages[name] == pytest.approx(np.mean([v for n, v in rows if n == name]))
     again = list(rows)
     random.shuffle(again)
-    assert per_patient(again) == found
+    assert per_patient(again) == averages
 
 
-def test_seeds_are_no_patients() -> None:
+def test_seeds_are_not_counted_as_patients() -> None:
     once = [("a", 0.5), ("b", 0.7), ("c", 0.9)]
     few = estimate(per_patient(once), seeded())
     many = estimate(per_patient(once * 10), seeded())
@@ -249,10 +249,10 @@ def test_seeds_are_no_patients() -> None:
 
 @given(st.lists(st.floats(0, 1), max_size=6))
 def test_holms_correction_keeps_the_order_and_never_helps(values: list[float]) -> None:
-    found = holm(values)
-    assert all(p <= q <= 1 for p, q in zip(values, found, strict=True))
-    assert all(q <= min(1, len(values) * p) for p, q in zip(values, found, strict=True))
-    for (p, q), (r, s) in itertools.pairwise(sorted(zip(values, found, strict=True))):
+    corrected = holm(values)
+    assert all(p <= q <= 1 for p, q in zip(values, corrected, strict=True))
+    assert all(q <= min(1, len(values) * p) for p, q in zip(values, corrected, strict=True))
+    for (p, q), (r, s) in itertools.pairwise(sorted(zip(values, corrected, strict=True))):
         assert p <= r and q <= s
 
 
@@ -262,7 +262,7 @@ def test_holms_correction_of_a_known_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("contrast", "said"),
     [
         (
             Difference(0.0712, 0.03, 0.11, 0.004, 20),
@@ -291,14 +291,14 @@ def test_holms_correction_of_a_known_case() -> None:
         ),
     ],
 )
-def test_the_verdict_in_plain_words(found: Difference, said: str) -> None:
-    assert verdict(found) == said
+def test_the_verdict_in_plain_words(contrast: Difference, said: str) -> None:
+    assert verdict(contrast) == said
 
 
-def test_the_verdict_names_whom_it_is_told_to() -> None:
-    found = Difference(0.1, 0.05, 0.15, 0.01, 9)
-    assert verdict(found, "a", "b").startswith("a helps by")
-    turned = replace(found, mean=-0.1, low=-0.15, high=-0.05)
+def test_the_verdict_uses_the_given_names() -> None:
+    contrast = Difference(0.1, 0.05, 0.15, 0.01, 9)
+    assert verdict(contrast, "a", "b").startswith("a helps by")
+    turned = replace(contrast, mean=-0.1, low=-0.15, high=-0.05)
     assert verdict(turned, "a", "b") == "b: better by 0.10 [0.05, 0.15] (p = 0.010)"
 
 

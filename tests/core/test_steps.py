@@ -30,13 +30,13 @@ def a_problem() -> tuple[Tensor, Tensor]:
 
 
 @given(st.floats(-1, 2), st.floats(1e-6, 1), st.floats(0, 0.99))
-def test_the_rate_stays_between_nought_and_its_peak(
+def test_the_rate_stays_between_zero_and_its_peak(
     progress: float, peak: float, warmup: float
 ) -> None:
     assert 0 <= learning_rate(progress, peak, warmup) <= peak
 
 
-def test_the_rate_rises_to_its_peak_and_falls_to_nought() -> None:
+def test_the_rate_rises_to_its_peak_and_falls_to_zero() -> None:
     rates = [learning_rate(step / 100, 1e-3, 0.1) for step in range(101)]
     assert rates[0] > 0
     assert rates[5] == pytest.approx(0.5e-3)
@@ -92,32 +92,32 @@ def test_a_frozen_part_is_left_alone() -> None:
 def test_predictions_are_probabilities() -> None:
     model = a_model().eval()
     image, _ = a_problem()
-    found = predict_step(model, image, autocast=nullcontext)
-    assert found.dtype == torch.float32 and not found.requires_grad
-    assert torch.equal(found, torch.sigmoid(model(image)).detach())
+    probabilities = predict_step(model, image, autocast=nullcontext)
+    assert probabilities.dtype == torch.float32 and not probabilities.requires_grad
+    assert torch.equal(probabilities, torch.sigmoid(model(image)).detach())
 
 
 @pytest.mark.parametrize("axes", [[2], [3], [2, 3]])
 def test_with_mirrorings_a_mirrored_slice_gives_the_mirrored_result(axes: list[int]) -> None:
     model = a_model().eval()
     image, _ = a_problem()
-    found = predict_step(model, image, autocast=nullcontext, flips=(2, 3))
+    averaged = predict_step(model, image, autocast=nullcontext, flips=(2, 3))
     mirrored = predict_step(model, image.flip(axes), autocast=nullcontext, flips=(2, 3))
-    torch.testing.assert_close(mirrored.flip(axes), found)
+    torch.testing.assert_close(mirrored.flip(axes), averaged)
     plain = predict_step(model, image, autocast=nullcontext)
-    assert not torch.allclose(plain, found)
+    assert not torch.allclose(plain, averaged)
 
 
-def test_slices_are_mirrored_along_the_axes_asked_for_alone() -> None:
+def test_slices_are_mirrored_along_the_given_axes_alone() -> None:
     model = a_model().eval()
     image, _ = a_problem()
     both = [model(image), model(image.flip(3)).flip(3)]
     expected = torch.sigmoid(sum(both) / 2).detach()
-    found = predict_step(model, image, autocast=nullcontext, flips=(3,))
-    torch.testing.assert_close(found, expected)
+    probabilities = predict_step(model, image, autocast=nullcontext, flips=(3,))
+    torch.testing.assert_close(probabilities, expected)
 
 
-def test_mirrorings_change_nothing_for_a_network_that_does_not_mind() -> None:
+def test_mirrorings_change_nothing_for_an_equivariant_network() -> None:
     model = nn.Conv2d(2, 1, 1).eval()
     image, _ = a_problem()
     plain = predict_step(model, image, autocast=nullcontext)

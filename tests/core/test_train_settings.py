@@ -34,7 +34,7 @@ def test_nothing_given_is_the_default() -> None:
         ({"pos_weight": "auto"}, {"pos_weight": "auto"}),
     ],
 )
-def test_texts_are_read_as_people_write_them(given: dict[str, Any], read: dict[str, Any]) -> None:
+def test_text_settings_are_parsed(given: dict[str, Any], read: dict[str, Any]) -> None:
     assert training_config(given) == TrainConfig(**read)
 
 
@@ -162,5 +162,5 @@ def test_whatever_is_given_is_a_configuration_or_one_message(given: dict[str, An
         st.text(st.characters(exclude_characters=",", exclude_categories=["Z", "C"]), min_size=1)
     )
 )
-def test_names_are_what_was_joined(listed: list[str]) -> None:
+def test_joined_names_are_split_again(listed: list[str]) -> None:
     assert names(" , ".join(listed)) == tuple(listed)

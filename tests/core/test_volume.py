@@ -72,7 +72,7 @@ def test_a_shear_counts_in_the_volume() -> None:
     assert geometry.spacing == pytest.approx((np.sqrt(2), 1, 1))
 
 
-def test_wrong_shapes_and_axes_are_told() -> None:
+def test_wrong_shapes_and_axes_are_refused() -> None:
     geometry = ORIENTATIONS[0].geometry((3, 4, 5))
     with pytest.raises(InputError, match=r"\(5, 4, 3\).*\(3, 4, 5\)"):
         canonical(np.zeros((5, 4, 3)), geometry)
@@ -138,7 +138,9 @@ def test_a_pad_centres_and_its_inverse_undoes_it(
 
 
 @given(sizes, sizes)
-def test_windows_say_what_a_pad_does(shape: tuple[int, int], target: tuple[int, int]) -> None:
+def test_windows_are_the_two_sides_of_a_pad(
+    shape: tuple[int, int], target: tuple[int, int]
+) -> None:
     array = np.arange(1, shape[0] * shape[1] + 1).reshape(shape)
     source, place = Pad.to(shape, target).windows(shape)
     framed = np.zeros(target, dtype=array.dtype)

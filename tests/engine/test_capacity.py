@@ -21,9 +21,7 @@ from mriseg.engine.capacity import Memory, Workload, measure, safe_batch
     fixed=st.integers(1, 2**34),
     slice_bytes=st.integers(1, 2**34),
 )
-def test_a_batch_fits_the_memory_it_is_for(
-    free: int, more: int, fixed: int, slice_bytes: int
-) -> None:
+def test_a_batch_fits_the_given_memory(free: int, more: int, fixed: int, slice_bytes: int) -> None:
     batch = safe_batch(free, fixed, slice_bytes)
     assert batch >= 0
     assert batch == 0 or fixed + batch * slice_bytes < free
@@ -58,12 +56,12 @@ def test_what_autograd_keeps_is_counted_by_hand(cpu: Backend) -> None:
     image = torch.zeros(2, 3, 8, 10)
     with _counting() as kept:
         output = torch.relu(nn.functional.conv2d(image, weight, padding=1))
-        torch.relu(output)  # the same storage once more, and one more
+        torch.relu(output)  # the same storage again, and one more
     sizes = sorted(kept.values())
     assert sizes == sorted([4 * 3 * 9 * 4, 2 * 3 * 80 * 4, 2 * 4 * 80 * 4, 2 * 4 * 80 * 4])
 
 
-def test_what_autograd_dropped_again_lends_its_identity_to_none() -> None:
+def test_what_autograd_freed_shares_its_id_with_nothing() -> None:
     from mriseg.engine.capacity import _counting
 
     weight = torch.zeros(16, requires_grad=True)

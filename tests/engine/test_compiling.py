@@ -1,4 +1,4 @@
-"""Whether compiling pays is measured, told, and never in the way of a training."""
+"""Whether compiling pays is measured and reported, and never stops a training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ needs_a_compiler = pytest.mark.skipif(
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -43,13 +43,13 @@ def auto() -> Backend:
 def windows(
     trial: Compiling, clock: Clock, seconds: list[float], left: float = 2 * WORTH_TRYING
 ) -> list[str]:
-    told = []
+    notices = []
     for spent in seconds:
         trial.begin()
         clock.now += spent
         if reason := trial.end(10, left):
-            told.append(reason)
-    return told
+            notices.append(reason)
+    return notices
 
 
 def test_a_short_training_never_tries(clock: Clock, auto: Backend) -> None:
@@ -63,7 +63,7 @@ def test_a_short_training_never_tries(clock: Clock, auto: Backend) -> None:
 def test_a_network_that_changes_often_stays_compiled() -> None:
     model = nn.Linear(2, 2)
     trial = Compiling(model, select("cpu", precision="fp32", compile="always"))
-    # Not the real compiler, which would take its time at each of these.
+    # Not the real compiler, which would be slow in each of these tests.
     versions = CompileCounter()
     trial.network = cast("nn.Module", torch.compile(model, backend=versions))
     for step in range(12):
@@ -76,16 +76,16 @@ def test_a_network_that_changes_often_stays_compiled() -> None:
 
 
 @pytest.mark.parametrize(("speed", "kept"), [(1.5, True), (1.0, False), (0.5, False)])
-def test_a_long_one_tries_and_keeps_what_is_faster(
+def test_a_long_training_tries_and_keeps_what_is_faster(
     clock: Clock, auto: Backend, speed: float, kept: bool
 ) -> None:
     model = nn.Linear(2, 2)
     trial = Compiling(model, auto, clock=clock)
-    told = windows(trial, clock, [9.0, 1.2, 1.0, 1.1])
-    assert told == ["trying torch.compile, since much of the training is left"]
+    notices = windows(trial, clock, [9.0, 1.2, 1.0, 1.1])
+    assert notices == ["trying torch.compile, since much of the training is left"]
     assert trial.network is not model
-    told = windows(trial, clock, [60.0, 1.0 / speed, 1.3 / speed, 1.1 / speed])
-    assert told == [
+    notices = windows(trial, clock, [60.0, 1.0 / speed, 1.3 / speed, 1.1 / speed])
+    assert notices == [
         f"compiled steps are {speed:.2f} times as fast: "
         f"{'compiled from here on' if kept else 'not compiled'}"
     ]
@@ -93,7 +93,7 @@ def test_a_long_one_tries_and_keeps_what_is_faster(
     assert windows(trial, clock, [9.0] * 9) == []
 
 
-def test_what_fails_to_compile_goes_on_without(clock: Clock, auto: Backend) -> None:
+def test_a_failed_compilation_leaves_the_network_uncompiled(clock: Clock, auto: Backend) -> None:
     model = nn.Linear(2, 2)
     trial = Compiling(model, auto, clock=clock)
     assert trial.failed(ValueError("an error of the training's own")) is None
@@ -104,7 +104,7 @@ def test_what_fails_to_compile_goes_on_without(clock: Clock, auto: Backend) -> N
     assert trial.failed(ValueError("an error of the training's own")) is None
 
 
-def test_never_is_never_and_determinism_means_never(clock: Clock) -> None:
+def test_never_and_determinism_rule_out_compiling(clock: Clock) -> None:
     model = nn.Linear(2, 2)
     for backend in (select("cpu", compile="never"), select("cpu", deterministic=True)):
         trial = Compiling(model, backend, clock=clock)
@@ -113,7 +113,7 @@ def test_never_is_never_and_determinism_means_never(clock: Clock) -> None:
         assert {d.how for d in backend.decisions if d.what == "torch.compile"} == {"never"}
 
 
-def test_what_cannot_be_asked_for_is_refused() -> None:
+def test_invalid_compile_options_are_refused() -> None:
     with pytest.raises(BackendError, match="--compile always does not go with --deterministic"):
         select("cpu", deterministic=True, compile="always")
     with pytest.raises(ConfigError, match="'sometimes': expected auto, always, never"):
@@ -129,12 +129,12 @@ def test_a_compiled_network_gives_the_same_gradients_and_keeps_its_parameters() 
     def gradients(network: nn.Module) -> list[Tensor]:
         return list(torch.autograd.grad(network(image).square().sum(), list(model.parameters())))
 
-    for found, expected in zip(gradients(trial.network), gradients(model), strict=True):
-        # A convolution's bias before BatchNorm has a gradient of nought but for rounding.
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    for gradient, expected in zip(gradients(trial.network), gradients(model), strict=True):
+        # A convolution's bias before BatchNorm has a gradient of zero up to rounding.
+        torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-3)
     assert {id(p) for p in trial.network.parameters()} == {id(p) for p in model.parameters()}
 
 
-def test_a_backend_that_says_auto_is_taken_at_its_word(auto: Backend) -> None:
+def test_a_backend_keeps_the_compile_option_it_is_given(auto: Backend) -> None:
     assert auto.compile == "auto"
     assert replace(auto, compile="never").compile == "never"

@@ -20,9 +20,9 @@ def test_suspects_are_ordered() -> None:
     image = torch.tensor([1.0, math.nan, 3.0, 2.0]).reshape(4, 1, 1, 1)
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        # Of c's slice there is none.
+        # The loss of c's slice is not finite.
         return torch.where(logits == 2, math.nan, logits - target).sum()
 
-    found = suspects(refs, image, torch.zeros(4, 1, 1, 1), _Passes(), loss)
-    assert [suspect.ref.case for suspect in found] == ["a", "c", "b", "a"]
-    assert [suspect.corrupt for suspect in found] == [True, False, False, False]
+    suspected = suspects(refs, image, torch.zeros(4, 1, 1, 1), _Passes(), loss)
+    assert [suspect.ref.case for suspect in suspected] == ["a", "c", "b", "a"]
+    assert [suspect.corrupt for suspect in suspected] == [True, False, False, False]

@@ -18,7 +18,7 @@ def task_of(run: Run) -> Task:
     return load(run).task
 
 
-def test_a_network_follows_each_case_for_itself(
+def test_a_network_adapts_to_each_case_separately(
     trained: Run, cpu: Backend, brats_store: Store
 ) -> None:
     model = load_model(trained, cpu)
@@ -28,7 +28,7 @@ def test_a_network_follows_each_case_for_itself(
     one, other = (brats_store.read_case(name) for name in list(brats_store.cases())[:2])
     first = network_for(one).state_dict()
     assert any(not torch.equal(first[k], v) for k, v in network_for(other).state_dict().items())
-    # Neither the case before nor the shape of a batch tells in the next.
+    # Neither the previous case nor the shape of a batch affects the next case.
     devices = (cpu, replace(cpu, fixed_shapes=True))
     for again in (fitted(model, device, task, adapt=True)(one) for device in devices):
         assert all(torch.equal(first[k], v) for k, v in again.state_dict().items())

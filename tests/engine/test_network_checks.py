@@ -21,7 +21,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("name", "kernel"), BROKEN)
-def test_a_wrong_kernel_is_found_out(cpu: Backend, name: str, kernel: str) -> None:
+def test_a_wrong_kernel_is_detected(cpu: Backend, name: str, kernel: str) -> None:
     finding = tried(wrong(cpu, kernel, stretch), name)
     assert finding.verdict == Verdict.WRONG, finding
     assert finding.fault == (not CHECKS[name].instead)

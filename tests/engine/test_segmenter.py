@@ -25,7 +25,7 @@ def test_a_pickled_segmenter_gives_the_same_mask(
     case = brats_store.read_case(trained.manifest.validation[0])
     segmenter = Segmenter(load(trained))
     before = segmenter.segment(case, cpu)
-    # After its first use, when it holds what lies on a device.
+    # After its first use, when it holds tensors on a device.
     sent = pickle.loads(pickle.dumps(segmenter))
     assert sent._placed is None
     after = sent.segment(case, cpu)
@@ -54,7 +54,7 @@ def test_options_that_are_not_given_are_the_calibrations() -> None:
     assert (given.threshold, given.min_component_share) == (0.7, 0.0)
 
 
-def test_small_components_go(trained: Run, cpu: Backend, brats_store: Store) -> None:
+def test_small_components_are_removed(trained: Run, cpu: Backend, brats_store: Store) -> None:
     case = brats_store.read_case(trained.manifest.validation[0])
     plain = SegmentOptions(threshold=0.2, min_component_share=0.0, refine=False, adapt=False)
     model = load(trained)

@@ -1,4 +1,4 @@
-"""A trainer computes the same in one sitting as in two, and knows nothing of files or time."""
+"""A trainer computes the same in one run as in two, and knows nothing of files or time."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_network_is_the_average_with_statistics_of_its_own(cpu: Backend) -> 
         if "running" not in name and "num_batches" not in name:
             assert torch.equal(again[name], tensor)
     assert any(not torch.equal(plain[name], again[name]) for name in plain if "running" in name)
-    # The trainer's own average stays what it is.
+    # The trainer's own average is unchanged.
     assert all(torch.equal(tensor, plain[name]) for name, tensor in trainer.state().average.items())
 
 

@@ -37,7 +37,7 @@ def test_filling_stops_where_the_buffer_is_full() -> None:
     assert file.tell() == len(buffer) and bytes(buffer) == CONTENT[: len(buffer)]
 
 
-def test_what_is_skipped_is_never_held() -> None:
+def test_skipped_bytes_are_never_kept_in_memory() -> None:
     packed = io.BytesIO(gzip.compress(bytes(2**26), 1))
     tracemalloc.start()
     try:
@@ -48,7 +48,7 @@ def test_what_is_skipped_is_never_held() -> None:
         tracemalloc.stop()
 
 
-def test_equal_content_is_packed_alike_without_a_time() -> None:
+def test_equal_content_is_compressed_to_equal_bytes_without_a_time() -> None:
     packed = gunzip.compress(CONTENT)
     assert packed == gunzip.compress(CONTENT)
     assert packed[3:8] == bytes(5)

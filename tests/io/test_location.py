@@ -76,6 +76,6 @@ def test_what_is_no_url(text: str) -> None:
     assert Location.of(text).is_local and local_path(text) == Path(text)
 
 
-def test_it_goes_to_another_process() -> None:
+def test_it_can_be_sent_to_another_process() -> None:
     location = Location.of("memory://a/b.zarr")
     assert pickle.loads(pickle.dumps(location)) == location

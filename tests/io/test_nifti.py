@@ -46,23 +46,23 @@ class TestRead:
     )
     def test_an_unscaled_type_is_kept(self, tmp_path: Path, suffix: str, dtype: Any) -> None:
         array = noise(3, 4, 5, dtype=dtype)
-        found, geometry = nifti.read(save(tmp_path / f"x{suffix}", array))
-        assert found.dtype == np.dtype(dtype).newbyteorder("=")
+        voxels, geometry = nifti.read(save(tmp_path / f"x{suffix}", array))
+        assert voxels.dtype == np.dtype(dtype).newbyteorder("=")
         assert geometry.shape == (3, 4, 5)
-        np.testing.assert_array_equal(found, array)
+        np.testing.assert_array_equal(voxels, array)
 
     def test_float64_becomes_float32(self, tmp_path: Path) -> None:
-        found, _ = nifti.read(save(tmp_path / "x.nii", noise(2, 3, 4, dtype=np.float64) / 3))
-        assert found.dtype == np.float32
+        voxels, _ = nifti.read(save(tmp_path / "x.nii", noise(2, 3, 4, dtype=np.float64) / 3))
+        assert voxels.dtype == np.float32
 
     def test_scaling_is_applied_and_keeps_the_background_at_0(self, tmp_path: Path) -> None:
         array = np.array([[[-32768, 0, 32767]]], dtype=np.int16)
         path = save(tmp_path / "x.nii", array, scl_slope=2 / 65535, scl_inter=32768 * 2 / 65535)
-        found, _ = nifti.read(path)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found.ravel(), [0, 1, 2], atol=1e-4)
+        voxels, _ = nifti.read(path)
+        assert voxels.dtype == np.float32
+        np.testing.assert_allclose(voxels.ravel(), [0, 1, 2], atol=1e-4)
         expected = nib.load(path).get_fdata()
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(voxels, expected, rtol=1e-6, atol=1e-12)
 
     def test_big_endian_and_nifti_2(self, tmp_path: Path) -> None:
         array = noise(3, 4, 5)
@@ -86,8 +86,8 @@ class TestRead:
 
     def test_a_slice_gets_a_third_axis(self, tmp_path: Path) -> None:
         affine = np.diag([-1.0, -1, 1, 1])
-        found, geometry = nifti.read(save(tmp_path / "x.nii", noise(4, 5), affine))
-        assert found.shape == geometry.shape == (4, 5, 1)
+        voxels, geometry = nifti.read(save(tmp_path / "x.nii", noise(4, 5), affine))
+        assert voxels.shape == geometry.shape == (4, 5, 1)
         assert geometry.ndim == 2
         assert geometry.canonical_shape == (1, 5, 4)
 
@@ -300,16 +300,16 @@ class TestWrite:
         path = tmp_path_factory.mktemp("write") / f"x{suffix}"
         mask = data.draw(strategies.label_maps(geometry.shape))
         nifti.write(path, mask, geometry)
-        found, grid = nifti.read(path)
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, mask)
+        voxels, grid = nifti.read(path)
+        assert voxels.dtype == np.uint8
+        np.testing.assert_array_equal(voxels, mask)
         assert (grid.shape, grid.axes, grid.flips) == (
             geometry.shape,
             geometry.axes,
             geometry.flips,
         )
         np.testing.assert_allclose(grid.affine, geometry.affine, rtol=1e-6, atol=1e-4)
-        # Programs that prefer the qform must see the same place.
+        # Programs that prefer the qform must get the same affine.
         np.testing.assert_allclose(nib.load(path).get_qform(), geometry.affine, atol=1e-2)
         assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
@@ -345,7 +345,7 @@ class TestWrite:
         assert struct.unpack("<I", content[4:8]) == (0,)
         assert content[3] == 0
 
-    def test_no_words_are_written(self, tmp_path: Path) -> None:
+    def test_no_text_is_written_to_the_header(self, tmp_path: Path) -> None:
         nifti.write(tmp_path / "x.nii", noise(2, 3, 4), geometry_of((2, 3, 4), np.eye(4)))
         header = nib.load(tmp_path / "x.nii").header
         for name in ("descrip", "aux_file", "intent_name", "db_name", "data_type"):
@@ -377,11 +377,11 @@ class TestWrite:
 
 
 class TestIntegerLabels:
-    def test_what_scaling_leaves_is_rounded(self) -> None:
+    def test_scaled_labels_are_rounded(self) -> None:
         given_labels = np.array([0, 1.00392163, 1.99215698, 3.9999999990, 4.00000024])
-        found = nifti.integer_labels(given_labels)
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, [0, 1, 2, 4, 4])
+        labels = nifti.integer_labels(given_labels)
+        assert labels.dtype == np.uint8
+        np.testing.assert_array_equal(labels, [0, 1, 2, 4, 4])
 
     @given(hnp.arrays(np.uint8, strategies.shapes()), st.floats(-0.049, 0.049))
     def test_any_label_comes_back(self, labels: NDArray[np.uint8], off: float) -> None:

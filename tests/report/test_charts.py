@@ -59,8 +59,8 @@ def lines(axes: Axes) -> list[tuple[list[float], list[float]]]:
 
 def words(figure: Figure) -> str:
     figure.canvas.draw()
-    found = [text.get_text() for text in figure.findobj(Text)]
-    return "\n".join(found)
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    return "\n".join(texts)
 
 
 # Learning curves.
@@ -78,19 +78,19 @@ def test_curves_hold_the_log(tmp_path: Path, drawn: list[Figure]) -> None:
     loss, dice, rate = drawn[0].axes
     assert lines(loss) == [([1, 2, 3, 4, 5], [row["loss"] for row in rows])]
     assert lines(rate) == [([1, 2, 3, 4, 5], [1e-3] * 5)]
-    # Epochs without a validation leave no point and no gap.
+    # Epochs without validation leave neither a point nor a gap.
     assert lines(dice) == [
         ([2, 4, 5], [0.5, 0.8, 0.7]),
         ([2, 4, 5], [0.3, 0.6, 0.5]),
         ([2, 4, 5], pytest.approx([0.4, 0.7, 0.6])),
     ]
-    told = words(drawn[0])
+    text = words(drawn[0])
     for word in ("run", "WT", "ET", "mean of the regions", "best 0.700, epoch 4", "minutes"):
-        assert word in told
+        assert word in text
 
 
 def test_minutes_lie_where_their_epochs_do(tmp_path: Path, drawn: list[Figure]) -> None:
-    # Ten minutes an epoch, and twenty from the third on.
+    # Ten minutes per epoch, and twenty from the third on.
     seconds = [600, 1200, 2400, 3600]
     rows = [epoch(n, seconds=s) for n, s in enumerate(seconds, 1)]
     learning_curves(tmp_path / "c.png", rows, "run")
@@ -149,7 +149,7 @@ def test_round_numbers(low: float, further: float) -> None:
 # Dice against cases.
 
 
-def test_a_line_a_method(tmp_path: Path, drawn: list[Figure]) -> None:
+def test_there_is_one_line_per_method(tmp_path: Path, drawn: list[Figure]) -> None:
     methods = {
         "scratch": [(0.8, 0.7, 0.9), (0.5, 0.4, 0.6), (NAN, NAN, NAN)],
         "_fine-tuning$": [(0.9, 0.8, 0.95), (0.7, NAN, NAN), (0.85, 0.8, 0.9)],
@@ -167,13 +167,13 @@ def test_a_line_a_method(tmp_path: Path, drawn: list[Figure]) -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["5", "10", "20"]
     five, ten, twenty = axes.get_xticks()
     assert ten - five == pytest.approx(twenty - ten)
-    told = words(drawn[0])
+    text = words(drawn[0])
     for word in ("scratch", "_fine-tuning$", "LGG to hippocampus", "logarithmic"):
-        assert word in told
+        assert word in text
 
 
 @pytest.mark.parametrize("sizes", [[0, 5, 10], [100, 101, 5], [7, 7, 7], [3]])
-def test_sizes_that_suit_no_powers_lie_evenly(
+def test_sizes_not_in_powers_are_evenly_spaced(
     tmp_path: Path, drawn: list[Figure], sizes: list[int]
 ) -> None:
     dice_against_cases(tmp_path / "c.png", sizes, {"a": [(0.5, 0.4, 0.6)] * len(sizes)}, "")
@@ -227,7 +227,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
 # Dice of cases.
 
 
-def test_a_point_a_case(tmp_path: Path, drawn: list[Figure]) -> None:
+def test_there_is_one_point_per_case(tmp_path: Path, drawn: list[Figure]) -> None:
     scores = {"WT": [0.9, 0.9, 0.4, NAN, 0.8, 0.85], "ET": [0.3, NAN]}
     dice_of_cases(tmp_path / "c.png", scores, "evaluation")
     (axes,) = drawn[0].axes
@@ -236,10 +236,10 @@ def test_a_point_a_case(tmp_path: Path, drawn: list[Figure]) -> None:
     )
     assert sorted(whole[1].tolist()) == [0.4, 0.8, 0.85, 0.9, 0.9]
     assert core[1].tolist() == [0.3]
-    # Equal ones lie side by side, and none strays into the next region's place.
+    # Equal values lie side by side, and none reaches into the next region's column.
     assert len(set(zip(*whole, strict=True))) == 5 and np.abs(whole[0]).max() < 0.5
-    told = words(drawn[0])
-    assert "mean 0.770\nmedian 0.850" in told and "mean 0.300" in told
+    text = words(drawn[0])
+    assert "mean 0.770\nmedian 0.850" in text and "mean 0.300" in text
     low, high = axes.get_ylim()
     assert low < 0.3 and high > 1
 
@@ -279,7 +279,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, draw: Callable[[Pat
 
 
 @pytest.mark.parametrize("name", [r"$\frac$", "_", "a\nb", "\u6d77\u99ac", "%s {} \\"])
-def test_a_name_is_no_formula(tmp_path: Path, name: str) -> None:
+def test_a_name_is_not_rendered_as_a_formula(tmp_path: Path, name: str) -> None:
     learning_curves(tmp_path / "c.png", [epoch(1, {name: 0.5, "WT": 0.4})], name)
     dice_against_cases(tmp_path / "a.png", [5], {name: [(0.5, 0.4, 0.6)]}, name)
     dice_of_cases(tmp_path / "d.png", {name: [0.5]}, name)
@@ -295,7 +295,7 @@ def test_a_chart_that_cannot_be_written_says_so(
         draw(tmp_path / "file" / "c.png")
 
 
-def test_what_was_there_stays_until_a_chart_is_whole(
+def test_an_existing_chart_stays_until_the_new_one_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "c.png"

@@ -1,4 +1,4 @@
-"""The curves of a run: drawn when it is time to, and a training goes on if they cannot be."""
+"""The curves of a run: drawn at intervals, and a training goes on if they cannot be drawn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(trained: Run, tmp_path: Path) -> Run:
 
 
 class Clock:
-    """Goes when it is told to."""
+    """A clock that the test moves."""
 
     now = 100.0
 
@@ -52,7 +52,7 @@ def test_after_a_validation_at_most_once_a_minute_and_at_the_end(run: Run) -> No
     assert drawn(run, curves, [TRAINED], last=True)
 
 
-def test_what_cannot_be_drawn_is_told_once_and_harms_nothing(run: Run) -> None:
+def test_a_failed_chart_is_reported_once_and_training_goes_on(run: Run) -> None:
     clock = Clock()
     run.path.mkdir()
     run.curves_path.mkdir()

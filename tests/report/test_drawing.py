@@ -21,7 +21,7 @@ modest = settings(deadline=None, max_examples=40)
 
 @modest
 @given(hnp.arrays(np.float32, (6, 7), elements=st.floats(-1000, 1000, width=32)))
-def test_grey_keeps_nought_black_and_the_order(image: NDArray[np.float32]) -> None:
+def test_grey_levels_keep_zero_black_and_the_order(image: NDArray[np.float32]) -> None:
     level = grey(image)
     assert level.dtype == np.uint8
     assert (level[image == 0] == 0).all()
@@ -39,7 +39,7 @@ def test_a_single_bright_voxel_does_not_darken_the_rest() -> None:
 
 
 def test_a_normalised_brain_stands_out_from_its_background() -> None:
-    # Nought, the background, is the mean of the brain: plain windowing would paint it grey.
+    # Zero, the background, is the mean of the brain: plain windowing would paint it grey.
     image = np.zeros((20, 20), dtype=np.float32)
     image[5:15, 5:15] = np.random.default_rng(0).normal(size=(10, 10))
     level = grey(image)
@@ -47,7 +47,7 @@ def test_a_normalised_brain_stands_out_from_its_background() -> None:
     assert 60 < level[5:15, 5:15].mean() < 195
 
 
-def test_what_is_not_a_number_is_black_and_spoils_nothing() -> None:
+def test_nan_is_black_and_changes_nothing_else() -> None:
     image = np.random.default_rng(0).uniform(50, 150, (40, 40))
     image[0, :3] = np.nan, np.inf, -np.inf
     level = grey(image)
@@ -101,7 +101,7 @@ def test_an_outline_is_the_border_and_nothing_else() -> None:
     assert not drawn[60:140, 60:140].any() and drawn[100].any()
 
 
-def test_what_runs_out_of_the_picture_has_no_border_there() -> None:
+def test_a_region_cut_by_the_picture_has_no_border_at_the_edge() -> None:
     tile = Tile(np.zeros((20, 20), dtype=np.uint8), (100, 100))
     tile.outline(np.ones((20, 20), dtype=bool), ORANGE)
     assert not np.asarray(tile.image()).any()
@@ -125,7 +125,7 @@ def test_what_runs_out_of_the_picture_has_no_border_there() -> None:
 def test_any_text_can_be_drawn(name: str) -> None:
     tile = Image.new("RGB", (60, 60))
     page = sheet([(name, [tile])], name, [name], [Key(name, ORANGE)] * 3)
-    assert 480 <= page.width <= 752  # no wider than a caption may make it
+    assert 480 <= page.width <= 752  # captions have a maximum width
 
 
 def test_what_the_font_lacks_is_a_question_mark() -> None:

@@ -1,4 +1,4 @@
-"""A model card says what it knows, and marks what is still to fill in."""
+"""A model card states what is known, and labels what is still to fill in."""
 
 from __future__ import annotations
 

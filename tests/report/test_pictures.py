@@ -246,7 +246,7 @@ def test_captions_have_room_up_to_a_limit(tmp_path: Path) -> None:
     assert widths[0] == 3 * (184 + 4) - 4 + 2 * 16 < widths[90] < widths[900] == 720 + 2 * 16
 
 
-def test_a_find_outside_the_head_is_not_cropped_away(tmp_path: Path) -> None:
+def test_a_segmentation_outside_the_head_is_not_cropped_away(tmp_path: Path) -> None:
     row = a_row()
     image = np.zeros_like(row.image)
     image[:, 10:20, 10:20] = 5 + row.image[:, 10:20, 10:20]

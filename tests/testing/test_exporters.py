@@ -55,7 +55,7 @@ def test_lost_metadata_is_refused(network: Deployed, exported: LoadedExport) -> 
         Suite().test_metadata_comes_back(network, replace(exported, metadata={}))
 
 
-def test_a_file_that_tells_of_this_machine_is_refused(path: Path) -> None:
+def test_a_file_that_reveals_this_machine_is_refused(path: Path) -> None:
     with path.open("ab") as file:
         file.write(str(Path(__file__).resolve().parents[2]).encode())
     with pytest.raises(AssertionError):

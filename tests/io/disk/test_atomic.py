@@ -1,4 +1,4 @@
-"""A file is whole or not there, and never at a URL."""
+"""A file is complete or absent, and never at a URL."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
     with replacing(path) as temporary:
         assert temporary.parent.parent == path.parent and temporary.name == path.name
         temporary.write_text("new")
-        # As a library may that renames a file of its own.
+        # As a library does that renames its own file.
         (temporary.parent / "more").write_text("")
         assert not path.exists()
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
@@ -43,7 +43,7 @@ def test_permissions_are_the_usual_ones(tmp_path: Path) -> None:
     assert (tmp_path / "ours.json").stat().st_mode == plain.stat().st_mode
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(OutputError, match=r"file/x\.json cannot be written"),
@@ -59,7 +59,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken"]
 
 
-def test_a_folder_that_went_away_is_told_and_not_made_again(tmp_path: Path) -> None:
+def test_a_vanished_folder_is_reported_and_not_recreated(tmp_path: Path) -> None:
     with (
         pytest.raises(OutputError, match=r"gone/x cannot be written: No such file"),
         replacing(tmp_path / "gone" / "x", make_folder=False),
@@ -125,7 +125,7 @@ def test_a_folder_of_leftovers_alone_is_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a limit on a file's size needs POSIX")
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("old")
     code = """

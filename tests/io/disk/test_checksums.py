@@ -1,4 +1,4 @@
-"""Sources are known again, and a file knows itself: every bit of it."""
+"""Sources are recognised, and a sealed file notices any changed bit."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_the_sum_of_an_open_file_is_taken_in_pieces() -> None:
 def test_a_sealed_document_is_json_with_its_digest_in_front(tmp_path: Path) -> None:
     write_sealed_json(tmp_path / "x.json", {"a": 1, "digest of": "b"})
     content = (tmp_path / "x.json").read_bytes()
-    found = json.loads(content)
-    assert list(found) == ["digest", "a", "digest of"]
-    # As the page on formats says it: the sum of the file with noughts in its place.
-    blank = content.replace(found["digest"].encode(), BLANK.encode())
-    assert found["digest"] == hashlib.sha256(blank).hexdigest()
+    document = json.loads(content)
+    assert list(document) == ["digest", "a", "digest of"]
+    # As the page on formats says: the sum of the file with zeros in place of the digest.
+    blank = content.replace(document["digest"].encode(), BLANK.encode())
+    assert document["digest"] == hashlib.sha256(blank).hexdigest()
     assert as_written(io.BytesIO(content))
 
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from mriseg.errors import OutputError
 from mriseg.io.disk.documents import plain, write_csv, write_json
 
-# The folder is shared by a test's examples; each writes the whole file anew.
+# The folder is shared by a test's examples; each writes the whole file again.
 modest = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-# Python's reader takes a carriage return within a cell for another line ending.
+# Python's reader treats a carriage return within a cell as a line ending.
 text = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"))
 
 
@@ -34,9 +34,9 @@ def read(path: Path) -> list[dict[str, str]]:
 @given(rows=st.lists(st.fixed_dictionaries({"case": text, "dice": st.floats()}), min_size=1))
 def test_a_table_reads_back(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     write_csv(tmp_path / "t.csv", rows)
-    found = read(tmp_path / "t.csv")
-    assert [row["case"] for row in found] == [row["case"] for row in rows]
-    for row, cell in zip(rows, (row["dice"] for row in found), strict=True):
+    table = read(tmp_path / "t.csv")
+    assert [row["case"] for row in table] == [row["case"] for row in rows]
+    for row, cell in zip(rows, (row["dice"] for row in table), strict=True):
         assert float(cell) == row["dice"] if math.isfinite(row["dice"]) else cell == ""
 
 
@@ -64,8 +64,8 @@ def test_json_is_strict_and_keeps_what_it_can(tmp_path: Path) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    found = json.loads((tmp_path / "t.json").read_text("utf-8"), parse_constant=refuse)
-    assert found == {
+    document = json.loads((tmp_path / "t.json").read_text("utf-8"), parse_constant=refuse)
+    assert document == {
         "scores": [{"dice": None, "where": "a"}, {"dice": 0.5, "where": "b"}],
         "array": [[1, 2]],
         "number": None,
@@ -88,7 +88,7 @@ def test_plain_values_are_strict_json_and_stay_as_they_are(value: Any) -> None:
     assert plain(once) == once
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     write_json(path, {"a": 1})
     with pytest.raises(TypeError):

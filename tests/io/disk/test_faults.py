@@ -1,4 +1,4 @@
-"""Faults and counts are kept in the order in which files were looked at."""
+"""Faults and counts are kept in the order in which files were checked."""
 
 from __future__ import annotations
 

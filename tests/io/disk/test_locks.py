@@ -1,4 +1,4 @@
-"""A folder has one writer at a time: the second is told, and nothing is damaged."""
+"""A folder has one writer at a time: the second gets an error, and nothing is damaged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ with locked(Path(sys.argv[1]), "train"):
 
 
 def holding(folder: Path) -> subprocess.Popen[str]:
-    """Another process that keeps ``folder`` until it is told something, or killed."""
+    """Another process that keeps ``folder`` until it reads a line or is killed."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDING, str(folder)],
         stdin=subprocess.PIPE,
@@ -36,14 +36,14 @@ def holding(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_the_second_process_is_told_who_is_there(tmp_path: Path) -> None:
+def test_the_error_names_the_process_that_holds_the_lock(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     other = holding(folder)
-    with pytest.raises(BusyError) as told, locked(folder, "train"):
+    with pytest.raises(BusyError) as error, locked(folder, "train"):
         pass
-    assert isinstance(told.value, OutputError)
+    assert isinstance(error.value, OutputError)
     who = rf"\(train, process {other.pid} on {re.escape(platform.node())}, since 20"
-    assert re.search(rf"run is in use by another process {who}", str(told.value))
+    assert re.search(rf"run is in use by another process {who}", str(error.value))
     other.communicate("")
     with locked(folder, "train"):
         assert sorted(path.name for path in folder.iterdir()) == [LOCK, HOLDER]
@@ -64,13 +64,13 @@ def test_one_process_does_not_lock_twice(tmp_path: Path) -> None:
     with locked(tmp_path, "train"):
         with pytest.raises(BusyError), locked(tmp_path, "train"):
             pass
-        # Another folder is another matter, one that lies within as well.
+        # Another folder can be locked, even one inside the first.
         with locked(tmp_path / "runs" / "one", "train"):
             pass
         assert (tmp_path / LOCK).exists()
 
 
-def test_a_damaged_note_of_who_is_there_does_no_harm(tmp_path: Path) -> None:
+def test_a_damaged_holder_file_does_no_harm(tmp_path: Path) -> None:
     for text in ("", "[]", "{", '{"doing": "train"}'):
         with locked(tmp_path, "train"):
             (tmp_path / HOLDER).write_text(text)
@@ -78,7 +78,7 @@ def test_a_damaged_note_of_who_is_there_does_no_harm(tmp_path: Path) -> None:
                 locked(tmp_path, "train").__enter__()
 
 
-def test_where_no_lock_can_be_had_the_work_goes_on(tmp_path: Path) -> None:
+def test_without_support_for_locks_the_work_goes_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     for path in (tmp_path / "file", tmp_path / "file" / "within"):
         with locked(path, "train"):

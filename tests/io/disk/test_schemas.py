@@ -1,4 +1,4 @@
-"""What goes into JSON comes back as it was, and what is not of its form is refused with a place."""
+"""Values survive a round trip through JSON, and a wrong form is refused with its place."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_normalisation_goes_through_json(mean: tuple[float, ...], std: tuple[f
     assert checked(Normalisation, through_json(norm)) == norm
 
 
-def test_keys_that_are_not_known_are_passed_over() -> None:
+def test_unknown_keys_are_ignored() -> None:
     assert checked(Box, {"start": [0, 0, 0], "stop": [1, 1, 1], "later": 1}) == Box(
         (0,) * 3, (1,) * 3
     )

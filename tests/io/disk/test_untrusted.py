@@ -1,4 +1,4 @@
-"""What anyone may have made is read no further than it may reach."""
+"""Untrusted files are read only within their limits."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_an_encrypted_record_is_a_fault_and_no_exception(path: Path) -> None:
     assert any("encrypted" in fault for fault in inspect_archive(path, "mriseg.json").faults)
 
 
-def test_what_an_archive_holds_is_told_by_the_endings(path: Path) -> None:
+def test_an_archive_is_checked_for_the_files_it_holds(path: Path) -> None:
     assert holds(path, "mriseg.json") and holds(path, "mriseg.json", "code.py")
     assert not holds(path, "mriseg.json", "weights.onnx")
 

@@ -19,7 +19,7 @@ from mriseg.io.exporters.torchscript import EXPORTER
 from mriseg.testing import ExporterContract
 from mriseg.testing.exporters import a_deployed, slices
 
-# -I: no PYTHONPATH, no user's packages, no current folder; and what is installed is blocked.
+# -I: no PYTHONPATH, user packages or current folder; the installed package is blocked too.
 ALONE = """
 import sys
 sys.modules["mriseg"] = None
@@ -42,9 +42,7 @@ print(model.metadata())
 class TestTorchScript(ExporterContract):
     exporter = EXPORTER
 
-    def test_it_loads_where_there_is_no_mriseg(
-        self, network: Deployed, path: Path, tmp_path: Path
-    ) -> None:
+    def test_it_loads_without_mriseg(self, network: Deployed, path: Path, tmp_path: Path) -> None:
         folder = tmp_path / "empty"
         folder.mkdir()
         (folder / "model.pt").write_bytes(path.read_bytes())
@@ -90,30 +88,30 @@ class TestTorchScript(ExporterContract):
         ],
         ids=["channels", "mean", "std", "nan"],
     )
-    def test_what_cannot_be_used_is_told(
+    def test_unusable_input_is_reported(
         self, exported: LoadedExport, given: tuple[torch.Tensor, list[int], list[int]], message: str
     ) -> None:
         image, mean, std = given
         with pytest.raises(torch.jit.Error, match=f"ValueError: .*{message}"):
             exported.predict(image, torch.tensor(mean), torch.tensor(std), None)
 
-    def test_it_can_be_made_of_less_precision(self, path: Path, network: Deployed) -> None:
+    def test_it_can_run_at_lower_precision(self, path: Path, network: Deployed) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = torch.jit.load(path)
         given = slices(2, 40, 40)
-        found = model.to(torch.bfloat16)(*given)
-        assert found.dtype == torch.float32
-        assert (found - network(*given)).abs().mean() < 0.02
+        probabilities = model.to(torch.bfloat16)(*given)
+        assert probabilities.dtype == torch.float32
+        assert (probabilities - network(*given)).abs().mean() < 0.02
 
-    def test_pytorchs_news_about_torchscript_are_not_passed_on(self, tmp_path: Path) -> None:
+    def test_pytorchs_warnings_about_torchscript_are_not_passed_on(self, tmp_path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             EXPORTER.export(a_deployed(), {}, tmp_path / "model.pt")
             EXPORTER.load(tmp_path / "model.pt")
 
 
-def test_an_unknown_format_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="no export format 'torchscrip'; known: torchscript"):
         EXPORTERS["torchscrip"]
 

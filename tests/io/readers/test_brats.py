@@ -106,30 +106,30 @@ class TestFolders:
             content = path.read_bytes()
             path.unlink()
             path.mkdir()
-            # Most are named alike inside and out, some have a number for a name.
+            # Most files have the name of their folder, some have a number as a name.
             inner = "00000057_brain.nii" if "t2" in path.name else path.name
             (path / inner).write_bytes(content)
-        found = only(tmp_path)
-        assert found.name == "BraTS2021_00495"
-        assert found.modalities == ("T1", "T1CE", "T2", "FLAIR")
-        assert found.labelled
-        found.load()
+        case_found = only(tmp_path)
+        assert case_found.name == "BraTS2021_00495"
+        assert case_found.modalities == ("T1", "T1CE", "T2", "FLAIR")
+        assert case_found.labelled
+        case_found.load()
 
     def test_the_segmentation_of_case_355(self, tmp_path: Path) -> None:
         case = write(tmp_path / "BraTS20_Training_355", gz=False)
         (case / "BraTS20_Training_355_seg.nii").rename(case / "W39_1998.09.19_Segm.nii")
-        found = only(tmp_path)
-        assert found.sources["seg"] == (case / "W39_1998.09.19_Segm.nii",)
-        assert found.patient == "BraTS20_Training_355"
+        case_found = only(tmp_path)
+        assert case_found.sources["seg"] == (case / "W39_1998.09.19_Segm.nii",)
+        assert case_found.patient == "BraTS20_Training_355"
 
     def test_a_case_may_lack_a_modality_and_the_segmentation(self, tmp_path: Path) -> None:
         case = write(tmp_path / "a")
         (case / "a_t2.nii.gz").unlink()
         (case / "a_seg.nii.gz").unlink()
-        found = only(tmp_path)
-        assert found.modalities == ("T1", "T1CE", "FLAIR")
-        assert not found.labelled
-        assert found.load().labels is None
+        case_found = only(tmp_path)
+        assert case_found.modalities == ("T1", "T1CE", "FLAIR")
+        assert not case_found.labelled
+        assert case_found.load().labels is None
 
     def test_a_brain_mask_is_no_segmentation(self, tmp_path: Path) -> None:
         case = write(tmp_path / "a")
@@ -146,17 +146,19 @@ class TestFolders:
         case = write(tmp_path / "a")
         shutil.copy(write(tmp_path / "b" / "a", gz=False) / "a_t1.nii", case)
         shutil.rmtree(tmp_path / "b")
-        found = only(tmp_path)
-        assert found.sources["T1"] == (case / "a_t1.nii",)
-        assert found.load().notices == ("T1 exists both packed and unpacked; a_t1.nii was used",)
+        case_found = only(tmp_path)
+        assert case_found.sources["T1"] == (case / "a_t1.nii",)
+        assert case_found.load().notices == (
+            "T1 exists both packed and unpacked; a_t1.nii was used",
+        )
 
     def test_two_files_of_one_modality(self, tmp_path: Path) -> None:
         case = write(tmp_path / "a")
         write(tmp_path / "b")
         shutil.copy(case / "a_t1.nii.gz", case / "other_t1.nii.gz")
-        found = find(tmp_path)
-        assert [case.name for case in found.cases] == ["b"]
-        ((name, reason),) = found.skipped
+        listing = find(tmp_path)
+        assert [case.name for case in listing.cases] == ["b"]
+        ((name, reason),) = listing.skipped
         assert name == "a"
         assert "2 files of T1 (a_t1.nii.gz, other_t1.nii.gz)" in reason
 
@@ -167,21 +169,21 @@ class TestFolders:
             write(tmp_path / parent / "scan")
             for path in (tmp_path / parent / "scan").iterdir():
                 path.rename(path.with_name(path.name.removeprefix("scan_")))
-        found = find(tmp_path)
-        names = [case.name for case in found.cases]
+        listing = find(tmp_path)
+        names = [case.name for case in listing.cases]
         assert names == ["anna__scan", "ben__scan", "site1", "site2"]
-        # "scan" says nothing of whose it is, so that two patients do not become one.
-        assert [case.patient for case in found.cases] == names
+        # "scan" does not identify a patient, so two patients must not become one.
+        assert [case.patient for case in listing.cases] == names
 
     def test_one_case_in_two_folders_is_one_patient(self, tmp_path: Path) -> None:
         for parent in ("one", "two"):
             write(tmp_path / parent / "BraTS20_Training_001")
-        found = find(tmp_path)
-        assert [case.name for case in found.cases] == [
+        listing = find(tmp_path)
+        assert [case.name for case in listing.cases] == [
             "one__BraTS20_Training_001",
             "two__BraTS20_Training_001",
         ]
-        assert {case.patient for case in found.cases} == {"BraTS20_Training_001"}
+        assert {case.patient for case in listing.cases} == {"BraTS20_Training_001"}
 
     def test_hidden_files_are_left_out(self, tmp_path: Path) -> None:
         case = write(tmp_path / "a")
@@ -210,9 +212,9 @@ class TestFolders:
             case = write(tmp_path / name, [0, 1])
             (case / f"{name}_seg.nii.gz").rename(case / f"GOLD_STANDARD_{name}.nii.gz")
         (tmp_path / "ben" / "GOLD_STANDARD_ben.nii.gz").unlink()
-        found = find(tmp_path)
-        assert found.regions == {"lesion": (1,)}
-        assert found.labels == {1: "lesion"}
+        listing = find(tmp_path)
+        assert listing.regions == {"lesion": (1,)}
+        assert listing.labels == {1: "lesion"}
         write(tmp_path / "BraTS20_Training_001")
         assert next(iter(find(tmp_path).regions)) == "WT"
 
@@ -222,9 +224,9 @@ class TestFolders:
             case.rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
         except OSError:
             pytest.skip("this file system takes UTF-8 alone")
-        found = only(tmp_path)
-        assert found.name == "caf\\xe9"
-        found.load()
+        case_found = only(tmp_path)
+        assert case_found.name == "caf\\xe9"
+        case_found.load()
 
 
 class TestPatient:
@@ -292,7 +294,7 @@ class TestLabels:
         # Only the case's name is new, not the scheme, where it may be a renamed older set.
         assert relabelled([1, 2, 4], "x", "a_t2f") == ([1, 2, 4], False)
 
-    def test_a_3_of_no_known_year_is_told(self) -> None:
+    def test_a_3_of_no_known_year_is_reported(self) -> None:
         assert relabelled([0, 2, 3], "anything") == ([0, 2, 4], True)
 
     def test_paediatric_labels_are_kept(self) -> None:
@@ -306,8 +308,8 @@ class TestLabels:
         strategies.label_maps(values=(0, 1, 2, 3, 4, 5)), st.sampled_from(["x", "BraTS-GLI-1-0"])
     )
     def test_the_background_and_the_tumour_stay_apart(self, labels: Any, name: str) -> None:
-        found, _ = canonical_labels(labels, name)
-        np.testing.assert_array_equal(found > 0, labels > 0)
+        canonical_map, _ = canonical_labels(labels, name)
+        np.testing.assert_array_equal(canonical_map > 0, labels > 0)
 
     def test_a_float_segmentation(self, tmp_path: Path) -> None:
         write(tmp_path / "BraTS-GLI-00000-000", [0, 1, 2, 4], names="2023", seg_dtype=np.float32)
@@ -346,7 +348,7 @@ class TestGrids:
         np.testing.assert_array_equal(loaded.labels, before.labels)  # type: ignore[arg-type]
         assert len(loaded.notices) == 1
 
-    def test_a_modality_that_is_stored_another_way_round_is_turned(self, tmp_path: Path) -> None:
+    def test_a_modality_in_another_orientation_is_reoriented(self, tmp_path: Path) -> None:
         case = write(tmp_path / "a")
         before = only(tmp_path).load()
         path = case / "a_flair.nii.gz"
@@ -376,7 +378,7 @@ class TestGrids:
             only(tmp_path).load()
 
     @given(strategies.scans(), strategies.orientations())
-    def test_turning_agrees_with_the_affines(self, scan: Any, other: Any) -> None:
+    def test_reorienting_agrees_with_the_affines(self, scan: Any, other: Any) -> None:
         """A file turned to any other axes, affine and all, comes back voxel for voxel."""
         array, grid = scan
         image = nib.Nifti1Image(array, np.asarray(grid.affine))
@@ -422,16 +424,16 @@ class TestFind:
 @pytest.mark.realdata
 class TestRealCases:
     def test_five_cases_of_three_years(self, brats_dir: Path) -> None:
-        name, found = readers.find(brats_dir)
+        name, listing = readers.find(brats_dir)
         assert name == "brats"
-        assert {case.name: case.patient for case in found.cases} == {
+        assert {case.name: case.patient for case in listing.cases} == {
             "BraTS-GLI-00000-000": "BraTS-GLI-00000",
             "BraTS19_2013_10_1": "2013_10",
             "Brats17_CBICA_AXN_1": "CBICA_AXN",
             "Brats17_TCIA_105_1": "TCIA_105",
             "Brats17_TCIA_639_1": "TCIA_639",
         }
-        for case in found.cases:
+        for case in listing.cases:
             loaded = case.load()
             assert set(loaded.images) == {"T1", "T1CE", "T2", "FLAIR"}
             assert labels_in(loaded) == {0, 1, 2, 4}
@@ -475,14 +477,14 @@ class TestRealCases:
         assert loaded.notices == ()
 
     def test_scaled_labels_of_slices(self, oddities_dir: Path) -> None:
-        found = find(oddities_dir / "scaled-labels")
-        assert len(found.cases) == 12
-        assert {case.patient for case in found.cases} == {
+        listing = find(oddities_dir / "scaled-labels")
+        assert len(listing.cases) == 12
+        assert {case.patient for case in listing.cases} == {
             "BraTS20_Training_010",
             "BraTS20_Training_133",
         }
         union = set()
-        for case in found.cases:
+        for case in listing.cases:
             loaded = case.load()
             assert loaded.geometry.ndim == 2
             assert loaded.geometry.canonical_shape == (1, 224, 224)
@@ -499,11 +501,11 @@ class TestRealCases:
         )
 
     def test_ms_lesions(self, ms_dir: Path) -> None:
-        name, found = readers.find(ms_dir)
+        name, listing = readers.find(ms_dir)
         assert name == "brats"
-        assert found.regions == {"lesion": (1,)}
-        assert [case.patient for case in found.cases] == ["patient07", "patient19"]
-        for case in found.cases:
+        assert listing.regions == {"lesion": (1,)}
+        assert [case.patient for case in listing.cases] == ["patient07", "patient19"]
+        for case in listing.cases:
             loaded = case.load()
             assert tuple(loaded.images) == ("T1", "T1CE", "T2", "FLAIR")
             assert labels_in(loaded) == {0, 1}

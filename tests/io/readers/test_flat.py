@@ -1,4 +1,4 @@
-"""A folder of images alone, or a single one."""
+"""A folder with nothing but images, or a single image."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ def volume(rng: np.random.Generator) -> np.ndarray:
 def test_a_folder_of_images(tmp_path: Path, volume: np.ndarray) -> None:
     for name in ("b", "a"):
         write_nifti(tmp_path / f"{name}.nii.gz", volume)
-    layout, found = readers.find(tmp_path)
+    layout, listing = readers.find(tmp_path)
     assert layout == "flat"
-    assert [case.name for case in found.cases] == ["a", "b"]
-    assert not any(case.labelled for case in found.cases)
-    loaded = found.cases[0].load()
+    assert [case.name for case in listing.cases] == ["a", "b"]
+    assert not any(case.labelled for case in listing.cases)
+    loaded = listing.cases[0].load()
     assert list(loaded.images) == ["image"]
     np.testing.assert_array_equal(loaded.images["image"].T, volume)
 
 
-def test_a_file_a_channel_named_by_the_set_around_it(tmp_path: Path, volume: np.ndarray) -> None:
+def test_one_file_per_channel_is_named_by_the_surrounding_data_set(
+    tmp_path: Path, volume: np.ndarray
+) -> None:
     described = {"channel_names": {"0": "T1", "1": "T2-FLAIR"}, "labels": {"background": 0}}
     (tmp_path / "dataset.json").write_text(json.dumps(described))
     for channel in range(2):
         write_nifti(tmp_path / "imagesTs" / f"case_{channel:04d}.nii.gz", volume + channel)
-    layout, found = readers.find(tmp_path / "imagesTs")
+    layout, listing = readers.find(tmp_path / "imagesTs")
     assert layout == "flat"
-    assert [case.name for case in found.cases] == ["case"]
-    assert found.cases[0].modalities == ("T1", "FLAIR")
+    assert [case.name for case in listing.cases] == ["case"]
+    assert listing.cases[0].modalities == ("T1", "FLAIR")
 
 
 def test_a_single_file(tmp_path: Path, volume: np.ndarray) -> None:
     path = write_nifti(tmp_path / "scan.nii", volume)
-    layout, found = readers.find(path, "auto", ReaderOptions(("t1",)))
-    assert (layout, found.cases[0].name, found.cases[0].modalities) == ("flat", "scan", ("T1",))
+    layout, listing = readers.find(path, "auto", ReaderOptions(("t1",)))
+    assert (layout, listing.cases[0].name, listing.cases[0].modalities) == ("flat", "scan", ("T1",))
 
 
-def test_a_case_folder_is_not_taken_for_it(tmp_path: Path, volume: np.ndarray) -> None:
+def test_a_case_folder_is_not_mistaken_for_it(tmp_path: Path, volume: np.ndarray) -> None:
     for name in ("t1", "flair"):
         write_nifti(tmp_path / "case" / f"case_{name}.nii.gz", volume)
     assert readers.find(tmp_path / "case")[0] == "brats"

@@ -96,9 +96,9 @@ def test_a_patient_without_masks(folder: Path) -> None:
 def test_a_second_copy_of_the_archive_is_skipped(folder: Path) -> None:
     root = folder.parent
     shutil.copytree(folder, root / "lgg-mri-segmentation" / "kaggle_3m" / folder.name)
-    found = find(root)
-    assert len(found.cases) == 1
-    ((name, reason),) = found.skipped
+    listing = find(root)
+    assert len(listing.cases) == 1
+    ((name, reason),) = listing.skipped
     assert name == folder.name
     assert "second time" in reason
 
@@ -132,7 +132,7 @@ def test_masks_of_another_size(folder: Path) -> None:
     damage(folder, "masks are 8 x 8 pixels, its images 16 x 20")
 
 
-def test_a_mask_of_greys(folder: Path) -> None:
+def test_a_mask_with_grey_levels(folder: Path) -> None:
     path = folder / f"{folder.name}_3_mask.tif"
     Image.fromarray(np.full((16, 20), 100, np.uint8)).save(path)
     damage(folder, "values other than 0 and 255")
@@ -159,12 +159,12 @@ def test_a_size_beyond_reason(folder: Path) -> None:
 @pytest.mark.realdata
 class TestRealCases:
     def test_forty_patients(self, lgg_dir: Path) -> None:
-        name, found = readers.find(lgg_dir.parent)
+        name, listing = readers.find(lgg_dir.parent)
         assert name == "lgg"
-        assert len(found.cases) == 40
-        assert len({case.patient for case in found.cases}) == 40
-        assert found.skipped == ()
-        assert found.regions == {"WT": (1,)}
+        assert len(listing.cases) == 40
+        assert len({case.patient for case in listing.cases}) == 40
+        assert listing.skipped == ()
+        assert listing.regions == {"WT": (1,)}
 
     def test_the_copies_of_flair(self, lgg_dir: Path) -> None:
         missing = {}

@@ -90,7 +90,7 @@ def describe(root: Path, **changes: Any) -> None:
 
 
 class TestChannels:
-    def test_given_names_go_before_the_files(self, root: Path) -> None:
+    def test_given_names_take_precedence_over_the_files(self, root: Path) -> None:
         assert find(root, "T2", "ADC").cases[0].modalities == ("T2", "ADC")
 
     def test_older_descriptions_say_modality(self, root: Path) -> None:
@@ -101,11 +101,11 @@ class TestChannels:
         describe(root, channel_names={"1": "T2", "0": "T1"})
         assert find(root).cases[0].modalities == ("T1", "T2")
 
-    def test_made_up_names_are_told(self, tmp_path: Path) -> None:
+    def test_placeholder_names_are_reported(self, tmp_path: Path) -> None:
         phantoms.write_nnunet(tmp_path, 1, shape=SHAPE, style="plain")
-        found = find(tmp_path)
-        assert found.cases[0].modalities == ("image",)
-        assert "they are called image" in found.notices[0]
+        listing = find(tmp_path)
+        assert listing.cases[0].modalities == ("image",)
+        assert "they are called image" in listing.notices[0]
         assert find(tmp_path, "T1").notices == ()
 
     def test_another_number_of_names(self, root: Path) -> None:
@@ -140,9 +140,9 @@ class TestChannels:
 
     def test_channels_without_labels(self, tmp_path: Path) -> None:
         phantoms.write_nnunet(tmp_path, 2, shape=SHAPE, modalities=("t1", "t2"), labelled=False)
-        found = find(tmp_path)
-        assert [case.name for case in found.cases] == ["phantom_001", "phantom_002"]
-        assert not any(case.labelled for case in found.cases)
+        listing = find(tmp_path)
+        assert [case.name for case in listing.cases] == ["phantom_001", "phantom_002"]
+        assert not any(case.labelled for case in listing.cases)
 
 
 class TestFolders:
@@ -194,10 +194,10 @@ class TestFolders:
 
 class TestRegions:
     def test_as_described(self, root: Path) -> None:
-        found = find(root)
-        assert found.regions == {"foreground": (1, 2), "core": (1,), "oedema": (2,)}
-        assert next(iter(found.regions)) == "foreground"
-        assert found.labels == {1: "core", 2: "oedema"}
+        listing = find(root)
+        assert listing.regions == {"foreground": (1, 2), "core": (1,), "oedema": (2,)}
+        assert next(iter(listing.regions)) == "foreground"
+        assert listing.labels == {1: "core", 2: "oedema"}
 
     def test_as_the_decathlon_describes_them(self, tmp_path: Path) -> None:
         phantoms.write_nnunet(tmp_path, 1, shape=SHAPE, style="msd")
@@ -206,22 +206,22 @@ class TestRegions:
     def test_regions_of_several_labels_and_labels_to_ignore(self, root: Path) -> None:
         labels = {"background": 0, "whole Tumour": [1, 2, 3], "core": [2, 3], "x": 3, "ignore": 4}
         describe(root, labels=labels)
-        found = find(root)
-        assert found.regions == {
+        listing = find(root)
+        assert listing.regions == {
             "foreground": (1, 2, 3),
             "whole Tumour": (1, 2, 3),
             "core": (2, 3),
             "x": (3,),
         }
-        assert found.labels == {3: "x"}
+        assert listing.labels == {3: "x"}
 
     def test_undescribed_labels_are_looked_up_in_the_files(self, tmp_path: Path) -> None:
         paths = phantoms.write_nnunet(tmp_path, 2, shape=SHAPE, style="plain")
         phantoms.write_nifti(paths[0], np.full(SHAPE, 3, np.uint8))
         paths[1].write_bytes(b"no label file")
-        found = find(tmp_path)
-        assert found.regions == {"foreground": (3,), "label3": (3,)}
-        assert len(found.cases) == 2
+        listing = find(tmp_path)
+        assert listing.regions == {"foreground": (3,), "label3": (3,)}
+        assert len(listing.cases) == 2
 
     def test_many_large_undescribed_labels_are_not_all_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -229,11 +229,11 @@ class TestRegions:
         monkeypatch.setattr("mriseg.io.readers.nnunet._CHEAP_BYTES", 10)
         paths = phantoms.write_nnunet(tmp_path, 2, shape=SHAPE, style="plain")
         phantoms.write_nifti(paths[0], np.full(SHAPE, 3, np.uint8))
-        found = find(tmp_path)
-        assert found.regions["label3"] == (3,)
-        assert "label1" not in found.regions
+        listing = find(tmp_path)
+        assert listing.regions["label3"] == (3,)
+        assert "label1" not in listing.regions
         # No label that the second file may hold is left out.
-        assert found.regions["foreground"] == tuple(range(1, 256))
+        assert listing.regions["foreground"] == tuple(range(1, 256))
 
 
 class TestDescription:
@@ -272,21 +272,21 @@ class TestDescription:
         phantoms.write_nifti(root / "imagesTr" / "x.nii", np.ones((1, 2, 2), np.uint8))
         (root / "dataset.json").write_text(json.dumps({key: value}))
         try:
-            found = find(root)
+            listing = find(root)
         except (InputError, ConfigError):
             return
-        assert all(1 <= v <= 255 for values in found.regions.values() for v in values)
+        assert all(1 <= v <= 255 for values in listing.regions.values() for v in values)
 
 
 @pytest.mark.realdata
 class TestRealCases:
     def test_the_hippocampus(self, hippocampus_dir: Path) -> None:
-        name, found = readers.find(hippocampus_dir, "auto", ReaderOptions(("T1",)))
+        name, listing = readers.find(hippocampus_dir, "auto", ReaderOptions(("T1",)))
         assert name == "nnunet"
-        assert len(found.cases) == 208
-        assert found.regions == {"foreground": (1, 2), "label1": (1,), "label2": (2,)}
+        assert len(listing.cases) == 208
+        assert listing.regions == {"foreground": (1, 2), "label1": (1,), "label2": (2,)}
         types = set()
-        for case in found.cases:
+        for case in listing.cases:
             loaded = case.load()
             assert loaded.labels is not None
             assert set(np.unique(loaded.labels)) == {0, 1, 2}

@@ -56,7 +56,7 @@ value = 0
 while True:
     value += 1
     weights = {"w": torch.full((2, 3), float(value))}
-    # Of another length each time.
+    # A different length each time.
     run.save("last", Checkpoint(weights, {}, {"number": value, "more": "x" * (value % 7 * 1000)}))
 """
     with subprocess.Popen(

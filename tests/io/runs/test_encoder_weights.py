@@ -53,7 +53,7 @@ def test_imagenet_is_downloaded_checked_and_kept(tmp_path: Path, state: dict[str
     assert same(loaded, state)
     config = SegNetConfig(in_channels=4, classes=1)
     assert encoder_from_vgg16_bn(loaded, config, ("T1", "T1CE", "T2", "FLAIR"))
-    # The server is gone: this one is of the cache.
+    # The server is gone: this file comes from the cache.
     assert same(load_encoder_weights("imagenet", url=url, cache=cache), state)
 
 
@@ -75,7 +75,7 @@ def test_no_network_says_what_to_do(tmp_path: Path) -> None:
     assert url in str(caught.value)
 
 
-def test_a_file_that_the_server_lacks(tmp_path: Path) -> None:
+def test_a_file_missing_on_the_server(tmp_path: Path) -> None:
     with serving(tmp_path) as address, pytest.raises(InputError, match="404"):
         load_encoder_weights("imagenet", url=f"{address}/a-00000000.pth", cache=tmp_path)
 

@@ -24,7 +24,7 @@ def test_tensorboard_reads_the_numbers(tmp_path: Path) -> None:
     assert scalars(tmp_path / "tensorboard") == [(1, 0.5), (2, 0.25), (3, 0.125)]
 
 
-def test_steps_after_the_checkpoint_did_not_happen(tmp_path: Path) -> None:
+def test_steps_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     first = Board(tmp_path / "tensorboard", 0)
     for step in (1, 2, 3):
         first.add(step, {"loss": 1.0})

@@ -1,4 +1,4 @@
-"""What a store says of a case goes through its file, and is refused where it makes no sense."""
+"""The attributes of a case survive a round trip through their file; invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_unusual_names_of_cases(store: Store, name: str) -> None:
     reopened = open_store(store.location)
     assert set(reopened.cases()) == {name, "plain"}
     assert reopened.read_case(name).image.any()
-    # Nothing was written beside the store, and each case has a folder of its own.
+    # Nothing was written outside the store, and each case has a folder of its own.
     assert [p.name for p in Path(store.location).parent.iterdir()] == ["out.zarr"]
     folders = [p for p in (Path(store.location) / "cases").iterdir() if p.is_dir()]
     assert len(folders) == 2
@@ -87,7 +87,7 @@ def test_the_attributes_of_a_case_go_through_json(store: Store) -> None:
     assert {file.name.partition("/")[0] for file in case.files} == set(case.kinds)
 
 
-def test_a_key_that_a_store_of_before_had_is_passed_over(store: Store) -> None:
+def test_an_unknown_key_of_a_case_is_ignored(store: Store) -> None:
     path, case = a_stored_case(store)
     rewrite(path, lambda said: said.update(complete=True))
     assert open_store(store.location).cases()["one"] == case
@@ -136,7 +136,7 @@ def test_attributes_without_a_digest_or_with_another_are_damage(store: Store) ->
         path.write_bytes(before)
 
 
-def test_a_group_without_attributes_was_begun(tmp_path: Path) -> None:
+def test_a_group_without_attributes_is_unfinished(tmp_path: Path) -> None:
     zarr.create_group(tmp_path / "x.zarr").create_group("cases/begun")
     ((key, document),) = documents(str(tmp_path / "x.zarr"))
     assert key == "begun" and case_in(document) is None

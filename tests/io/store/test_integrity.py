@@ -53,7 +53,7 @@ def test_a_file_without_a_checksum_is_named(case: Path) -> None:
     assert faults_of(case)
 
 
-def test_a_case_that_was_begun_is_unfinished_and_no_fault(case: Path) -> None:
+def test_an_unfinished_case_is_no_fault(case: Path) -> None:
     document = b'{"attributes": {}, "zarr_format": 3, "node_type": "group"}'
     check = check_case(str(case.parents[1]), "one", document, len(REGIONS))
     assert check.is_unfinished and not check.findings.faults

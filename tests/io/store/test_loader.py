@@ -42,7 +42,7 @@ def test_reading_stays_a_bounded_number_ahead(ahead: int) -> None:
     assert len(asked) == 100
 
 
-def test_an_error_comes_where_its_result_would_have() -> None:
+def test_an_error_is_raised_in_place_of_its_result() -> None:
     def read(number: int) -> int:
         if number == 2:
             raise KeyError("broken")
@@ -74,12 +74,12 @@ def test_results_in_memory_stay_bounded(ahead: int) -> None:
     alive: weakref.WeakSet[Result] = weakref.WeakSet()
 
     def read(number: int) -> Result:
-        made = Result()
-        alive.add(made)
-        return made
+        result = Result()
+        alive.add(result)
+        return result
 
     for batch in prefetch(range(50), read, threads=3, ahead=ahead):
-        # Those ahead, one on its way, and the one in hand.
+        # Those ahead, one being read, and the one in use.
         assert len(alive) <= ahead + 2, len(alive)
         del batch
 
@@ -102,12 +102,12 @@ def test_ctrl_c_ends_it() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    # Whatever fails here, it is not left to count for ever.
+    # Whatever fails in this block, the process does not keep running.
     with process:
         try:
             assert process.stdout is not None and process.stdout.readline() == "0\n"
             process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == -signal.SIGINT and told.rstrip().endswith("KeyboardInterrupt")
+    assert process.returncode == -signal.SIGINT and errors.rstrip().endswith("KeyboardInterrupt")

@@ -1,4 +1,4 @@
-"""A store is made where nothing is, gone on with where one is, and nothing else is touched."""
+"""A store is created in an empty place, continued where one exists, and nothing else is touched."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mriseg.io.store import FORMAT_VERSION, Store, StoreSpec, create, open_store
 from tests.stores import SPEC, a_case, append, rewrite
 
 
-def test_a_store_goes_on_only_with_the_same_settings(store: Store) -> None:
+def test_a_store_is_continued_only_with_the_same_settings(store: Store) -> None:
     append(store, "one", a_case())
     assert list(create(store.location, SPEC).cases()) == ["one"]
     with pytest.raises(OutputError, match=r"made for other regions.*WT=1\+2\+3\+4.*ET=4.*ET=3"):
         create(store.location, StoreSpec({"ET": (3,)}, SPEC.labels, "brats"))
-    # Scans of another layout may join, if they are marked alike.
+    # Scans of another layout may join if their labels mean the same.
     joined = create(store.location, StoreSpec(SPEC.regions, {1: "tumour"}, "lgg"))
     assert joined.spec == SPEC and list(joined.cases()) == ["one"]
 
@@ -89,7 +89,7 @@ def test_a_root_that_is_not_as_written_is_damaged(
 def test_a_url_that_nothing_opens_ends_in_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    """Without the scheme's library, or without a server there."""
+    """Without the library of the scheme, or without a server at the address."""
     monkeypatch.chdir(tmp_path)
     url = f"{scheme}://localhost:1/x.zarr"
     with pytest.raises(OutputError, match=f"^{url} cannot be written: .+"):
@@ -124,7 +124,7 @@ def test_what_a_schemes_library_raises_is_one_message() -> None:
         open_store(url)
 
 
-def test_a_store_at_a_url_is_gone_on_with() -> None:
+def test_a_store_at_a_url_is_continued() -> None:
     url = "memory://mriseg-opening/out.zarr"
     append(create(url, SPEC), "one", a_case())
     again = create(url, SPEC)

@@ -71,7 +71,7 @@ def test_slices_are_read_centred_and_in_the_order_asked(store: Store) -> None:
     assert np.array_equal(batch.image[0], batch.image[3])
 
 
-def test_a_missing_modality_reads_nought(store: Store) -> None:
+def test_a_missing_modality_reads_zero(store: Store) -> None:
     append(store, "one", a_case(modalities=("T1",)))
     read = [SliceRef("one", 4)]
     batch = store.read(read, Task(("T2", "T1"), REGIONS, (64, 64)))
@@ -104,7 +104,7 @@ def test_the_index_counts_each_regions_voxels_by_slice(store: Store) -> None:
         assert np.array_equal(entry.foreground[:, 1], (case.labels == 4).sum(axis=(1, 2)))
 
 
-def test_damaged_voxels_are_told_with_the_case(store: Store) -> None:
+def test_damaged_voxels_are_reported_with_the_case(store: Store) -> None:
     append(store, "one", a_case())
     chunks = (Path(store.location) / "cases/one/image/c").rglob("*")
     (shard,) = (path for path in chunks if path.is_file())
@@ -116,7 +116,7 @@ def test_damaged_voxels_are_told_with_the_case(store: Store) -> None:
         open_store(store.location).read([SliceRef("one", 2)], Task(("T1",), REGIONS, (32, 32)))
 
 
-def test_a_case_that_is_not_there_is_told(store: Store) -> None:
+def test_a_missing_case_is_reported(store: Store) -> None:
     with pytest.raises(StoreError, match="holds no case 'x'"):
         store.geometry("x")
 
@@ -164,7 +164,7 @@ def test_content_is_what_was_given(store: Store) -> None:
 
 
 @pytest.mark.parametrize("frame", [(64, 64), (20, 48), (33, 17)])
-def test_float16_is_what_float32_is_made_of(store: Store, frame: tuple[int, int]) -> None:
+def test_float16_and_float32_hold_the_same_values(store: Store, frame: tuple[int, int]) -> None:
     append(store, "one", a_case())
     append(store, "two", a_case(2, ("T2",), labelled=False))
     refs = [SliceRef("one", 3), SliceRef("two", 1), SliceRef("one", 4)]
@@ -174,7 +174,7 @@ def test_float16_is_what_float32_is_made_of(store: Store, frame: tuple[int, int]
     assert np.array_equal(whole.image, half.image) and np.array_equal(whole.target, half.target)
 
 
-def test_a_store_by_url_is_read_alike(store: Store) -> None:
+def test_a_store_at_a_url_reads_the_same(store: Store) -> None:
     append(store, "one", a_case())
     far = open_store(f"local://{store.location}")
     near, other = store.read_case("one"), far.read_case("one")
@@ -188,7 +188,7 @@ def test_a_store_by_url_is_read_alike(store: Store) -> None:
 
 @pytest.mark.parametrize("scheme", ["", "local://"])
 @pytest.mark.parametrize("kind", ["image", "label"])
-def test_a_shard_that_vanishes_while_it_is_read_is_told(
+def test_a_shard_that_vanishes_while_it_is_read_is_reported(
     store: Store, scheme: str, kind: str
 ) -> None:
     append(store, "one", a_case())
@@ -200,7 +200,7 @@ def test_a_shard_that_vanishes_while_it_is_read_is_told(
             read.read_case("one")
 
 
-def test_an_empty_label_map_by_url_is_no_lost_one(store: Store) -> None:
+def test_an_empty_label_map_by_url_is_not_taken_for_a_missing_one(store: Store) -> None:
     case = a_case()
     assert case.labels is not None
     append(store, "one", dataclasses.replace(case, labels=np.zeros_like(case.labels)))
@@ -208,7 +208,7 @@ def test_an_empty_label_map_by_url_is_no_lost_one(store: Store) -> None:
     assert labels is not None and not labels.any()
 
 
-def test_of_many_cases_a_bounded_number_is_open(store: Store) -> None:
+def test_a_bounded_number_of_cases_is_open(store: Store) -> None:
     case, handles = (
         a_case(),
         psutil.Process().num_fds if hasattr(psutil.Process, "num_fds") else None,
@@ -229,7 +229,7 @@ def test_of_many_cases_a_bounded_number_is_open(store: Store) -> None:
     assert (handles() if handles else 0) <= before + 4
 
 
-def test_a_shard_that_is_cut_at_its_end_is_told_by_url_too(store: Store) -> None:
+def test_a_truncated_shard_is_reported_by_url_too(store: Store) -> None:
     append(store, "one", a_case())
     (shard,) = (p for p in (Path(store.location) / "cases/one/image/c").rglob("*") if p.is_file())
     shard.write_bytes(shard.read_bytes()[:-3])

@@ -36,7 +36,7 @@ def test_a_chunk_is_a_slice_and_a_shard_a_case(store: Store) -> None:
     assert len(files) == 6
 
 
-def test_a_half_written_case_is_not_there(store: Store) -> None:
+def test_a_half_written_case_is_absent(store: Store) -> None:
     append(store, "whole", a_case(1))
     append(store, "half", a_case(2))
     path = Path(store.location) / "cases" / "half" / "zarr.json"
@@ -55,8 +55,8 @@ def test_a_case_of_the_same_name_is_replaced(store: Store) -> None:
     append(store, "one", a_case(1))
     before = store.read_case("one")
     append(store, "one", a_case(2, ("T2",), labelled=False))
-    found = store.read_case("one")
-    assert found.modalities == ("T2",) and found.labels is None
+    replaced = store.read_case("one")
+    assert replaced.modalities == ("T2",) and replaced.labels is None
     assert before.modalities == ("T1", "FLAIR")
     assert not (Path(store.location) / "cases" / "one" / "label").exists()
 
@@ -69,10 +69,10 @@ def test_a_store_that_went_away_is_reported(store: Store) -> None:
 
 
 @pytest.mark.parametrize("parents", [False, True], ids=["alone", "and zarr makes its parents"])
-def test_a_store_that_goes_away_is_not_made_again(store: Store, parents: bool) -> None:
+def test_a_store_that_goes_away_is_not_recreated(store: Store, parents: bool) -> None:
     root = Path(store.location)
     away = root.rename(root.with_name("away"))
-    if parents:  # as zarr does where the folder goes between its opening and a group's making
+    if parents:  # as zarr does if the folder vanishes before a group is created
         zarr.create_group(root)
         zarr.create_group(root / "cases")
     with pytest.raises(OutputError, match="cannot be written"):
