@@ -23,6 +23,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
 from mriseg.testing import phantoms
+from tests.trainings import changed
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -133,6 +134,12 @@ def cpu() -> Backend:
 def tiny() -> TrainConfig:
     """A training of seconds."""
     return TINY
+
+
+@pytest.fixture(scope="session")
+def short(tiny: TrainConfig) -> TrainConfig:
+    """Two epochs of twelve steps, for one region."""
+    return changed(tiny, epochs=2, slices_per_epoch=48, modalities=["FLAIR", "T1"], regions=["WT"])
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.ops import FORMS, NATIVE, PURE, SCATTER, Ops
 from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.core.steps import train_step
-from mriseg.engine.capacity import Task, measure
+from mriseg.engine.capacity import Workload, measure
 from mriseg.engine.timing import timed
 from mriseg.events import Began, Event, Measured, Notice, finish
 from mriseg.io import nifti
@@ -367,9 +367,9 @@ class TestVerbs:
         with device() as fake:
             seconds = list(timed(lambda: None, backend.synchronize, budget=0, least=1, most=1))
             assert len(seconds) == 1 and fake.waits >= 2
-        task = Task(2, 1, 8, (32, 32), batch_size=2, slices=4, source="")
+        workload = Workload(2, 1, 8, (32, 32), batch_size=2, slices=4, source="")
         with device() as fake, backend.running():
-            measure(backend, task, backend.free_memory())
+            measure(backend, workload, backend.free_memory())
             assert fake.waits >= 2
 
     def test_without_one_it_is_pytorchs_for_accelerators(

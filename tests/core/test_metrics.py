@@ -131,12 +131,12 @@ def test_a_case_is_scored_by_its_surfaces_and_its_lesions() -> None:
     prediction[0, 0, 2, 8:12] = 0
     prediction[0, 0, 15, 15] = 0
     prediction[0, 0, 19, 0] = 1
-    (score,) = score_case("p1", prediction, target, ["WT"], (1, 1, 1))
+    (score,) = score_case("p1", prediction, target, ["WT"], scan())
     assert (score.lesions, score.lesions_detected, score.lesions_false) == (2, 1, 1)
     assert score.lesion_f1 == 0.5
     # Of 11 true voxels 8 lie within 2 mm of a predicted one, of 7 predicted ones 6.
     assert score.nsd == pytest.approx(14 / 18)
-    (strict,) = score_case("p1", prediction, target, ["WT"], (1, 1, 1), tolerance=0.5)
+    (strict,) = score_case("p1", prediction, target, ["WT"], scan(), tolerance=0.5)
     assert strict.nsd == pytest.approx(12 / 18)
 
 

@@ -13,8 +13,8 @@ BROKEN = [
     ("load weights, then place", "_to_copy"),
     ("load weights into a placed model", "copy_"),
     ("convolution, BatchNorm and ReLU", "relu_"),
-    ("stage encoder.3", "native_batch_norm_backward"),
-    ("stage head", "convolution"),
+    ("block encoder.3", "native_batch_norm_backward"),
+    ("block head", "convolution"),
     ("network in float32", "max_unpool2d"),
     ("network as trained", "convolution_backward"),
 ]

@@ -404,7 +404,7 @@ class TestSizes:
         images, grid = nifti.read_channels(tmp_path / "x.nii")
         labels = np.zeros(grid.shape, dtype=np.uint8)
         labels[[0, -1]] = 1  # and so the crop reaches from end to end
-        with pytest.raises(InputError, match="no scan of a head"):
+        with pytest.raises(InputError, match="larger than in any scan of a head"):
             prepare({"image": images[0]}, labels, grid)
 
     def test_a_thousand_tiffs_of_the_largest_size(self, tmp_path: Path) -> None:

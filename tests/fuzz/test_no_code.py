@@ -31,6 +31,8 @@ SOURCES = sorted(Path(mriseg.__file__).parent.rglob("*.py"))
 ALLOWED = {
     # An export is compared with the model right after it was written, from the same path.
     ("torchscript.py", "torch.jit.load"),
+    # The suite for readers sends a case through pickle, as to another process; no file is read.
+    ("readers.py", "pickle.loads"),
 }
 FORBIDDEN = {
     "pickle": {"load", "loads", "Unpickler"},
@@ -81,7 +83,7 @@ def test_a_zip_bomb_is_no_weights(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(pickles.inflated(2**24))
     assert path.stat().st_size < 2**16
-    with pytest.raises(InputError, match="promises more bytes than it has"):
+    with pytest.raises(InputError, match="would expand to more bytes than it has"):
         load_encoder_weights(path)
 
 

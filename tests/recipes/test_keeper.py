@@ -50,7 +50,7 @@ def test_the_best_network_comes_with_its_calibration(run: Run, cpu: Backend) -> 
     keeper.save_best(network, position, {"a": {"WT": 0.5}}, {"WT": Calibration(threshold=0.25)})
     best = run.load("best")
     assert best.state["epoch"] == 3 and best.state["dice"] == {"a": {"WT": 0.5}}
-    assert best.state["calibration"]["WT"]["threshold"] == 0.25 and not best.optimiser
+    assert best.state["calibration"]["WT"] == Calibration(threshold=0.25) and not best.optimiser
 
 
 def test_the_log_resumes_from_the_position(run: Run) -> None:

@@ -193,7 +193,7 @@ BAD = {
     "empty brain": "brain is empty",
     "constant": "constant",
     "all ones": "covers the whole volume",
-    "no labels": "no label",
+    "no labels": "labels are whole numbers",
 }
 
 

@@ -22,6 +22,7 @@ from mriseg.core.config import TrainConfig
 from mriseg.core.prepare import PreparedCase
 from mriseg.errors import ConfigError, InputError, OutputError, RunError
 from mriseg.events import Advanced, Began, Event, Measured, Notice, Wrote, finish
+from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.load import load_model
@@ -29,12 +30,6 @@ from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume, train
 from mriseg.testing import phantoms, vgg
 from tests.trainings import changed, numbers, run_training, weights_equal
-
-
-@pytest.fixture(scope="session")
-def short(tiny: TrainConfig) -> TrainConfig:
-    """Two epochs of twelve steps, for one region."""
-    return changed(tiny, epochs=2, slices_per_epoch=48, modalities=["FLAIR", "T1"], regions=["WT"])
 
 
 @pytest.fixture(scope="session")
@@ -228,6 +223,7 @@ import sys
 from pathlib import Path
 from mriseg.backends import select
 from mriseg.core.config import TrainConfig
+from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.runs import open_run
 from mriseg.io.store import open_store
 from mriseg.recipes.train import resume, train
@@ -342,6 +338,6 @@ def test_weights_of_another_network_are_refused(whole: Run, cpu: Backend, tmp_pa
     data = json.loads((tmp_path / "run" / "run.json").read_text())
     data["model"]["width"] = 16
     del data["digest"]
-    (tmp_path / "run" / "run.json").write_text(json.dumps(data))
+    write_sealed_json(tmp_path / "run" / "run.json", data)
     with pytest.raises(RunError, match="do not fit its network"):
         load_model(open_run(tmp_path / "run"), cpu)

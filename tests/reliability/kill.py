@@ -23,7 +23,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def checkpoints(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def _numbers(checkpoint: Checkpoint) -> dict[str, Any]:
-    state = json.loads(json.dumps(checkpoint.state))
+    state = json.loads(json.dumps(checkpoint.state, default=asdict))
     state.get("position", {}).pop("seconds", None)
     return {
         "weights": checkpoint.weights,
@@ -226,7 +226,7 @@ class Trainings:
         line = begin
         for _ in range(most):
             going = Going(self.folder, line)
-            going.until("run " if line is begin else "going on with")
+            going.until("run " if line is begin else "resuming ")
             if later:
                 before = self._step(run)
                 while going.process.poll() is None and self._step(run) in (before, 0):

@@ -184,6 +184,6 @@ def test_a_training_stopped_by_ctrl_c_resumes(worked: Path, type_in: Type) -> No
     result = type_in(worked, "mriseg train --resume --backend cpu --precision fp32")
     assert result.exit_code == 0, result.output
     assert f"run {run[1]}, the newest under runs/ that was stopped" in result.stderr
-    assert f"going on with {run[1]}" in result.stderr
+    assert f"resuming {run[1]}" in result.stderr
     ended = type_in(worked, f"mriseg train out.zarr --resume --run {run[1]}")
     assert ended.exit_code == 3 and "has ended" in ended.stderr
