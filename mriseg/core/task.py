@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mriseg.core.regions import Regions
-from mriseg.core.segnet import SegNetConfig
+
+if TYPE_CHECKING:
+    from mriseg.core.segnet import SegNetConfig
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Task:
 
     def network(self, width: int) -> SegNetConfig:
         """The configuration of a network of ``width`` for this task."""
+        from mriseg.core.segnet import SegNetConfig  # late: a store knows tasks and needs no torch
+
         return SegNetConfig(
             in_channels=len(self.modalities), classes=len(self.regions), width=width
         )

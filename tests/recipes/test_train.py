@@ -28,7 +28,8 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.load import load_model
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume, train
-from mriseg.testing import phantoms, vgg
+from mriseg.testing import phantoms
+from tests import vgg
 from tests.trainings import changed, numbers, run_training, weights_equal
 
 

@@ -19,7 +19,8 @@ from mriseg.io import nifti, readers
 from mriseg.io.readers import Case, Listing, RawCase, ReaderOptions
 from mriseg.io.readers.brats import READER, canonical_labels, patient
 from mriseg.io.readers.loading import onto_grid
-from mriseg.testing import ReaderContract, Truth, phantoms, strategies
+from mriseg.testing import ReaderContract, Truth, phantoms
+from tests import strategies
 
 SHAPE = (4, 6, 5)
 NAMES = {"t1": "T1", "t1ce": "T1CE", "t2": "T2", "flair": "FLAIR"}
