@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -240,6 +241,7 @@ def _bound(rule: Rule) -> list[Path]:
     ]
 
 
+@cache
 def _offences(rule: Rule) -> list[tuple[str, int, str]]:
     """(module, line, message), exceptions included."""
     return [
@@ -442,6 +444,7 @@ def test_every_public_name_leads_somewhere() -> None:
         _ = mriseg.__wrapped__
 
 
+@pytest.mark.slow
 def test_all_public_names_come_with_a_star() -> None:
     assert _prints("from mriseg import *; print(TrainReport.__name__)") == "TrainReport\n"
 

@@ -281,6 +281,7 @@ def _actions(start: int) -> dict[str, Any]:
     return {"count": count, "pid": os.getpid, "fail": lambda: 1 / 0, "die": lambda: os._exit(3)}
 
 
+@pytest.mark.slow
 def test_a_process_keeps_its_state_and_reports_its_errors() -> None:
     with Process(_actions, 40) as one, Process(_actions, 0) as other:
         assert (one("count"), one("count"), other("count")) == (41, 42, 1)

@@ -182,6 +182,7 @@ def test_a_plug_ins_reader_is_held_to_the_suite(wheel: zipfile.ZipFile, tmp_path
     assert passed == suite and len(suite) > 8, output
 
 
+@pytest.mark.slow
 def test_a_plug_ins_reader_that_is_wrong_fails(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     reader = _shown(_READER)
     mirrored = reader.replace("images[key] = array", "images[key] = array[::-1]")

@@ -1,7 +1,7 @@
 """Backends on a device that lacks operations, in processes of their own.
 
 The device must be registered before a process's first backward, and stays for its life. So what is
-shown on it is in ``on_fake_device.py``, and here each of its classes is run by itself.
+shown on it is in ``on_fake_device.py``, and its classes are run from here.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ NAMES = [
     for node in ast.parse(SUITES.read_text(encoding="utf-8")).body
     if isinstance(node, ast.ClassDef) and node.name.startswith("Test")
 ]
+# The trainings take as long as all else. A process takes seconds to start, so the rest shares one.
+GROUPS = [["TestRecipes"], [name for name in NAMES if name != "TestRecipes"]]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,9 +41,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this PyTorch cannot have a device in Python",
 )
-@pytest.mark.parametrize("name", NAMES)
-def test_on_a_device_with_holes(name: str) -> None:
-    done = run(f"{SUITES}::{name}")
+@pytest.mark.parametrize("names", GROUPS, ids="+".join)
+def test_on_a_device_with_holes(names: list[str]) -> None:
+    done = run(*(f"{SUITES}::{name}" for name in names))
     output = f"{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
     assert done.returncode == 0, output
     # A suite that is empty or skips its tests proves nothing.
@@ -52,4 +54,4 @@ def test_every_test_is_in_a_suite() -> None:
     tree = ast.parse(SUITES.read_text(encoding="utf-8"))
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert not [name for name in functions if name.startswith("test_")]
-    assert NAMES
+    assert all(GROUPS) and sorted(sum(GROUPS, [])) == sorted(NAMES)

@@ -142,6 +142,7 @@ def _all(folder: Path) -> dict[str, Fingerprint]:
     return taken_of
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_no_two_hippocampus_crops_are_mistaken_for_one(hippocampus_dir: Path) -> None:
     fingerprints = _all(hippocampus_dir)

@@ -90,6 +90,7 @@ def test_the_documentation_names_every_key(report: BenchReport) -> None:
     assert [key for key in sorted(keys) if f"`{key}`" not in text and f'"{key}"' not in text] == []
 
 
+@pytest.mark.slow
 def test_a_store_of_ones_own_in_another_precision(brats_store: Store) -> None:
     report = api.bench(
         brats_store,

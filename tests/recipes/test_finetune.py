@@ -189,6 +189,7 @@ def test_patience_waits_for_the_last_phase(
     assert len(rows) > 3
 
 
+@pytest.mark.slow
 def test_l2_sp_ends_nearer_to_the_start(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_l2_sp_ends_nearer_to_the_start(
     assert all(torch.equal(kept[name], before[name]) for name in kept)
 
 
+@pytest.mark.slow
 def test_layer_decay_moves_deep_stages_less(
     target: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:

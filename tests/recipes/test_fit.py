@@ -95,6 +95,7 @@ def test_all_patients_may_train(
     assert "dice" not in run.read_log()[-1]
 
 
+@pytest.mark.slow
 def test_a_training_begins_at_half_the_resolution(
     tiny: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:

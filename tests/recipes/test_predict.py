@@ -426,7 +426,10 @@ def test_a_folder_that_cannot_be_written_is_reported(
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("name", ["Brats17_TCIA_105_1", "BraTS-GLI-00000-000"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("Brats17_TCIA_105_1", marks=pytest.mark.slow), "BraTS-GLI-00000-000"],
+)
 def test_a_mask_of_a_real_case_lies_on_its_grid(
     trained: Run, cpu: Backend, brats_dir: Path, tmp_path: Path, name: str
 ) -> None:

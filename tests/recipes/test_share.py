@@ -104,6 +104,7 @@ def test_it_predicts_as_the_run_does(
         assert other.dice == pytest.approx(one.dice, abs=0.02, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_written_into_it(
     shared: Run,
     brats_store: Store,

@@ -111,6 +111,7 @@ def test_it_learns_to_find_the_tumour(trained: Run) -> None:
     assert set(trained.load("best").state["dice"]) == set(trained.manifest.validation)
 
 
+@pytest.mark.slow
 def test_a_training_is_a_function_of_its_seed(
     brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
 ) -> None:
