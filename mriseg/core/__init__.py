@@ -44,6 +44,8 @@ In reading order, which follows one slice through a training:
     and for type checkers.
 `task`, `imbalance`
     what a network reads and segments; what the rarity of a region asks of the loss.
+`wording`
+    numbers in sentences.
 
 Import from the modules: this package itself imports nothing, so that ``mriseg.core.config`` can be
 imported without PyTorch.

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mriseg.core.config import TransferConfig
-from mriseg.core.segnet import BLOCKS, DECODER, HEAD, SegNet, block_of
+from mriseg.core.config import TransferConfig, parse_freeze
+from mriseg.core.segnet import BLOCKS, DECODER, ENCODER, HEAD, SegNet, block_of
 from mriseg.core.steps import learning_rate
 from mriseg.core.transfer import frozen_blocks
+from mriseg.core.wording import counted
 
 HEAD_SHARE = 0.2
 """The share of a training in which lp-ft trains only what is new."""
@@ -175,8 +176,22 @@ def pull_to_start(
 
 
 def described(transfer: TransferConfig) -> str:
-    """The settings in one line, without those that are off."""
-    parts = [f"freeze {transfer.freeze}", transfer.schedule]
+    """What trains and how, in one line, without what is off."""
+    kind, count = parse_freeze(transfer.freeze)
+    trains = {
+        "none": "trains all layers",
+        "encoder": "trains all but the encoder",
+        "all-but-head": "trains the head alone",
+        "all-but-first": "trains the first block alone",
+    }[kind]
+    if kind == "encoder" and count < len(ENCODER):
+        trains = f"trains all but the encoder's first {counted(count, 'block')}"
+    schedule = {
+        "direct": [],
+        "lp-ft": ["new layers first (LP-FT)"],
+        "gradual": ["from the head down (gradual unfreezing)"],
+    }[transfer.schedule]
+    parts = [trains, *schedule]
     if transfer.transfer_part == "encoder":
         parts.insert(0, "new decoder")
     if transfer.layer_decay < 1:
@@ -184,7 +199,7 @@ def described(transfer: TransferConfig) -> str:
     if transfer.l2_sp > 0:
         parts.append(f"L2-SP {transfer.l2_sp:g}")
     if transfer.adapt_norm:
-        parts.append("BatchNorm adapted")
+        parts.append("batch-norm statistics adapted")
     return ", ".join(parts)
 
 

@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from mriseg.core import rng
 from mriseg.core.fingerprint import Fingerprint, alike
 from mriseg.core.volume import SliceRef
+from mriseg.core.wording import counted
 from mriseg.errors import ConfigError
 
 
@@ -162,7 +163,7 @@ def split_by_name(cases: Sequence[CaseEntry], validation: Sequence[str]) -> Spli
     train = sorted(known - set(validation))
     if not train or not validation:
         raise ConfigError(
-            f"{len(train)} cases would train and {len(set(validation))} validate; "
+            f"{counted(len(train), 'case')} would train and {len(set(validation))} validate; "
             f"both need at least one"
         )
     return Split(tuple(train), tuple(sorted(set(validation))))

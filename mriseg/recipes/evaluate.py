@@ -16,6 +16,7 @@ from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.sampling import VolumeIndex
 from mriseg.core.showcase import showcase
+from mriseg.core.wording import agreeing, counted
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
@@ -206,8 +207,9 @@ def choose_cases(
     names = tuple(case.name for case in labelled if include_seen or case.name not in seen)
     notices = []
     if seen:
-        verb = "are measured too, and labelled so" if include_seen else "are left out"
-        notices.append(f"{len(seen)} cases that the model was trained on {verb}")
+        fate = "measured too, and labelled so" if include_seen else "left out"
+        be = agreeing(len(seen), "is", "are")
+        notices.append(f"{counted(len(seen), 'case')} that the model was trained on {be} {fate}")
     notices += filter(None, seen.values())
     if not names:
         raise InputError(
@@ -288,7 +290,7 @@ def _showcase(
     modalities = run.manifest.modalities
     for name in {item.case for item in shown} - set(views):
         views[name] = measurement.of(name).views(modalities)
-    title = f"{run.name}: {shown[0].of} cases by their mean Dice"
+    title = f"{run.name}: {counted(shown[0].of, 'case')} by mean Dice"
     rows = gallery.rows(shown, views, report.seen)
     grid(path, rows, modalities, tuple(measurement.regions), title)
     yield Wrote(path, "picture")
@@ -333,7 +335,7 @@ def reported(
         if pictures:
             path = out / "dice.png"
             cases = len({score.case for score in scores})
-            charts.dice_of_cases(path, _dice(scores), f"Dice of {cases} cases")
+            charts.dice_of_cases(path, _dice(scores), f"Dice of {counted(cases, 'case')}")
             yield Wrote(path, "picture")
     return report
 

@@ -16,11 +16,12 @@ from mriseg.io import nifti
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
+from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.writers import WRITERS, Output
 from mriseg.io.writers.names import file_stems
 from mriseg.recipes.load import load
-from mriseg.recipes.sources import Source, choose, list_sources, none_usable
+from mriseg.recipes.sources import Source, choose, list_sources
 from mriseg.report import pictures
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from mriseg.core.prepare import content_digest, prepare
 from mriseg.core.regions import Regions, join_labels, parse_regions
+from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, IncompleteError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
@@ -25,6 +26,7 @@ from mriseg.io.disk.documents import plain
 from mriseg.io.disk.locks import locked
 from mriseg.io.location import Location
 from mriseg.io.readers import Case, Listing, ReaderOptions
+from mriseg.io.readers.base import none_usable
 from mriseg.io.store import CaseAttributes, Source, Store, StoreSpec
 from mriseg.recipes.workers import default_workers, results
 
@@ -124,11 +126,7 @@ def preprocess(
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
             yield Wrote(where.path, "store")
     if len(report.skipped) == len(report.cases):
-        first = report.skipped[0]
-        raise InputError(
-            f"none of the {len(report.cases)} cases under {source} could be used; "
-            f"{first.case}: {first.reason}"
-        )
+        raise none_usable(source, {case.case: case.reason for case in report.skipped})
     return report
 
 
@@ -150,8 +148,9 @@ def _filled(
             reports.append(_kept(stored))
         else:
             todo.append(case)
-    if len(reports) > len(listing.skipped):
-        yield Notice(f"{len(reports) - len(listing.skipped)} cases are in the store already")
+    kept = len(reports) - len(listing.skipped)
+    if kept:
+        yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
 
     yield Began("preprocess", len(todo), "case")
     written = results(partial(write_case, store), todo, workers)
@@ -170,8 +169,10 @@ def _filled(
 def check_complete(report: PreprocessReport) -> None:
     """Raise IncompleteError if a case was skipped."""
     if report.skipped:
+        skipped = len(report.skipped)
         message = (
-            f"{len(report.skipped)} of {len(report.cases)} cases were skipped: "
+            f"{skipped} of {counted(len(report.cases), 'case')} "
+            f"{agreeing(skipped, 'was', 'were')} skipped: "
             f"{', '.join(case.case for case in report.skipped)}"
         )
         if Location.of(report.store).is_local:

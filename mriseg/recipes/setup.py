@@ -30,6 +30,7 @@ from mriseg.core.sampling import (
     split_by_name,
 )
 from mriseg.core.task import Task
+from mriseg.core.wording import agreeing, counted
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.store import Store, frame_for
 
@@ -153,11 +154,13 @@ def _usable_cases(
     notices: list[str] = []
     if not labelled:
         raise InputError(
-            f"none of the {len(index.cases)} cases in {store.location} has a segmentation to "
-            f"learn from; preprocess scans that have one"
+            f"none of the cases in {store.location} ({counted(len(index.cases), 'case')}) has a "
+            f"segmentation to learn from; preprocess scans that have one"
         )
-    if len(labelled) < len(index.cases):
-        notices.append(f"{len(index.cases) - len(labelled)} cases have no segmentation: not used")
+    unlabelled = len(index.cases) - len(labelled)
+    if unlabelled:
+        have = agreeing(unlabelled, "has", "have")
+        notices.append(f"{counted(unlabelled, 'case')} {have} no segmentation: not used")
     labelled, excluded = _without(labelled, config.exclude, index)
     notices += excluded
     if not labelled:
@@ -250,14 +253,19 @@ def _usable(
     cases: list[CaseEntry], modalities: tuple[str, ...], config: TrainConfig
 ) -> tuple[list[CaseEntry], list[str]]:
     lacking = {name: [c for c in cases if name not in c.modalities] for name in modalities}
-    reason = ", ".join(f"{len(few)} lack {name}" for name, few in lacking.items() if few)
+    reason = ", ".join(
+        f"{len(few)} {agreeing(len(few), 'lacks', 'lack')} {name}"
+        for name, few in lacking.items()
+        if few
+    )
     if not reason:
         return cases, []
     if config.missing == "skip":
         complete = [case for case in cases if set(modalities) <= set(case.modalities)]
-        return complete, [f"of {len(cases)} cases {reason}: not used"]
+        return complete, [f"of {counted(len(cases), 'case')} {reason}: not used"]
     some = [case for case in cases if set(modalities) & set(case.modalities)]
-    return some, [f"of {len(cases)} cases {reason}: the channel reads 0, the brain's mean, there"]
+    of_all = f"of {counted(len(cases), 'case')}"
+    return some, [f"{of_all} {reason}: the channel reads 0, the brain's mean, there"]
 
 
 def _sampled_share(

@@ -18,9 +18,6 @@ from mriseg.io.store import Store, open_store
 Loader = Callable[[], tuple[PreparedCase, list[str]]]
 """Reads a case; it, and what was accepted although it is odd."""
 
-# Cases that cannot be used, by name.
-_MAX_LISTED = 5
-
 
 @dataclass(frozen=True)
 class Source:
@@ -89,15 +86,6 @@ def choose(
     if lacking:
         raise InputError(f"{source} holds no case {', '.join(lacking)}; it has {', '.join(listed)}")
     return {name: listed[name] for name in names}
-
-
-def none_usable(source: Path | Location, reasons: Mapping[str, str]) -> InputError:
-    """The error where no case could be used."""
-    listed = "; ".join(f"{name}: {reason}" for name, reason in [*reasons.items()][:_MAX_LISTED])
-    more = f"; and {len(reasons) - _MAX_LISTED} more" if len(reasons) > _MAX_LISTED else ""
-    return InputError(
-        f"none of the {len(reasons)} cases under {source} could be used: {listed}{more}"
-    )
 
 
 def _stored(store: Store, name: str) -> tuple[PreparedCase, list[str]]:

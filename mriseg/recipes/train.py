@@ -14,8 +14,10 @@ from mriseg.backends import Backend, describe
 from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig, parse
 from mriseg.core.identity import Identity
+from mriseg.core.regions import join_labels
 from mriseg.core.sampling import Split
 from mriseg.core.segnet import SegNet, build, init_weights_
+from mriseg.core.wording import agreeing, counted
 from mriseg.errors import InputError, RunError
 from mriseg.events import Notice, Recipe
 from mriseg.io import runs
@@ -145,8 +147,10 @@ def _manifest(store: Store, setup: Setup, backend: Backend, start: Start | None)
 
 def _described(setup: Setup) -> str:
     task, held = setup.task, len(setup.split.validation)
+    train = len(setup.split.train)
     return (
-        f"{len(setup.split.train)} cases train, {held or 'none'} validate; "
+        f"{counted(train, 'case')} {agreeing(train, 'trains', 'train')}, "
+        f"{held or 'none'} {agreeing(held, 'validates', 'validate')}; "
         f"{'+'.join(task.modalities)} -> {', '.join(task.regions)}; "
         f"slices of {task.frame[0]}x{task.frame[1]}"
     )
@@ -215,7 +219,7 @@ def _check_same(run: Run, setup: Setup, store: Store) -> None:
     """Refuse a store whose names are those of the run's, but mean other regions or scans."""
     for name, labels in run.manifest.regions.items():
         if setup.task.regions[name] != labels:
-            old, new = ("+".join(map(str, values)) for values in (labels, setup.task.regions[name]))
+            old, new = (join_labels(values) for values in (labels, setup.task.regions[name]))
             raise InputError(
                 f"in {store.location} the region {name} is of the labels {new}, and this run was "
                 f"started with {old}: name the store that it was started on, or train from scratch"

@@ -142,7 +142,7 @@ def _described(carry: TransferPlan, policy: TransferConfig, source: Run) -> Iter
             names = [t.name for t in carry.tensors if (t.action, t.how) == (action, how)]
             which = ", ".join(names) if len(names) <= 2 else f"{len(names)} tensors"
             yield f"{which} {action}: {how}"
-    yield f"how it trains: {finetune.described(policy)}"
+    yield f"the training: {finetune.described(policy)}"
 
 
 def shape_of(run: Run) -> Shape:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mriseg.core.wording import counted
 from mriseg.errors import DamagedError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io import readers, runs
@@ -165,7 +166,7 @@ def _scans(sources: Sequence[Path], layout: str, options: ReaderOptions) -> Reci
     cases: dict[str, Case] = {}
     for source in sources:
         chosen, listing = readers.find(source, layout, options)
-        yield Notice(f"{len(listing.cases)} cases under {source}, in layout {chosen}")
+        yield Notice(f"{counted(len(listing.cases), 'case')} under {source}, in layout {chosen}")
         cases |= {case.name: case for case in listing.cases}
     return cases
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mriseg.core.regions import join_labels
+from mriseg.core.wording import agreeing, counted
 from mriseg.io.runs import Manifest
 
 _OPEN = "**still to fill in**"
@@ -115,21 +116,23 @@ def _measured(
         names = {row["case"] for row in data["cases"]}
         chose = sum(map(validated, names))
         seen = len({row["case"] for row in data["cases"] if row["seen"]})
+        of_all = f"of {counted(len(names), 'case')}"
         if chose:
             validation = (
-                f"{chose} of {len(names)} cases are validation cases, which chose the best epoch, "
-                f"threshold and minimum component size; their Dice is slightly optimistic."
+                f"{chose} {of_all} {agreeing(chose, 'was', 'were')} used for validation, which "
+                f"chose the best epoch, threshold and minimum component size; their Dice is "
+                f"slightly optimistic."
             )
             caveats.setdefault(validation, []).append(text)
         if seen:
-            training = f"{seen} of {len(names)} cases **are training cases**."
+            training = f"{seen} {of_all} **{agreeing(seen, 'was', 'were')} trained on**."
             caveats.setdefault(training, []).append(text)
     lines += [f"{'; '.join(texts)}: {caveat}" for caveat, texts in caveats.items()]
     values = [v for by_region in dice.values() for v in by_region.values() if v is not None]
     if values and not evaluations:
         lines.append(
             f"{_OPEN}. The best validation had a mean Dice of {np.mean(values):.3f} over "
-            f"{len(dice)} cases, which chose the epoch, so this is optimistic."
+            f"{counted(len(dice), 'case')}, which chose the epoch, so this is optimistic."
         )
     return lines or [_OPEN]
 

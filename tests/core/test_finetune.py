@@ -249,7 +249,7 @@ def test_without_a_gradient_there_is_no_pull_and_no_step_overshoots_the_start() 
 
 
 def test_the_description_omits_what_is_off() -> None:
-    assert described(a_config("encoder", "direct")) == "freeze encoder, direct"
+    assert described(a_config("encoder", "direct")) == "trains all but the encoder"
     full = a_config("none", "lp-ft", layer_decay=0.8, l2_sp=2, adapt_norm=True)
-    for part in ("none", "lp-ft", "0.8", "L2-SP 2", "BatchNorm"):
+    for part in ("trains all layers", "LP-FT", "0.8", "L2-SP 2", "batch-norm"):
         assert part in described(full)

@@ -188,7 +188,7 @@ def test_an_evaluation_draws_its_cases(
     }  # fmt: skip
 
     ((rows, title),) = grids
-    assert title == f"{trained.name}: 4 cases by their mean Dice"
+    assert title == f"{trained.name}: 4 cases by mean Dice"
     means: dict[str, float] = {}
     for score in report.scores:
         means[score.case] = means.get(score.case, 0) + score.dice / 3

@@ -314,7 +314,7 @@ def test_a_bad_case_is_reported_and_harms_no_other(
     assert [name for name, _ in report.skipped] == [folders[1].name]
     assert len(report.results) == 3
     assert not (tmp_path / "out" / f"{folders[1].name}.nii.gz").exists()
-    with pytest.raises(InputError, match=rf"none of the 1 cases.*{folders[1].name}"):
+    with pytest.raises(InputError, match=rf"none of the cases .*1 case\).*{folders[1].name}"):
         run_prediction(folders[1], tmp_path / "none", trained, cpu)
 
 

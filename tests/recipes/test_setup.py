@@ -47,7 +47,7 @@ def test_a_store_without_segmentations_is_refused(
 ) -> None:
     phantoms.write_brats(tmp_path / "src", 2, labelled=False)
     finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
-    with pytest.raises(InputError, match="none of the 2 cases .* has a segmentation"):
+    with pytest.raises(InputError, match=r"none of the cases in .* \(2 cases\) has a segmentation"):
         run_training(open_store(tmp_path / "out.zarr"), tiny, cpu, tmp_path / "run")
 
 
@@ -75,7 +75,7 @@ def test_missing_modalities_are_read_as_zeros_or_skipped(
     zero = plan_training(store, changed(tiny, missing="zero"))
     assert len(zero.index.cases) == 4
     assert zero.incomplete == any("b__" in name for name in zero.split.train)
-    assert "1 lack T1, 1 lack T2" in " ".join(zero.notices)
+    assert "1 lacks T1, 1 lacks T2" in " ".join(zero.notices)
     skip = plan_training(store, changed(tiny, missing="skip"))
     assert len(skip.index.cases) == 3 and not skip.incomplete
     assert plan_training(store, changed(tiny, modalities=["FLAIR"])).notices == ()

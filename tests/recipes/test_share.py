@@ -177,7 +177,7 @@ def test_the_card_says_what_was_measured_and_what_is_missing(
     for said in (
         "not for clinical use",
         f"Measured subsets: {every}; held.",
-        f"{every}: {len(trained.manifest.train)} of 4 cases **are training cases**",
+        f"{every}: {len(trained.manifest.train)} of 4 cases **were trained on**",
         "chose the best epoch",
         "| held | WT |",
         "Phantoms.",

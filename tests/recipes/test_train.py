@@ -102,7 +102,7 @@ def test_a_training_writes_its_run(
     assert [e.step for e in events if isinstance(e, Measured)] == [1, 2, 3]
     assert Wrote(run.path, "run") in events
     # The validation case is not among the slices that were trained on.
-    assert any("3 cases train, 1 validate" in e.text for e in events if isinstance(e, Notice))
+    assert any("3 cases train, 1 validates" in e.text for e in events if isinstance(e, Notice))
 
 
 def test_it_learns_to_find_the_tumour(trained: Run) -> None:

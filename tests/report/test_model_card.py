@@ -94,5 +94,5 @@ def test_an_evaluation_is_a_row_with_its_caveats() -> None:
         }
     )
     assert "| all | WT | 0.500 [0.250, 0.750] | - | 2 |" in text
-    assert "all; T1 alone: 1 of 2 cases are validation cases" in text
-    assert "seen: 1 of 1 cases **are training cases**" in text
+    assert "all; T1 alone: 1 of 2 cases was used for validation" in text
+    assert "seen: 1 of 1 case **was trained on**" in text

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from mriseg.cli.render import clock, say
-from mriseg.cli.reports.table import counted, number, pairs, table
+from mriseg.cli.reports.table import number, pairs, table
+from mriseg.core.wording import counted
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.

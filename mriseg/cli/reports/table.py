@@ -106,10 +106,5 @@ def number(value: Any, places: int = 3) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.{places}f}"
 
 
-def counted(count: int, noun: str) -> str:
-    """As in "1 case" and "2 cases"."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def _is_number(cell: str) -> bool:
     return cell == "-" or cell.replace(".", "", 1).isdigit()

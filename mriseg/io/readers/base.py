@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry
-from mriseg.errors import ConfigError
+from mriseg.core.wording import counted
+from mriseg.errors import ConfigError, InputError
+
+# Cases that cannot be used, by name.
+_MAX_LISTED = 5
 
 Array = NDArray[Any]
 
@@ -120,3 +124,18 @@ class Reader(Protocol):
     def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases under ``root``. Raises InputError if there are none."""
         ...
+
+
+def none_usable(source: object, reasons: Mapping[str, str]) -> InputError:
+    """The error where no case could be used.
+
+    Args:
+        source: where the cases are.
+        reasons: case -> why it could not be used.
+    """
+    listed = "; ".join(f"{name}: {reason}" for name, reason in [*reasons.items()][:_MAX_LISTED])
+    more = f"; and {len(reasons) - _MAX_LISTED} more" if len(reasons) > _MAX_LISTED else ""
+    return InputError(
+        f"none of the cases under {source} could be used ({counted(len(reasons), 'case')}): "
+        f"{listed}{more}"
+    )

@@ -30,7 +30,7 @@ def test_preprocess_names_the_case_it_skipped(worked: Path, type_in: Type) -> No
     assert result.exit_code == 6
     assert "BraTS20_Training_002" in result.stdout and "skipped" in result.stdout
     assert "2 written, 1 skipped" in result.stdout
-    assert "error: 1 of 3 cases were skipped: BraTS20_Training_002" in result.stderr
+    assert "error: 1 of 3 cases was skipped: BraTS20_Training_002" in result.stderr
     report = json.loads((worked / "other.zarr" / "report.json").read_text())
     assert [case["status"] for case in report["cases"]] == ["written", "skipped", "written"]
 
@@ -103,7 +103,10 @@ def test_options_of_a_transfer_go_over_the_file_and_info_shows_them(
     assert result.exit_code == 0, result.output
     assert "head alone trains" in result.stderr
     shown = type_in(worked, "mriseg info mine").stdout
-    policy = "freeze encoder:2, lp-ft, layer decay 0.9, L2-SP 2, BatchNorm adapted"
+    policy = (
+        "trains all but the encoder's first 2 blocks, new layers first (LP-FT), layer decay 0.9, "
+        "L2-SP 2, batch-norm statistics adapted"
+    )
     assert f"transfer policy {policy}" in " ".join(shown.split())
     assert re.search(r"^frozen +encoder\.1, encoder\.2$", shown, re.MULTILINE)
 

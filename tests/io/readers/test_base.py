@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mriseg.errors import ConfigError
-from mriseg.io.readers.base import Case, RawCase, ReaderOptions
+from mriseg.io.readers.base import Case, RawCase, ReaderOptions, none_usable
 
 
 def never() -> RawCase:
@@ -39,3 +39,9 @@ def test_channel_names_are_refused_where_they_would_be_ignored() -> None:
     ReaderOptions().refuse_channels("lgg", "they are fixed")
     with pytest.raises(ConfigError, match=r"\(T1, T2\).* layout lgg .*they are fixed; leave"):
         ReaderOptions(("T1", "T2")).refuse_channels("lgg", "they are fixed")
+
+
+def test_long_lists_of_unusable_cases_are_cut_short() -> None:
+    error = str(none_usable("scans", {f"case{i}": "why" for i in range(8)}))
+    assert "scans could be used (8 cases): case0: why" in error and "and 3 more" in error
+    assert "(1 case): a: why" in str(none_usable("scans", {"a": "why"}))
