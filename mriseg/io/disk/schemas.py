@@ -37,9 +37,13 @@ def _from_pairs(value: Any) -> Any:
     if isinstance(value, Mapping):
         return value
     try:
-        return dict(value)
+        pairs = [(name, labels) for name, labels in value]
+        table = dict(pairs)
     except (TypeError, ValueError):
         raise ValueError("expected a list of [name, labels]") from None
+    if len(table) < len(pairs):
+        raise ValueError("a region is listed twice")
+    return table
 
 
 RegionTable = Annotated[

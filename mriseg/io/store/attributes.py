@@ -14,13 +14,13 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import zarr
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import Field
 
 from mriseg.core.intensity import Normalisation
 from mriseg.core.volume import MAX_SIDE, Box, Geometry
 from mriseg.errors import StoreError, reason_of
 from mriseg.io.disk.checksums import BLANK, as_written, digest_of
-from mriseg.io.disk.schemas import MAX_VOXELS, Labels, Name, checked
+from mriseg.io.disk.schemas import MAX_VOXELS, Name, RegionTable, checked
 from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.store.storage import Tree
 
@@ -38,10 +38,6 @@ _KEY = "mriseg"
 _MAX_KEY_CHARACTERS = 200
 
 
-def _pairs(regions: Any) -> Any:
-    return dict(regions) if isinstance(regions, list) else regions
-
-
 @dataclass(frozen=True)
 class StoreSpec:
     """What holds for all cases of a store.
@@ -52,12 +48,7 @@ class StoreSpec:
         layout: the reader that found the cases.
     """
 
-    # A list in JSON, since its order is that of the channels and JSON objects promise none.
-    regions: Annotated[
-        dict[Name, Labels],
-        BeforeValidator(_pairs),
-        PlainSerializer(lambda regions: [[name, list(values)] for name, values in regions.items()]),
-    ]
+    regions: RegionTable
     labels: dict[int, str] = field(default_factory=dict)
     layout: str = ""
 

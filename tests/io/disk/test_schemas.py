@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mriseg.core.intensity import Normalisation
 from mriseg.core.volume import Box, Geometry
-from mriseg.io.disk.schemas import Labels, as_json, checked
+from mriseg.io.disk.schemas import Labels, RegionTable, as_json, checked
 from tests.strategies import geometries
 
 corners = st.tuples(*[st.integers(0, 4096)] * 3)
@@ -82,3 +82,24 @@ class Outer:
 def test_structures_within_structures() -> None:
     outer = Outer((Box((0, 0, 0), (1, 2, 3)),))
     assert checked(Outer, through_json(outer)) == outer
+
+
+def test_regions_keep_their_order_in_json() -> None:
+    table = {"WT": (1, 2), "ET": (4,)}
+    assert as_json(table, RegionTable) == [["WT", [1, 2]], ["ET", [4]]]
+    assert list(checked(RegionTable, [["WT", [1, 2]], ["ET", [4]]]).items()) == [*table.items()]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([["WT", [1]], 7], "expected a list of"),
+        ([["WT", [1]], {"a": 1}], "expected a list of"),
+        ([[["WT"], [1]]], "expected a list of"),
+        (3, "expected a list of"),
+        ([["WT", [1]], ["WT", [2]]], "listed twice"),
+    ],
+)
+def test_what_is_no_table_of_regions_is_refused(value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        checked(RegionTable, value)
