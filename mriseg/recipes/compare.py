@@ -114,7 +114,7 @@ def compare(
         seeds=range(base.seed, base.seed + options.seeds),
     )
     study = Study(
-        out=out or runs.fresh_path(Path("runs"), f"compare-{store.name}", datetime.now()),
+        out=out or runs.fresh_path(runs.RUNS, f"compare-{store.name}", datetime.now()),
         store=store,
         source=source,
         backend=backend,

@@ -92,7 +92,7 @@ def train(
     if start is not None:
         network.load_state_dict(dict(start.weights))
     manifest = _manifest(store, setup, backend, start)
-    path = out or runs.fresh_path(Path("runs"), store.name, datetime.now())
+    path = out or runs.fresh_path(runs.RUNS, store.name, datetime.now())
     with locked(path, "train"):
         if _stopped_at_once(path):
             yield Notice(f"{path} was stopped before its first checkpoint: it starts again")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mriseg.backends import Backend
     from mriseg.recipes.predict import PredictOptions
 
-RUNS = Path("runs")
 Draw = Callable[[Event], None]
 
 
@@ -62,7 +61,7 @@ def store_or_only(draw: Draw, given: str | None) -> str:
 
 def run_or_newest(draw: Draw, given: str | None) -> str | Path:
     """The run or model that was named, or the newest run under ``runs/``."""
-    from mriseg.io.runs import newest_run
+    from mriseg.io.runs import RUNS, newest_run
 
     if given is not None:
         return given
@@ -73,7 +72,7 @@ def run_or_newest(draw: Draw, given: str | None) -> str | Path:
 
 def newest_stopped(draw: Draw) -> Path:
     """The newest run under ``runs/`` that was stopped before its end."""
-    from mriseg.io.runs import newest_unfinished_run
+    from mriseg.io.runs import RUNS, newest_unfinished_run
 
     run = newest_unfinished_run(RUNS)
     draw(Notice(f"run {run}, the newest under {RUNS}/ that was stopped"))
@@ -94,7 +93,7 @@ def naming_the_run(out: Path | None) -> Iterator[None]:
 
 
 def _saved_since(began: float) -> Path | None:
-    from mriseg.io.runs import newest_unfinished_run
+    from mriseg.io.runs import RUNS, newest_unfinished_run
 
     try:
         run = newest_unfinished_run(RUNS)

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from mriseg.io.runs.checkpoint import Checkpoint, State
-from mriseg.io.runs.listing import fresh_path, newest_run, newest_unfinished_run
+from mriseg.io.runs.listing import RUNS, fresh_path, newest_run, newest_unfinished_run
 from mriseg.io.runs.manifest import FORMAT, FORMAT_VERSION, VERSIONS, Manifest
 from mriseg.io.runs.run import CARD, Run, create_model, create_run, discard, open_run
 
@@ -21,6 +21,7 @@ __all__ = [
     "CARD",
     "FORMAT",
     "FORMAT_VERSION",
+    "RUNS",
     "VERSIONS",
     "Checkpoint",
     "Manifest",

@@ -9,6 +9,9 @@ from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io.runs.manifest import FILE
 from mriseg.io.runs.run import open_run
 
+RUNS = Path("runs")
+"""Where runs go, and are looked for, if no folder is given."""
+
 
 def fresh_path(root: Path, label: str, now: datetime) -> Path:
     """A new, empty folder under ``root``, named by the time and ``label``.
