@@ -89,7 +89,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
         ("train four.zarr --regions ,", 2, "regions names nothing"),
         ("transfer four.zarr --from three --regions ET", 2, "no region ET"),
         # Cases
-        ("train bare.zarr", 3, "none of the 2 cases in bare.zarr has a segmentation"),
+        ("train bare.zarr", 3, "none of the cases in bare.zarr (2 cases) has a segmentation"),
         ("transfer bare.zarr --from three", 3, "has a segmentation to learn from"),
         ("evaluate bare.zarr --model three", 3, "holds no labelled case"),
         ("train others.zarr --resume --run stopped", 3, "other scans than this run"),
