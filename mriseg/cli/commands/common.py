@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mriseg.core.wording import counted
 from mriseg.errors import ConfigError, IncompleteError, MrisegError
 from mriseg.events import Event, Notice
 
@@ -117,8 +118,8 @@ def check_complete(skipped: Sequence[tuple[str, str]], done: int) -> None:
         IncompleteError: anything was.
     """
     if skipped:
-        count = len(skipped) + done
+        total = counted(len(skipped) + done, "case")
         raise IncompleteError(
-            f"{len(skipped)} of {count} case{'s' * (count != 1)} skipped: "
+            f"{len(skipped)} of {total} skipped: "
             f"{', '.join(f'{case} ({reason})' for case, reason in skipped)}"
         )

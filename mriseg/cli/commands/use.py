@@ -12,6 +12,7 @@ from mriseg.cli.bundles import Bundle, bundled
 from mriseg.cli.commands import common
 from mriseg.cli.reports import machine as machine_report
 from mriseg.cli.reports import results
+from mriseg.cli.settings import option_name
 from mriseg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -165,7 +166,14 @@ def evaluate(
     of_files = masks is not None or truths is not None
     with render.drawing() as draw:
         if of_files:
-            named = {"STORE": store, "--model": model, "--cases": cases}
+            defaults = {name: default for name, (_, default) in options.SEGMENTING.items()}
+            named: dict[str, Any] = {"STORE": store, "--model": model, "--cases": cases}
+            named |= {"--modalities": modalities, "--include-seen": include_seen or None}
+            named |= {
+                option_name(f"no_{name}" if value is False else name): value
+                for name, value in segmenting.items()
+                if value != defaults[name]
+            }
             report = _evaluate_files(draw, masks, truths, regions, out, pictures, named)
         else:
             if regions is not None:
@@ -199,8 +207,9 @@ def _evaluate_files(
 
     if masks is None or truths is None:
         raise ConfigError("--masks and --truths go together: give both")
-    if any(value is not None for value in named.values()):
-        raise ConfigError("--masks evaluates files: leave out STORE, --model and --cases")
+    given = [name for name, value in named.items() if value is not None]
+    if given:
+        raise ConfigError(f"--masks evaluates files as they are: leave out {', '.join(given)}")
     return api.evaluate_masks(
         masks, truths, regions=regions, out=out, pictures=pictures, on_event=draw
     )

@@ -113,3 +113,10 @@ def test_the_shipped_model_works_wherever_a_run_does(worked: Path, type_in: Type
     result = type_in(worked, "mriseg predict brats masks --model bsae")
     assert result.exit_code == 3
     assert "shipped: base. Did you mean 'base'?" in " ".join(result.output.split())
+
+
+def test_what_a_model_would_need_is_refused_beside_masks(worked: Path, type_in: Type) -> None:
+    line = "mriseg evaluate --masks out --truths brats --no-flips --threshold 0.9 --include-seen"
+    result = type_in(worked, line)
+    assert result.exit_code == 2
+    assert "leave out --include-seen, --no-flips, --threshold" in result.stderr
