@@ -44,6 +44,7 @@ from mriseg.recipes import compare as comparisons
 from mriseg.recipes import evaluate as evaluations
 from mriseg.recipes import evaluate_masks as mask_evaluations
 from mriseg.recipes import export as exports
+from mriseg.recipes import inspect as inspecting
 from mriseg.recipes import predict as predictions
 from mriseg.recipes import preprocess as preprocessing
 from mriseg.recipes import share as sharing
@@ -58,6 +59,7 @@ from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.doctor import doctor as doctor_recipe
 from mriseg.recipes.evaluate import EvaluateReport
 from mriseg.recipes.export import ExportReport
+from mriseg.recipes.inspect import InspectedCase, InspectReport
 from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
 from mriseg.recipes.share import ShareReport
@@ -91,6 +93,8 @@ __all__ = [
     "ExportReport",
     "IncompleteError",
     "InputError",
+    "InspectReport",
+    "InspectedCase",
     "Measured",
     "MrisegError",
     "Notice",
@@ -119,6 +123,7 @@ __all__ = [
     "evaluate_masks",
     "export",
     "finish",
+    "inspect",
     "open_run",
     "open_store",
     "predict",
@@ -135,6 +140,33 @@ OnEvent = Callable[[Event], None]
 Stored = str | Path | Location | Store
 
 
+def inspect(
+    source: str | Path,
+    *,
+    layout: str = "auto",
+    regions: str | None = None,
+    channels: str | Sequence[str] | None = None,
+    labels: str | Path | None = None,
+    workers: int | None = None,
+    csv: str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> InspectReport:
+    """Look into a folder of scans: what would be read, and which files would not be, and why.
+
+    See `mriseg.recipes.inspect.inspect` for the arguments and what is raised.
+    """
+    recipe = inspecting.inspect(
+        local_path(source, "a folder of scans"),
+        layout=layout,
+        regions=regions,
+        channels=_names(channels),
+        labels=_path(labels),
+        workers=workers,
+        csv=_path(csv),
+    )
+    return finish(recipe, on_event)
+
+
 def preprocess(
     source: str | Path,
     out: str | Path | Location,
@@ -142,11 +174,12 @@ def preprocess(
     layout: str = "auto",
     regions: str | None = None,
     channels: str | Sequence[str] | None = None,
+    labels: str | Path | None = None,
     workers: int | None = None,
     strict: bool = False,
     on_event: OnEvent | None = None,
 ) -> PreprocessReport:
-    """Create or continue a store from a folder of scans.
+    """Create or continue a store from a folder of scans or a table of cases.
 
     With more than one process, call it under ``if __name__ == "__main__":`` in a script, since
     the others import the script.
@@ -160,6 +193,7 @@ def preprocess(
         layout=layout,
         regions=regions,
         channels=_names(channels),
+        labels=_path(labels),
         workers=workers,
         strict=strict,
     )

@@ -10,7 +10,7 @@ from mriseg import __version__
 from mriseg.cli import options
 from mriseg.cli.commands.check import bench, demo, doctor, verify
 from mriseg.cli.commands.hand_on import export, share
-from mriseg.cli.commands.make import preprocess, train, transfer
+from mriseg.cli.commands.make import inspect, preprocess, train, transfer
 from mriseg.cli.commands.use import evaluate, info, predict
 from mriseg.cli.group import Command, Commands
 
@@ -24,7 +24,7 @@ app = typer.Typer(
 
 GROUPS = {
     "Use a model": (predict, evaluate, info),
-    "Make a model": (preprocess, train, transfer),
+    "Make a model": (inspect, preprocess, train, transfer),
     "Hand it on": (export, share),
     "Check": (verify, doctor, bench, demo),
 }

@@ -187,6 +187,30 @@ Channels = Annotated[
         "T1,FLAIR",
     ),
 ]
+Scans = Annotated[
+    Path, typer.Argument(metavar="SRC", help="Folder of scans, or table of cases (CSV).")
+]
+LabelFolder = Annotated[
+    Path | None,
+    option(
+        "--labels",
+        "Folder of segmentations named as the cases are, in place of those among the scans.",
+        "DIR",
+    ),
+]
+Regions = Annotated[
+    str | None,
+    option(
+        "--regions",
+        "Regions to segment: names that the layout knows, or name=label+label with the files' own "
+        "labels. (default: the whole tumour, or all labels)",
+        "WT,TC,ET",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    option("--workers", "Number of processes. (default: one per core, at most 8)", "N", min=1),
+]
 Json = Annotated[
     str | None,
     option("--json", "Write the full report as JSON; - writes it to stdout.", "FILE|-"),

@@ -15,21 +15,16 @@ SEGMENTATION = "seg"
 MODALITIES = ("T1", "T1CE", "T2", "FLAIR")
 
 _ALIASES = {
-    "T1": "t1 t1n t1w t1wi t1pre t1native t1weighted mrt1",
-    "T1CE": "t1ce t1c t1gd t1gado t1km t1post t1wce t1cew t1wc t1wgd t1wpost t1contrast t1+c mrt1c",
+    "T1": "t1 t1n t1w t1wi t1pre t1native t1weighted mrt1 t1precontrast",
+    "T1CE": (
+        "t1ce t1c t1gd t1gado t1km t1post t1wce t1cew t1wc t1wgd t1wpost t1contrast t1+c mrt1c ct1 "
+        "cet1 cet1w t1cw t1postcontrast t1postgd"
+    ),
     "T2": "t2 t2w t2wi t2weighted mrt2",
     "FLAIR": "flair t2f t2flair flairt2 t2wflair mrflair",
-    SEGMENTATION: (
-        "seg segm segmentation mask masks label labels lesion lesions lesionmask goldstandard "
-        "groundtruth gt ot consensus manual manualmask"
-    ),
-    # Masks that are not to be learnt: recognised, and ignored.
-    "": "brainmask headmask skullmask brainseg",
 }
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 _SEPARATORS = re.compile(r"[\s_.\-]+")
-# "GOLD_STANDARD", "T1_weighted": no name has more words.
-_MAX_WORDS = 2
 
 
 def canonical_modality(name: str) -> str:
@@ -44,36 +39,3 @@ def canonical_modality(name: str) -> str:
 def display_modality(modalities: Sequence[str]) -> str:
     """The modality that masks are shown on: FLAIR, or else the first of these."""
     return "FLAIR" if "FLAIR" in modalities else modalities[0]
-
-
-def role(stem: str) -> str | None:
-    """The role that a file's stem states, in its last words or else in its first.
-
-    Args:
-        stem: such as ``BraTS20_Training_001_t1ce``, ``T1POST_N4_brain`` or
-            ``VSD.Brain.XX.O.MR_Flair.54512``.
-
-    Returns:
-        A canonical modality, "seg", or None if the name states no known role.
-    """
-    return split_role(stem)[0]
-
-
-def split_role(stem: str) -> tuple[str | None, str]:
-    """The `role`, and the part of ``stem`` before the words that state it.
-
-    That part names the subject; it is empty where those words come first.
-    """
-    matches = list(re.finditer(r"[^\s_.\-]+", stem))
-    words = [match.group().lower() for match in matches]
-    # In the BraTS archives of 2013 to 2015 a file's number comes last.
-    while len(words) > 1 and words[0] == "vsd" and words[-1].isdigit():
-        words.pop()
-    for first_word in (False, True):
-        for count in range(min(_MAX_WORDS, len(words)), 0, -1):
-            start = 0 if first_word else len(words) - count
-            name = _CANONICAL.get("".join(words[start : start + count]))
-            if name is not None:
-                subject = stem[: matches[start].start()].rstrip("_-. ")
-                return name or None, subject
-    return None, ""

@@ -95,6 +95,20 @@ class Geometry:
         return (z, y, x)
 
     @property
+    def own_spacing(self) -> tuple[float, float, float]:
+        """Voxel size along the source's own axes, in ``unit``."""
+        i, j, k = np.linalg.norm(np.asarray(self.affine)[:3, :3], axis=0).tolist()
+        return (i, j, k)
+
+    @property
+    def orientation(self) -> str:
+        """Where the source's own axes run to, as in "LPS": left, posterior, superior."""
+        letters = [""] * 3
+        for axis, flip, towards in zip(self.axes, self.flips, ("SI", "PA", "LR"), strict=True):
+            letters[axis] = towards[flip]
+        return "".join(letters)
+
+    @property
     def voxel_volume(self) -> float:
         """Volume of a voxel, in ``unit`` cubed (the determinant: shears count)."""
         return float(abs(np.linalg.det(np.asarray(self.affine)[:3, :3])))

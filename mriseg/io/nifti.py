@@ -93,6 +93,12 @@ def shape(path: Path) -> tuple[int, ...]:
         return parse_header(path.name, file.read(HEADER_BYTES)).volume_shape
 
 
+def grid(path: Path) -> Geometry:
+    """Where the voxels lie, as the header states it; reads no voxel."""
+    with _opened(path) as file:
+        return _grid(parse_header(path.name, file.read(HEADER_BYTES)))
+
+
 def integer_labels(array: Array) -> NDArray[np.uint8]:
     """Labels as uint8, undoing what a float type or ``scl_slope`` did to them.
 
@@ -202,14 +208,17 @@ def _read(path: Path, max_voxels: int) -> tuple[Array, Geometry]:
     array = buffer.view(header.dtype).reshape(header.shape, order="F")
     array = _scaled(array, header.slope, header.inter)
     _check_finite(path, array)
+    return array.reshape(header.volume_shape, order="F"), _grid(header)
+
+
+def _grid(header: Header) -> Geometry:
     full = header.volume_shape
-    grid = geometry_of(
+    return geometry_of(
         (full[0], full[1], full[2]),
         header.affine,
         ndim=2 if header.is_slice else 3,
         space=header.space,
     )
-    return array.reshape(full, order="F"), grid
 
 
 @contextmanager

@@ -7,15 +7,16 @@ that is complete in the store already, from the same files, is not done again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mriseg.core.label_account import CaseLabels, in_regions, label_notices
 from mriseg.core.prepare import content_digest, prepare
-from mriseg.core.regions import Regions, join_labels, parse_regions
+from mriseg.core.regions import Regions, join_labels
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, IncompleteError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
@@ -25,9 +26,11 @@ from mriseg.io.disk.checksums import sha256, write_sealed_json
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.locks import locked
 from mriseg.io.location import Location
-from mriseg.io.readers import Case, Listing, ReaderOptions
+from mriseg.io.readers import Case, Listing, ReaderOptions, folders
+from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
 from mriseg.io.store import CaseAttributes, Source, Store, StoreSpec
+from mriseg.recipes.labels import checked_labels, wanted_regions
 from mriseg.recipes.workers import default_workers, results
 
 
@@ -43,6 +46,11 @@ class CaseReport:
         labelled: whether it has a segmentation.
         shape: stored slices, height and width.
         notices: what was accepted although it is unusual.
+        patient: whose scan it is.
+        visit: which of the patient's visits; empty where nothing says so.
+        labels: the segmentation file's own labels -> voxels; empty for a kept case.
+        renamed: the file's own label -> the one in the store, of those that were renumbered.
+        voxels: region -> voxels, where there is a segmentation.
     """
 
     case: str
@@ -52,16 +60,32 @@ class CaseReport:
     labelled: bool = False
     shape: tuple[int, ...] = ()
     notices: tuple[str, ...] = ()
+    patient: str = ""
+    visit: str = ""
+    labels: Mapping[int, int] = field(default_factory=dict)
+    renamed: Mapping[int, int] = field(default_factory=dict)
+    voxels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PreprocessReport:
-    """What `preprocess` did; also in a local store's ``report.json``."""
+    """What `preprocess` did; also in a local store's ``report.json``.
+
+    Attributes:
+        store: where it is.
+        layout: of the scans.
+        regions: region -> labels.
+        cases: what became of each.
+        unused: every image-like file that no case is read from -> why.
+        notices: what was assumed or noticed about all of them.
+    """
 
     store: str
     layout: str
     regions: Regions
     cases: tuple[CaseReport, ...]
+    unused: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
     @property
     def skipped(self) -> tuple[CaseReport, ...]:
@@ -80,18 +104,22 @@ def preprocess(
     layout: str = "auto",
     regions: str | None = None,
     channels: Sequence[str] | None = None,
+    labels: Path | None = None,
     workers: int | None = None,
     strict: bool = False,
 ) -> Recipe[PreprocessReport]:
     """Create or continue the store ``out`` from the scans under ``source``.
 
     Args:
-        source: the folder of scans.
+        source: the folder of scans, or a table of cases.
         out: the store, a folder or a URL; one that exists already is added to.
         layout: "auto" or a name in `mriseg.io.readers.READERS`.
         regions: as `mriseg.core.regions.parse_regions` takes them; None: the layout's default,
             which is the whole tumour, or every labelled voxel where labels are of something else.
+            Numbers in it are the files' own labels, which then are not renumbered.
         channels: names of the channels, for layouts whose files do not name them.
+        labels: a folder of segmentations, named as the cases are, which count in place of those
+            among the scans.
         workers: processes; None: one per core.
         strict: stop at the first case that cannot be used.
 
@@ -105,29 +133,59 @@ def preprocess(
         BusyError: another process is writing the store.
         ConfigError: the regions or the layout are not known.
     """
-    options = ReaderOptions(tuple(channels) if channels else None)
+    options = ReaderOptions(
+        channels=tuple(channels) if channels else None,
+        labels=labels,
+        own_labels="=" in (regions or ""),
+    )
     where = Location.of(out)
     chosen, listing = readers.find(source, layout, options)
-    default = dict(list(listing.regions.items())[:1])
-    wanted = parse_regions(regions, listing.regions) if regions else default
-    yield Notice(
-        f"{len(listing.cases)} case{'s' * (len(listing.cases) != 1)} in layout {chosen}; "
-        f"regions: {', '.join(f'{n} ({_labels(v)})' for n, v in wanted.items())}"
-    )
-    for text in listing.notices:
+    wanted = wanted_regions(regions, listing)
+    notices = [_summary(listing, chosen, wanted), *listing.notices]
+    notices += short_account(listing.unused, source)
+    for text in notices:
         yield Notice(text)
     # What is done before this takes no time, and a folder is not made for a source without cases.
     with locked(where.path, "preprocess") if where.is_local else nullcontext():
         store = stores.create(where, StoreSpec(wanted, dict(listing.labels), chosen))
         store.sweep()
         reports = yield from _filled(store, listing, strict, workers or default_workers())
-        report = PreprocessReport(store.location, chosen, store.spec.regions, reports)
+        about_labels = label_notices(map(_case_labels, _labelled(reports)), wanted, listing.labels)
+        for text in about_labels:
+            yield Notice(text)
+        report = PreprocessReport(
+            store=store.location,
+            layout=chosen,
+            regions=store.spec.regions,
+            cases=reports,
+            unused={folders.text(str(path)): why for path, why in listing.unused.items()},
+            notices=(*notices, *about_labels),
+        )
         if where.is_local:
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
             yield Wrote(where.path, "store")
     if len(report.skipped) == len(report.cases):
         raise none_usable(source, {case.case: case.reason for case in report.skipped})
     return report
+
+
+def _summary(listing: Listing, layout: str, regions: Regions) -> str:
+    patients = len({case.patient for case in listing.cases})
+    labelled = sum(case.labelled for case in listing.cases)
+    whose = f" of {counted(patients, 'patient')}" if patients != len(listing.cases) else ""
+    unlabelled = "" if labelled == len(listing.cases) else f", {labelled} with a segmentation"
+    return (
+        f"{counted(len(listing.cases), 'case')}{whose} in layout {layout}{unlabelled}; "
+        f"regions: {', '.join(f'{n} ({_labels(v)})' for n, v in regions.items())}"
+    )
+
+
+def _labelled(reports: Sequence[CaseReport]) -> list[CaseReport]:
+    return [report for report in reports if report.labelled and report.status != "skipped"]
+
+
+def _case_labels(report: CaseReport) -> CaseLabels:
+    return CaseLabels(report.case, report.labels, report.renamed, report.voxels)
 
 
 def _filled(
@@ -145,7 +203,7 @@ def _filled(
         stored = before.get(case.name)
         # One whose files were lost is done again.
         if stored and _same_files(stored, case) and store.has_files_of(stored):
-            reports.append(_kept(stored))
+            reports.append(_kept(stored, store.spec.regions))
         else:
             todo.append(case)
     kept = len(reports) - len(listing.skipped)
@@ -153,7 +211,8 @@ def _filled(
         yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
 
     yield Began("preprocess", len(todo), "case")
-    written = results(partial(write_case, store), todo, workers)
+    own = listing.numbering == "files"
+    written = results(partial(write_case, store, own_labels=own), todo, workers)
     for count, report in enumerate(written, start=1):
         reports.append(report)
         for text in report.notices:
@@ -180,11 +239,18 @@ def check_complete(report: PreprocessReport) -> None:
         raise IncompleteError(message)
 
 
-def write_case(store: Store, case: Case) -> CaseReport:
-    """Read, prepare and append one case; a problem with it becomes its report."""
+def write_case(store: Store, case: Case, *, own_labels: bool = False) -> CaseReport:
+    """Read, prepare and append one case; a problem with it becomes its report.
+
+    Args:
+        store: where to.
+        case: what to read.
+        own_labels: whether the store's regions are of the files' own labels.
+    """
+    regions = store.spec.regions
     try:
         try:
-            loaded = case.load()
+            loaded = checked_labels(case.load(), regions, own_labels=own_labels)
             prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
             sources = [_source(path) for path in case.files]
         except CaseError:
@@ -211,6 +277,11 @@ def write_case(store: Store, case: Case) -> CaseReport:
         labelled=prepared.labels is not None,
         shape=prepared.box.shape,
         notices=tuple(notices),
+        patient=case.patient,
+        visit=case.visit,
+        labels=loaded.values,
+        renamed=loaded.renamed,
+        voxels=in_regions(loaded.values, loaded.renamed, regions),
     )
 
 
@@ -239,7 +310,8 @@ def _source(path: Path) -> Source:
     return Source(path.name, now.st_size, now.st_mtime_ns, sha256(path))
 
 
-def _kept(stored: CaseAttributes) -> CaseReport:
+def _kept(stored: CaseAttributes, regions: Regions) -> CaseReport:
+    voxels = [sum(slices) for slices in zip(*stored.foreground, strict=True)]
     return CaseReport(
         case=stored.name,
         status="kept",
@@ -247,6 +319,8 @@ def _kept(stored: CaseAttributes) -> CaseReport:
         labelled=stored.labelled,
         shape=stored.box.shape,
         notices=stored.notices,
+        patient=stored.patient,
+        voxels=dict(zip(regions, voxels, strict=True)) if stored.labelled else {},
     )
 
 

@@ -12,35 +12,64 @@ from mriseg.cli import options, render
 from mriseg.cli.bundles import Bundle, bundled
 from mriseg.cli.commands import common
 from mriseg.cli.reports import results
+from mriseg.cli.reports import scans as scans_report
 from mriseg.cli.settings import given_settings, option_name, read_settings, setting_options
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.train_settings import training_config
 from mriseg.errors import ConfigError
 
 
+def inspect(
+    source: options.Scans,
+    csv: Annotated[
+        Path | None,
+        options.option(
+            "--csv", "Write the plan as a table of cases, to edit and to preprocess.", "FILE"
+        ),
+    ] = None,
+    layout: options.Layout = "auto",
+    regions: options.Regions = None,
+    channels: options.Channels = None,
+    labels: options.LabelFolder = None,
+    workers: options.Workers = None,
+    json: options.Json = None,
+) -> None:
+    """Show what would be read from a folder of scans, and which files would not be, and why.
+
+    The exit code is 6 if a case would be skipped.
+
+    Example: mriseg inspect brats/ --csv cases.csv
+    """
+    from mriseg import api
+
+    with render.drawing() as draw:
+        report = api.inspect(
+            source,
+            layout=layout,
+            regions=regions,
+            channels=channels,
+            labels=labels,
+            workers=workers,
+            csv=csv,
+            on_event=draw,
+        )
+    if not render.as_json(json, report.to_json()):
+        scans_report.inspected(render.results(), report)
+    skipped = [(case.case, case.problem) for case in report.refused]
+    common.check_complete(skipped, len(report.cases) - len(skipped))
+
+
 def preprocess(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of scans.")],
+    source: options.Scans,
     out: Annotated[
         str,
         typer.Argument(metavar="OUT.zarr", help="Store to create or extend, a folder or a URL."),
     ],
     layout: options.Layout = "auto",
-    regions: Annotated[
-        str | None,
-        options.option(
-            "--regions",
-            "Regions to segment: names that the layout knows, or name=label+label. (default: the "
-            "whole tumour, or all labels)",
-            "WT,TC,ET",
-        ),
-    ] = None,
+    regions: options.Regions = None,
     channels: options.Channels = None,
-    workers: Annotated[
-        int | None,
-        options.option(
-            "--workers", "Number of processes. (default: one per core, at most 8)", "N", min=1
-        ),
-    ] = None,
+    labels: options.LabelFolder = None,
+    workers: options.Workers = None,
     strict: Annotated[
         bool,
         options.option("--strict", "Stop at the first case that cannot be used. (default: skip)"),
@@ -62,6 +91,7 @@ def preprocess(
             layout=layout,
             regions=regions,
             channels=channels,
+            labels=labels,
             workers=workers,
             strict=strict,
             on_event=draw,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.wording import counted
 from mriseg.errors import InputError
 from mriseg.io.nifti import is_nifti
+from mriseg.io.readers.account import accounted, data_sets
 from mriseg.io.readers.base import Case, Listing, RawCase, Reader, ReaderOptions
+from mriseg.io.readers.label_folder import with_label_folder
 from mriseg.registry import Registry
 
 __all__ = [
@@ -29,6 +33,7 @@ READERS: Registry[Reader] = Registry(
         "nnunet": "mriseg.io.readers.nnunet:READER",
         "brats": "mriseg.io.readers.brats:READER",
         "flat": "mriseg.io.readers.flat:READER",
+        "table": "mriseg.io.readers.table:READER",
     },
     group="mriseg.readers",
 )
@@ -37,34 +42,74 @@ READERS: Registry[Reader] = Registry(
 def find(
     root: Path, layout: str = "auto", options: ReaderOptions | None = None
 ) -> tuple[str, Listing]:
-    """The cases under a folder, and the layout they are in.
+    """The cases under a folder, the layout they are in, and an account of every other file.
 
     Args:
-        root: the folder, or a single NIfTI file.
-        layout: a name in ``READERS``, or "auto" for the first that matches the folder.
+        root: the folder, a single image, or a table of cases.
+        layout: a name in ``READERS``, or "auto" for the only one that matches.
         options: what the files do not specify.
 
     Raises:
-        InputError: there is no such folder, it is in no known layout, or it has no case.
+        InputError: there is no such folder, it is in no known layout, it holds data sets of
+            several, or it has no case.
         UnknownNameError: there is no such layout.
     """
+    options = options or ReaderOptions()
     if not root.exists():
         raise InputError(f"there is no folder {root}")
-    if root.is_file():
-        if not is_nifti(root):
-            raise InputError(f"{root} is not a NIfTI file; give one, or the folder with the scans")
-        layout = "flat"
-    elif layout == "auto":
-        layout = _recognise(root)
-    return layout, READERS[layout].find(root, options or ReaderOptions())
+    if layout != "auto":
+        listing = READERS[layout].find(root, options)
+    elif root.is_file():
+        layout = _of_file(root)
+        listing = READERS[layout].find(root, options)
+    else:
+        layout, listing = _recognised(root, options)
+    if options.labels is not None:
+        listing = with_label_folder(listing, options.labels)
+    return layout, accounted(listing, root, layout)
 
 
-def _recognise(root: Path) -> str:
-    for name, reader in READERS.items():
-        if reader.matches(root):
-            return name
-    expected = "\n".join(f"  {name}: {reader.summary}" for name, reader in READERS.items())
+def _of_file(path: Path) -> str:
+    if READERS["table"].matches(path):
+        return "table"
+    if is_nifti(path):
+        return "flat"
     raise InputError(
-        f"{root} is in no known layout (links that lead out of it are not followed); "
-        f"expected one of\n{expected}"
+        f"{path} is not a NIfTI file; give one, the folder with the scans, or a table of cases"
     )
+
+
+def _recognised(root: Path, options: ReaderOptions) -> tuple[str, Listing]:
+    """The layout of a folder, and its cases.
+
+    A folder of several data sets is refused, since which of them is meant would be a guess.
+    """
+    names = [name for name, reader in READERS.items() if reader.matches(root)]
+    # Any folder with images in it is flat.
+    specific = [name for name in names if name != "flat"] or names
+    if not specific:
+        expected = "\n".join(f"  {name}: {reader.summary}" for name, reader in READERS.items())
+        raise InputError(f"{root} is in no known layout; expected one of\n{expected}")
+    if len(specific) == 1:
+        return specific[0], READERS[specific[0]].find(root, options)
+    # Channels may be named for one of them, which the others would refuse.
+    unnamed = replace(options, channels=None)
+    listings = {name: READERS[name].find(root, unnamed) for name in specific}
+    first, *others = specific
+    if any(_disjoint(listings[first], listings[name]) for name in others):
+        places = data_sets(root, listings)
+        listed = "; ".join(
+            f"{place} (layout {name}, {counted(number, 'case')})"
+            for name, (place, number) in places.items()
+        )
+        raise InputError(
+            f"{root} holds data sets of several layouts: {listed}; give the folder of one, or name "
+            f"its layout with --layout"
+        )
+    return first, READERS[first].find(root, options)
+
+
+def _disjoint(one: Listing, other: Listing) -> bool:
+    """Whether two layouts see different files, and both see some."""
+    files, others = ({path for case in lst.cases for path in case.files} for lst in (one, other))
+    return bool(others) and files.isdisjoint(others)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
+from mriseg.core.drafts import Row
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry
 from mriseg.core.wording import counted
@@ -18,6 +19,7 @@ from mriseg.errors import ConfigError, InputError
 _MAX_LISTED = 5
 
 Array = NDArray[Any]
+Numbering = Literal["tumour", "lesion", "files"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,18 @@ class RawCase:
         labels: [i, j, k] uint8 canonical label values, or None without a segmentation.
         geometry: of the images (a segmentation's own affine is never used).
         notices: irregularities that were accepted, one sentence each.
+        values: the segmentation file's own labels -> how many voxels have each, without 0.
+        renamed: the file's own label -> the one in ``labels``, of those that were renumbered.
+        regions: names of the layout's regions that ``labels`` give for certain; None: all.
     """
 
     images: Mapping[str, Array]
     labels: Array | None
     geometry: Geometry
     notices: tuple[str, ...] = ()
+    values: Mapping[int, int] = field(default_factory=dict)
+    renamed: Mapping[int, int] = field(default_factory=dict)
+    regions: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,16 @@ class Case:
         patient: cases of one patient share it, so that a split never separates them.
         sources: modality name (or "seg") -> the files it is read from, in order.
         load: reads the files; raises CaseError with what is wrong, in one sentence.
+        visit: which of the patient's visits it is; empty where nothing says so.
+        notices: what was assumed about which files it is read from.
     """
 
     name: str
     patient: str
     sources: Mapping[str, tuple[Path, ...]]
     load: Callable[[], RawCase] = field(repr=False, compare=False)
+    visit: str = ""
+    notices: tuple[str, ...] = ()
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -75,9 +87,16 @@ class ReaderOptions:
 
     Attributes:
         channels: names of the channels, in order, for layouts whose files do not name them.
+        labels: a folder of segmentations, named as the cases are, which count in place of those
+            among the scans.
+        own_labels: keep the label values as the files have them, whatever year they are of.
+        segmentations: whether segmentations are wanted; a prediction reads none.
     """
 
     channels: tuple[str, ...] | None = None
+    labels: Path | None = None
+    own_labels: bool = False
+    segmentations: bool = True
 
     def refuse_channels(self, layout: str, why: str) -> None:
         """Refuse channel names, for layouts whose files name the channels.
@@ -102,6 +121,10 @@ class Listing:
         labels: label value -> its name, where known.
         skipped: (name, reason) of everything that looks like a case but is not usable.
         notices: assumptions about all cases, one sentence each.
+        unused: image-like file -> why it is in no case.
+        proposals: name in ``skipped`` -> rows of a table of cases that would settle it.
+        numbering: what the label values are, as a table of cases states it: "tumour" (BraTS, by
+            year), "lesion" or "files" (as the files have them).
     """
 
     cases: tuple[Case, ...]
@@ -109,6 +132,9 @@ class Listing:
     labels: Mapping[int, str]
     skipped: tuple[tuple[str, str], ...] = ()
     notices: tuple[str, ...] = ()
+    unused: Mapping[Path, str] = field(default_factory=dict)
+    proposals: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    numbering: Numbering = "files"
 
 
 class Reader(Protocol):

@@ -1,91 +1,45 @@
-"""BraTS and similar layouts: one folder per case, with one NIfTI file per modality.
+"""BraTS and everything like it: image files named by their modality, at any depth.
 
-The canonical labels are those of BraTS 2015, the only scheme that distinguishes all tissues,
-followed by the resection cavity of 2024. The labels by year:
-
-==================  =========  ====  =========  ====  ====
-tissue              canonical  2015  2017-2021  2023  2024
-==================  =========  ====  =========  ====  ====
-necrosis            1          1     1          1     1
-oedema              2          2     2          2     2
-non-enhancing       3          3     in 1       in 1  in 1
-enhancing           4          4     4          3     3
-resection cavity    5          -     -          -     4
-==================  =========  ====  =========  ====  ====
-
-A segmentation named "gold standard" is of MS lesions (Lesjak et al. 2017,
-doi:10.1007/s12021-017-9348-7); its only label is the lesion.
+What the names say is read by `mriseg.core.filenames`, which files belong together by
+`mriseg.core.grouping`, and what the labels of a year mean by `mriseg.core.tumour_labels`. A
+segmentation named after lesions ("gold standard" of Lesjak et al. 2017,
+doi:10.1007/s12021-017-9348-7; ``wmh``; BIDS's ``label-lesion``) has labels of its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mriseg.core.modalities import MODALITIES, SEGMENTATION, role, split_role
+from mriseg.core.drafts import Row
+from mriseg.core.filenames import read_name
+from mriseg.core.grouping import Group, Grouping, group_files
+from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.scan_files import NamedFile
+from mriseg.core.tumour_labels import TUMOUR_LABELS, TUMOUR_REGIONS
 from mriseg.errors import InputError
 from mriseg.io import nifti
+from mriseg.io.disk.untrusted import is_regular
 from mriseg.io.readers import folders
-from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
+from mriseg.io.readers.base import Case, Listing, Numbering, RawCase, ReaderOptions
 from mriseg.io.readers.loading import load_files
 
-TUMOUR_REGIONS = {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
-TUMOUR_LABELS = {
-    1: "necrosis",
-    2: "oedema",
-    3: "non-enhancing tumour",
-    4: "enhancing tumour",
-    5: "resection cavity",
-}
-
-# BraTS-GLI-00000-000, since 2023: challenge, patient, time point.
-_MODERN_NAME = re.compile(r"(BraTS-(?:[A-Z]+-)+\d+)-\d+", re.IGNORECASE)
-# Only these two modality names are new in 2023 and not used elsewhere.
-_MODERN_MODALITY = re.compile(r"[-_.](t1n|t2f)$", re.IGNORECASE)
-# Paediatric labels 3 and 4 changed meaning from 2023 to 2024; the values do not show the year.
-_PAEDIATRIC = re.compile(r"BraTS-PED-", re.IGNORECASE)
-# Names of the years in which label 3 was the non-enhancing tumour.
-_OLD_NAME = re.compile(r"^VSD\.|brats_(?:2013|tcia)_pat", re.IGNORECASE)
-# Brats17_TCIA_105_1, Brats18_TCIA08_105_1: year, site, patient, time point; brats_tcia_pat105_0001.
-_SITE_NAME = re.compile(
-    r"brats\d\d_(?!training|validation)(2013|[a-z]+)\d*_(\w+?)_\d+", re.IGNORECASE
-)
-_TCIA_2015 = re.compile(r"brats_tcia_pat(\d+)_\d+", re.IGNORECASE)
-_PAT_2013 = re.compile(r"(brats_2013_pat\d+)_\d+", re.IGNORECASE)
-_GOLD_STANDARD = re.compile(r"gold[-_ ]?standard", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """The files of one case, by role."""
-
-    path: Path
-    roles: Mapping[str, Path]
-    notices: tuple[str, ...] = ()
-    problem: str = ""
-
-    @property
-    def lesions(self) -> bool:
-        """Whether the segmentation is of MS lesions."""
-        seg = self.roles.get(SEGMENTATION)
-        return seg is not None and _GOLD_STANDARD.search(seg.name) is not None
+# Of lesions alone, whose only label is the lesion.
+_LESION = re.compile(r"gold[-_ ]?standard|lesion|(?:^|[-_.])wmh(?:$|[-_.])", re.IGNORECASE)
 
 
 class BratsReader:
-    """Folders of modality-named NIfTI files, at any depth."""
+    """Folders of modality-named image files, at any depth."""
 
     name = "brats"
-    summary = "one folder per case with NIfTI files named by modality (x_t1ce.nii.gz, x_seg.nii.gz)"
+    summary = "image files named by modality (x_t1ce.nii.gz, x_seg.nii.gz), one folder per case"
 
     def matches(self, root: Path) -> bool:
         """Whether any folder under ``root`` holds a file named by its modality."""
-        return any(_has_modality(_folder(*entry)) for entry in _walk(root))
+        return bool(_grouped(root, ReaderOptions()).groups)
 
     def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases under ``root``, whose files are named by their modalities.
@@ -95,168 +49,110 @@ class BratsReader:
             ConfigError: ``options.channels`` is given, which this layout does not need.
         """
         options.refuse_channels(self.name, "its files are named by their modalities")
-        case_folders = [
-            folder for folder in (_folder(*entry) for entry in _walk(root)) if _has_modality(folder)
-        ]
-        if not case_folders:
-            raise InputError(
-                f"no case in {root}: expected {self.summary}, at any depth "
-                f"(links that lead out of the folder are not followed)"
-            )
-        names = folders.unique_names(root, [folder.path for folder in case_folders])
-        cases, skipped = [], []
-        for folder in case_folders:
-            name = names[folder.path]
-            if folder.problem:
-                skipped.append((name, folder.problem))
+        grouping = _grouped(root, options)
+        if not grouping.groups:
+            raise InputError(f"no case in {root}: expected {self.summary}, at any depth")
+        numbering, regions, labels = label_scheme(
+            [
+                Path(group.files[SEGMENTATION])
+                for group in grouping.groups
+                if SEGMENTATION in group.files
+            ],
+            options,
+        )
+        cases, skipped, proposals = [], [], {}
+        for group in grouping.groups:
+            problem = group.problem or _missing_content(group)
+            if problem:
+                skipped.append((group.name.case, problem))
+                proposals[group.name.case] = group.rows or (Row(group.name, group.files),)
             else:
-                cases.append(_case(name, folder))
-        cases.sort(key=lambda case: case.name)
-        segmented = [folder for folder in case_folders if SEGMENTATION in folder.roles]
-        if segmented and all(folder.lesions for folder in segmented):
-            return Listing(tuple(cases), {"lesion": (1,)}, {1: "lesion"}, tuple(skipped))
-        return Listing(tuple(cases), TUMOUR_REGIONS, TUMOUR_LABELS, tuple(skipped))
+                cases.append(_case(group, numbering))
+        unused = {Path(path): reason for path, reason in grouping.unused.items()}
+        return Listing(
+            tuple(cases),
+            regions,
+            labels,
+            tuple(skipped),
+            unused=unused,
+            proposals=proposals,
+            numbering=numbering,
+        )
 
 
 READER = BratsReader()
 
 
-def patient(name: str) -> str:
-    """The patient that a case belongs to, as far as its name shows.
-
-    The year and the time point are removed from names in one of the patterns of BraTS, so that the
-    same patient in two years, or at two time points, is one patient. Two patients whose names
-    cannot be distinguished count as one: that hardly affects a split, while a leak would.
-    """
-    if match := _MODERN_NAME.fullmatch(name):
-        return match[1]
-    if match := _SITE_NAME.fullmatch(name):
-        return f"{match[1]}_{match[2]}".upper()
-    if match := _TCIA_2015.fullmatch(name):
-        return f"TCIA_{match[1]}"
-    if match := _PAT_2013.fullmatch(name):
-        return match[1]
-    return name
-
-
-def canonical_labels(
-    labels: NDArray[np.uint8], name: str, stems: Iterable[str] = ()
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """BraTS labels of any year, converted to the canonical ones of this module.
+def label_scheme(
+    segmentations: Sequence[Path], options: ReaderOptions
+) -> tuple[Numbering, dict[str, tuple[int, ...]], dict[int, str]]:
+    """What label values are, and the regions and names that go with them.
 
     Args:
-        labels: [i, j, k], as in the file.
-        name: the case's name, which shows the year where the labels do not.
-        stems: the stems of the case's files, which may show it too.
-
-    Returns:
-        The labels, and a notice if an assumption was made.
+        segmentations: the files, whose names tell lesions from tumours.
+        options: may ask for the values as the files have them.
     """
-    stems = tuple(stems)
-    values = {value for value in (3, 4, 5) if (labels == value).any()}
-    if not values & {3, 4} or values & {5}:
-        return labels, ()
-    if labels.max() > 5:
-        return labels, ("the segmentation's labels fit no BraTS year and were kept",)
-    if any(_PAEDIATRIC.match(text) for text in (name, *stems)):
-        return labels, (
-            "paediatric labels 3 and 4 differ in meaning between 2023 and 2024; they were kept",
-        )
+    if segmentations and all(_LESION.search(path.name) for path in segmentations):
+        return "lesion", {"lesion": (1,)}, {1: "lesion"}
+    if options.own_labels:
+        return "files", {}, {}
+    return "tumour", dict(TUMOUR_REGIONS), dict(TUMOUR_LABELS)
 
-    modern_name = any(_MODERN_NAME.match(text) for text in (name, *stems))
-    if modern_name or any(_MODERN_MODALITY.search(stem) for stem in stems):
-        if 3 in values:
-            return _renamed(labels, {3: 4, 4: 5}), ()
-        if modern_name:
-            return _renamed(labels, {4: 5}), (
-                "label 4 was taken as the resection cavity, as in BraTS 2024; there is no label 3",
-            )
-        return labels, ()
-    if 4 in values or any(_OLD_NAME.search(text) for text in (name, *stems)):
-        return labels, ()
-    return _renamed(labels, {3: 4}), (
-        "label 3 was taken as the enhancing tumour, as in BraTS 2023; there is no label 4",
+
+def _missing_content(group: Group) -> str:
+    for role, path in group.files.items():
+        if not is_regular(Path(path)):
+            return f"its {role}, {folders.text(path.name)}, is a broken link (not fetched yet?)"
+    return ""
+
+
+def _case(group: Group, numbering: Numbering) -> Case:
+    files = {role: Path(path) for role, path in group.files.items()}
+    return Case(
+        name=group.name.case,
+        patient=group.name.patient,
+        sources={role: (path,) for role, path in files.items()},
+        load=partial(_load, group.name.case, files, numbering, group.notices),
+        visit=group.name.visit,
+        notices=group.notices,
     )
 
 
-def _renamed(labels: NDArray[np.uint8], new: Mapping[int, int]) -> NDArray[np.uint8]:
-    renamed = labels.copy(order="K")
-    for old, value in new.items():
-        np.copyto(renamed, np.uint8(value), where=labels == old)
-    return renamed
+def _load(
+    name: str, files: dict[str, Path], numbering: Numbering, notices: tuple[str, ...]
+) -> RawCase:
+    loaded = load_files(name, files, numbering)
+    return replace(loaded, notices=(*notices, *loaded.notices))
 
 
-def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
-    """Every folder under ``root``, with its NIfTI files and the folders that are named like one."""
-    for folder, subfolders, files in folders.walk(root):
+def _grouped(root: Path, options: ReaderOptions) -> Grouping:
+    whole = root.resolve()
+    outer = [folders.text(part) for part in (whole.parent.name, whole.name) if part]
+    wanted = options.segmentations and options.labels is None
+    return group_files(list(_files(root)), outer, masks=wanted)
+
+
+def _files(root: Path) -> Iterable[NamedFile]:
+    """Every image file under ``root``, and every link that should lead to one."""
+    left_out: dict[Path, str] = {}
+    for folder, subfolders, files in folders.walk(root, left_out):
         # As unpacked on Kaggle, each x_t1.nii is a folder that contains the file.
         wrappers = [path for path in subfolders if nifti.is_nifti(path)]
         subfolders[:] = [path for path in subfolders if path not in wrappers]
-        yield folder, [*wrappers, *(path for path in files if nifti.is_nifti(path))]
+        for path in files:
+            if nifti.is_nifti(path):
+                yield _named(root, folder, path, path)
+        for wrapper in wrappers:
+            inside = [file for file in folders.files(wrapper) if nifti.is_nifti(file)]
+            says_so = read_name(nifti.stem(wrapper)).role is not None
+            for file in inside:
+                yield _named(root, folder, file, wrapper if says_so else file)
+    for path in left_out:
+        if nifti.is_nifti(path) and path.is_symlink() and not path.exists():
+            yield _named(root, path.parent, path, path)
 
 
-def _has_modality(folder: _Folder) -> bool:
-    return any(name in folder.roles for name in MODALITIES)
-
-
-def _folder(path: Path, entries: list[Path]) -> _Folder:
-    candidates: dict[str, list[Path]] = {}
-    for entry in entries:
-        files = [entry]
-        if entry.is_dir():
-            files = [file for file in folders.files(entry) if nifti.is_nifti(file)]
-        for file in files:
-            name = role(nifti.stem(entry)) or role(nifti.stem(file))
-            if name is not None:
-                candidates.setdefault(name, []).append(file)
-
-    roles, notices, problem = {}, [], ""
-    for name in (*MODALITIES, SEGMENTATION):
-        files = candidates.get(name, [])
-        if not files:
-            continue
-        # A file both packed and unpacked counts once; two names that differ only in case are two.
-        plain = [file for file in files if not file.name.lower().endswith(".gz")]
-        stems = {nifti.stem(file).lower() for file in files}
-        if len(stems) > 1 or max(len(plain), len(files) - len(plain)) > 1:
-            listed = ", ".join(folders.text(file.name) for file in files[:3])
-            problem = (
-                f"it holds {len(files)} files of {name} ({listed}); expected one, with each case "
-                f"in its own folder"
-            )
-        elif len(files) > 1:
-            notices.append(f"{name} exists both packed and unpacked; {plain[0].name} was used")
-        roles[name] = (plain or files)[0]
-    return _Folder(path, roles, tuple(notices), problem)
-
-
-def _case(name: str, folder: _Folder) -> Case:
-    return Case(
-        name=name,
-        patient=patient(_subject(folder) or name),
-        sources={key: (path,) for key, path in folder.roles.items()},
-        load=partial(_load, name, folder),
-    )
-
-
-def _subject(folder: _Folder) -> str:
-    """The name that all images share, if the folder's name begins with it.
-
-    ``BraTS20_Training_010_slice_2/BraTS20_Training_010_t1.nii.gz`` gives
-    ``BraTS20_Training_010``; ``session_1/brain_t1.nii.gz`` names no subject.
-    """
-    images = [path for key, path in folder.roles.items() if key != SEGMENTATION]
-    subjects = {folders.text(split_role(nifti.stem(path))[1]) for path in images}
-    own = folders.text(folder.path.resolve().name)
-    subject = subjects.pop() if len(subjects) == 1 else ""
-    return subject if own.lower().startswith(subject.lower()) else ""
-
-
-def _load(name: str, folder: _Folder) -> RawCase:
-    loaded = load_files(name, folder.roles)
-    labels, notices = loaded.labels, (*folder.notices, *loaded.notices)
-    if labels is not None and not folder.lesions:
-        stems = [nifti.stem(path) for path in folder.roles.values()]
-        labels, assumptions = canonical_labels(labels, name, stems)
-        notices += assumptions
-    return RawCase(loaded.images, labels, loaded.geometry, notices)
+def _named(root: Path, folder: Path, path: Path, named: Path) -> NamedFile:
+    parts = tuple(folders.text(part) for part in folder.relative_to(root).parts)
+    packed = path.name.lower().endswith(".gz")
+    return NamedFile(path, parts, folders.text(nifti.stem(named)), packed)

@@ -11,7 +11,8 @@ from mriseg.errors import InputError
 from mriseg.io import nifti
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Listing, ReaderOptions
-from mriseg.io.readers.nnunet import build, read_description
+from mriseg.io.readers.dataset_json import read_description
+from mriseg.io.readers.nnunet import build
 
 
 class FlatReader:
@@ -30,7 +31,9 @@ class FlatReader:
         if not images:
             raise InputError(f"no NIfTI file in {root}: expected {self.summary}")
         beside = root.parent if root.is_dir() else root.parent.parent
-        return build(images, {}, read_description(beside / "dataset.json"), options)
+        described = read_description(beside / "dataset.json")
+        named = root.name in ("imagesTs", "imagesTr")
+        return build(images, {}, described, options, named=named)
 
 
 READER = FlatReader()

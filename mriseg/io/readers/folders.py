@@ -1,42 +1,110 @@
-"""Walking a user's folder: sorted, never leaving it, and with names that can be written as text."""
+"""Walking a user's folder: sorted, through links, and with names that can be written as text."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 from mriseg.errors import InputError, reason_of
 from mriseg.io.disk.untrusted import is_regular
 
+# A link in a folder that was reached by a link, and so on: more than any cluster has.
+_MAX_LINKS = 8
 
-def walk(root: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
+
+def walk(
+    root: Path, left_out: MutableMapping[Path, str] | None = None
+) -> Iterator[tuple[Path, list[Path], list[Path]]]:
     """Every folder under ``root`` and ``root`` itself, with its folders and its files, sorted.
 
-    Hidden entries (``._x.nii.gz``, ``__MACOSX``) are omitted, and so is anything that is neither a
-    folder nor a file (a pipe, a broken link). Links to folders are not followed, and links to files
-    only if they stay inside. As with `os.walk`, a caller may remove folders from the list to skip
-    them.
+    Links are followed, as data sets of DataLad and DVC are made of them. Hidden entries
+    (``._x.nii.gz``, ``__MACOSX``) are omitted. As with `os.walk`, a caller may remove folders from
+    the list to skip them.
+
+    Args:
+        root: the folder.
+        left_out: gets every entry that is neither a folder nor a file, and each link to a folder
+            that was walked already or contains the link itself, with the reason.
 
     Raises:
         InputError: a folder cannot be read.
     """
+    left_out = {} if left_out is None else left_out
+    seen = {_identity(root): root}
+    above = {_identity(folder) for folder in root.resolve().parents}
+    yield from _walk(root, 0, seen, above, left_out)
 
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be read: {reason_of(error)}")
 
-    inside = root.resolve()
-    for name, folders, files in os.walk(root, onerror=refuse):
-        parent = Path(name)
-        subfolders = [
-            parent / folder
-            for folder in sorted(folders)
-            if _is_visible(folder) and not (parent / folder).is_symlink()
-        ]
-        paths = (parent / file for file in sorted(files))
-        yield parent, subfolders, [path for path in paths if _is_inside(path, inside)]
-        folders[:] = [path.name for path in subfolders]
+def _walk(
+    folder: Path,
+    links: int,
+    seen: dict[tuple[int, int], Path],
+    above: set[tuple[int, int]],
+    left_out: MutableMapping[Path, str],
+) -> Iterator[tuple[Path, list[Path], list[Path]]]:
+    subfolders, files = [], []
+    for path in _entries(folder):
+        try:
+            is_folder = path.is_dir()
+        except OSError:  # A link to itself, on some systems.
+            is_folder = False
+        if is_folder:
+            if reason := _why_not(path, links, seen, above):
+                left_out[path] = reason
+            else:
+                subfolders.append(path)
+        elif is_regular(path):
+            files.append(path)
+        else:
+            left_out[path] = _why_no_file(path)
+    yield folder, subfolders, files
+    for path in subfolders:
+        if reason := _why_not(path, links, seen, above):
+            left_out[path] = reason
+            continue
+        seen[_identity(path)] = path
+        yield from _walk(path, links + path.is_symlink(), seen, above, left_out)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {reason_of(error)}") from error
+    return [path for path in paths if not path.name.startswith(".") and path.name != "__MACOSX"]
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _why_not(
+    folder: Path, links: int, seen: dict[tuple[int, int], Path], above: set[tuple[int, int]]
+) -> str:
+    """Why a folder is not walked into; empty if it is."""
+    try:
+        identity = _identity(folder)
+    except OSError as error:
+        return f"it cannot be read: {reason_of(error)}"
+    if not folder.is_symlink():
+        # A folder that a link led to before: which of the two paths comes first is chance.
+        return f"the same folder as {seen[identity]}" if identity in seen else ""
+    if identity in above:
+        return "a link to a folder that contains the one given"
+    if identity in seen:
+        return f"a link to a folder that is read already, {seen[identity]}"
+    return "a link in a folder behind too many links" if links >= _MAX_LINKS else ""
+
+
+def _why_no_file(path: Path) -> str:
+    if not path.is_symlink():
+        return "neither a file nor a folder"
+    target = text(str(path.readlink()))
+    if path.exists():
+        return f"a link to {target}, which is neither a file nor a folder"
+    return f"a broken link: its content, {target}, is missing (not fetched yet?)"
 
 
 def files(folder: Path) -> list[Path]:
@@ -44,32 +112,6 @@ def files(folder: Path) -> list[Path]:
     return next(walk(folder))[2]
 
 
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
-
-
-def _is_inside(path: Path, root: Path) -> bool:
-    # Not regular: a pipe, a device, a link that leads nowhere or to itself.
-    if not _is_visible(path.name) or not is_regular(path):
-        return False
-    return not path.is_symlink() or path.resolve().is_relative_to(root)
-
-
 def text(name: str) -> str:
     """A file's name as text that UTF-8 can encode, whatever bytes it consists of."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def unique_names(root: Path, folders: Iterable[Path]) -> dict[Path, str]:
-    """A name for each folder: its own, preceded by those of its parents where two are equal."""
-    own = {path: text((root.resolve() / path.relative_to(root)).name) for path in folders}
-    count = Counter(own.values())
-    names: dict[Path, str] = {}
-    for path, name in own.items():
-        if count[name] > 1:
-            name = "__".join(text(part) for part in path.relative_to(root).parts) or name
-        # "a__b/c" and "a/b__c" would still be equal.
-        while name in names.values():
-            name += "_"
-        names[path] = name
-    return names

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.patients import patient_of
+from mriseg.core.tumour_labels import label_counts
 from mriseg.core.volume import Geometry
 from mriseg.errors import CaseError, InputError
 from mriseg.io.disk.untrusted import open_regular
@@ -29,8 +31,6 @@ from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
 CHANNELS = ("T1", "FLAIR", "T1CE")
 
 _SLICE = re.compile(r"(?P<case>.+)_(?P<number>\d{1,6})(?P<mask>_mask)?\.tiff?", re.IGNORECASE)
-# TCGA_CS_4941_19960909: site, patient, date of the scan.
-_DATED = re.compile(r"(TCGA_\w+?_\w+?)_\d{8}")
 # Two sequences with at least this share of equal voxels are one: real ones agree in at most half.
 _COPY_SHARE = 0.999
 # The data set's slices are 256 x 256; a header that claims more than this is not one of them.
@@ -88,12 +88,6 @@ class LggReader:
 READER = LggReader()
 
 
-def patient(name: str) -> str:
-    """The patient of a case: its name without the date of the scan."""
-    match = _DATED.fullmatch(name)
-    return match[1] if match else name
-
-
 def _slices(files: Iterable[Path]) -> Mapping[str, _Slices]:
     cases: dict[str, _Slices] = {}
     for path in files:
@@ -109,7 +103,8 @@ def _case(name: str, slices: _Slices) -> Case:
     sources = dict.fromkeys(CHANNELS, images)
     if slices.masks:
         sources[SEGMENTATION] = _ordered(slices.masks)
-    return Case(name, patient(name), sources, partial(_load, name, slices))
+    patient, visit = patient_of(name)
+    return Case(name, patient, sources, partial(_load, name, slices), visit)
 
 
 def _ordered(files: Mapping[int, Path]) -> tuple[Path, ...]:
@@ -148,7 +143,8 @@ def _load(name: str, slices: _Slices) -> RawCase:
         (0.0, 0.0, 0.0, 1.0),
     )
     grid = Geometry((z, y, x), identity, axes=(0, 1, 2), flips=(False, False, False), unit="px")
-    return RawCase(images, labels, grid, tuple(notices))
+    values = {} if labels is None else label_counts(labels)
+    return RawCase(images, labels, grid, tuple(notices), values)
 
 
 def _check_numbers(name: str, slices: _Slices) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.tumour_labels import Numbering as AsInFile
+from mriseg.core.tumour_labels import label_counts, renumbered
+from mriseg.core.tumour_labels import numbering as tumour_numbering
 from mriseg.core.volume import Geometry, canonical, sides, uncanonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io import nifti
-from mriseg.io.readers.base import Array, RawCase
+from mriseg.io.readers.base import Array, Numbering, RawCase
 
 # Grids whose corners are at most this far apart, in mm, are equal: headers round.
 _SAME_GRID = 0.01
@@ -34,16 +37,20 @@ def errors_of(case: str) -> Iterator[None]:
         raise CaseError(case, str(error)) from error
 
 
-def load_files(case: str, files: Mapping[str, Path]) -> RawCase:
+def load_files(
+    case: str,
+    files: Mapping[str, Path],
+    numbering: Numbering = "files",
+) -> RawCase:
     """Read a case with one NIfTI file per modality, all brought onto the grid of the first image.
 
     Args:
         case: the case's name, for errors.
         files: modality name -> file, and "seg" -> the segmentation if there is one.
+        numbering: what its label values are, as in `Listing`.
 
     Returns:
-        The case, with the segmentation's label values as the file has them, and a notice for each
-        file that did not match the grid.
+        The case, with canonical labels, and a notice for each file that did not match the grid.
 
     Raises:
         CaseError: a file cannot be used, or there is no image.
@@ -61,11 +68,27 @@ def load_files(case: str, files: Mapping[str, Path]) -> RawCase:
             images[name], mismatch = onto_grid(array, own, grid, files[name].name)
             notices += mismatch
     loaded = RawCase(images, None, grid, tuple(notices))
-    return with_labels(case, loaded, files[SEGMENTATION]) if SEGMENTATION in files else loaded
+    if SEGMENTATION not in files:
+        return loaded
+    stems = [nifti.stem(path) for path in files.values()]
+    return with_labels(case, loaded, files[SEGMENTATION], numbering, stems)
 
 
-def with_labels(case: str, loaded: RawCase, path: Path) -> RawCase:
+def with_labels(
+    case: str,
+    loaded: RawCase,
+    path: Path,
+    numbering: Numbering = "files",
+    stems: Sequence[str] = (),
+) -> RawCase:
     """``loaded`` with the labels of a segmentation, brought onto its grid.
+
+    Args:
+        case: the case's name.
+        loaded: its images.
+        path: the segmentation.
+        numbering: what its label values are, as in `Listing`.
+        stems: of the case's files, which may show the year of the labels.
 
     Raises:
         CaseError: the file cannot be used.
@@ -75,7 +98,18 @@ def with_labels(case: str, loaded: RawCase, path: Path) -> RawCase:
         labels, mismatch = onto_grid(
             nifti.integer_labels(array), own, loaded.geometry, f"the segmentation {path.name}"
         )
-    return RawCase(loaded.images, labels, loaded.geometry, (*loaded.notices, *mismatch))
+    values = label_counts(labels)
+    plan = tumour_numbering(values.keys(), case, stems) if numbering == "tumour" else AsInFile()
+    notices = (*loaded.notices, *mismatch, *([plan.notice] if plan.notice else []))
+    return RawCase(
+        images=loaded.images,
+        labels=renumbered(labels, plan.renamed),
+        geometry=loaded.geometry,
+        notices=notices,
+        values=values,
+        renamed=plan.renamed,
+        regions=plan.regions,
+    )
 
 
 def onto_grid(

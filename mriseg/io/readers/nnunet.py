@@ -10,29 +10,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mriseg.core.drafts import Row
 from mriseg.core.modalities import SEGMENTATION, canonical_modality
-from mriseg.errors import CaseError, ConfigError, InputError, reason_of
+from mriseg.core.patients import CaseName, patient_of
+from mriseg.errors import CaseError, ConfigError, InputError
 from mriseg.io import nifti
-from mriseg.io.disk.untrusted import parse_json, read_text
+from mriseg.io.disk.untrusted import is_regular
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
+from mriseg.io.readers.dataset_json import FOREGROUND, Description, read_description
 from mriseg.io.readers.loading import errors_of, load_files, with_labels
-
-FOREGROUND = "foreground"
 
 _FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
-_MAX_JSON_BYTES = 2**24
 # Without a dataset.json, label files of at most this size in total are read for their values.
 _CHEAP_BYTES = 2**25
 _ALL_VALUES = tuple(range(1, 256))
+# More numbers than that are hardly channels.
+_MOST_CHANNELS = 6
 
 
 class NnunetReader:
@@ -61,23 +61,11 @@ class NnunetReader:
         if not images:
             raise InputError(f"no NIfTI file in {base / images_folder}: expected {self.summary}")
         described = read_description(base / "dataset.json")
-        return build(images, _labels(base / labels_folder), described, options)
+        labels = _labels(base / labels_folder) if options.segmentations else {}
+        return build(images, labels, described, options, named=images_folder == "imagesTr")
 
 
 READER = NnunetReader()
-
-
-@dataclass(frozen=True)
-class Description:
-    """The content of ``dataset.json``; what it does not state is None.
-
-    Attributes:
-        channels: names, in order.
-        labels: name -> the label values that it unites.
-    """
-
-    channels: tuple[str, ...] | None = None
-    labels: Mapping[str, tuple[int, ...]] | None = None
 
 
 def build(
@@ -85,22 +73,44 @@ def build(
     labels: Mapping[str, Path],
     described: Description,
     options: ReaderOptions,
+    *,
+    named: bool,
 ) -> Listing:
-    """The cases from image files and the labels of the same names; see `NnunetReader.find`."""
+    """The cases from image files and the labels of the same names; see `NnunetReader.find`.
+
+    Args:
+        images: the files.
+        labels: case -> its segmentation.
+        described: the content of ``dataset.json``.
+        options: what the user said.
+        named: whether the folder's name says that files are numbered by channel, as imagesTr does.
+    """
     by_channel = _by_channel(images, labels)
     files = _grouped(images, by_channel)
+    if by_channel and not (labels or named or described.channels):
+        doubt = _channels_or_patients(files, options)
+        if doubt is not None:
+            return doubt
+        by_channel = not _is_one_name(options, files)
+        files = _grouped(images, by_channel)
     count = _count(files, by_channel)
     channels, notices = _channels(options, described, count)
     cases = [
         _case(name, paths, labels.get(name), channels, by_channel)
         for name, paths in sorted(files.items())
     ]
-    skipped = tuple((name, "it has a label but no image") for name in sorted({*labels} - {*files}))
+    skipped = [(name, "it has a label but no image") for name in sorted({*labels} - {*files})]
+    for case in cases:
+        broken = [path for path in case.files if not is_regular(path)]
+        if broken:
+            skipped.append((case.name, f"{broken[0].name} is a broken link (not fetched yet?)"))
+    names = {name for name, _ in skipped}
+    cases = [case for case in cases if case.name not in names]
     if described.labels is None:
-        regions, names = _regions_from_files([*labels.values()])
+        regions, labelled = regions_from_files([*labels.values()])
     else:
-        regions, names = _regions(described.labels)
-    return Listing(tuple(cases), regions, names, skipped, notices)
+        regions, labelled = _regions(described.labels)
+    return Listing(tuple(cases), regions, labelled, tuple(skipped), notices)
 
 
 def _locate(root: Path) -> tuple[Path, str, str] | None:
@@ -122,13 +132,13 @@ def _layout(folder: Path) -> tuple[str, str] | None:
         # "imagesTr" alone identifies the layout, "images" alone does not.
         needed = (images,) if images == "imagesTr" else (images, labels)
         paths = [folder / name for name in needed]
-        if all(path.is_dir() and not path.is_symlink() for path in paths):
+        if all(path.is_dir() for path in paths):
             return images, labels
     return None
 
 
 def _labels(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir() or folder.is_symlink():
+    if not folder.is_dir():
         return {}
     return _by_stem(path for path in folders.files(folder) if nifti.is_nifti(path))
 
@@ -149,6 +159,46 @@ def _by_channel(images: list[Path], labels: Mapping[str, Path]) -> bool:
     if labels:
         return any(match["case"] in labels for match in matches)
     return any(match["channel"] == "0000" for match in matches)
+
+
+def _channels_or_patients(
+    files: Mapping[str, Mapping[int, Path]], options: ReaderOptions
+) -> Listing | None:
+    """The refusal where numbers at the end of names may be channels or patients, or nothing.
+
+    Several cases of the same few numbers are channels; ``pat_0000`` to ``pat_0002`` may be three
+    patients.
+    """
+    sets = {tuple(sorted(channels)) for channels in files.values()}
+    most = max(map(len, sets))
+    named = len(options.channels or ())
+    if most == 1 or named == most or named == 1:
+        return None
+    if len(files) > 1 and len(sets) == 1 and most <= _MOST_CHANNELS:
+        return None
+    skipped, proposals = [], {}
+    for case, channels in files.items():
+        paths = [path for _, path in sorted(channels.items())]
+        stems = [folders.text(nifti.stem(path)) for path in paths]
+        skipped.append(
+            (
+                case,
+                f"{', '.join(stems[:3])}{', ...' if len(stems) > 3 else ''} may be channels of one "
+                f"case or cases of one channel: name the channels with --channels (as many as "
+                f"there are, or the only one), or write a table of cases",
+            )
+        )
+        rows = [
+            Row(CaseName(stem, *patient_of(stem)), {"image": path})
+            for stem, path in zip(stems, paths, strict=True)
+        ]
+        proposals[case] = tuple(rows)
+    return Listing((), {FOREGROUND: (1,)}, {}, tuple(skipped), proposals=proposals)
+
+
+def _is_one_name(options: ReaderOptions, files: Mapping[str, Mapping[int, Path]]) -> bool:
+    """Whether one channel was named and there are several numbers: they are of cases, then."""
+    return len(options.channels or ()) == 1 and max(map(len, files.values())) > 1
 
 
 def _grouped(images: list[Path], by_channel: bool) -> dict[str, dict[int, Path]]:
@@ -215,7 +265,9 @@ def _case(
     if label is not None:
         sources[SEGMENTATION] = (label,)
     load = _load_by_channel if by_channel else _load_whole
-    return Case(name, name, sources, partial(load, name, sources))
+    return Case(
+        name, patient_of(name)[0], sources, partial(load, name, sources), patient_of(name)[1]
+    )
 
 
 def _name(channels: tuple[str, ...], index: int) -> str:
@@ -252,7 +304,7 @@ def _regions(
     return {FOREGROUND: values, **labels}, names
 
 
-def _regions_from_files(
+def regions_from_files(
     paths: list[Path],
 ) -> tuple[dict[str, tuple[int, ...]], dict[int, str]]:
     """Regions from the values in the label files; see `NnunetReader.find`."""
@@ -270,58 +322,3 @@ def _regions_from_files(
     if not (cheap and known):
         regions[FOREGROUND] = _ALL_VALUES
     return regions, names
-
-
-def read_description(path: Path) -> Description:
-    """The content of the ``dataset.json`` at ``path``; an empty description if there is none.
-
-    Raises:
-        InputError: it cannot be read, or does not have the expected form.
-    """
-    if not path.is_file() or path.is_symlink():
-        return Description()
-    try:
-        data = parse_json(read_text(path, _MAX_JSON_BYTES))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path} is JSON but not an object (in braces)")
-    try:
-        return Description(
-            channels=_described_channels(data.get("channel_names", data.get("modality"))),
-            labels=_described_labels(data.get("labels")),
-        )
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(
-            f'{path} should hold "channel_names": {{"0": "T1", ...}} (or "modality") and '
-            f'"labels": {{"background": 0, "tumour": 1, ...}} ({error})'
-        ) from error
-
-
-def _described_channels(data: Any) -> tuple[str, ...] | None:
-    """``{"0": "T1", "1": "FLAIR"}``, in both formats."""
-    if not data:
-        return None
-    ordered = sorted((int(number), str(name)) for number, name in data.items())
-    return tuple(name for _, name in ordered)
-
-
-def _described_labels(data: Any) -> dict[str, tuple[int, ...]] | None:
-    """``{"1": "tumour"}`` (Decathlon) or ``{"tumour": 1, "all": [1, 2]}`` (nnU-Net 2)."""
-    if not data:
-        return None
-    labels: dict[str, tuple[int, ...]] = {}
-    for key, value in data.items():
-        name, values = (value, key) if isinstance(value, str) else (key, value)
-        numbers = tuple(
-            int(number) for number in (values if isinstance(values, list) else [values])
-        )
-        # Voxels to ignore are in no region; 0 is the background, whatever its name.
-        if name == "ignore" or numbers == (0,):
-            continue
-        if not numbers or min(numbers) < 0 or max(numbers) > 255:
-            raise ValueError(f"the label {name!r} is {values}")
-        labels[name if name != FOREGROUND else f"{name}_"] = numbers
-    return labels or None

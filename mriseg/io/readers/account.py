@@ -1,0 +1,86 @@
+"""An account of every image-like file: which case it is in, or why it is in none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mriseg.core.wording import counted
+from mriseg.io import nifti
+from mriseg.io.readers import folders
+from mriseg.io.readers.base import Listing
+
+# Endings of what may hold a scan, whoever reads it.
+_IMAGES = (
+    *(".nii", ".nii.gz", ".hdr", ".img", ".mgz", ".mgh", ".mha", ".mhd", ".nrrd", ".nhdr"),
+    *(".dcm", ".ima", ".mnc", ".par", ".h5", ".hdf5", ".tif", ".tiff", ".npy", ".npz"),
+)
+_MAX_NAMED = 5
+
+
+def accounted(listing: Listing, root: Path, layout: str) -> Listing:
+    """``listing`` with every image-like file under ``root`` that no case is read from."""
+    if not root.is_dir():
+        return listing
+    used = {path for case in listing.cases for path in case.files}
+    unused = {path: why for path, why in listing.unused.items() if path not in used}
+    left_out: dict[Path, str] = {}
+    for _, _, files in folders.walk(root, left_out):
+        for path in files:
+            if path not in used and path not in unused and _is_image(path):
+                unused[path] = _why(path, layout)
+    for path, why in left_out.items():
+        if path not in used and (path.is_symlink() or _is_image(path)):
+            unused.setdefault(path, why)
+    return replace(listing, unused=dict(sorted(unused.items())))
+
+
+def short_account(unused: Mapping[Path, str], root: Path) -> list[str]:
+    """What is not used, in a sentence for each reason, with the first few names."""
+    by_reason: dict[str, list[Path]] = {}
+    for path, why in unused.items():
+        by_reason.setdefault(why, []).append(path)
+    lines = []
+    for why, paths in by_reason.items():
+        shown = ", ".join(_relative(path, root) for path in paths[:_MAX_NAMED])
+        more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
+        lines.append(f"{counted(len(paths), 'file')} not used, {why}: {shown}{more}")
+    return lines
+
+
+def _is_image(path: Path) -> bool:
+    return path.name.lower().endswith(_IMAGES)
+
+
+def _why(path: Path, layout: str) -> str:
+    if not nifti.is_nifti(path):
+        return f"{path.suffix.lower()} files are not read here"
+    return f"not part of the layout {layout}"
+
+
+def _relative(path: Path, root: Path) -> str:
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return folders.text(str(shown))
+
+
+def data_sets(root: Path, listings: Mapping[str, Listing]) -> dict[str, tuple[str, int]]:
+    """The data sets under a folder: layout -> its outermost folder and how many cases it has.
+
+    Args:
+        root: the folder.
+        listings: layout -> what its reader lists there.
+    """
+    places = {}
+    for layout, listing in listings.items():
+        tops = Counter(
+            path.relative_to(root).parts[0]
+            for case in listing.cases
+            for path in case.files[:1]
+            if path.is_relative_to(root)
+        )
+        if tops:
+            top = ", ".join(sorted(tops)[:3]) + (", ..." if len(tops) > 3 else "")
+            places[layout] = (top, len(listing.cases))
+    return places

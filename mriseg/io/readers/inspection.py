@@ -1,0 +1,86 @@
+"""What a case holds, from the headers of its images and the voxels of its segmentation alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.volume import Geometry
+from mriseg.errors import CaseError, InputError
+from mriseg.io import nifti
+from mriseg.io.readers.base import Case, Numbering, RawCase
+from mriseg.io.readers.loading import errors_of, onto_grid, with_labels
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What a case holds.
+
+    Attributes:
+        case: its name.
+        geometry: of its first image; None where a problem hides it.
+        values: the segmentation's own labels -> voxels.
+        renamed: the file's own label -> the one that mriseg gives it.
+        labelled: whether it has a segmentation that can be read.
+        notices: what would be accepted although it is unusual.
+        problem: why it could not be read; else empty.
+    """
+
+    case: str
+    geometry: Geometry | None = None
+    values: Mapping[int, int] = field(default_factory=dict)
+    renamed: Mapping[int, int] = field(default_factory=dict)
+    labelled: bool = False
+    notices: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def inspect_case(case: Case, numbering: Numbering) -> CaseFacts:
+    """Look into a case, without reading the voxels of an image where a header tells enough.
+
+    Args:
+        case: what to look into.
+        numbering: what its label values are, as in `mriseg.io.readers.Listing`.
+    """
+    try:
+        raw = _by_headers(case, numbering) if _has_headers(case) else case.load()
+    except (InputError, OSError) as error:
+        return CaseFacts(
+            case.name, problem=error.reason if isinstance(error, CaseError) else str(error)
+        )
+    return CaseFacts(
+        case=case.name,
+        geometry=raw.geometry,
+        values=raw.values,
+        renamed=raw.renamed,
+        labelled=raw.labels is not None,
+        notices=(*case.notices, *raw.notices),
+    )
+
+
+def _has_headers(case: Case) -> bool:
+    return all(len(files) == 1 and nifti.is_nifti(files[0]) for files in case.sources.values())
+
+
+def _by_headers(case: Case, numbering: Numbering) -> RawCase:
+    files = {role: paths[0] for role, paths in case.sources.items()}
+    grids: dict[Path, Geometry] = {}
+    notices: list[str] = []
+    with errors_of(case.name):
+        for role, path in files.items():
+            if role != SEGMENTATION and path not in grids:
+                grids[path] = nifti.grid(path)
+        first, *others = grids
+        for path in others:
+            # An array without memory: only its shape and axes are looked at.
+            empty = np.broadcast_to(np.uint8(0), grids[path].shape)
+            notices += onto_grid(empty, grids[path], grids[first], path.name)[1]
+    raw = RawCase({}, None, grids[first], tuple(notices))
+    if SEGMENTATION not in files:
+        return raw
+    stems = [nifti.stem(path) for path in files.values()]
+    return with_labels(case.name, raw, files[SEGMENTATION], numbering, stems)

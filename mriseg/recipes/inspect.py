@@ -1,0 +1,221 @@
+"""What would be read from a folder, before anything is: the plan of `preprocess` and `predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mriseg.core.drafts import Row
+from mriseg.core.label_account import CaseLabels, in_regions, label_notices
+from mriseg.core.patients import CaseName
+from mriseg.core.regions import Regions
+from mriseg.errors import InputError
+from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.io import readers
+from mriseg.io.disk.documents import plain
+from mriseg.io.disk.space import check_writable
+from mriseg.io.readers import Listing, ReaderOptions, folders
+from mriseg.io.readers.base import Case
+from mriseg.io.readers.inspection import CaseFacts, inspect_case
+from mriseg.io.readers.table import write_table
+from mriseg.recipes.labels import wanted_regions
+from mriseg.recipes.workers import default_workers, results
+
+
+@dataclass(frozen=True)
+class InspectedCase:
+    """What a case would be read from, and what that holds.
+
+    Attributes:
+        case: its name.
+        patient: whose scan it is.
+        visit: which of the patient's visits; empty where nothing says so.
+        files: modality, or "seg" -> the files, relative to the source.
+        labels: the segmentation file's own labels -> voxels.
+        renamed: the file's own label -> the one in a store.
+        voxels: region -> voxels, where there is a segmentation.
+        shape: voxels in the file's own axes.
+        spacing: of those axes, in ``unit``.
+        orientation: which way those axes run, such as "LPS".
+        unit: "mm", or "px" where the files state no voxel size.
+        notices: what would be accepted although it is unusual.
+        problem: why it would be skipped; else empty.
+    """
+
+    case: str
+    patient: str
+    visit: str
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[int, int] = field(default_factory=dict)
+    renamed: Mapping[int, int] = field(default_factory=dict)
+    voxels: Mapping[str, int] = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+    spacing: tuple[float, ...] = ()
+    orientation: str = ""
+    unit: str = ""
+    notices: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class InspectReport:
+    """The plan: every case, and every image-like file that is in none.
+
+    Attributes:
+        source: the folder, file or table.
+        layout: that it is in.
+        regions: region -> labels, as a store would have them.
+        cases: by name.
+        unused: image-like file, relative to the source -> why no case is read from it.
+        notices: what was assumed or noticed about all of them.
+    """
+
+    source: str
+    layout: str
+    regions: Regions
+    cases: tuple[InspectedCase, ...]
+    unused: Mapping[str, str]
+    notices: tuple[str, ...]
+
+    @property
+    def refused(self) -> tuple[InspectedCase, ...]:
+        """Cases that would be skipped."""
+        return tuple(case for case in self.cases if case.problem)
+
+    def to_json(self) -> dict[str, Any]:
+        """This report as JSON types."""
+        return dict(plain(self))
+
+
+def inspect(
+    source: Path,
+    *,
+    layout: str = "auto",
+    regions: str | None = None,
+    channels: Sequence[str] | None = None,
+    labels: Path | None = None,
+    workers: int | None = None,
+    csv: Path | None = None,
+) -> Recipe[InspectReport]:
+    """Look into the scans under ``source`` and write nothing but, on request, a table of cases.
+
+    Args:
+        source: the folder of scans, or a table of cases.
+        layout: as in `mriseg.recipes.preprocess.preprocess`, and so are the next three.
+        regions: to count voxels in.
+        channels: names of the channels, for layouts whose files do not name them.
+        labels: a folder of segmentations that count in place of those among the scans.
+        workers: processes; None: one per core.
+        csv: write the plan there, as a table of cases.
+
+    Raises:
+        InputError: there is no such folder, or no case; or a table cannot name the cases' files.
+        OutputError: the table cannot be written.
+    """
+    if csv is not None:
+        check_writable(csv.parent)
+    options = ReaderOptions(
+        channels=tuple(channels) if channels else None,
+        labels=labels,
+        own_labels="=" in (regions or ""),
+    )
+    chosen, listing = readers.find(source, layout, options)
+    wanted = wanted_regions(regions, listing)
+    for notice in listing.notices:
+        yield Notice(notice)
+    if csv is not None:
+        write_table(csv, *_rows(listing), listing.numbering)
+        yield Wrote(csv, "table of cases")
+    cases = [_refused(listing, name, why, source) for name, why in listing.skipped]
+    yield Began("inspect", len(listing.cases), "case")
+    planned = {case.name: case for case in listing.cases}
+    facts = results(
+        partial(inspect_case, numbering=listing.numbering),
+        listing.cases,
+        workers or default_workers(),
+    )
+    for count, fact in enumerate(facts, start=1):
+        case = _inspected(planned[fact.case], fact, wanted, source)
+        cases.append(case)
+        if case.problem:
+            yield Skipped(case.case, case.problem)
+        yield Advanced("inspect", count, item=case.case)
+    cases.sort(key=lambda case: case.case)
+    about_labels = label_notices(
+        [CaseLabels(c.case, c.labels, c.renamed, c.voxels) for c in cases if c.voxels],
+        wanted,
+        listing.labels,
+    )
+    for notice in about_labels:
+        yield Notice(notice)
+    return InspectReport(
+        source=folders.text(str(source)),
+        layout=chosen,
+        regions=wanted,
+        cases=tuple(cases),
+        unused={_relative(path, source): why for path, why in listing.unused.items()},
+        notices=(*listing.notices, *about_labels),
+    )
+
+
+def _inspected(case: Case, facts: CaseFacts, regions: Regions, source: Path) -> InspectedCase:
+    grid = facts.geometry
+    files = {
+        role: tuple(_relative(path, source) for path in paths)
+        for role, paths in case.sources.items()
+    }
+    return InspectedCase(
+        case=case.name,
+        patient=case.patient,
+        visit=case.visit,
+        files=files,
+        labels=facts.values,
+        renamed=facts.renamed,
+        voxels=in_regions(facts.values, facts.renamed, regions) if facts.labelled else {},
+        shape=() if grid is None else grid.shape,
+        spacing=() if grid is None else grid.own_spacing,
+        orientation="" if grid is None else grid.orientation,
+        unit="" if grid is None else grid.unit,
+        notices=facts.notices,
+        problem=facts.problem,
+    )
+
+
+def _refused(listing: Listing, name: str, why: str, source: Path) -> InspectedCase:
+    rows = listing.proposals.get(name, ())
+    whose = rows[0].name if rows else CaseName(name, "")
+    files: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        for role, path in row.files.items():
+            shown = _relative(Path(path), source)
+            files[role] = tuple(dict.fromkeys((*files.get(role, ()), shown)))
+    return InspectedCase(name, whose.patient, whose.visit, files, problem=why)
+
+
+def _rows(listing: Listing) -> tuple[list[Row], list[Row]]:
+    """Rows of a table of cases: those that are planned, and those that a person has to accept.
+
+    Raises:
+        InputError: a file holds several modalities, or a modality is in several files.
+    """
+    rows = []
+    for case in listing.cases:
+        files = [path for paths in case.sources.values() for path in paths]
+        if len(set(files)) != len(case.sources) or len(files) != len(case.sources):
+            raise InputError(
+                f"{case.name} has several modalities in one file, or one in several files, which "
+                f"a table of cases cannot name; give the folder itself"
+            )
+        name = CaseName(case.name, case.patient, case.visit)
+        rows.append(Row(name, {role: paths[0] for role, paths in case.sources.items()}))
+    proposals = [row for of_case in listing.proposals.values() for row in of_case]
+    return rows, proposals
+
+
+def _relative(path: Path, source: Path) -> str:
+    base = source if source.is_dir() else source.parent
+    shown = path.relative_to(base) if path.is_relative_to(base) else path
+    return folders.text(shown.as_posix())

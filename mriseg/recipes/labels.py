@@ -1,0 +1,67 @@
+"""The regions that a store is made for, and whether a case's labels give them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mriseg.core.label_account import WHITE, white_label
+from mriseg.core.regions import Regions, parse_regions
+from mriseg.core.tumour_labels import renumbered
+from mriseg.errors import ConfigError, InputError
+from mriseg.io.readers import Listing, RawCase
+
+
+def wanted_regions(regions: str | None, listing: Listing) -> Regions:
+    """The regions to segment, with labels as the store will have them.
+
+    Args:
+        regions: as `mriseg.core.regions.parse_regions` takes them; None: the layout's default.
+            Numbers in it are the files' own labels.
+        listing: of a reader that was told of such numbers (`ReaderOptions.own_labels`).
+
+    Raises:
+        ConfigError: a region is not known, or numbers and names are mixed.
+    """
+    if regions is None:
+        if not listing.regions:
+            raise ConfigError("name the regions by their labels, as in --regions lesion=1")
+        return dict(list(listing.regions.items())[:1])
+    if "=" in regions and not listing.regions:
+        named = [name for name in regions.split(",") if "=" not in name]
+        if named:
+            raise ConfigError(
+                f"{', '.join(named)} is a region by mriseg's numbering of BraTS, and numbers mean "
+                f"the files' own labels: give all by numbers, as in WT=1+2+4,ET=4, or all by name"
+            )
+    return parse_regions(regions, listing.regions)
+
+
+def checked_labels(loaded: RawCase, regions: Regions, *, own_labels: bool) -> RawCase:
+    """A case whose labels give the regions, with 255 as what it stands for.
+
+    Args:
+        loaded: the case.
+        regions: that the store is made for.
+        own_labels: whether those are of the files' own labels.
+
+    Raises:
+        InputError: they do not.
+    """
+    if loaded.labels is None:
+        return loaded
+    unknown = [name for name in regions if name not in (loaded.regions or regions)]
+    if unknown and not own_labels:
+        raise InputError(
+            f"its labels do not tell {', '.join(unknown)}: paediatric labels changed their meaning "
+            f"from 2023 to 2024; give the files' own labels, as in --regions ET=1"
+        )
+    label = white_label(loaded.values, regions)
+    if label is None:
+        return loaded
+    notice = f"its segmentation is of 0 and 255; 255 is taken as {next(iter(regions))}"
+    return replace(
+        loaded,
+        labels=renumbered(loaded.labels, {WHITE: label}),
+        renamed={**loaded.renamed, WHITE: label},
+        notices=(*loaded.notices, notice),
+    )
