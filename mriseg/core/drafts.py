@@ -38,6 +38,7 @@ class Draft:
     notices: list[str] = field(default_factory=list)
     problem: str = ""
     rows: tuple[Row, ...] = ()
+    bids: bool = False
 
 
 def join_masks(drafts: Sequence[Draft], masks: Sequence[Item], unused: dict[PurePath, str]) -> None:

@@ -23,6 +23,11 @@ _ENTITY = re.compile(r"(?:^|_)(?P<key>[A-Za-z]+)-(?P<value>[A-Za-z0-9+.]+)")
 _GLUED = re.compile(r"(?P<source>.+?)(?:to|2|in|regto|reg2|regin)(?P<target>.+)")
 # "GOLD_STANDARD", "T1_weighted", "T1_post_contrast": no term has more words.
 _MAX_WORDS = 3
+# Only such words begin one: "A_seg" is the segmentation of A, and no "aseg".
+_BEGINNINGS = (
+    *("t1", "t2", "flair", "3d", "mr", "gold", "ground", "lesion", "tumor", "tumour", "brain"),
+    *("head", "skull", "manual", "manually", "bet", "post"),
+)
 
 
 class _Kind(Enum):
@@ -157,7 +162,7 @@ def read_name(stem: str, common: frozenset[str] = frozenset()) -> NameReading:
     if reading.role is None:
         return reading
     subject = "" if vsd else _before(stem, words, first)
-    copies = [_COPIES[word] for word in words if word in _COPIES and word not in common]
+    copies = [_COPIES[word] for word in words if word in _COPIES]
     corrected = "manuallycorrected" in words
     return NameReading(reading.role, subject, copy=copies[0] if copies and not corrected else "")
 
@@ -218,7 +223,8 @@ def _terms(words: Sequence[str]) -> list[_Term]:
         for count in range(min(_MAX_WORDS, len(words) - start), 0, -1):
             piece = words[start : start + count]
             # "T1_post" may go on with "op"; a single "t1post" may not.
-            whole = all(piece) and not (count > 1 and piece[-1] == "post")
+            joined = piece[0] in _BEGINNINGS and piece[-1] != "post"
+            whole = all(piece) and (count == 1 or joined)
             meaning = _meaning("".join(piece)) if whole else None
             if meaning is not None:
                 terms.append(_Term(*meaning, start, start + count - 1))

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from mriseg.core.drafts import MAX_LISTED, Draft, Row, agree, join_masks
 from mriseg.core.filenames import entities, words_of
 from mriseg.core.modalities import MODALITIES, SEGMENTATION
-from mriseg.core.patients import CaseName, name_case, patient_of
+from mriseg.core.patients import CaseName, name_case, patient_of, says_whose
 from mriseg.core.scan_files import Folder, Item, NamedFile, read_files
 from mriseg.core.wording import counted
 
@@ -29,6 +29,7 @@ class Group:
         notices: what was assumed.
         problem: why the names do not tell what the case is read from; else empty.
         rows: of the table, that would settle it.
+        named: whether the files themselves name the subject.
     """
 
     name: CaseName
@@ -37,6 +38,7 @@ class Group:
     notices: tuple[str, ...] = ()
     problem: str = ""
     rows: tuple[Row, ...] = ()
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def group_files(
         masks: whether segmentations are wanted.
     """
     unused: dict[PurePath, str] = {}
-    items = list(read_files(files, unused))
+    items = list(read_files(sorted(files, key=lambda file: str(file.path)), unused))
     if not masks:
         unused |= {
             item.file.path: "a segmentation, which a prediction does not read"
@@ -84,7 +86,7 @@ def _drafts(
     """The cases by their images, and the segmentations that lie elsewhere."""
     drafts: list[Draft] = []
     loose: list[Item] = []
-    bids: dict[tuple[str, str], list[Item]] = {}
+    bids: dict[tuple[Folder, str, str], list[Item]] = {}
     folders: dict[Folder, list[Item]] = {}
     for item in items:
         names = entities(item.file.stem)
@@ -95,20 +97,29 @@ def _drafts(
                 "an image under derivatives/; give that folder itself to use it"
             )
         else:
-            bids.setdefault((names["sub"], names.get("ses", "")), []).append(item)
-    for (sub, ses), inside in sorted(bids.items()):
+            key = (_data_set(item.folder), names["sub"], names.get("ses", ""))
+            bids.setdefault(key, []).append(item)
+    for (_, sub, ses), inside in sorted(bids.items()):
         images = [item for item in inside if item.role != SEGMENTATION]
         if not images:
             loose += inside
             continue
         patient, visit = f"sub-{sub}", f"ses-{ses}" if ses else ""
         name = CaseName("_".join(filter(None, (patient, visit))), patient, visit)
-        drafts.append(Draft(name, images[0].folder, (), inside))
+        drafts.append(Draft(name, images[0].folder, (), inside, bids=True))
     for folder, inside in sorted(folders.items()):
         made_of = _by_subject(folder, inside, outer)
         drafts += made_of[0]
         loose += made_of[1]
     return drafts, loose
+
+
+def _data_set(folder: Folder) -> Folder:
+    """The root of the BIDS data set that a folder is in."""
+    for index, part in enumerate(folder):
+        if part.startswith("sub-") or part in ("derivatives", "rawdata", "sourcedata"):
+            return folder[:index]
+    return folder
 
 
 def _by_subject(
@@ -132,8 +143,10 @@ def _by_subject(
     for subject, inside in clusters.items():
         text = _subject_text(inside, subject)
         drafts.append(Draft(CaseName(text, *patient_of(text)), folder, subject, inside))
-    nameless = [item for item in images if not item.subject]
-    if nameless or not _tells_apart(clusters):
+    nameless = any(not item.subject for item in images)
+    own = words_of(folder[-1]) if folder else ()
+    of_one = any(own[: len(subject)] == subject for subject in subjects)
+    if nameless or of_one or not _tells_apart(clusters):
         return [_refused(folder, outer, drafts, [*images, *masks])], []
     left = list(masks)
     for draft in drafts:
@@ -265,7 +278,8 @@ def _settled(draft: Draft, unused: dict[PurePath, str]) -> Group:
         for item in draft.items:
             unused.setdefault(item.file.path, f"its case {draft.name.case} was refused")
     rows = draft.rows or (_rows(draft, candidates) if problem else ())
-    return Group(draft.name, draft.folder, files, tuple(notices), problem, rows)
+    named = bool(draft.subject) or draft.bids
+    return Group(draft.name, draft.folder, files, tuple(notices), problem, rows, named)
 
 
 def _rows(draft: Draft, candidates: Mapping[str, Sequence[Item]]) -> tuple[Row, ...]:
@@ -317,9 +331,10 @@ def _uniquely_named(groups: Sequence[Group], outer: Sequence[str]) -> list[Group
     for group in groups:
         name = group.name
         if count[name.case] > 1:
-            own_patient = name.patient == name.case
-            text = "__".join((*group.folder[:-1], name.case)) if group.folder else name.case
-            name = name._replace(case=text, patient=text if own_patient else name.patient)
+            outside = [part for part in group.folder[:-1] if says_whose(part, name.case)]
+            text = "__".join((*outside, name.case))
+            shared = group.named or name.patient != name.case
+            name = name._replace(case=text, patient=name.patient if shared else text)
         while name.case in named:
             name = name._replace(case=f"{name.case}_")
         named[name.case] = replace(group, name=name)

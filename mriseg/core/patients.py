@@ -42,11 +42,10 @@ _IS_NUMBER = re.compile(r"\d{1,3}")
 _ENDS_IN_VISIT = re.compile(rf"(?P<patient>.*\w)[-_.](?P<visit>{_VISIT})", re.IGNORECASE)
 
 # Folders that say what is in them and not whose it is.
-_GENERIC_WORDS = (
-    "mr mri mris anat scan scans image images img imgs nii nifti niftis raw orig native data "
-    "structural preprocessed processed"
-)
-_GENERIC = frozenset(_GENERIC_WORDS.split())
+_OF_A_SCAN_WORDS = "mr mri anat scan orig native structural preprocessed processed"
+_OF_MANY_WORDS = "mris scans image images img imgs nii nifti niftis raw data"
+_GENERIC = frozenset(f"{_OF_A_SCAN_WORDS} {_OF_MANY_WORDS}".split())
+_OF_A_SCAN = frozenset(_OF_A_SCAN_WORDS.split())
 
 
 class CaseName(NamedTuple):
@@ -92,7 +91,7 @@ def name_case(levels: Sequence[str], subject: str, inside: int) -> CaseName:
         inside: how many of ``levels``, from the last, lie below the folder that was given.
     """
     levels = list(levels)
-    while len(levels) > 1 and levels[-1].lower() in _GENERIC:
+    while len(levels) > 1 and levels[-1].lower() in (_GENERIC if inside > 0 else _OF_A_SCAN):
         if subject:
             return CaseName(subject, *patient_of(subject))
         levels.pop()
@@ -110,6 +109,11 @@ def name_case(levels: Sequence[str], subject: str, inside: int) -> CaseName:
     if subject and own.lower().startswith(subject.lower()):
         return CaseName(own, *patient_of(subject))
     return CaseName(own, *patient_of(own))
+
+
+def says_whose(folder: str, case: str) -> bool:
+    """Whether a folder's name adds to a case's name: it is not generic, nor part of it already."""
+    return folder.lower() not in _GENERIC and folder not in case
 
 
 def _names_a_patient(folder: str, subject: str) -> bool:

@@ -80,7 +80,8 @@ def _by_name_or_folder(
     says_nothing = reading.role is None and reading.reason.startswith("its name states")
     if says_nothing and own.role and (pure or (alone and own.role in MODALITIES)):
         # pat1.nii.gz in labels/ is of pat1; image.nii.gz in pat1/T1/ names nobody.
-        return NameReading(own.role, "" if alone else file.stem, copy=own.copy)
+        nobody = alone and own.role in MODALITIES
+        return NameReading(own.role, "" if nobody else file.stem, copy=own.copy)
     return reading
 
 

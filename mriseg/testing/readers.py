@@ -135,13 +135,23 @@ class ReaderContract:
             path.write_bytes(content)
         case.load()
 
-    def test_links_out_of_the_folder_are_not_followed(
-        self, root: Path, truth: Truth, tmp_path: Path
-    ) -> None:
-        outside = tmp_path / "linked"
-        outside.mkdir()
+    def test_links_are_followed(self, root: Path, truth: Truth, tmp_path: Path) -> None:
+        linked = tmp_path / "linked"
+        linked.mkdir()
         for entry in root.iterdir():
-            (outside / entry.name).symlink_to(entry)
-        assert not self.reader.matches(outside)
-        with pytest.raises(InputError):
-            self.reader.find(outside, self.options)
+            (linked / entry.name).symlink_to(entry)
+        assert self.reader.matches(linked)
+        cases = self.reader.find(linked, self.options).cases
+        assert [case.name for case in cases] == sorted(truth)
+        cases[0].load()
+
+    def test_every_image_is_accounted_for(self, root: Path, truth: Truth) -> None:
+        _, before = readers.find(root, self.reader.name, self.options)
+        stranger = root / "stranger.nrrd"
+        stranger.write_bytes(b"NRRD0004\n")
+        _, listing = readers.find(root, self.reader.name, self.options)
+        used = {path for case in listing.cases for path in case.files}
+        assert used.isdisjoint(listing.unused)
+        assert stranger in used | {*listing.unused}
+        assert all(why for why in listing.unused.values())
+        assert {*before.unused} <= {*listing.unused}

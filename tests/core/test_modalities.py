@@ -10,8 +10,6 @@ from mriseg.core.modalities import (
     MODALITIES,
     canonical_modality,
     display_modality,
-    role,
-    split_role,
 )
 
 
@@ -27,8 +25,6 @@ from mriseg.core.modalities import (
 def test_names_of_the_public_sets(names: str, canonical: str) -> None:
     for name in names.split():
         assert canonical_modality(name) == canonical, name
-        assert role(f"BraTS20_Training_001_{name}") == canonical, name
-        assert role(f"BraTS-GLI-00000-000-{name}") == canonical, name
 
 
 @pytest.mark.parametrize("name", ["ADC", "CT", "swi", "channel0", "image"])
@@ -41,33 +37,8 @@ def test_canonical_names_stay(name: str) -> None:
     assert canonical_modality(name) == name
 
 
-@pytest.mark.parametrize(
-    ("stem", "expected"),
-    [
-        ("W39_1998.09.19_Segm", ("seg", "W39_1998.09.19")),
-        ("BraTS20_Training_001_t1ce", ("T1CE", "BraTS20_Training_001")),
-        ("BraTS-GLI-00000-000-t2W", ("T2", "BraTS-GLI-00000-000")),
-        ("T1POST_N4_noneck_reduced_winsor_regtoFLAIR_brain_N4_regtoMNI", ("T1CE", "")),
-        ("GOLD_STANDARD_N4_noneck_reduced_winsor_regtoFLAIR_regtoMNI", ("seg", "")),
-        ("VSD.Brain.XX.O.MR_Flair.54512", ("FLAIR", "VSD.Brain.XX.O")),
-        ("VSD.Brain_3more.XX.O.OT.54517", ("seg", "VSD.Brain_3more.XX.O")),
-        ("sub-01_T1w", ("T1", "sub-01")),
-        ("T1_registered_to_FLAIR", ("FLAIR", "T1_registered_to")),
-        ("sub-01_t1_brain", (None, "")),
-        ("brats_2013_pat0002_1_brainmask", (None, "brats_2013_pat0002_1")),
-        ("sub_brain_mask", (None, "sub")),
-        ("hippocampus_001", (None, "")),
-        ("seg", ("seg", "")),
-        ("", (None, "")),
-    ],
-)
-def test_a_files_role(stem: str, expected: tuple[str | None, str]) -> None:
-    assert split_role(stem) == expected
-
-
 @given(st.text())
-def test_any_name_has_a_role_and_a_modality(name: str) -> None:
-    assert role(name) in {*MODALITIES, "seg", None}
+def test_any_name_is_a_modality(name: str) -> None:
     assert canonical_modality(name) in {*MODALITIES, name.strip()}
 
 

@@ -31,7 +31,10 @@ def walk(
         InputError: a folder cannot be read.
     """
     left_out = {} if left_out is None else left_out
-    seen = {_identity(root): root}
+    try:
+        seen = {_identity(root): root}
+    except OSError as error:
+        raise InputError(f"{root} cannot be read: {reason_of(error)}") from error
     above = {_identity(folder) for folder in root.resolve().parents}
     yield from _walk(root, 0, seen, above, left_out)
 

@@ -9,7 +9,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from nibabel import orientations
 
 from mriseg.core.orientation import geometry_of
@@ -17,7 +16,7 @@ from mriseg.core.volume import canonical, uncanonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io import nifti, readers
 from mriseg.io.readers import Case, Listing, RawCase, ReaderOptions
-from mriseg.io.readers.brats import READER, canonical_labels, patient
+from mriseg.io.readers.brats import READER
 from mriseg.io.readers.loading import onto_grid
 from mriseg.testing import ReaderContract, Truth, phantoms
 from tests import strategies
@@ -161,7 +160,7 @@ class TestFolders:
         assert [case.name for case in listing.cases] == ["b"]
         ((name, reason),) = listing.skipped
         assert name == "a"
-        assert "2 files of T1 (a_t1.nii.gz, other_t1.nii.gz)" in reason
+        assert "files of 2 subjects (a, other)" in reason
 
     def test_folders_of_one_name(self, tmp_path: Path) -> None:
         for parent in ("site1", "site2"):
@@ -172,8 +171,8 @@ class TestFolders:
                 path.rename(path.with_name(path.name.removeprefix("scan_")))
         listing = find(tmp_path)
         names = [case.name for case in listing.cases]
-        assert names == ["anna__scan", "ben__scan", "site1", "site2"]
         # "scan" does not identify a patient, so two patients must not become one.
+        assert names == ["anna", "ben", "site1", "site2"]
         assert [case.patient for case in listing.cases] == names
 
     def test_one_case_in_two_folders_is_one_patient(self, tmp_path: Path) -> None:
@@ -192,21 +191,30 @@ class TestFolders:
         write(tmp_path / "__MACOSX" / "a")
         assert only(tmp_path).sources["T1"] == (case / "a_t1.nii.gz",)
 
-    def test_a_link_that_stays_inside_is_followed(self, tmp_path: Path) -> None:
-        case = write(tmp_path / "a")
-        (case / "a_t1.nii.gz").rename(tmp_path / "kept.nii.gz")
-        (case / "a_t1.nii.gz").symlink_to(tmp_path / "kept.nii.gz")
-        assert "T1" in only(tmp_path).modalities
-        (tmp_path / "outside").mkdir()
-        assert "T1" not in only(case).modalities
+    def test_links_are_followed(self, tmp_path: Path) -> None:
+        """As in the data sets of DataLad and DVC: case folders, or files, that are links."""
+        case = write(tmp_path / "lake" / "A")
+        (tmp_path / "folders").mkdir()
+        (tmp_path / "folders" / "A").symlink_to(case)
+        (tmp_path / "files" / "A").mkdir(parents=True)
+        for path in case.iterdir():
+            (tmp_path / "files" / "A" / path.name).symlink_to(path)
+        for name in ("folders", "files"):
+            linked = only(tmp_path / name)
+            assert (linked.name, linked.modalities, linked.labelled) == (
+                "A",
+                ("T1", "T1CE", "T2", "FLAIR"),
+                True,
+            )
+            linked.load()
 
-    def test_an_unpacked_folder_that_is_a_link_is_not_followed(self, tmp_path: Path) -> None:
-        case = write(tmp_path / "scans" / "a", gz=False)
-        outside = tmp_path / "outside"
-        outside.mkdir()
-        (case / "a_t1.nii").rename(outside / "a_t1.nii")
-        (case / "a_t1.nii").symlink_to(outside)
-        assert "T1" not in only(case).modalities
+    def test_a_link_whose_content_is_missing_is_named(self, tmp_path: Path) -> None:
+        case = write(tmp_path / "A")
+        (case / "A_flair.nii.gz").unlink()
+        (case / "A_flair.nii.gz").symlink_to(tmp_path / "annex" / "MD5E-1.nii.gz")
+        assert find(tmp_path).skipped == (
+            ("A", "its FLAIR, A_flair.nii.gz, is a broken link (not fetched yet?)"),
+        )
 
     def test_lesions_are_recognised_by_the_name_of_their_mask(self, tmp_path: Path) -> None:
         for name in ("anna", "ben"):
@@ -231,27 +239,6 @@ class TestFolders:
 
 
 class TestPatient:
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("BraTS-GLI-00000-000", "BraTS-GLI-00000"),
-            ("BraTS-GLI-00000-101", "BraTS-GLI-00000"),
-            ("BraTS-MEN-RT-0001-1", "BraTS-MEN-RT-0001"),
-            ("Brats17_TCIA_105_1", "TCIA_105"),
-            ("BraTS19_TCIA08_105_1", "TCIA_105"),
-            ("brats_tcia_pat105_0001", "TCIA_105"),
-            ("Brats17_CBICA_AXN_1", "CBICA_AXN"),
-            ("Brats18_2013_10_1", "2013_10"),
-            ("BraTS19_2013_10_1", "2013_10"),
-            ("brats_2013_pat0002_1", "brats_2013_pat0002"),
-            ("BraTS20_Training_010", "BraTS20_Training_010"),
-            ("BraTS2021_00495", "BraTS2021_00495"),
-            ("patient07", "patient07"),
-        ],
-    )
-    def test_names_of_all_years(self, name: str, expected: str) -> None:
-        assert patient(name) == expected
-
     def test_an_addition_to_the_files_subject(self, tmp_path: Path) -> None:
         for number in (2, 20):
             images, labels = phantoms.head(np.random.default_rng(0), SHAPE)
@@ -267,51 +254,7 @@ class TestPatient:
         assert {case.patient for case in find(tmp_path).cases} == {"anna", "ben"}
 
 
-def relabelled(values: list[int], name: str, *stems: str) -> tuple[list[int], bool]:
-    """The labels that ``values`` become, and whether there is a notice."""
-    labels, notices = canonical_labels(np.array(values, dtype=np.uint8), name, stems)
-    return labels.tolist(), bool(notices)
-
-
 class TestLabels:
-    """The table in the reader's docstring, by the names of each year."""
-
-    def test_2017_to_2021(self) -> None:
-        assert relabelled([0, 1, 2, 4], "Brats17_TCIA_105_1") == ([0, 1, 2, 4], False)
-
-    def test_2015(self) -> None:
-        assert relabelled([0, 1, 2, 3, 4], "anything") == ([0, 1, 2, 3, 4], False)
-        for name in ("brats_2013_pat0001_1", "brats_tcia_pat105_0001"):
-            assert relabelled([1, 3], name) == ([1, 3], False)
-        assert relabelled([1, 3], "x", "VSD.Brain.XX.O.OT.1") == ([1, 3], False)
-
-    def test_2023(self) -> None:
-        assert relabelled([0, 1, 2, 3], "BraTS-GLI-00000-000") == ([0, 1, 2, 4], False)
-        assert relabelled([0, 1, 2, 3], "x", "a-t1n") == ([0, 1, 2, 4], False)
-
-    def test_2024(self) -> None:
-        assert relabelled([1, 2, 3, 4], "BraTS-GLI-00000-100") == ([1, 2, 4, 5], False)
-        assert relabelled([1, 2, 4], "BraTS-GLI-00000-100") == ([1, 2, 5], True)
-        # Only the case's name is new, not the scheme, where it may be a renamed older set.
-        assert relabelled([1, 2, 4], "x", "a_t2f") == ([1, 2, 4], False)
-
-    def test_a_3_of_no_known_year_is_reported(self) -> None:
-        assert relabelled([0, 2, 3], "anything") == ([0, 2, 4], True)
-
-    def test_paediatric_labels_are_kept(self) -> None:
-        assert relabelled([1, 2, 3, 4], "BraTS-PED-00001-000") == ([1, 2, 3, 4], True)
-
-    def test_labels_of_something_else_are_kept(self) -> None:
-        assert relabelled([3, 17], "x") == ([3, 17], True)
-        assert relabelled([0, 1, 2], "BraTS-GLI-00000-000") == ([0, 1, 2], False)
-
-    @given(
-        strategies.label_maps(values=(0, 1, 2, 3, 4, 5)), st.sampled_from(["x", "BraTS-GLI-1-0"])
-    )
-    def test_the_background_and_the_tumour_stay_apart(self, labels: Any, name: str) -> None:
-        canonical_map, _ = canonical_labels(labels, name)
-        np.testing.assert_array_equal(canonical_map > 0, labels > 0)
-
     def test_a_float_segmentation(self, tmp_path: Path) -> None:
         write(tmp_path / "BraTS-GLI-00000-000", [0, 1, 2, 4], names="2023", seg_dtype=np.float32)
         assert labels_in(only(tmp_path).load()) == {0, 1, 2, 4}
@@ -411,7 +354,7 @@ class TestFind:
 
     def test_an_unknown_layout(self, tmp_path: Path) -> None:
         with pytest.raises(
-            Exception, match="there is no layout 'bids'; known: brats, flat, lgg, nnunet"
+            Exception, match="there is no layout 'bids'; known: brats, flat, lgg, nnunet, table"
         ):
             readers.find(tmp_path, "bids")
 
