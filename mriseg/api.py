@@ -15,7 +15,7 @@ from typing import Literal, Unpack
 
 from mriseg.backends import AUTO, Backend, select
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig, parse
-from mriseg.core.keywords import TrainKeywords, TransferKeywords
+from mriseg.core.keywords import ScanKeywords, TrainKeywords, TransferKeywords
 from mriseg.core.regions import Regions, parse_regions
 from mriseg.core.train_settings import height_width, names, training_config
 from mriseg.engine.workloads import BenchConfig
@@ -143,41 +143,25 @@ Stored = str | Path | Location | Store
 def inspect(
     source: str | Path,
     *,
-    layout: str = "auto",
-    regions: str | None = None,
-    channels: str | Sequence[str] | None = None,
-    labels: str | Path | None = None,
-    workers: int | None = None,
     csv: str | Path | None = None,
     on_event: OnEvent | None = None,
+    **scans: Unpack[ScanKeywords],
 ) -> InspectReport:
     """Look into a folder of scans: what would be read, and which files would not be, and why.
 
     See `mriseg.recipes.inspect.inspect` for the arguments and what is raised.
     """
-    recipe = inspecting.inspect(
-        local_path(source, "a folder of scans"),
-        layout=layout,
-        regions=regions,
-        channels=_names(channels),
-        labels=_path(labels),
-        workers=workers,
-        csv=_path(csv),
-    )
-    return finish(recipe, on_event)
+    where = local_path(source, "a folder of scans")
+    return finish(inspecting.inspect(where, csv=_path(csv), **scans), on_event)
 
 
 def preprocess(
     source: str | Path,
     out: str | Path | Location,
     *,
-    layout: str = "auto",
-    regions: str | None = None,
-    channels: str | Sequence[str] | None = None,
-    labels: str | Path | None = None,
-    workers: int | None = None,
     strict: bool = False,
     on_event: OnEvent | None = None,
+    **scans: Unpack[ScanKeywords],
 ) -> PreprocessReport:
     """Create or continue a store from a folder of scans or a table of cases.
 
@@ -187,16 +171,8 @@ def preprocess(
     See `mriseg.recipes.preprocess.preprocess` for the arguments and what is raised. A case that
     cannot be used is in the report, not raised, unless ``strict``.
     """
-    recipe = preprocessing.preprocess(
-        local_path(source, "a folder of scans"),
-        Location.of(out),
-        layout=layout,
-        regions=regions,
-        channels=_names(channels),
-        labels=_path(labels),
-        workers=workers,
-        strict=strict,
-    )
+    where = local_path(source, "a folder of scans")
+    recipe = preprocessing.preprocess(where, Location.of(out), strict=strict, **scans)
     return finish(recipe, on_event)
 
 

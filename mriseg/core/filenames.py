@@ -94,7 +94,7 @@ def _table() -> dict[str, tuple[_Kind, str]]:
 
 
 _TABLE = _table()
-BRAIN_MASK = "a mask of the brain or head, which is no lesion"
+BRAIN_MASK = "a mask of the brain or head, not of a lesion"
 
 
 @dataclass(frozen=True)

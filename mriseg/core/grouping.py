@@ -323,7 +323,7 @@ def _chosen(items: Sequence[Item], notices: list[str], unused: dict[PurePath, st
 
 
 def _uniquely_named(groups: Sequence[Group], outer: Sequence[str]) -> list[Group]:
-    """Cases of one name are told apart by the folders that lead to them."""
+    """Cases of one name differ by the folders that lead to them."""
     count: dict[str, int] = {}
     for group in groups:
         count[group.name.case] = count.get(group.name.case, 0) + 1

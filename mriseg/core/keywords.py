@@ -1,6 +1,6 @@
 """What `mriseg.train` and its kin take as keyword arguments, for type checkers and editors.
 
-They are the settings of `mriseg.core.config.TrainConfig` in every form in which
+Those of trainings are the settings of `mriseg.core.config.TrainConfig` in every form in which
 `mriseg.core.train_settings.training_config` reads them, where the configuration has the one form
 that it keeps. Nothing is checked or decided here: the names are held equal to those of the
 configurations by a test, and the values are checked by the configurations.
@@ -9,9 +9,20 @@ configurations by a test, and the values are checked by the configurations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from mriseg.core.config import AugmentConfig
+
+
+class ScanKeywords(TypedDict, total=False):
+    """How scans are read: the fields of `mriseg.recipes.scans.ScanOptions`; None: not given."""
+
+    layout: str
+    regions: str | None
+    channels: str | Sequence[str] | None
+    labels: str | Path | None
+    workers: int | None
 
 
 class TrainKeywords(TypedDict, total=False):

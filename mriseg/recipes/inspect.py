@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from mriseg.core.drafts import Row
+from mriseg.core.keywords import ScanKeywords
 from mriseg.core.label_account import CaseLabels, in_regions, label_notices
 from mriseg.core.patients import CaseName
 from mriseg.core.regions import Regions
@@ -17,11 +18,12 @@ from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.space import check_writable
-from mriseg.io.readers import Listing, ReaderOptions, folders
+from mriseg.io.readers import Listing, folders
 from mriseg.io.readers.base import Case
 from mriseg.io.readers.inspection import CaseFacts, inspect_case
 from mriseg.io.readers.table import write_table
 from mriseg.recipes.labels import wanted_regions
+from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.workers import default_workers, results
 
 
@@ -93,23 +95,15 @@ class InspectReport:
 def inspect(
     source: Path,
     *,
-    layout: str = "auto",
-    regions: str | None = None,
-    channels: Sequence[str] | None = None,
-    labels: Path | None = None,
-    workers: int | None = None,
     csv: Path | None = None,
+    **scans: Unpack[ScanKeywords],
 ) -> Recipe[InspectReport]:
     """Look into the scans under ``source`` and write nothing but, on request, a table of cases.
 
     Args:
         source: the folder of scans, or a table of cases.
-        layout: as in `mriseg.recipes.preprocess.preprocess`, and so are the next three.
-        regions: to count voxels in.
-        channels: names of the channels, for layouts whose files do not name them.
-        labels: a folder of segmentations that count in place of those among the scans.
-        workers: processes; None: one per core.
         csv: write the plan there, as a table of cases.
+        scans: how they are read, the fields of `mriseg.recipes.scans.ScanOptions`.
 
     Raises:
         InputError: there is no such folder, or no case; or a table cannot name the cases' files.
@@ -117,13 +111,9 @@ def inspect(
     """
     if csv is not None:
         check_writable(csv.parent)
-    options = ReaderOptions(
-        channels=tuple(channels) if channels else None,
-        labels=labels,
-        own_labels="=" in (regions or ""),
-    )
-    chosen, listing = readers.find(source, layout, options)
-    wanted = wanted_regions(regions, listing)
+    options = ScanOptions(**scans)
+    chosen, listing = readers.find(source, options.layout, options.for_readers)
+    wanted = wanted_regions(options.regions, listing)
     for notice in listing.notices:
         yield Notice(notice)
     if csv is not None:
@@ -135,7 +125,7 @@ def inspect(
     facts = results(
         partial(inspect_case, numbering=listing.numbering),
         listing.cases,
-        workers or default_workers(),
+        options.workers or default_workers(),
     )
     for count, fact in enumerate(facts, start=1):
         case = _inspected(planned[fact.case], fact, wanted, source)

@@ -10,6 +10,15 @@ from mriseg.core.tumour_labels import renumbered
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.readers import Listing, RawCase
 
+# BraTS has numbered these differently over the years.
+_HIGH = {"3", "4", "5"}
+
+
+def means_own_labels(regions: str | None) -> bool:
+    """Whether regions are given by numbers alone, which are the files' own labels."""
+    named, numbers = _named_and_numbered(regions or "")
+    return bool(numbers) and not named
+
 
 def wanted_regions(regions: str | None, listing: Listing) -> Regions:
     """The regions to segment, with labels as the store will have them.
@@ -17,7 +26,7 @@ def wanted_regions(regions: str | None, listing: Listing) -> Regions:
     Args:
         regions: as `mriseg.core.regions.parse_regions` takes them; None: the layout's default.
             Numbers in it are the files' own labels.
-        listing: of a reader that was told of such numbers (`ReaderOptions.own_labels`).
+        listing: of a reader that keeps the files' own labels where the numbers mean them.
 
     Raises:
         ConfigError: a region is not known, or numbers and names are mixed.
@@ -26,13 +35,14 @@ def wanted_regions(regions: str | None, listing: Listing) -> Regions:
         if not listing.regions:
             raise ConfigError("name the regions by their labels, as in --regions lesion=1")
         return dict(list(listing.regions.items())[:1])
-    if "=" in regions and not listing.regions:
-        named = [name for name in regions.split(",") if "=" not in name]
-        if named:
-            raise ConfigError(
-                f"{', '.join(named)} is a region by mriseg's numbering of BraTS, and numbers mean "
-                f"the files' own labels: give all by numbers, as in WT=1+2+4,ET=4, or all by name"
-            )
+    named, numbers = _named_and_numbered(regions)
+    doubtful = [text for text in numbers if listing.numbering == "tumour" and _HIGH & _digits(text)]
+    if named and doubtful:
+        raise ConfigError(
+            f"{', '.join(named)} is by mriseg's own numbering of BraTS, and {', '.join(doubtful)} "
+            f"by the files', which differ from label 3 on: give all by numbers, as in "
+            f"WT=1+2+4,ET=4, or all by name"
+        )
     return parse_regions(regions, listing.regions)
 
 
@@ -65,3 +75,12 @@ def checked_labels(loaded: RawCase, regions: Regions, *, own_labels: bool) -> Ra
         renamed={**loaded.renamed, WHITE: label},
         notices=(*loaded.notices, notice),
     )
+
+
+def _named_and_numbered(regions: str) -> tuple[list[str], list[str]]:
+    parts = [part.strip() for part in regions.split(",") if part.strip()]
+    return [p for p in parts if "=" not in p], [p for p in parts if "=" in p]
+
+
+def _digits(definition: str) -> set[str]:
+    return {label.strip() for label in definition.partition("=")[2].split("+")}

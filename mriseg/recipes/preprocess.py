@@ -12,8 +12,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from mriseg.core.keywords import ScanKeywords
 from mriseg.core.label_account import CaseLabels, in_regions, label_notices
 from mriseg.core.prepare import content_digest, prepare
 from mriseg.core.regions import Regions, join_labels
@@ -26,11 +27,12 @@ from mriseg.io.disk.checksums import sha256, write_sealed_json
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.locks import locked
 from mriseg.io.location import Location
-from mriseg.io.readers import Case, Listing, ReaderOptions, folders
+from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
 from mriseg.io.store import CaseAttributes, Source, Store, StoreSpec
 from mriseg.recipes.labels import checked_labels, wanted_regions
+from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.workers import default_workers, results
 
 
@@ -101,27 +103,16 @@ def preprocess(
     source: Path,
     out: str | Path | Location,
     *,
-    layout: str = "auto",
-    regions: str | None = None,
-    channels: Sequence[str] | None = None,
-    labels: Path | None = None,
-    workers: int | None = None,
     strict: bool = False,
+    **scans: Unpack[ScanKeywords],
 ) -> Recipe[PreprocessReport]:
     """Create or continue the store ``out`` from the scans under ``source``.
 
     Args:
         source: the folder of scans, or a table of cases.
         out: the store, a folder or a URL; one that exists already is added to.
-        layout: "auto" or a name in `mriseg.io.readers.READERS`.
-        regions: as `mriseg.core.regions.parse_regions` takes them; None: the layout's default,
-            which is the whole tumour, or every labelled voxel where labels are of something else.
-            Numbers in it are the files' own labels, which then are not renumbered.
-        channels: names of the channels, for layouts whose files do not name them.
-        labels: a folder of segmentations, named as the cases are, which count in place of those
-            among the scans.
-        workers: processes; None: one per core.
         strict: stop at the first case that cannot be used.
+        scans: how they are read, the fields of `mriseg.recipes.scans.ScanOptions`.
 
     Returns:
         What became of each case. The caller decides what a skipped one means; the command line
@@ -133,14 +124,10 @@ def preprocess(
         BusyError: another process is writing the store.
         ConfigError: the regions or the layout are not known.
     """
-    options = ReaderOptions(
-        channels=tuple(channels) if channels else None,
-        labels=labels,
-        own_labels="=" in (regions or ""),
-    )
+    options = ScanOptions(**scans)
     where = Location.of(out)
-    chosen, listing = readers.find(source, layout, options)
-    wanted = wanted_regions(regions, listing)
+    chosen, listing = readers.find(source, options.layout, options.for_readers)
+    wanted = wanted_regions(options.regions, listing)
     notices = [_summary(listing, chosen, wanted), *listing.notices]
     notices += short_account(listing.unused, source)
     for text in notices:
@@ -149,7 +136,7 @@ def preprocess(
     with locked(where.path, "preprocess") if where.is_local else nullcontext():
         store = stores.create(where, StoreSpec(wanted, dict(listing.labels), chosen))
         store.sweep()
-        reports = yield from _filled(store, listing, strict, workers or default_workers())
+        reports = yield from _filled(store, listing, strict, options.workers or default_workers())
         about_labels = label_notices(map(_case_labels, _labelled(reports)), wanted, listing.labels)
         for text in about_labels:
             yield Notice(text)

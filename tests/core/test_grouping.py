@@ -226,8 +226,8 @@ class TestArrangements:
     def test_two_candidates(self) -> None:
         grouping = group("a/a_T1.nii.gz", "a/a_T1_N4.nii.gz", "a/a_FLAIR.nii.gz")
         assert problems(grouping) == {
-            "a": "2 files may be its T1 (a_T1.nii.gz, a_T1_N4.nii.gz); expected one, with each case "
-            "in its own folder"
+            "a": "2 files may be its T1 (a_T1.nii.gz, a_T1_N4.nii.gz); expected one, with each "
+            "case in its own folder"
         }
         assert [row.files["T1"].name for row in grouping.groups[0].rows] == [
             "a_T1.nii.gz",

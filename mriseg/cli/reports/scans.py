@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,7 +13,9 @@ from mriseg.cli.render import say
 from mriseg.cli.reports.table import table
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.wording import counted
-from mriseg.recipes.inspect import InspectedCase, InspectReport
+
+if TYPE_CHECKING:
+    from mriseg.recipes.inspect import InspectedCase, InspectReport
 
 # Cases shown one by one; of more, --csv and --json have all.
 _MAX_CASES = 40

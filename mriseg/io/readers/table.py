@@ -132,11 +132,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
     except ValueError as error:
-        raise InputError(f"{path} is no table of cases ({error})") from error
+        raise InputError(f"{path} is not a table of cases ({error})") from error
     try:
         lines = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
     except csv.Error as error:
-        raise InputError(f"{path} is no table of cases ({error})") from error
+        raise InputError(f"{path} is not a table of cases ({error})") from error
     lines = [[cell.strip() for cell in line] for line in lines if any(map(str.strip, line))]
     columns = _columns(path, lines[0] if lines else [])
     rows = []

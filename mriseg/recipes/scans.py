@@ -1,0 +1,50 @@
+"""How scans are read: what `inspect` and `preprocess` are asked, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mriseg.core.train_settings import names
+from mriseg.io.location import local_path
+from mriseg.io.readers import ReaderOptions
+from mriseg.recipes.labels import means_own_labels
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """How scans are read.
+
+    Attributes:
+        layout: "auto" or a name in `mriseg.io.readers.READERS`.
+        regions: as `mriseg.core.regions.parse_regions` takes them; None: the layout's default,
+            which is the whole tumour, or every labelled voxel where labels are of something else.
+            Numbers in it are the files' own labels.
+        channels: names of the channels, for layouts whose files do not name them.
+        labels: a folder of segmentations, named as the cases are, which count in place of those
+            among the scans.
+        workers: processes; None: one per core.
+    """
+
+    layout: str = "auto"
+    regions: str | None = None
+    channels: str | Sequence[str] | None = None
+    labels: str | Path | None = None
+    workers: int | None = None
+
+    @property
+    def for_readers(self) -> ReaderOptions:
+        """What a reader has to know of it.
+
+        Raises:
+            InputError: ``labels`` is a URL.
+        """
+        channels = names(self.channels) if isinstance(self.channels, str) else self.channels
+        return ReaderOptions(
+            channels=tuple(channels) if channels else None,
+            labels=None
+            if self.labels is None
+            else local_path(self.labels, "a folder of segmentations"),
+            own_labels=means_own_labels(self.regions),
+        )
