@@ -24,10 +24,11 @@ from safetensors import safe_open
 from mriseg.backends import select
 from mriseg.core import modalities
 from mriseg.core.config import TrainConfig, TransferConfig
+from mriseg.core.filenames import read_name
 from mriseg.core.regions import label_map
+from mriseg.core.tumour_labels import TUMOUR_REGIONS, canonical_labels
 from mriseg.events import finish
 from mriseg.io.readers import READERS
-from mriseg.io.readers.brats import TUMOUR_REGIONS, canonical_labels
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.compare import CompareOptions, compare
@@ -308,12 +309,14 @@ def test_the_names_of_modalities() -> None:
         name, aliases = row[0].strip("`"), row[1].split(", ")
         for alias in aliases:
             canonical[alias] = name
-            assert modalities.role(f"case_{alias}") == name, alias
+            assert read_name(f"case_{alias}").role == name, alias
     assert canonical == {alias: name for alias, name in modalities._CANONICAL.items() if name}
 
 
 def test_the_layouts_in_their_order() -> None:
-    listed = re.findall(r"^\| `(\w+)` \|", DATA.split("## Modalities")[0], re.MULTILINE)
+    listed = re.findall(
+        r"^\| `(\w+)` \|", DATA.split("### Folders of named files")[0], re.MULTILINE
+    )
     assert listed == list(READERS._targets)
 
 

@@ -31,7 +31,7 @@ from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
 from mriseg.io.store import CaseAttributes, Source, Store, StoreSpec
-from mriseg.recipes.labels import checked_labels, wanted_regions
+from mriseg.recipes.labels import checked_labels, means_own_labels, wanted_regions
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.workers import default_workers, results
 
@@ -129,6 +129,8 @@ def preprocess(
     chosen, listing = readers.find(source, options.layout, options.for_readers)
     wanted = wanted_regions(options.regions, listing)
     notices = [_summary(listing, chosen, wanted), *listing.notices]
+    if means_own_labels(options.regions):
+        notices.append("labels are taken as the files have them; none is renumbered")
     notices += short_account(listing.unused, source)
     for text in notices:
         yield Notice(text)
