@@ -20,6 +20,7 @@ from mriseg.core.grouping import Group, Grouping, group_files
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.scan_files import NamedFile
 from mriseg.core.tumour_labels import TUMOUR_LABELS, TUMOUR_REGIONS
+from mriseg.core.wording import counted
 from mriseg.errors import InputError
 from mriseg.io import nifti
 from mriseg.io.disk.untrusted import is_regular
@@ -52,14 +53,12 @@ class BratsReader:
         grouping = _grouped(root, options)
         if not grouping.groups:
             raise InputError(f"no case in {root}: expected {self.summary}, at any depth")
-        numbering, regions, labels = label_scheme(
-            [
-                Path(group.files[SEGMENTATION])
-                for group in grouping.groups
-                if SEGMENTATION in group.files
-            ],
-            options,
-        )
+        segmentations = [
+            Path(group.files[SEGMENTATION])
+            for group in grouping.groups
+            if SEGMENTATION in group.files
+        ]
+        numbering, regions, labels = label_scheme(segmentations, options)
         cases, skipped, proposals = [], [], {}
         for group in grouping.groups:
             problem = group.problem or _missing_content(group)
@@ -74,6 +73,7 @@ class BratsReader:
             regions,
             labels,
             tuple(skipped),
+            _mixed(segmentations, options),
             unused=unused,
             proposals=proposals,
             numbering=numbering,
@@ -97,6 +97,18 @@ def label_scheme(
     if options.own_labels:
         return "files", {}, {}
     return "tumour", dict(TUMOUR_REGIONS), dict(TUMOUR_LABELS)
+
+
+def _mixed(segmentations: Sequence[Path], options: ReaderOptions) -> tuple[str, ...]:
+    """A notice where some segmentations are named after lesions and others are not."""
+    lesions = [path for path in segmentations if _LESION.search(path.name)]
+    if options.own_labels or not lesions or len(lesions) == len(segmentations):
+        return ()
+    return (
+        f"{len(lesions)} of {counted(len(segmentations), 'segmentation')} are named after lesions "
+        f"({folders.text(lesions[0].name)}) and the others are not; all are read as tumours, whose "
+        f"label 1 is in WT",
+    )
 
 
 def _missing_content(group: Group) -> str:

@@ -225,7 +225,9 @@ class TestFolders:
         assert listing.regions == {"lesion": (1,)}
         assert listing.labels == {1: "lesion"}
         write(tmp_path / "BraTS20_Training_001")
-        assert next(iter(find(tmp_path).regions)) == "WT"
+        mixed = find(tmp_path)
+        assert next(iter(mixed.regions)) == "WT"
+        assert "1 of 2 segmentations are named after lesions" in mixed.notices[0]
 
     def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
         case = write(tmp_path / "a")
