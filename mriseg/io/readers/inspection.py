@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry
 from mriseg.errors import CaseError, InputError
 from mriseg.io import nifti
-from mriseg.io.readers.base import Case, Numbering, RawCase
-from mriseg.io.readers.loading import errors_of, onto_grid, with_labels
+from mriseg.io.readers.base import Case, Numbering
+from mriseg.io.readers.loading import errors_of, onto_grid, read_labels
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ def inspect_case(case: Case, numbering: Numbering) -> CaseFacts:
         numbering: what its label values are, as in `mriseg.io.readers.Listing`.
     """
     try:
-        raw = _by_headers(case, numbering) if _has_headers(case) else case.load()
+        if _has_headers(case):
+            return _by_headers(case, numbering)
+        raw = case.load()
     except (InputError, OSError) as error:
         return CaseFacts(
             case.name, problem=error.reason if isinstance(error, CaseError) else str(error)
@@ -58,7 +60,7 @@ def inspect_case(case: Case, numbering: Numbering) -> CaseFacts:
         values=raw.values,
         renamed=raw.renamed,
         labelled=raw.labels is not None,
-        notices=(*case.notices, *raw.notices),
+        notices=raw.notices,
     )
 
 
@@ -66,7 +68,7 @@ def _has_headers(case: Case) -> bool:
     return all(len(files) == 1 and nifti.is_nifti(files[0]) for files in case.sources.values())
 
 
-def _by_headers(case: Case, numbering: Numbering) -> RawCase:
+def _by_headers(case: Case, numbering: Numbering) -> CaseFacts:
     files = {role: paths[0] for role, paths in case.sources.items()}
     grids: dict[Path, Geometry] = {}
     notices: list[str] = []
@@ -79,8 +81,16 @@ def _by_headers(case: Case, numbering: Numbering) -> RawCase:
             # An array without memory: only its shape and axes are looked at.
             empty = np.broadcast_to(np.uint8(0), grids[path].shape)
             notices += onto_grid(empty, grids[path], grids[first], path.name)[1]
-    raw = RawCase({}, None, grids[first], tuple(notices))
+    facts = CaseFacts(case.name, grids[first], notices=(*case.notices, *notices))
     if SEGMENTATION not in files:
-        return raw
+        return facts
     stems = [nifti.stem(path) for path in files.values()]
-    return with_labels(case.name, raw, files[SEGMENTATION], numbering, stems)
+    path = files[SEGMENTATION]
+    _, counted, more = read_labels(case.name, path, grids[first], numbering, stems)
+    return replace(
+        facts,
+        values=counted.values,
+        renamed=counted.renamed,
+        labelled=True,
+        notices=(*facts.notices, *more),
+    )

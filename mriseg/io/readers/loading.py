@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,23 +94,49 @@ def with_labels(
     Raises:
         CaseError: the file cannot be used.
     """
+    labels, counted, notices = read_labels(case, path, loaded.geometry, numbering, stems)
+    return replace(
+        loaded,
+        labels=renumbered(labels, counted.renamed),
+        notices=(*loaded.notices, *notices),
+        values=counted.values,
+        renamed=counted.renamed,
+        regions=counted.regions,
+    )
+
+
+@dataclass(frozen=True)
+class CountedLabels:
+    """The labels of a segmentation file, and how they become canonical.
+
+    Attributes:
+        values: the file's own labels -> voxels.
+        renamed: the file's own label -> the canonical one, of those that change.
+        regions: names of the layout's regions that they give for certain; None: all.
+    """
+
+    values: Mapping[int, int]
+    renamed: Mapping[int, int]
+    regions: tuple[str, ...] | None
+
+
+def read_labels(
+    case: str, path: Path, grid: Geometry, numbering: Numbering, stems: Sequence[str]
+) -> tuple[NDArray[np.uint8], CountedLabels, tuple[str, ...]]:
+    """A segmentation on a grid, with the file's own labels; what they are; and what was assumed.
+
+    Raises:
+        CaseError: the file cannot be used.
+    """
     with errors_of(case):
         array, own = nifti.read(path)
         labels, mismatch = onto_grid(
-            nifti.integer_labels(array), own, loaded.geometry, f"the segmentation {path.name}"
+            nifti.integer_labels(array), own, grid, f"the segmentation {path.name}"
         )
     values = label_counts(labels)
     plan = tumour_numbering(values.keys(), case, stems) if numbering == "tumour" else AsInFile()
-    notices = (*loaded.notices, *mismatch, *([plan.notice] if plan.notice else []))
-    return RawCase(
-        images=loaded.images,
-        labels=renumbered(labels, plan.renamed),
-        geometry=loaded.geometry,
-        notices=notices,
-        values=values,
-        renamed=plan.renamed,
-        regions=plan.regions,
-    )
+    notices = (*mismatch, *([plan.notice] if plan.notice else []))
+    return labels, CountedLabels(values, plan.renamed, plan.regions), notices
 
 
 def onto_grid(
