@@ -106,7 +106,8 @@ def renumbered(labels: NDArray[np.uint8], renamed: Mapping[int, int]) -> NDArray
 def label_counts(labels: NDArray[np.uint8]) -> dict[int, int]:
     """How many voxels have each label; the background, 0, is left out."""
     # Few voxels are labelled, and counting takes eight bytes for each that is looked at.
-    counts = np.bincount(labels[labels != 0], minlength=1)
+    flat = labels.ravel(order="K")
+    counts = np.bincount(flat[flat != 0], minlength=1)
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
 
 
