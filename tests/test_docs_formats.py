@@ -109,6 +109,7 @@ def test_the_store(outputs: Outputs) -> None:
     case = outputs.attributes(f"cases/{name}")
     same("keys: case", case)
     same("keys: geometry", case["geometry"])
+    same("keys: spatial header", case["geometry"]["header"])
     for source in case["sources"]:
         same("keys: source", source)
     for file in case["files"]:
