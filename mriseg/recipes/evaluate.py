@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.sampling import VolumeIndex
 from mriseg.core.showcase import showcase
+from mriseg.core.surface import TOLERANCE
 from mriseg.core.wording import agreeing, counted
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
@@ -59,6 +60,8 @@ class EvaluateReport:
         skipped: (case, reason).
         prediction: how the masks were made: the model, and the `PredictOptions` that it used;
             None where masks were given.
+        notices: what of the data should be known beside the scores.
+        tolerance: of the normalised surface Dice, in the unit of the scores.
     """
 
     scores: tuple[CaseScores, ...]
@@ -66,6 +69,8 @@ class EvaluateReport:
     seen: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     prediction: Mapping[str, Any] | None = None
+    notices: tuple[str, ...] = ()
+    tolerance: float = TOLERANCE
 
     def mean(self, region: str, metric: str = "dice") -> float:
         """The mean of a metric over the cases."""
@@ -81,6 +86,8 @@ class EvaluateReport:
             "summary": [asdict(row) for row in self.summary],
             "skipped": [list(pair) for pair in self.skipped],
             "prediction": None if self.prediction is None else dict(self.prediction),
+            "notices": list(self.notices),
+            "tolerance": self.tolerance,
         }
 
 
@@ -145,14 +152,15 @@ def evaluate(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise InputError(f"no case of {store.location} could be measured: {reasons}")
     settings = {key: getattr(measurement.segmenter.options, key) for key in _PREDICTION}
-    report = yield from reported(
-        scores,
+    result = EvaluateReport(
+        tuple(scores),
+        (),
         chosen.seen,
-        skipped,
-        out,
-        pictures=pictures,
+        tuple(skipped),
         prediction={"model": str(run.path), **settings},
+        notices=chosen.notices,
     )
+    report = yield from reported(result, out, pictures=pictures)
     if out is not None and pictures:
         yield from _showcase(out / "cases.png", run, measurement, report, views)
     return report
@@ -314,18 +322,11 @@ def case_event(row: CaseScores) -> Measured:
     return Measured("case", 0, numbers, note=f"{row.case} {row.region}")
 
 
-def reported(
-    scores: Sequence[CaseScores],
-    seen: Sequence[str],
-    skipped: Sequence[tuple[str, str]],
-    out: Path | None,
-    *,
-    pictures: bool,
-    prediction: Mapping[str, Any] | None = None,
-) -> Recipe[EvaluateReport]:
-    """The report of these scores, written to ``out`` if that is a folder."""
+def reported(report: EvaluateReport, out: Path | None, *, pictures: bool) -> Recipe[EvaluateReport]:
+    """``report`` with the summary of its scores, written to ``out`` if that is a folder."""
+    scores = report.scores
     summary = summarise(scores, np.random.default_rng(_SEED))
-    report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped), prediction)
+    report = replace(report, summary=tuple(summary))
     if out is not None:
         data = report.to_json()
         documents.write_csv(out / "cases.csv", data["cases"])

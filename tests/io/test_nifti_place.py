@@ -10,7 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -105,7 +105,7 @@ def check_header(mask: Any, scan: Any) -> None:
 def places(path: Path) -> Any:
     """Where SimpleITK places the corners of a file; whether for its shear, where it refuses it."""
     try:
-        image = sitk.ReadImage(str(path))
+        image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
         return "orthonormal" in str(error)
     ends = np.ndindex(*[2] * image.GetDimension())
@@ -208,7 +208,7 @@ def test_a_store_with_another_header_is_refused(change: dict[str, Any]) -> None:
 
 
 def test_a_scan_of_another_format_gives_both_forms(tmp_path: Path) -> None:
-    """Without a header to repeat: the scanner's world in mm, as programs other than ours take it."""
+    """Without a header to repeat: the scanner's world, in mm."""
     affine = np.array(strategies.ORIENTATIONS[5].affine((1, 2, 3), (4, 5, 6)))
     nifti.write(tmp_path / "x.nii", np.ones((2, 3, 4)), geometry_of((2, 3, 4), affine))
     image = nib.load(tmp_path / "x.nii")
