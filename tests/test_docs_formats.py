@@ -252,7 +252,7 @@ def test_evaluations(outputs: Outputs) -> None:
     folder = outputs.folder / "evaluation"
     same("files: evaluation", {path.name: path for path in folder.iterdir()})
     data = loaded(folder / "evaluation.json")
-    assert set(data) == {"cases", "summary", "skipped", "prediction"}
+    assert set(data) == {"cases", "summary", "skipped", "prediction", "notices", "tolerance"}
     same("keys: prediction", data["prediction"])
     for table, rows, name in (
         ("keys: scores", data["cases"], "cases.csv"),

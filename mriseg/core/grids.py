@@ -49,9 +49,9 @@ class Turn:
 def states_a_place(geometry: Geometry) -> bool:
     """Whether a source says where it lies.
 
-    It does not where it has no voxel size, where both forms of its header are marked absent, or
-    where its affine is one of ones: voxels of 1 mm from the world's origin along its axes are what
-    programs write that were given none.
+    It does not where it has no voxel size, where neither form of its header counts, or where its
+    affine is one of ones: voxels of 1 mm from the world's origin along its axes are what programs
+    write that were given none.
     """
     header = geometry.header
     if geometry.unit != "mm" or (header is not None and not header.states_a_place):

@@ -185,7 +185,7 @@ def evaluate(
                 for name, value in segmenting.items()
                 if value != defaults[name]
             }
-            how = {"regions": regions, "out": out, "pictures": pictures}
+            how: dict[str, Any] = {"regions": regions, "out": out, "pictures": pictures}
             how |= {} if tolerance is None else {"tolerance": tolerance}
             report = _evaluate_files(draw, masks, truths, how, named)
         else:
