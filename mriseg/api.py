@@ -56,10 +56,10 @@ from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.demo import demo as demo_recipe
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.doctor import doctor as doctor_recipe
-from mriseg.recipes.evaluate import EvaluateReport
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
+from mriseg.recipes.scores import EvaluateReport
 from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
 from mriseg.recipes.transfer import TransferReport

@@ -107,7 +107,7 @@ def parse_header(name: str, block: bytes) -> Header:
         slope=1.0 if slope is None else float(slope),
         inter=0.0 if inter is None else float(inter),
         affine=affine,
-        place=spatial_header(raw, affine),
+        place=spatial_header(raw),
     )
 
 

@@ -26,15 +26,14 @@ _SCANNER, _ALIGNED = 1, 2
 _NIFTI_1_SIDE = 2**15 - 1
 
 
-def spatial_header(raw: nib.Nifti1Header, affine: Array) -> SpatialHeader:
+def spatial_header(raw: nib.Nifti1Header) -> SpatialHeader:
     """What a header says of the place of its voxels.
 
-    What is not a finite number is left out: a qform that holds one says nothing, and a voxel size
-    is then that of ``affine``.
+    What is not a finite number is left out: a form that holds one says nothing, and a voxel size
+    is then that of the sform.
 
     Args:
-        raw: of either version.
-        affine: 4x4, finite, as taken from it.
+        raw: of either version; at least one form is finite.
     """
     sform = np.array([raw[f"srow_{axis}"] for axis in "xyz"], dtype=np.float64)
     rotation = _numbers(raw, "quatern_b", "quatern_c", "quatern_d")
@@ -45,7 +44,7 @@ def spatial_header(raw: nib.Nifti1Header, affine: Array) -> SpatialHeader:
         sform, codes["sform"] = np.zeros((3, 4)), 0
     if not np.isfinite([*rotation, *offset, *pixdim]).all():
         rotation, offset, codes["qform"] = np.zeros(3), np.zeros(3), 0
-        sizes = np.array([1.0, *np.linalg.norm(affine[:3, :3], axis=0)])
+        sizes = np.array([1.0, *np.linalg.norm(sform[:, :3], axis=0)])
         pixdim = np.where(np.isfinite(pixdim), pixdim, sizes)
     return SpatialHeader(
         version=2 if isinstance(raw, nib.Nifti2Header) else 1,

@@ -14,9 +14,9 @@ from mriseg.core.surface import TOLERANCE
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped
-from mriseg.recipes.evaluate import EvaluateReport, case_event, reported
 from mriseg.recipes.mask_labels import FileLabels, LabelPlan, Wanted, plan_labels
-from mriseg.recipes.mask_pairs import Pair, Pairing, pair_up, read_labels, read_placed
+from mriseg.recipes.mask_pairs import Pair, Pairing, pair_up, read_labels, read_placed, stems
+from mriseg.recipes.scores import EvaluateReport, case_event, reported
 
 # Names that a notice lists.
 _LISTED = 5
@@ -116,8 +116,7 @@ def _planned(pairing: Pairing, wanted: Wanted, skipped: list[tuple[str, str]]) -
 def _labels_of(path: Path) -> FileLabels:
     values = np.bincount(read_labels(path)[0].reshape(-1, order="A"), minlength=256)
     voxels = {int(value): int(values[value]) for value in np.flatnonzero(values) if value}
-    # The folder of a truth may be the only one that shows its year.
-    return FileLabels(voxels, (path.name.partition(".")[0], path.parent.name))
+    return FileLabels(voxels, stems(path))
 
 
 def _measured(

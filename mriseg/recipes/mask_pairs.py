@@ -112,6 +112,11 @@ def read_labels(path: Path) -> tuple[Labels, Geometry]:
     return images.integer_labels(array), geometry
 
 
+def stems(path: Path) -> tuple[str, str]:
+    """Names that may show which numbering a file's labels have: its own and its folder's."""
+    return images.stem(path), path.parent.name
+
+
 def read_placed(pair: Pair) -> Placed:
     """A pair's labels, the mask's brought onto the truth's grid.
 

@@ -15,8 +15,8 @@ import pytest
 from mriseg.core.metrics import METRICS
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Event, Notice, Skipped, finish
-from mriseg.recipes.evaluate import EvaluateReport
 from mriseg.recipes.evaluate_masks import evaluate_masks
+from mriseg.recipes.scores import EvaluateReport
 from mriseg.testing import phantoms
 from tests import strategies
 

@@ -16,7 +16,7 @@ from mriseg.cli.settings import option_name
 from mriseg.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mriseg.recipes.evaluate import EvaluateReport
+    from mriseg.recipes.scores import EvaluateReport
 
 
 _Input = Annotated[

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
     from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
-    from mriseg.recipes.evaluate import EvaluateReport
     from mriseg.recipes.info import RunInfo, StoreInfo
     from mriseg.recipes.predict import PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
+    from mriseg.recipes.scores import EvaluateReport
     from mriseg.recipes.train import TrainReport
     from mriseg.recipes.verify import VerifyReport
 
