@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mriseg.core import volume
 from mriseg.core.grids import on_one_grid, states_a_place
-from mriseg.core.modalities import MODALITIES, role
+from mriseg.core.modalities import MODALITIES, SEGMENTATION, role
 from mriseg.core.volume import Geometry
 from mriseg.errors import InputError
 from mriseg.io import nifti as images
@@ -72,6 +72,9 @@ class Placed:
 def pair_up(masks: Path, truths: Path) -> Pairing:
     """Pair mask files with truth files.
 
+    A truth goes by its own name, or else by that of its folder, as the case does that `predict`
+    names its mask after.
+
     Args:
         masks: a folder of masks, searched with its subfolders.
         truths: a folder of truths, likewise; scans beside them are no truths.
@@ -84,6 +87,7 @@ def pair_up(masks: Path, truths: Path) -> Pairing:
     # Unless the truths themselves are named by a modality.
     if by_name.keys() & segmentations.keys():
         wanted = segmentations
+    wanted = _by_folder(wanted, truths, by_name.keys() - wanted.keys())
     shared = [name for name in by_name if name in wanted]
     if not shared:
         raise InputError(
@@ -160,6 +164,20 @@ def _silent_remark(silent: list[str]) -> str:
         f"{who} (its affine is one of ones, or absent); voxels were compared by index, with the "
         f"truth's voxel size"
     )
+
+
+def _by_folder(
+    files: Mapping[str, list[Path]], root: Path, names: Collection[str]
+) -> dict[str, list[Path]]:
+    """``files`` by name, of which segmentations in a folder of one of ``names`` get that name."""
+    renamed: dict[str, list[Path]] = {}
+    for own, paths in files.items():
+        for path in paths:
+            folder = folders.text(path.parent.name)
+            is_theirs = folder in names and path.parent != root
+            is_theirs = is_theirs and role(images.stem(path)) == SEGMENTATION
+            renamed.setdefault(folder if is_theirs else own, []).append(path)
+    return renamed
 
 
 def _is_scan(path: Path) -> bool:

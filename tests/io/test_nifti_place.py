@@ -241,3 +241,18 @@ def test_predict_repeats_the_headers_of_scans(tmp_path: Path) -> None:
         mask = tmp_path / "masks" / f"{name}.nii.gz"
         check_header(nib.load(mask), nib.load(scan))
         assert places(mask) == places(scan)
+
+
+@pytest.mark.realdata
+def test_masks_of_real_scans_repeat_their_headers(data_dir: Path, tmp_path: Path) -> None:
+    paths = [
+        path
+        for name in ("brats/Brats17_TCIA_639_1", "ms-lesions/patient07", "hippocampus/images")
+        for path in sorted((data_dir / name).rglob("*.nii*"))[:6]
+    ]
+    assert len(paths) > 10
+    for path in paths:
+        _, geometry = nifti.read(path)
+        nifti.write(tmp_path / "x.nii", np.zeros(geometry.shape), stored(geometry))
+        check_header(nib.load(tmp_path / "x.nii"), nib.load(path))
+        assert places(tmp_path / "x.nii") == places(path)

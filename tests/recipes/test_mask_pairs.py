@@ -25,6 +25,8 @@ def lay_out(root: Path, *files: str) -> None:
         ("a.nii.gz", "deep/er/a_seg.nii.gz", "a"),
         ("a_pred.nii", "A/a-seg.nii.gz", "a"),
         ("a_mask.nii", "a_GT.nii.gz", "a"),
+        ("P1.nii.gz", "P1/seg.nii.gz", "P1"),
+        ("P1.nii.gz", "P1/W39_1998.09.19_Segm.nii", "P1"),
         ("a_flair.nii.gz", "a_flair.nii.gz", "a_flair"),
     ],
 )
@@ -51,6 +53,8 @@ def test_what_is_left_over_is_named_and_scans_are_no_truths(tmp_path: Path) -> N
     [
         (("masks/1/a.nii", "masks/2/a.nii", "truths/a.nii"), r"masks named a: .*1/a.nii and .*2/a"),
         (("masks/a.nii", "truths/a_seg.nii", "truths/a_mask.nii"), r"truths named a: .* and .*seg"),
+        (("masks/P.nii", "truths/1/P/seg.nii", "truths/2/P/seg.nii"), "two truths named P: .* and"),
+        (("masks/P.nii", "truths/P/brain.nii"), r"\(P\) has the name of a truth .* \(brain\)"),
         (("masks/a.nii", "truths/b.nii"), r"no mask under .* \(a\) has the name of a .* \(b\)"),
         (("masks/a.txt", "truths/a.nii"), "holds no NIfTI file of masks"),
         (("masks/a.nii", "other/a.nii"), "truths is not a folder of truths"),
