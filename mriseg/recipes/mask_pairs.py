@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,10 +136,8 @@ def read_placed(pair: Pair) -> Placed:
     return Placed(volume.canonical(matched, grid), volume.canonical(truth, grid), grid, remark)
 
 
-def _onto(mask: Labels, own: Geometry, grid: Geometry, pair: Pair) -> tuple[Any, str]:
-    silent = [
-        kind for kind, of in (("mask", own), ("truth", grid)) if not states_a_place(of)
-    ]  # fmt: skip
+def _onto(mask: Labels, own: Geometry, grid: Geometry, pair: Pair) -> tuple[Labels, str]:
+    silent = [kind for kind, of in (("mask", own), ("truth", grid)) if not states_a_place(of)]
     try:
         turn = on_one_grid(own, grid)
     except InputError as error:
@@ -149,13 +146,12 @@ def _onto(mask: Labels, own: Geometry, grid: Geometry, pair: Pair) -> tuple[Any,
         raise InputError(
             f"{pair.mask.name} cannot be compared with {pair.truth.name}: {error}"
         ) from error
+    remark = ""
     if not turn.is_none:
-        return turn.apply(
-            mask
-        ), "the mask's axes run otherwise; it was turned onto the truth's grid"
-    if turn.offset > _ROUNDED:
-        return mask, "it lies up to half a voxel off the truth; voxels were compared by index"
-    return mask, ""
+        remark = "the mask's axes run otherwise; it was turned onto the truth's grid"
+    elif turn.offset > _ROUNDED:
+        remark = "it lies up to half a voxel off the truth; voxels were compared by index"
+    return turn.apply(mask), remark
 
 
 def _silent_remark(silent: list[str]) -> str:
