@@ -16,7 +16,7 @@ from typing import Literal, Unpack
 from mriseg.backends import AUTO, Backend, select
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig, parse
 from mriseg.core.keywords import ScanKeywords, TrainKeywords, TransferKeywords
-from mriseg.core.regions import Regions, parse_regions
+from mriseg.core.regions import Regions
 from mriseg.core.train_settings import height_width, names, training_config
 from mriseg.engine.workloads import BenchConfig
 from mriseg.errors import (
@@ -57,11 +57,11 @@ from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.demo import demo as demo_recipe
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.doctor import doctor as doctor_recipe
-from mriseg.recipes.evaluate import EvaluateReport
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.inspect import InspectedCase, InspectReport
 from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
+from mriseg.recipes.scores import EvaluateReport
 from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
 from mriseg.recipes.transfer import TransferReport
@@ -390,20 +390,20 @@ def evaluate_masks(
     truths: str | Path,
     *,
     regions: str | Regions | None = None,
+    tolerance: float = 2.0,
     out: str | Path | None = None,
     pictures: bool = True,
     on_event: OnEvent | None = None,
 ) -> EvaluateReport:
     """Measure mask files of any origin against truth files of the same names.
 
-    ``regions`` are as in "WT=1+2+4,ET=4"; see `mriseg.recipes.evaluate.evaluate_masks` for the
-    rest and what is raised.
+    See `mriseg.recipes.evaluate_masks.evaluate_masks` for the arguments and what is raised.
     """
-    wanted = parse_regions(regions, {}) if isinstance(regions, str) else regions
     recipe = mask_evaluations.evaluate_masks(
         local_path(masks, "a folder of masks"),
         local_path(truths, "a folder of truths"),
-        regions=wanted,
+        regions=regions,
+        tolerance=tolerance,
         out=_path(out),
         pictures=pictures,
     )

@@ -110,6 +110,7 @@ def test_the_store(outputs: Outputs) -> None:
     case = outputs.attributes(f"cases/{name}")
     same("keys: case", case)
     same("keys: geometry", case["geometry"])
+    same("keys: spatial header", case["geometry"]["header"])
     for source in case["sources"]:
         same("keys: source", source)
     for file in case["files"]:
@@ -252,7 +253,7 @@ def test_evaluations(outputs: Outputs) -> None:
     folder = outputs.folder / "evaluation"
     same("files: evaluation", {path.name: path for path in folder.iterdir()})
     data = loaded(folder / "evaluation.json")
-    assert set(data) == {"cases", "summary", "skipped", "prediction"}
+    assert set(data) == {"cases", "summary", "skipped", "prediction", "notices", "tolerance"}
     same("keys: prediction", data["prediction"])
     for table, rows, name in (
         ("keys: scores", data["cases"], "cases.csv"),

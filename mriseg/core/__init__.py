@@ -2,9 +2,11 @@
 
 In reading order, which follows one slice through a training:
 
-`volume`, `orientation`
-    canonical axes, crop and pad, each with its inverse, so that a mask returns voxel for voxel; and
-    the geometry that an affine defines.
+`volume`, `orientation`, `spatial_header`
+    canonical axes, crop and pad, each with its inverse, so that a mask returns voxel for voxel; the
+    geometry that an affine defines; and what a NIfTI header states of it.
+`grids`
+    whether two arrays lie on one grid, and how one becomes the other's.
 `modalities`
     names of MRI sequences, and their canonical names.
 `intensity`, `prepare`

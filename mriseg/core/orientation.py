@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mriseg.core.spatial_header import SpatialHeader
 from mriseg.core.volume import Geometry, Unit
 from mriseg.errors import InputError
 
@@ -23,7 +24,7 @@ def geometry_of(
     affine: NDArray[np.float64],
     unit: Unit = "mm",
     ndim: int = 3,
-    space: int | None = None,
+    header: SpatialHeader | None = None,
 ) -> Geometry:
     """The geometry of an array in RAS+ world coordinates; oblique axes count as the nearest ones.
 
@@ -35,7 +36,7 @@ def geometry_of(
         affine: 4x4, from voxel indices to world coordinates.
         unit: of the world coordinates.
         ndim: how many axes the source file has.
-        space: NIfTI's code of the world coordinates, if it is known.
+        header: what a NIfTI source itself says of its place.
 
     Raises:
         InputError: the affine is singular or not finite.
@@ -59,7 +60,7 @@ def geometry_of(
         flips=flips,
         unit=unit,
         ndim=ndim,
-        space=space,
+        header=header,
     )
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mriseg.core.spatial_header import Number as Number
+from mriseg.core.spatial_header import SpatialHeader
 from mriseg.errors import InputError
 
 Array = NDArray[Any]
@@ -22,7 +24,6 @@ Window = tuple[slice, slice]
 
 # The constraints hold where a value is read from a file; see `mriseg.io.disk.schemas`.
 Length = Annotated[int, Field(ge=1, lt=2**31)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
 Unit = Literal["mm", "px"]
 Affine = Annotated[
     tuple[Annotated[tuple[Number, ...], Field(min_length=4, max_length=4)], ...],
@@ -65,8 +66,8 @@ class Geometry:
         unit: "mm", or "px" where the source states no voxel size.
         ndim: how many axes the source file itself has (2 for a single slice, 3 otherwise); its
             array is brought to 3 by the reader.
-        space: which world the affine leads to, by NIfTI's codes (1 the scanner's, 2 another
-            scan's, 3 Talairach's, 4 MNI 152, 5 another template's); None: the source says none.
+        header: what a NIfTI source itself says of its place, which its masks repeat; None for
+            other sources.
     """
 
     shape: tuple[Length, Length, Length]
@@ -75,7 +76,7 @@ class Geometry:
     flips: tuple[bool, bool, bool]
     unit: Unit = "mm"
     ndim: Annotated[int, Field(ge=2, le=3)] = 3
-    space: Annotated[int, Field(ge=1, le=5)] | None = None
+    header: SpatialHeader | None = None
 
     def __post_init__(self) -> None:
         if sorted(self.axes) != [0, 1, 2]:

@@ -5,8 +5,6 @@ promises more than its file can hold is refused before any memory is allocated, 
 gzip is noticed even when only its checksum is missing. Format: https://nifti.nimh.nih.gov.
 """
 
-# nibabel is typed in part only.
-# mypy: untyped-calls-exclude="nibabel"
 from __future__ import annotations
 
 import math
@@ -15,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +23,7 @@ from mriseg.io import gunzip
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.schemas import MAX_VOXELS
 from mriseg.io.nifti_header import HEADER_BYTES, Header, parse_header
+from mriseg.io.nifti_place import header_for
 
 Array = NDArray[Any]
 
@@ -135,7 +133,7 @@ def write(path: Path, array: Array, geometry: Geometry) -> None:
     """Write a mask or a map onto a scan's own grid, whole or not at all.
 
     Equal input gives equal bytes, and nothing but the array and the grid is written: no names,
-    no dates, no description.
+    no dates, no description. Of a NIfTI scan, all that its header says of the grid is repeated.
 
     Args:
         path: ends in ``.nii`` or ``.nii.gz``; its folder is created.
@@ -160,30 +158,12 @@ def write(path: Path, array: Array, geometry: Geometry) -> None:
     if geometry.ndim == 2:
         data = data[..., 0]
 
-    content = _image(data, geometry).to_bytes()
+    header = header_for(data, geometry)
+    content = header.binaryblock + bytes(4) + data.tobytes(order="F")
     if gunzip.is_gzipped(path):
         content = gunzip.compress(content)
     with replacing(path) as part:
         part.write_bytes(content)
-
-
-def _image(data: Array, geometry: Geometry) -> Any:
-    """``data`` on the grid of ``geometry``, as nibabel writes it."""
-    # NIfTI-1 states lengths in 16 bits.
-    kind: Any = nib.Nifti1Image if max(data.shape) < 2**15 else nib.Nifti2Image
-    affine = np.asarray(geometry.affine)
-    image = kind(data, affine)
-    in_mm = geometry.unit == "mm"
-    # The scan's own code; else 1, scanner coordinates, or 2, another scan's space, which is all
-    # that can be said without a voxel size.
-    code = geometry.space or (1 if in_mm else 2)
-    image.header.set_xyzt_units("mm" if in_mm else "unknown")
-    image.set_sform(affine, code)
-    image.set_qform(affine, code)
-    # A quaternion cannot hold a shear: then only the sform says where the voxels are.
-    if not np.allclose(image.get_qform(), affine, atol=1e-3):
-        image.set_qform(None, 0)
-    return image
 
 
 def _read(path: Path, max_voxels: int) -> tuple[Array, Geometry]:
@@ -217,7 +197,7 @@ def _grid(header: Header) -> Geometry:
         (full[0], full[1], full[2]),
         header.affine,
         ndim=2 if header.is_slice else 3,
-        space=header.space,
+        header=header.place,
     )
 
 

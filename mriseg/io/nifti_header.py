@@ -16,17 +16,17 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from mriseg.core.orientation import affine_fault
+from mriseg.core.spatial_header import SpatialHeader
 from mriseg.core.volume import sides
 from mriseg.errors import InputError
 from mriseg.io.gunzip import hint
+from mriseg.io.nifti_place import spatial_header
 
 HEADER_BYTES = 540
 """The larger of the two header sizes (NIfTI-2); NIfTI-1 has 348 bytes and always 4 after them."""
 
 # Bytes before the voxels: extensions stored there take kilobytes.
 _MAX_OFFSET = 2**26
-# NIfTI's codes of the world that an affine leads to; 0 and any other number say nothing.
-_SPACES = range(1, 6)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Header:
         slope: what each stored value is multiplied by.
         inter: what is then added.
         affine: 4x4, from voxel indices to RAS+ world coordinates in mm.
-        space: which world that is, by NIfTI's codes; None if the file does not say.
+        place: what the file states of the place of its voxels, field by field.
     """
 
     shape: tuple[int, ...]
@@ -49,7 +49,7 @@ class Header:
     slope: float
     inter: float
     affine: NDArray[np.float64]
-    space: int | None
+    place: SpatialHeader
 
     @property
     def is_slice(self) -> bool:
@@ -90,8 +90,6 @@ def parse_header(name: str, block: bytes) -> Header:
         slope, inter = raw.get_slope_inter()
         with np.errstate(all="ignore"):
             affine = np.array(raw.get_best_affine(), dtype=np.float64)
-        # The code of the affine that nibabel considers the best.
-        code = int(raw["sform_code"]) or int(raw["qform_code"])
         offset = float(raw["vox_offset"])
     except (HeaderDataError, KeyError, ValueError) as error:
         raise InputError(f"{name} has a damaged NIfTI header ({error})") from error
@@ -109,7 +107,7 @@ def parse_header(name: str, block: bytes) -> Header:
         slope=1.0 if slope is None else float(slope),
         inter=0.0 if inter is None else float(inter),
         affine=affine,
-        space=code if code in _SPACES else None,
+        place=spatial_header(raw),
     )
 
 

@@ -17,6 +17,7 @@ And the parts of a training, in the order of their use:
 - ``validate``: Dice by patient, in 3-D
 - ``diverged``: the error of a training that met NaN
 
-``load`` gives a run's model, ``sources`` the cases to predict. Nothing here prints, asks what the
-machine has, or knows a file format.
+``load`` gives a run's model, ``sources`` the cases to predict; ``scores`` is what an evaluation
+finds; ``mask_pairs`` brings mask files and truths onto one grid, ``mask_labels`` to the same
+labels. Nothing here prints, asks what the machine has, or knows a file format.
 """

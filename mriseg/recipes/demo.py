@@ -17,10 +17,11 @@ from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.runs import fresh_path, open_run
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
-from mriseg.recipes.evaluate import EvaluateReport, evaluate
+from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.export import ExportReport, export
 from mriseg.recipes.predict import predict
 from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.scores import EvaluateReport
 from mriseg.recipes.train import TrainReport, train
 from mriseg.recipes.transfer import TransferReport, transfer
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.backends.base import Backend
-from mriseg.core.metrics import CaseScores, Summary, score_case, summarise
+from mriseg.core.metrics import CaseScores, score_case
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.sampling import VolumeIndex
@@ -19,19 +18,16 @@ from mriseg.core.showcase import showcase
 from mriseg.core.wording import agreeing, counted
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
-from mriseg.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
-from mriseg.io.disk import documents
+from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.space import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
 from mriseg.recipes.load import load
 from mriseg.recipes.predict import PredictOptions, restricted
-from mriseg.report import charts, gallery
+from mriseg.recipes.scores import EvaluateReport, case_event, reported
+from mriseg.report import gallery
 from mriseg.report.gallery import Views
 from mriseg.report.pictures import grid
-
-# The bootstrap's own seed: an evaluation repeated gives the same interval.
-_SEED = 0
 
 # Slices of this many cases are kept for the picture; of more, those shown are segmented once more.
 _KEPT = 32
@@ -46,42 +42,6 @@ _PREDICTION = (
     "refine",
     "modalities",
 )
-
-
-@dataclass(frozen=True)
-class EvaluateReport:
-    """Scores of each case and region, and their summary.
-
-    Attributes:
-        scores: one row per case and region.
-        summary: one row per region and metric.
-        seen: cases among them that the model was trained on; their scores say nothing of others.
-        skipped: (case, reason).
-        prediction: how the masks were made: the model, and the `PredictOptions` that it used;
-            None where masks were given.
-    """
-
-    scores: tuple[CaseScores, ...]
-    summary: tuple[Summary, ...]
-    seen: tuple[str, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
-    prediction: Mapping[str, Any] | None = None
-
-    def mean(self, region: str, metric: str = "dice") -> float:
-        """The mean of a metric over the cases."""
-        for row in self.summary:
-            if (row.region, row.metric) == (region, metric):
-                return row.mean
-        raise KeyError((region, metric))
-
-    def to_json(self) -> dict[str, Any]:
-        """This report as JSON types."""
-        return {
-            "cases": [{**asdict(s), "seen": s.case in self.seen} for s in self.scores],
-            "summary": [asdict(row) for row in self.summary],
-            "skipped": [list(pair) for pair in self.skipped],
-            "prediction": None if self.prediction is None else dict(self.prediction),
-        }
 
 
 def evaluate(
@@ -145,14 +105,15 @@ def evaluate(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise InputError(f"no case of {store.location} could be measured: {reasons}")
     settings = {key: getattr(measurement.segmenter.options, key) for key in _PREDICTION}
-    report = yield from reported(
-        scores,
+    result = EvaluateReport(
+        tuple(scores),
+        (),
         chosen.seen,
-        skipped,
-        out,
-        pictures=pictures,
+        tuple(skipped),
         prediction={"model": str(run.path), **settings},
+        notices=chosen.notices,
     )
+    report = yield from reported(result, out, pictures=pictures)
     if out is not None and pictures:
         yield from _showcase(out / "cases.png", run, measurement, report, views)
     return report
@@ -306,43 +267,3 @@ def _regions_of(store: Store, run: Run) -> Regions:
             f"{', '.join(known)}; preprocess it with --regions {','.join(run.manifest.regions)}"
         )
     return {name: known[name] for name in run.manifest.regions}
-
-
-def case_event(row: CaseScores) -> Measured:
-    """A case's scores as an event."""
-    numbers = {k: v for k, v in asdict(row).items() if isinstance(v, float)}
-    return Measured("case", 0, numbers, note=f"{row.case} {row.region}")
-
-
-def reported(
-    scores: Sequence[CaseScores],
-    seen: Sequence[str],
-    skipped: Sequence[tuple[str, str]],
-    out: Path | None,
-    *,
-    pictures: bool,
-    prediction: Mapping[str, Any] | None = None,
-) -> Recipe[EvaluateReport]:
-    """The report of these scores, written to ``out`` if that is a folder."""
-    summary = summarise(scores, np.random.default_rng(_SEED))
-    report = EvaluateReport(tuple(scores), tuple(summary), tuple(seen), tuple(skipped), prediction)
-    if out is not None:
-        data = report.to_json()
-        documents.write_csv(out / "cases.csv", data["cases"])
-        documents.write_csv(out / "summary.csv", data["summary"])
-        documents.write_json(out / "evaluation.json", data)
-        yield Wrote(out, "cases.csv, summary.csv and evaluation.json")
-        if pictures:
-            path = out / "dice.png"
-            cases = len({score.case for score in scores})
-            charts.dice_of_cases(path, _dice(scores), f"Dice of {counted(cases, 'case')}")
-            yield Wrote(path, "picture")
-    return report
-
-
-def _dice(scores: Sequence[CaseScores]) -> dict[str, list[float]]:
-    """Region -> the Dice of each case."""
-    by_region: dict[str, list[float]] = {}
-    for score in scores:
-        by_region.setdefault(score.region, []).append(score.dice)
-    return by_region

@@ -36,14 +36,6 @@ def test_the_shape_of_the_volume(shape: tuple[int, ...], volume: tuple[int, ...]
     assert header.is_slice == (len(shape) == 2)
 
 
-@pytest.mark.parametrize(
-    ("sform", "qform", "space"), [(0, 0, None), (4, 1, 4), (0, 1, 1), (5, 0, 5), (9, 0, None)]
-)
-def test_the_world_that_the_affine_leads_to(sform: int, qform: int, space: int | None) -> None:
-    header = parse_header("x", block(2, 2, 2, sform_code=sform, qform_code=qform))
-    assert header.space == space
-
-
 def test_voxels_never_start_inside_the_header() -> None:
     assert parse_header("x", block(2, 2, 2, vox_offset=0)).offset == 352
 

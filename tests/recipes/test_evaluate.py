@@ -20,9 +20,10 @@ from mriseg.events import Event, Measured, Notice, Wrote, finish
 from mriseg.io.runs import Run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import evaluate as evaluation
-from mriseg.recipes.evaluate import EvaluateReport, evaluate
+from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.predict import PredictOptions
 from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.scores import EvaluateReport
 from mriseg.report import pictures
 from mriseg.report.pictures import GridRow
 from mriseg.testing import phantoms

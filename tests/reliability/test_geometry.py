@@ -268,15 +268,14 @@ def expected(image: Any, model: SegNet) -> tuple[Array, Array]:
 
 
 def check_grid(mask: Any, scan: Any) -> None:
-    """The mask's grid is the scan's, by both of the header's affines where they can say it."""
+    """The mask's grid is the scan's, by both of the header's affines and their codes."""
     assert mask.shape == scan.shape
-    np.testing.assert_allclose(mask.get_sform(), scan.affine, rtol=1e-6, atol=1e-4)
-    codes = [int(scan.header[f"{form}_code"]) for form in ("sform", "qform")]
-    assert int(mask.header["sform_code"]) == (codes[0] or codes[1]) > 0
-    # A quaternion in float32 is good to a thousandth of a radian at times. Where that shows, the
-    # mask has none rather than a second grid.
-    if int(mask.header["qform_code"]):
-        np.testing.assert_allclose(mask.get_qform(), scan.affine, rtol=1e-5, atol=1e-3)
+    np.testing.assert_array_equal(mask.affine, scan.affine)
+    for form in ("sform", "qform"):
+        name = f"{form}_code"
+        assert int(mask.header[name]) == int(scan.header[name])
+        own, wanted = (getattr(image.header, f"get_{form}")() for image in (mask, scan))
+        np.testing.assert_array_equal(own, wanted)
     assert nib.aff2axcodes(mask.affine) == nib.aff2axcodes(scan.affine)
 
 

@@ -16,7 +16,7 @@ from mriseg.cli.settings import option_name
 from mriseg.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mriseg.recipes.evaluate import EvaluateReport
+    from mriseg.recipes.scores import EvaluateReport
 
 
 _Input = Annotated[
@@ -129,8 +129,18 @@ _MaskRegions = Annotated[
     str | None,
     options.option(
         "--regions",
-        "Regions in --masks and --truths: name=label+label. (default: all labels but 0)",
-        "WT=1+2+4",
+        "Regions: BraTS's names, or name=label+label in the files' own numbers on both sides. "
+        "(default: all labels but 0)",
+        "WT,ET|WT=1+2+4",
+        panel="Mask files",
+    ),
+]
+_Tolerance = Annotated[
+    float | None,
+    options.option(
+        "--tolerance",
+        "Distance within which surfaces agree, for the normalised surface Dice. (default: 2)",
+        "MM",
         panel="Mask files",
     ),
 ]
@@ -151,6 +161,7 @@ def evaluate(
     masks: _Masks = None,
     truths: _Truths = None,
     regions: _MaskRegions = None,
+    tolerance: _Tolerance = None,
     segmenting: Bundle,
     computing: Bundle,
 ) -> None:
@@ -174,10 +185,14 @@ def evaluate(
                 for name, value in segmenting.items()
                 if value != defaults[name]
             }
-            report = _evaluate_files(draw, masks, truths, regions, out, pictures, named)
+            how: dict[str, Any] = {"regions": regions, "out": out, "pictures": pictures}
+            how |= {} if tolerance is None else {"tolerance": tolerance}
+            report = _evaluate_files(draw, masks, truths, how, named)
         else:
             if regions is not None:
                 raise ConfigError("--regions goes with --masks: a model has regions of its own")
+            if tolerance is not None:
+                raise ConfigError("--tolerance goes with --masks; a model is measured at 2 mm")
             report = api.evaluate(
                 common.store_or_only(draw, store),
                 common.run_or_newest(draw, model),
@@ -198,11 +213,10 @@ def _evaluate_files(
     draw: common.Draw,
     masks: Path | None,
     truths: Path | None,
-    regions: str | None,
-    out: Path | None,
-    pictures: bool,
+    how: dict[str, Any],
     named: dict[str, Any],
 ) -> EvaluateReport:
+    """Evaluate mask files ``how`` it was asked for; what only a model heeds is not ``named``."""
     from mriseg import api
 
     if masks is None or truths is None:
@@ -210,9 +224,7 @@ def _evaluate_files(
     given = [name for name, value in named.items() if value is not None]
     if given:
         raise ConfigError(f"--masks evaluates files as they are: leave out {', '.join(given)}")
-    return api.evaluate_masks(
-        masks, truths, regions=regions, out=out, pictures=pictures, on_event=draw
-    )
+    return api.evaluate_masks(masks, truths, on_event=draw, **how)
 
 
 def _write_tables(report: EvaluateReport, csv: Path | None, json: Path | None) -> None:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
     from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
-    from mriseg.recipes.evaluate import EvaluateReport
     from mriseg.recipes.info import RunInfo, StoreInfo
     from mriseg.recipes.predict import PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
+    from mriseg.recipes.scores import EvaluateReport
     from mriseg.recipes.train import TrainReport
     from mriseg.recipes.verify import VerifyReport
 
@@ -129,8 +129,6 @@ def predicted(console: Console, report: PredictReport) -> None:
 
 def evaluated(console: Console, report: EvaluateReport) -> None:
     """One row per case and region, then each metric's mean, interval and median."""
-    # By now it is loaded; at the top it would load SciPy before the help is shown.
-    from mriseg.core.surface import TOLERANCE
     from mriseg.core.volume import volume_unit  # late: it loads NumPy
 
     units = " or ".join(dict.fromkeys(score.unit for score in report.scores))
@@ -168,7 +166,7 @@ def evaluated(console: Console, report: EvaluateReport) -> None:
         say(console, "* the model was trained on this case: its score says nothing about new cases")
     names = {
         **{"dice": "Dice", "iou": "IoU", "hd95": f"HD95 ({units})", "assd": f"ASSD ({units})"},
-        **{"nsd": f"NSD at {TOLERANCE:g} {units}", "lesion_f1": "lesion F1"},
+        **{"nsd": f"NSD at {report.tolerance:g} {units}", "lesion_f1": "lesion F1"},
     }
     table(
         console,

@@ -73,6 +73,12 @@ def test_evaluate_files(worked: Path, type_in: Type) -> None:
     result = type_in(worked, "mriseg evaluate --masks masks --truths brats --regions WT=1+2+4,ET=4")
     assert result.exit_code == 0, result.output
     assert len(re.findall(r"(WT|ET) +1\.000 +1\.000", result.stdout)) == 6
+    line = "mriseg evaluate --masks masks --truths brats --regions ET,TC --tolerance 3"
+    by_name = type_in(worked, line)
+    assert by_name.exit_code == 0 and "NSD at 3 mm" in by_name.stdout, by_name.output
+    assert len(re.findall(r"(TC|ET) +1\.000 +1\.000", by_name.stdout)) == 6
+    refused = type_in(worked, "mriseg evaluate out.zarr --tolerance 3")
+    assert refused.exit_code == 2 and "--tolerance goes with --masks" in refused.stderr
     (masks / "stray.nii.gz").write_bytes(next(masks.iterdir()).read_bytes())
     stray = type_in(worked, "mriseg evaluate --masks masks --truths brats")
     assert stray.exit_code == 6 and "stray" in stray.stderr

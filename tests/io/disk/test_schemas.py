@@ -27,7 +27,7 @@ def through_json(value: Any) -> Any:
 @given(geometries())
 def test_a_geometry_goes_through_json(geometry: Geometry) -> None:
     said = through_json(geometry)
-    assert list(said) == ["shape", "affine", "axes", "flips", "unit", "ndim", "space"]
+    assert list(said) == ["shape", "affine", "axes", "flips", "unit", "ndim", "header"]
     assert checked(Geometry, said) == geometry
 
 

@@ -106,7 +106,7 @@ def test_an_unknown_key_of_a_case_is_ignored(store: Store) -> None:
             "axes twice": lambda said: said["geometry"].update(axes=[0, 0, 1]),
             "a shape of 0": lambda said: said["geometry"].update(shape=[0, 40, 36]),
             "a unit": lambda said: said["geometry"].update(unit="cm"),
-            "a space": lambda said: said["geometry"].update(space=6),
+            "a header": lambda said: said["geometry"].update(header={"sform_code": 1}),
             "an affine of 3 rows": lambda said: said["geometry"]["affine"].pop(),
             "no number": lambda said: said["geometry"]["affine"][0].__setitem__(0, None),
             "a modality twice": lambda said: said.update(modalities=["T1", "T1"]),
