@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.errors import InputError
-from mriseg.io.nifti import is_nifti
+from mriseg.io.images import is_image
 from mriseg.io.readers.base import Case, Listing, RawCase, Reader, ReaderOptions
 from mriseg.registry import Registry
 
@@ -26,6 +26,7 @@ READERS: Registry[Reader] = Registry(
     "layout",
     {
         "lgg": "mriseg.io.readers.lgg:READER",
+        "h5": "mriseg.io.readers.h5:READER",
         "nnunet": "mriseg.io.readers.nnunet:READER",
         "brats": "mriseg.io.readers.brats:READER",
         "flat": "mriseg.io.readers.flat:READER",
@@ -40,7 +41,7 @@ def find(
     """The cases under a folder, and the layout they are in.
 
     Args:
-        root: the folder, or a single NIfTI file.
+        root: the folder, or a single image.
         layout: a name in ``READERS``, or "auto" for the first that matches the folder.
         options: what the files do not specify.
 
@@ -51,8 +52,8 @@ def find(
     if not root.exists():
         raise InputError(f"there is no folder {root}")
     if root.is_file():
-        if not is_nifti(root):
-            raise InputError(f"{root} is not a NIfTI file; give one, or the folder with the scans")
+        if not is_image(root):
+            raise InputError(f"{root} is not an image; give one, or the folder with the scans")
         layout = "flat"
     elif layout == "auto":
         layout = _recognise(root)

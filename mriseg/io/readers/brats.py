@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from mriseg.core.modalities import MODALITIES, SEGMENTATION, role, split_role
 from mriseg.errors import InputError
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
 from mriseg.io.readers.loading import load_files
@@ -190,9 +190,9 @@ def _walk(root: Path) -> Iterable[tuple[Path, list[Path]]]:
     """Every folder under ``root``, with its NIfTI files and the folders that are named like one."""
     for folder, subfolders, files in folders.walk(root):
         # As unpacked on Kaggle, each x_t1.nii is a folder that contains the file.
-        wrappers = [path for path in subfolders if nifti.is_nifti(path)]
+        wrappers = [path for path in subfolders if containers.is_image(path)]
         subfolders[:] = [path for path in subfolders if path not in wrappers]
-        yield folder, [*wrappers, *(path for path in files if nifti.is_nifti(path))]
+        yield folder, [*wrappers, *(path for path in files if containers.is_image(path))]
 
 
 def _has_modality(folder: _Folder) -> bool:
@@ -204,9 +204,9 @@ def _folder(path: Path, entries: list[Path]) -> _Folder:
     for entry in entries:
         files = [entry]
         if entry.is_dir():
-            files = [file for file in folders.files(entry) if nifti.is_nifti(file)]
+            files = [file for file in folders.files(entry) if containers.is_image(file)]
         for file in files:
-            name = role(nifti.stem(entry)) or role(nifti.stem(file))
+            name = role(containers.stem(entry)) or role(containers.stem(file))
             if name is not None:
                 candidates.setdefault(name, []).append(file)
 
@@ -217,7 +217,7 @@ def _folder(path: Path, entries: list[Path]) -> _Folder:
             continue
         # A file both packed and unpacked counts once; two names that differ only in case are two.
         plain = [file for file in files if not file.name.lower().endswith(".gz")]
-        stems = {nifti.stem(file).lower() for file in files}
+        stems = {containers.stem(file).lower() for file in files}
         if len(stems) > 1 or max(len(plain), len(files) - len(plain)) > 1:
             listed = ", ".join(folders.text(file.name) for file in files[:3])
             problem = (
@@ -246,7 +246,7 @@ def _subject(folder: _Folder) -> str:
     ``BraTS20_Training_010``; ``session_1/brain_t1.nii.gz`` names no subject.
     """
     images = [path for key, path in folder.roles.items() if key != SEGMENTATION]
-    subjects = {folders.text(split_role(nifti.stem(path))[1]) for path in images}
+    subjects = {folders.text(split_role(containers.stem(path))[1]) for path in images}
     own = folders.text(folder.path.resolve().name)
     subject = subjects.pop() if len(subjects) == 1 else ""
     return subject if own.lower().startswith(subject.lower()) else ""
@@ -256,7 +256,7 @@ def _load(name: str, folder: _Folder) -> RawCase:
     loaded = load_files(name, folder.roles)
     labels, notices = loaded.labels, (*folder.notices, *loaded.notices)
     if labels is not None and not folder.lesions:
-        stems = [nifti.stem(path) for path in folder.roles.values()]
+        stems = [containers.stem(path) for path in folder.roles.values()]
         labels, assumptions = canonical_labels(labels, name, stems)
         notices += assumptions
     return RawCase(loaded.images, labels, loaded.geometry, notices)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry, canonical, sides, uncanonical
 from mriseg.errors import CaseError, InputError
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.readers.base import Array, RawCase
 
 # Grids whose corners are at most this far apart, in mm, are equal: headers round.
@@ -35,7 +35,7 @@ def errors_of(case: str) -> Iterator[None]:
 
 
 def load_files(case: str, files: Mapping[str, Path]) -> RawCase:
-    """Read a case with one NIfTI file per modality, all brought onto the grid of the first image.
+    """Read a case with one image per modality, all brought onto the grid of the first image.
 
     Args:
         case: the case's name, for errors.
@@ -43,7 +43,7 @@ def load_files(case: str, files: Mapping[str, Path]) -> RawCase:
 
     Returns:
         The case, with the segmentation's label values as the file has them, and a notice for each
-        file that did not match the grid.
+        file that did not match the grid or held voxels that are not finite.
 
     Raises:
         CaseError: a file cannot be used, or there is no image.
@@ -55,11 +55,12 @@ def load_files(case: str, files: Mapping[str, Path]) -> RawCase:
     notices: list[str] = []
     with errors_of(case):
         first, *others = modalities
-        images[first], grid = nifti.read(files[first])
+        images[first], grid, accepted = containers.read(files[first])
+        notices += accepted
         for name in others:
-            array, own = nifti.read(files[name])
+            array, own, accepted = containers.read(files[name])
             images[name], mismatch = onto_grid(array, own, grid, files[name].name)
-            notices += mismatch
+            notices += (*accepted, *mismatch)
     loaded = RawCase(images, None, grid, tuple(notices))
     return with_labels(case, loaded, files[SEGMENTATION]) if SEGMENTATION in files else loaded
 
@@ -71,11 +72,10 @@ def with_labels(case: str, loaded: RawCase, path: Path) -> RawCase:
         CaseError: the file cannot be used.
     """
     with errors_of(case):
-        array, own = nifti.read(path)
-        labels, mismatch = onto_grid(
-            nifti.integer_labels(array), own, loaded.geometry, f"the segmentation {path.name}"
-        )
-    return RawCase(loaded.images, labels, loaded.geometry, (*loaded.notices, *mismatch))
+        array, own, accepted = containers.read_labels(path)
+        labels, mismatch = onto_grid(array, own, loaded.geometry, f"the segmentation {path.name}")
+    notices = (*loaded.notices, *accepted, *mismatch)
+    return RawCase(loaded.images, labels, loaded.geometry, notices)
 
 
 def onto_grid(
