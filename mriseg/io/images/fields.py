@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mriseg.core.volume import sides
 from mriseg.errors import InputError, reason_of
 from mriseg.io.disk.untrusted import open_regular
 
 # Bytes of a header that are read at once, and at most: segmentations describe hundreds of segments.
 _PIECE, _LONGEST = 2**16, 2**22
+# Bytes of what ends a header: a line with a file's name.
+_LONGEST_END = 2**12
 # What a header quotes in a message at most.
 _QUOTED = 60
 
@@ -36,15 +37,17 @@ def head(path: Path, end: re.Pattern[bytes]) -> tuple[str, int]:
     Raises:
         InputError: the file cannot be read, or its header does not end.
     """
-    block = b""
+    block = bytearray()
     try:
         with open_regular(path) as file:
             while piece := file.read(_PIECE):
+                # Each byte is searched once, but for an end that lies across two pieces.
+                searched = max(0, len(block) - _LONGEST_END)
                 block += piece
-                match = end.search(block)
+                match = end.search(block, searched)
                 # One at the end of a piece may go on in the next.
                 if match and (match.end() < len(block) or len(piece) < _PIECE):
-                    block = block[: match.end()]
+                    del block[match.end() :]
                     break
                 if len(block) >= _LONGEST:
                     raise InputError(f"{path.name} has a header that does not end")
@@ -161,9 +164,3 @@ def refuse_values(name: str, count: int, what: str) -> None:
             f"{name} holds {count} values per voxel ({what}); expected one: an integer or a real "
             f"number"
         )
-
-
-def check_axes(name: str, shape: tuple[int, ...], axes: int) -> None:
-    """Refuse a shape that has not as many lengths as there are said to be axes."""
-    if len(shape) != axes:
-        raise InputError(f"{name} claims {axes} axes and states {sides(shape)} for their lengths")

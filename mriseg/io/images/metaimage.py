@@ -44,7 +44,7 @@ _ALIASES = {
 }
 _LAST = "elementdatafile"
 # The field that names the file of voxels is the last one; they may follow in the next line.
-_END = re.compile(rb"^\s*ElementDataFile\s*[=:][^\n]*\n?", re.MULTILINE)
+_END = re.compile(rb"^[ \t]*ElementDataFile[ \t]*[=:][^\n]*\n?", re.MULTILINE)
 _FIELD = re.compile(r"\s*(?P<key>\w+)\s*[=:](?P<value>.*)")
 
 
@@ -57,8 +57,7 @@ def describe(path: Path) -> ImageHeader:
     name = path.name
     stated, length = _fields(path)
     axes = fields.number(name, stated, "ndims", 3)
-    shape = fields.whole(name, "DimSize", stated.get("dimsize", ""))
-    fields.check_axes(name, shape, axes)
+    shape = fields.whole(name, "DimSize", stated.get("dimsize", ""), axes)
     full = volume_shape(name, shape)
     dtype = _dtype(name, stated)
     geometry = grid(name, full, _affine(name, stated, axes), ndim=2 if axes == 2 else 3)

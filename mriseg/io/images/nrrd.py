@@ -59,8 +59,7 @@ def describe(path: Path) -> ImageHeader:
     name = path.name
     stated, length = _fields(path)
     axes = fields.number(name, stated, "dimension", 0)
-    shape = fields.whole(name, "sizes", stated.get("sizes", ""))
-    fields.check_axes(name, shape, axes)
+    shape = fields.whole(name, "sizes", stated.get("sizes", ""), axes)
     full = volume_shape(name, shape)
     vectors = _vectors(name, stated, axes)
     spatial = _spatial(name, shape, vectors, stated)

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ def write(path: Path, array: Array, affine: Any = None) -> Path:
 class TestEqualResults:
     """Every container gives the voxels and the places that ITK sees."""
 
+    @settings(max_examples=25)
     @given(strategies.scans(), st.sampled_from([*DTYPES, *REALS]), st.booleans())
     def test_what_itk_writes(
         self,
@@ -59,6 +60,7 @@ class TestEqualResults:
             shutil.rmtree(folder)
             folder.mkdir()
 
+    @settings(max_examples=25)
     @given(strategies.scans(), st.sampled_from(written.MGH_TYPES))
     def test_what_nibabel_writes(
         self, tmp_path_factory: pytest.TempPathFactory, scan: tuple[Array, Geometry], dtype: str
@@ -202,6 +204,7 @@ class TestEveryContainer:
         with pytest.raises(InputError, match=f"^x{suffix} claims 3 x 3 x 3 voxels; at most 26"):
             images.read(path, max_voxels=26)
 
+    @settings(max_examples=50)
     @given(data=st.data())
     def test_any_header(
         self, tmp_path_factory: pytest.TempPathFactory, suffix: str, data: st.DataObject

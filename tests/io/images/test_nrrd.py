@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,8 @@ NONE_FIRST = "space directions: none (1,0,0) (0,1,0) (0,0,1)"
         ({"encoding": "gzip"}, ("byte skip: -1",), "byte skip of -1"),
         ({}, ("byte skip: -2",), "byte skip of -2"),
         ({}, ("line skip: 2",), "skips lines"),
-        ({"sizes": "4 3"}, (), "3 axes and states 4 x 3"),
+        ({"sizes": "4 3"}, (), "expected 3 numbers"),
+        ({"dimension": "1e6", "sizes": "1 " * 10**6}, (), "claims 1000000 axes"),
         ({"sizes": "4 0 2"}, (), "no voxels"),
         ({"sizes": "400 300 200"}, (), "cannot hold them"),
         ({"sizes": "40000 30000 20000"}, (), "at most 536870912"),
@@ -160,3 +162,13 @@ def test_volumes_along_the_fourth_axis(tmp_path: Path) -> None:
     for kinds in ("", "kinds: domain domain domain list"):
         path = nrrd(tmp_path / "x.nrrd", *lines, kinds, dimension="4", sizes="4 3 1 2")
         assert len(images.read_channels(path).arrays) == 2
+
+
+@pytest.mark.parametrize("line", [b"a: b\n", b" ", b"(", b"space directions: (((\n"])
+def test_a_header_without_an_end_is_left_soon(tmp_path: Path, line: bytes) -> None:
+    began = time.process_time()
+    for count in (2**16, 2**23):
+        (tmp_path / "x.nrrd").write_bytes(b"NRRD0004\n" + line * (count // len(line)))
+        with pytest.raises(InputError, match=r"^x\.nrrd "):
+            images.read(tmp_path / "x.nrrd")
+    assert time.process_time() - began < 2
