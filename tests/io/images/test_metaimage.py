@@ -135,7 +135,7 @@ class TestVoxelsInAnotherFile:
         (("DimSize = " + "1 " * 10**6,), "expected 3 numbers"),
         (("DimSize = 4 0 2",), "no voxels"),
         (("DimSize = 4 -3 2",), "no voxels"),
-        (("DimSize = 4 3 two",), "expected numbers"),
+        (("DimSize = 4 3 two",), "expected 3 numbers"),
         (("DimSize = 4 3 1.5",), "expected whole numbers"),
         (("DimSize = 4 3 1e300",), "expected whole numbers"),
         (("DimSize = 40000 30000 20000",), "at most 536870912"),
