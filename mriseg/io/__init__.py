@@ -13,8 +13,12 @@
     masks and probability maps as files that other programs open.
 `exporters`
     trained models as files that other programs load.
-`nifti`, `nifti_header`, `nifti_place`, `gunzip`
-    volumes and masks in and out, with their geometry and all that a header says of it.
+`images`
+    volumes and masks of any container, with their geometry; what readers use.
+`nifti`, `nifti_header`, `nifti_place`
+    NIfTI in and out: the container that is written.
+`voxels`, `gunzip`
+    the voxels behind a header, checked and unpacked.
 `disk`
     whole files or none, one writer at a time, whether there is space, how a file is recognised
     again, what a document must look like, and files that anyone may have made.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mriseg.errors import InputError
 from mriseg.io.exporters import exporter_of
+from mriseg.io.images import is_image
 from mriseg.io.location import Location
-from mriseg.io.nifti import is_nifti
 from mriseg.io.runs.model_sources import MODELS
 from mriseg.io.store import CASES
 
@@ -55,7 +55,7 @@ def what_is(given: str | Path | Location) -> Kind:
 
 
 def _is_exported(path: Path) -> bool:
-    if is_nifti(path):
+    if is_image(path):
         return False
     return exporter_of(path) is not None or zipfile.is_zipfile(path)
 

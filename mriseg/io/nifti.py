@@ -1,36 +1,32 @@
 """NIfTI files in and out: an array in the file's own axes, and where it lies in space.
 
-The header is checked first and the voxels are then taken in one pass, so that a header which
-promises more than its file can hold is refused before any memory is allocated, and a truncated
-gzip is noticed even when only its checksum is missing. Format: https://nifti.nimh.nih.gov.
+What the header states is checked before a voxel is read (`mriseg.io.voxels`). Readers go through
+`mriseg.io.images`, which reads other containers too. Format: https://nifti.nimh.nih.gov.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.orientation import geometry_of
-from mriseg.core.volume import Geometry, sides
+from mriseg.core.volume import Geometry
 from mriseg.errors import InputError, OutputError
-from mriseg.io import gunzip
+from mriseg.io import gunzip, voxels
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.schemas import MAX_VOXELS
 from mriseg.io.nifti_header import HEADER_BYTES, Header, parse_header
 from mriseg.io.nifti_place import header_for
+from mriseg.io.voxels import ImageHeader
 
 Array = NDArray[Any]
 
 SUFFIXES = (".nii", ".nii.gz")
 
-# Voxels scaled at a time.
-_BLOCK = 2**20
 # A label further than this from a whole number was not rounded: it was interpolated.
 _LABEL_TOLERANCE = 0.05
 
@@ -87,14 +83,50 @@ def read_channels(path: Path, max_voxels: int = MAX_VOXELS) -> tuple[list[Array]
 
 def shape(path: Path) -> tuple[int, ...]:
     """The array's shape as its header states it, at least 3 axes; reads no voxel."""
-    with _opened(path) as file:
-        return parse_header(path.name, file.read(HEADER_BYTES)).volume_shape
+    return describe(path).shape
 
 
-def grid(path: Path) -> Geometry:
-    """Where the voxels lie, as the header states it; reads no voxel."""
-    with _opened(path) as file:
-        return _grid(parse_header(path.name, file.read(HEADER_BYTES)))
+def describe(path: Path) -> ImageHeader:
+    """What the header of a ``.nii`` or ``.nii.gz`` file states; reads no voxel.
+
+    Raises:
+        InputError: what is wrong with it, in one sentence that begins with its name.
+    """
+    if not is_nifti(path):
+        raise InputError(f"{path.name} is not named .nii or .nii.gz")
+    packing = gunzip.packing_of(path)
+    with gunzip.opened(path, packing) as file:
+        header = parse_header(path.name, file.read(HEADER_BYTES))
+    return described(path, header, path, packing)
+
+
+def described(path: Path, header: Header, data: Path, packing: gunzip.Packing) -> ImageHeader:
+    """What a NIfTI header means for reading the voxels after it, or in another file.
+
+    Args:
+        path: the file of the header.
+        header: as `parse_header` gives it.
+        data: the file of the voxels.
+        packing: of ``data``.
+    """
+    full = header.volume_shape
+    geometry = geometry_of(
+        (full[0], full[1], full[2]),
+        header.affine,
+        ndim=2 if header.is_slice else 3,
+        header=header.place,
+    )
+    return ImageHeader(
+        path=path,
+        data=data,
+        shape=full,
+        dtype=header.dtype,
+        geometry=geometry,
+        packing=packing,
+        offset=header.offset,
+        slope=header.slope,
+        inter=header.inter,
+    )
 
 
 def integer_labels(array: Array) -> NDArray[np.uint8]:
@@ -167,86 +199,9 @@ def write(path: Path, array: Array, geometry: Geometry) -> None:
 
 
 def _read(path: Path, max_voxels: int) -> tuple[Array, Geometry]:
-    with _opened(path) as file:
-        start = file.read(HEADER_BYTES)
-        header = parse_header(path.name, start)
-        buffer = np.empty(_checked_size(path, header, max_voxels), dtype=np.uint8)
-        # What was read beyond the offset already belongs to the voxels.
-        first = start[header.offset :][: buffer.size]
-        buffer[: len(first)] = np.frombuffer(first, dtype=np.uint8)
-        if header.offset > len(start):
-            gunzip.skip(file, header.offset - len(start))
-        filled = len(first) + gunzip.fill(file, buffer.data[len(first) :])
-        # At the end of the file gzip compares its checksum: a flipped bit or a cut shows here.
-        file.read(1)
-    if filled < buffer.size:
-        raise InputError(
-            f"{path.name} is truncated: its header promises {buffer.size} bytes of voxels, "
-            f"it holds {filled}"
-        )
-
-    array = buffer.view(header.dtype).reshape(header.shape, order="F")
-    array = _scaled(array, header.slope, header.inter)
-    _check_finite(path, array)
-    return array.reshape(header.volume_shape, order="F"), _grid(header)
-
-
-def _grid(header: Header) -> Geometry:
-    full = header.volume_shape
-    return geometry_of(
-        (full[0], full[1], full[2]),
-        header.affine,
-        ndim=2 if header.is_slice else 3,
-        header=header.place,
-    )
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    if not is_nifti(path):
-        raise InputError(f"{path.name} is not named .nii or .nii.gz")
-    with gunzip.opened(path) as file:
-        yield file
-
-
-def _checked_size(path: Path, header: Header, max_voxels: int) -> int:
-    """The bytes that the voxels take, if the file can hold them and they are not too many."""
-    count = math.prod(header.shape)
-    if count > max_voxels:
-        raise InputError(
-            f"{path.name} claims {sides(header.shape)} voxels; at most {max_voxels} are read"
-        )
-    size = count * header.dtype.itemsize
-    if header.offset + size > gunzip.capacity(path):
-        raise InputError(
-            f"{path.name} is truncated or damaged: its header promises {sides(header.shape)} "
-            f"voxels ({size} bytes), and a file of {path.stat().st_size} bytes cannot hold them"
-        )
-    return size
-
-
-def _scaled(array: Array, slope: float, inter: float) -> Array:
-    """``array * slope + inter``; integers that need no scaling keep their type, in native order."""
-    plain = slope == 1.0 and inter == 0.0
-    if plain and array.dtype.kind in "iu":
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if plain:
-            return array.astype(np.float32, copy=False)
-        # In float64, where offset and scale cancel, so that the background of a scaled scan is 0;
-        # in blocks, since the whole would take several times the scan's memory.
-        flat = array.reshape(-1, order="F")
-        scaled = np.empty(flat.shape, dtype=np.float32)
-        for start in range(0, len(flat), _BLOCK):
-            block = flat[start : start + _BLOCK].astype(np.float64)
-            block *= slope
-            block += inter
-            scaled[start : start + _BLOCK] = block
-        return scaled.reshape(array.shape, order="F")
-
-
-def _check_finite(path: Path, array: Array) -> None:
-    # The minimum and the maximum carry any NaN or infinity, and need no array of flags.
-    if array.dtype.kind == "f" and not np.isfinite([array.min(), array.max()]).all():
-        count = int(np.count_nonzero(~np.isfinite(array)))
+    header = describe(path)
+    array = voxels.read(header, max_voxels)
+    count = voxels.count_non_finite(array)
+    if count:
         raise InputError(f"{path.name} holds {count} voxels that are NaN or infinite")
+    return array, header.geometry

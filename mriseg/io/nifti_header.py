@@ -28,6 +28,14 @@ HEADER_BYTES = 540
 # Bytes before the voxels: extensions stored there take kilobytes.
 _MAX_OFFSET = 2**26
 
+# NIfTI's codes of lengths other than the millimetre, in it: metre and micron. 0 says nothing.
+_TO_MM = {1: 1e3, 3: 1e-3}
+# By whether half of a pair was expected.
+_WRONG_HALF = {
+    False: "is half of a .hdr/.img pair; name it .hdr and put the .img beside it",
+    True: "is a whole NIfTI file and not half of a pair; name it .nii",
+}
+
 
 @dataclass(frozen=True)
 class Header:
@@ -65,12 +73,13 @@ class Header:
         return tuple(full)
 
 
-def parse_header(name: str, block: bytes) -> Header:
+def parse_header(name: str, block: bytes, *, pair: bool = False) -> Header:
     """The header at the start of a file.
 
     Args:
         name: of the file, for messages.
         block: its first `HEADER_BYTES` bytes, or fewer if it is shorter.
+        pair: it is the ``.hdr`` of a pair, whose ``.img`` holds the voxels.
 
     Raises:
         InputError: what is wrong with it, in one sentence that begins with ``name``.
@@ -80,8 +89,8 @@ def parse_header(name: str, block: bytes) -> Header:
     try:
         # Not checked by nibabel: its check prints warnings and repairs silently.
         raw = kind(block[:size], check=False)
-        if not bytes(raw["magic"]).startswith(b"n+"):
-            raise InputError(f"{name} is half of a .hdr/.img pair; convert it to a single .nii")
+        if pair is bytes(raw["magic"]).startswith(b"n+"):
+            raise InputError(f"{name} {_WRONG_HALF[pair]}")
         shape = _shape(name, raw)
         dtype = raw.get_data_dtype()
         if dtype.kind not in "iuf":
@@ -90,6 +99,7 @@ def parse_header(name: str, block: bytes) -> Header:
         slope, inter = raw.get_slope_inter()
         with np.errstate(all="ignore"):
             affine = np.array(raw.get_best_affine(), dtype=np.float64)
+            affine[:3] *= _TO_MM.get(int(raw["xyzt_units"]) & 7, 1.0)
         offset = float(raw["vox_offset"])
     except (HeaderDataError, KeyError, ValueError) as error:
         raise InputError(f"{name} has a damaged NIfTI header ({error})") from error
@@ -103,7 +113,7 @@ def parse_header(name: str, block: bytes) -> Header:
     return Header(
         shape=shape,
         dtype=dtype,
-        offset=max(int(offset), size + 4),
+        offset=int(offset) if pair else max(int(offset), size + 4),
         slope=1.0 if slope is None else float(slope),
         inter=0.0 if inter is None else float(inter),
         affine=affine,

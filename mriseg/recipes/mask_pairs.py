@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core import volume
+from mriseg.core.filenames import read_name
 from mriseg.core.grids import on_one_grid, states_a_place
-from mriseg.core.modalities import MODALITIES, SEGMENTATION, role
+from mriseg.core.modalities import MODALITIES, SEGMENTATION
 from mriseg.core.volume import Geometry
 from mriseg.errors import InputError
-from mriseg.io import nifti as images
+from mriseg.io import images
 from mriseg.io.readers import folders
 
 Labels = NDArray[np.uint8]
@@ -105,14 +106,14 @@ def pair_up(masks: Path, truths: Path) -> Pairing:
     )
 
 
-def read_labels(path: Path) -> tuple[Labels, Geometry]:
-    """The labels of a file, in its own axes, and where they lie.
+def read_labels(path: Path) -> tuple[Labels, Geometry, tuple[str, ...]]:
+    """The labels of a file, in its own axes, where they lie, and what was accepted.
 
     Raises:
         InputError: it cannot be read, or holds no labels.
     """
-    array, geometry = images.read(path)
-    return images.integer_labels(array), geometry
+    labels, geometry, accepted = images.read_labels(path)
+    return labels, geometry, accepted
 
 
 def stems(path: Path) -> tuple[str, str]:
@@ -130,9 +131,10 @@ def read_placed(pair: Pair) -> Placed:
     Raises:
         InputError: a file cannot be used, or the two lie on different grids.
     """
-    mask, own = read_labels(pair.mask)
-    truth, grid = read_labels(pair.truth)
+    mask, own, of_mask = read_labels(pair.mask)
+    truth, grid, of_truth = read_labels(pair.truth)
     matched, remark = _onto(mask, own, grid, pair)
+    remark = "; ".join(filter(None, (*of_mask, *of_truth, remark)))
     return Placed(volume.canonical(matched, grid), volume.canonical(truth, grid), grid, remark)
 
 
@@ -171,13 +173,13 @@ def _by_folder(
         for path in paths:
             folder = folders.text(path.parent.name)
             is_theirs = folder in names and path.parent != root
-            is_theirs = is_theirs and role(images.stem(path)) == SEGMENTATION
+            is_theirs = is_theirs and read_name(images.stem(path)).role == SEGMENTATION
             renamed.setdefault(folder if is_theirs else own, []).append(path)
     return renamed
 
 
 def _is_scan(path: Path) -> bool:
-    return role(images.stem(path)) in MODALITIES
+    return read_name(images.stem(path)).role in MODALITIES
 
 
 def _files(folder: Path, kind: str) -> dict[str, list[Path]]:
@@ -186,7 +188,7 @@ def _files(folder: Path, kind: str) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for _, _, paths in folders.walk(folder):
         for path in paths:
-            if images.is_nifti(path) and _PROBABILITY not in path.name:
+            if images.is_image(path) and _PROBABILITY not in path.name:
                 files.setdefault(_name(path), []).append(path)
     if not files:
         raise InputError(f"{folder} holds no NIfTI file of {kind}")

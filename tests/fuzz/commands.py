@@ -63,6 +63,13 @@ def words(rng: Random, name: str, seeds: Seeds, box: Box) -> list[str]:
         "exported": [["verify", f"{given}/model.torchscript.pt"]],
     }
     choices["tiff"] = choices["folder"]
+    choices["containers"] = choices["nifti"]
+    channels = ["--channels", "T1,T1CE,T2,FLAIR"]
+    choices["h5"] = [
+        ["preprocess", given, str(out / "new.zarr"), "--workers", "1", *channels],
+        ["preprocess", given, str(out / "new.zarr"), "--workers", "1"],
+        ["predict", given, str(out / "masks"), *predict, *channels],
+    ]
     if name == "weights":
         (path,) = box.given.iterdir()
         return ["train", str(seeds.store), "--encoder-weights", str(path), *_TRAINING]

@@ -38,6 +38,18 @@ def _packed(seeds: Seeds, box: Box) -> Path:
     return box.given / "scan.nii.gz"
 
 
+def _metaimage(seeds: Seeds, box: Box) -> Path:
+    return box.given / "x.mha"
+
+
+def _nrrd(seeds: Seeds, box: Box) -> Path:
+    return box.given / "x.nrrd"
+
+
+def _mgh(seeds: Seeds, box: Box) -> Path:
+    return box.given / "x.mgh"
+
+
 def _tiff(seeds: Seeds, box: Box) -> Path:
     shutil.copytree(seeds.folders["sample"], box.given, dirs_exist_ok=True)
     return sorted(box.given.rglob("*_mask.tif"))[0]
@@ -83,6 +95,9 @@ def _exported(seeds: Seeds, box: Box) -> Path:
 KINDS: dict[str, tuple[str, Callable[[Seeds, Box], Path]]] = {
     "nifti": ("nifti", _nifti),
     "nifti.gz": ("nifti", _packed),
+    "mha": ("containers", _metaimage),
+    "nrrd": ("containers", _nrrd),
+    "mgh": ("containers", _mgh),
     "tiff": ("tiff", _tiff),
     "dataset.json": ("folder", _described),
     "zarr.json": ("store", _store),
@@ -99,6 +114,8 @@ def seeded(kind: str, seeds: Seeds, under: Path) -> list[bytes]:
     """Good files of a kind, where the seeds hold some."""
     if kind == "nifti":
         return list(seeds.images)
+    if KINDS[kind][0] == "containers":
+        return [files[f"x.{kind}"] for files in seeds.containers.values() if f"x.{kind}" in files]
     known = {
         "settings": [b'epochs = 3\nmodalities = ["T1"]\n[augment]\nflip = 0.5\n'],
         "weights": [data for name, data in seeds.weights.items() if name.endswith(".pth")],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import SimpleITK
 import torch
 from safetensors.torch import save_file
 
@@ -25,12 +26,15 @@ from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.share import share
 from mriseg.recipes.train import train
 from mriseg.testing import phantoms
+from tests.fuzz.containers_ import Files, plant_containers, plant_h5
 from tests.vgg import vgg16_bn
 
 _SHAPE = (4, 34, 32)
 # Slices that are kept of a patient's scan: what is done to one file is done in a millisecond.
 _SLICES = 3
 _CORNER = (40, 40, 8)
+# Of the files of a case, in the order of their names.
+_CONTAINERS = (".mha", ".hdr", ".nhdr", ".mgz", ".nrrd")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Seeds:
     Attributes:
         folders: of scans, by the name of what they are like.
         images: unpacked NIfTI files.
+        containers: the files of one image in each other container, by its name.
         store: of two cases.
         run: of a training of one epoch on it, which can be resumed.
         model: the run as it is shared.
@@ -50,6 +55,7 @@ class Seeds:
 
     folders: dict[str, Path]
     images: tuple[bytes, ...]
+    containers: dict[str, Files]
     store: Path
     run: Path
     model: Path
@@ -72,6 +78,7 @@ def plant(root: Path) -> Seeds:
     return Seeds(
         folders=folders,
         images=tuple(_unpacked(root / "scans")),
+        containers=plant_containers(root / "containers"),
         store=store,
         run=run,
         model=model,
@@ -89,9 +96,26 @@ def _folders(root: Path) -> dict[str, Path]:
     phantoms.write_nnunet(root / "plain", 2, shape=_SHAPE, style="plain")
     phantoms.write_lgg(root / "lgg", 1, shape=(3, 34, 32))
     shutil.copytree(root / "plain" / "images", root / "flat")
+    plant_h5(root / "h5", _SLICES)
+    _in_other_containers(root / "mixed")
     _few_slices(sample_dir(), root / "sample")
     _real(root)
     return {path.name: path for path in sorted(root.iterdir())}
+
+
+def _in_other_containers(root: Path) -> None:
+    """A case whose files are in a container each."""
+    # It prints what it leaves out of NIfTI's headers.
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    (folder,) = phantoms.write_brats(root, 1, shape=_SHAPE, gz=False)
+    for path, ending in zip(sorted(folder.iterdir()), _CONTAINERS, strict=True):
+        if ending == ".mgz":
+            image = nib.load(path)
+            voxels = np.asarray(image.dataobj, dtype=np.float32)
+            nib.save(nib.MGHImage(voxels, image.affine), path.with_suffix(ending))
+        else:
+            SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(path.with_suffix(ending)))
+        path.unlink()
 
 
 def _few_slices(source: Path, to: Path) -> None:

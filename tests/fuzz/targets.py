@@ -20,7 +20,7 @@ from mriseg.core.pretrained import encoder_from_vgg16_bn
 from mriseg.core.segnet import SegNetConfig
 from mriseg.core.train_settings import training_config
 from mriseg.events import finish
-from mriseg.io import nifti, readers
+from mriseg.io import images, nifti, readers
 from mriseg.io.runs import open_run
 from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import open_store
@@ -34,6 +34,7 @@ from mriseg.recipes.train import resume, train
 from mriseg.recipes.verify import check_whole, verify
 from tests.fuzz.box import Box
 from tests.fuzz.bytes_ import damaged
+from tests.fuzz.containers_ import damaged_container, image_of
 from tests.fuzz.json_ import damaged_text
 from tests.fuzz.nifti_ import damaged_nifti, packed
 from tests.fuzz.pickles import pickled
@@ -72,14 +73,48 @@ def _bad_nifti(rng: Random, seeds: Seeds, box: Box) -> None:
 
 def _read_nifti(rng: Random, seeds: Seeds, box: Box) -> None:
     (path,) = box.given.iterdir()
-    channels, grid = nifti.read_channels(path)
-    images = {f"channel{index}": array for index, array in enumerate(channels)}
-    case = prepare(images, None, grid)
+    _use(path, box)
+
+
+def _use(path: Path, box: Box) -> None:
+    """What is done to any image: it is prepared, and a mask is put onto it."""
+    channels, grid, _ = images.read_channels(path)
+    named = {f"channel{index}": array for index, array in enumerate(channels)}
+    case = prepare(named, None, grid)
     mask = case.to_source(np.ones((1, *case.box.shape), dtype=np.uint8))[0]
     nifti.write(box.out / "mask.nii.gz", mask, grid)
     again, same = nifti.read(box.out / "mask.nii.gz")
     assert np.array_equal(again, mask) and same.shape == grid.shape
     nifti.integer_labels(channels[0])
+
+
+# Other containers
+
+
+def _bad_container(rng: Random, seeds: Seeds, box: Box) -> None:
+    files = damaged_container(rng, seeds.containers[rng.choice(list(seeds.containers))])
+    for name, data in files.items():
+        (box.given / name).write_bytes(data)
+
+
+def _read_container(rng: Random, seeds: Seeds, box: Box) -> None:
+    for path in box.given.iterdir():
+        images.kind_of(path)
+    _use(image_of(box.given), box)
+
+
+def _bad_h5(rng: Random, seeds: Seeds, box: Box) -> None:
+    shutil.copytree(seeds.folders["h5"], box.given, dirs_exist_ok=True)
+    path = rng.choice(sorted(box.given.iterdir()))
+    path.write_bytes(damaged(rng, path.read_bytes()))
+
+
+def _read_h5(rng: Random, seeds: Seeds, box: Box) -> None:
+    options = readers.ReaderOptions(("T1", "T1CE", "T2", "FLAIR"))
+    _, listing = readers.find(box.given, "h5", options)
+    for case in listing.cases:
+        loaded = case.load()
+        prepare(loaded.images, loaded.labels, loaded.geometry)
 
 
 # Folders of scans
@@ -296,6 +331,8 @@ def _read_export(rng: Random, seeds: Seeds, box: Box) -> None:
 
 TARGETS: dict[str, Target] = {
     "nifti": Target(_bad_nifti, _read_nifti, 30),
+    "containers": Target(_bad_container, _read_container, 20),
+    "h5": Target(_bad_h5, _read_h5, 6),
     "tiff": Target(_bad_slices, _read_slices, 8),
     "folder": Target(_bad_folder, _read_folder, 20),
     "store": Target(_bad_store, _read_store, 12),

@@ -18,7 +18,15 @@ from tests.fuzz.targets import TARGETS
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs pipes and alarms of POSIX")
 
 SEED = 20151102
-COUNT = {"nifti": 100, "settings": 60, "folder": 25, "run": 25, "store": 25, "weights": 20}
+COUNT = {
+    "nifti": 100,
+    "containers": 100,
+    "settings": 60,
+    "folder": 25,
+    "run": 25,
+    "store": 25,
+    "weights": 20,
+}
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -130,6 +130,23 @@ class TestRead:
             nifti.read(path)
         assert len(nifti.read_channels(save(tmp_path / "y.nii", noise(3, 4, 5)))[0]) == 1
 
+    def test_the_content_decides_whether_it_is_gzipped(self, tmp_path: Path) -> None:
+        packed = save(tmp_path / "x.nii.gz", noise(3, 4, 5)).read_bytes()
+        plain = save(tmp_path / "x.nii", noise(3, 4, 5)).read_bytes()
+        (tmp_path / "x.nii").write_bytes(packed)
+        (tmp_path / "x.nii.gz").write_bytes(plain)
+        for name in ("x.nii", "x.nii.gz"):
+            np.testing.assert_array_equal(nifti.read(tmp_path / name)[0], noise(3, 4, 5))
+
+    @pytest.mark.parametrize(("unit", "factor"), [(0, 1), (1, 1e3), (2, 1), (3, 1e-3), (7, 1)])
+    def test_lengths_are_in_mm(self, tmp_path: Path, unit: int, factor: float) -> None:
+        # 8: times are in seconds.
+        path = save(
+            tmp_path / "x.nii", noise(2, 3, 4), np.diag([2.0, 3, 4, 1]), xyzt_units=8 + unit
+        )
+        _, geometry = nifti.read(path)
+        np.testing.assert_allclose(geometry.affine, np.diag([2, 3, 4, 1 / factor]) * factor)
+
 
 class TestRefuses:
     """Each fault has one message that begins with the file's name."""
@@ -143,7 +160,7 @@ class TestRefuses:
     def test_a_web_page(self, tmp_path: Path) -> None:
         path = tmp_path / "x.nii.gz"
         path.write_bytes(b"<!DOCTYPE html><html>")
-        self.refused(path, r"not a gzip file \(it starts with '<!DOCTYPE': a web page\?\)")
+        self.refused(path, r"not a NIfTI file \(it starts with '<!DOCTYPE': a web page\?\)")
         path.rename(tmp_path / "x.nii")
         self.refused(tmp_path / "x.nii", "not a NIfTI file .*a web page")
 

@@ -163,10 +163,6 @@ def corrupt(folder: Path, how: str) -> None:
         flair.write_bytes(b"")
     elif how == "NaN":
         phantoms.write_nifti(flair, np.full(shape, np.nan, dtype=np.float32))
-    elif how == "one NaN":
-        images, _ = phantoms.head(np.random.default_rng(0))
-        images["flair"][3, 4, 5] = np.inf
-        phantoms.write_nifti(flair, images["flair"])
     elif how == "shapes":
         phantoms.write_nifti(flair, np.ones((3, 4, 5), dtype=np.int16))
     elif how == "empty brain":
@@ -186,9 +182,8 @@ BAD = {
     "truncated": "truncated",
     "cut checksum": "truncated",
     "web page": "a web page",
-    "empty file": "not a gzip file (it is empty)",
+    "empty file": "not a NIfTI file (it is empty)",
     "NaN": "NaN",
-    "one NaN": "finite",
     "shapes": "shape",
     "empty brain": "brain is empty",
     "constant": "constant",
@@ -208,7 +203,7 @@ def test_bad_cases_are_reported_and_harm_no_other(tmp_path: Path) -> None:
     reasons = {case.case: case.reason for case in report.skipped}
     assert list(reasons) == [folder.name for folder in folders[: len(BAD)]]
     for (how, said), reason in zip(BAD.items(), reasons.values(), strict=True):
-        assert said in reason or (said == "finite" and "inf" in reason.lower()), (how, reason)
+        assert said in reason, (how, reason)
         assert "\n" not in reason
     assert {e.case: e.reason for e in events if isinstance(e, Skipped)} == reasons
     assert [e.done for e in events if isinstance(e, Advanced)][-1] == len(folders)

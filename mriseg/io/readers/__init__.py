@@ -8,8 +8,8 @@ from pathlib import Path
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.wording import counted
 from mriseg.errors import InputError
-from mriseg.io.nifti import is_nifti
-from mriseg.io.readers.account import accounted, data_sets
+from mriseg.io.images import is_image
+from mriseg.io.readers.account import accounted, data_sets, what_else
 from mriseg.io.readers.base import Case, Listing, RawCase, Reader, ReaderOptions
 from mriseg.io.readers.label_folder import with_label_folder
 from mriseg.registry import Registry
@@ -30,6 +30,7 @@ READERS: Registry[Reader] = Registry(
     "layout",
     {
         "lgg": "mriseg.io.readers.lgg:READER",
+        "h5": "mriseg.io.readers.h5:READER",
         "nnunet": "mriseg.io.readers.nnunet:READER",
         "brats": "mriseg.io.readers.brats:READER",
         "flat": "mriseg.io.readers.flat:READER",
@@ -72,10 +73,10 @@ def find(
 def _of_file(path: Path) -> str:
     if READERS["table"].matches(path):
         return "table"
-    if is_nifti(path):
+    if is_image(path):
         return "flat"
     raise InputError(
-        f"{path} is not a NIfTI file; give one, the folder with the scans, or a table of cases"
+        f"{path} is not an image; give one, the folder with the scans, or a table of cases"
     )
 
 
@@ -89,7 +90,9 @@ def _recognised(root: Path, options: ReaderOptions) -> tuple[str, Listing]:
     specific = [name for name in names if name != "flat"] or names
     if not specific:
         expected = "\n".join(f"  {name}: {reader.summary}" for name, reader in READERS.items())
-        raise InputError(f"{root} is in no known layout; expected one of\n{expected}")
+        raise InputError(
+            f"{root} is in no known layout{what_else(root)}; expected one of\n{expected}"
+        )
     if len(specific) == 1:
         return specific[0], READERS[specific[0]].find(root, options)
     # Channels may be named for one of them, which the others would refuse.

@@ -8,15 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mriseg.core.wording import counted
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Listing
 
-# Endings of what may hold a scan, whoever reads it.
-_IMAGES = (
-    *(".nii", ".nii.gz", ".hdr", ".img", ".mgz", ".mgh", ".mha", ".mhd", ".nrrd", ".nhdr"),
-    *(".dcm", ".ima", ".mnc", ".par", ".h5", ".hdf5", ".tif", ".tiff", ".npy", ".npz"),
-)
 _MAX_NAMED = 5
 
 
@@ -29,10 +24,10 @@ def accounted(listing: Listing, root: Path, layout: str) -> Listing:
     left_out: dict[Path, str] = {}
     for _, _, files in folders.walk(root, left_out):
         for path in files:
-            if path not in used and path not in unused and _is_image(path):
-                unused[path] = _why(path, layout)
+            if path not in used and path not in unused and (why := _why(path, layout)):
+                unused[path] = why
     for path, why in left_out.items():
-        if path not in used and (path.is_symlink() or _is_image(path)):
+        if path not in used and (path.is_symlink() or containers.is_image(path)):
             unused.setdefault(path, why)
     return replace(listing, unused=dict(sorted(unused.items())))
 
@@ -50,14 +45,22 @@ def short_account(unused: Mapping[Path, str], root: Path) -> list[str]:
     return lines
 
 
-def _is_image(path: Path) -> bool:
-    return path.name.lower().endswith(_IMAGES)
+def what_else(root: Path) -> str:
+    """What a folder without a single case holds instead, as the end of a message."""
+    kinds: Counter[str] = Counter()
+    for _, _, files in folders.walk(root):
+        kinds.update(kind for path in files if (kind := containers.kind_of(path)))
+    if not kinds:
+        return ""
+    kind, number = kinds.most_common(1)[0]
+    return f"; it holds {counted(number, 'file')} of another kind, {kind}"
 
 
 def _why(path: Path, layout: str) -> str:
-    if not nifti.is_nifti(path):
-        return f"{path.suffix.lower()} files are not read here"
-    return f"not part of the layout {layout}"
+    """Why an image-like file is not used; empty for a file that is none."""
+    if containers.is_image(path):
+        return f"not part of the layout {layout}"
+    return containers.kind_of(path) or ""
 
 
 def _relative(path: Path, root: Path) -> str:

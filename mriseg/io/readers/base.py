@@ -14,6 +14,7 @@ from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry
 from mriseg.core.wording import counted
 from mriseg.errors import ConfigError, InputError
+from mriseg.io.images import files_of
 
 # Cases that cannot be used, by name.
 _MAX_LISTED = 5
@@ -77,8 +78,9 @@ class Case:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every source file, once, in order."""
-        return tuple(dict.fromkeys(path for paths in self.sources.values() for path in paths))
+        """Every source file, once, in order; of an image in two files both."""
+        sources = (path for paths in self.sources.values() for path in paths)
+        return tuple(dict.fromkeys(file for path in sources for file in files_of(path)))
 
 
 @dataclass(frozen=True)

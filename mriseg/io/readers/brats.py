@@ -22,7 +22,7 @@ from mriseg.core.scan_files import NamedFile
 from mriseg.core.tumour_labels import TUMOUR_LABELS, TUMOUR_REGIONS
 from mriseg.core.wording import counted
 from mriseg.errors import InputError
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.disk.untrusted import is_regular
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, Numbering, RawCase, ReaderOptions
@@ -149,22 +149,22 @@ def _files(root: Path) -> Iterable[NamedFile]:
     left_out: dict[Path, str] = {}
     for folder, subfolders, files in folders.walk(root, left_out):
         # As unpacked on Kaggle, each x_t1.nii is a folder that contains the file.
-        wrappers = [path for path in subfolders if nifti.is_nifti(path)]
+        wrappers = [path for path in subfolders if containers.is_image(path)]
         subfolders[:] = [path for path in subfolders if path not in wrappers]
         for path in files:
-            if nifti.is_nifti(path):
+            if containers.is_image(path):
                 yield _named(root, folder, path, path)
         for wrapper in wrappers:
-            inside = [file for file in folders.files(wrapper) if nifti.is_nifti(file)]
-            says_so = read_name(nifti.stem(wrapper)).role is not None
+            inside = [file for file in folders.files(wrapper) if containers.is_image(file)]
+            says_so = read_name(containers.stem(wrapper)).role is not None
             for file in inside:
                 yield _named(root, folder, file, wrapper if says_so else file)
     for path in left_out:
-        if nifti.is_nifti(path) and path.is_symlink() and not path.exists():
+        if containers.is_image(path) and path.is_symlink() and not path.exists():
             yield _named(root, path.parent, path, path)
 
 
 def _named(root: Path, folder: Path, path: Path, named: Path) -> NamedFile:
     parts = tuple(folders.text(part) for part in folder.relative_to(root).parts)
     packed = path.name.lower().endswith(".gz")
-    return NamedFile(path, parts, folders.text(nifti.stem(named)), packed)
+    return NamedFile(path, parts, folders.text(containers.stem(named)), packed)

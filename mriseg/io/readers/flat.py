@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mriseg.errors import InputError
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Listing, ReaderOptions
 from mriseg.io.readers.dataset_json import read_description
@@ -41,5 +41,5 @@ READER = FlatReader()
 
 def _images(root: Path) -> list[Path]:
     if root.is_file():
-        return [root] if nifti.is_nifti(root) else []
-    return [path for path in folders.files(root) if nifti.is_nifti(path)]
+        return [root] if containers.is_image(root) else []
+    return [path for path in folders.files(root) if containers.is_image(path)]

@@ -11,7 +11,7 @@ import numpy as np
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import Geometry
 from mriseg.errors import CaseError, InputError
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.readers.base import Case, Numbering
 from mriseg.io.readers.loading import errors_of, onto_grid, read_labels
 
@@ -65,7 +65,7 @@ def inspect_case(case: Case, numbering: Numbering) -> CaseFacts:
 
 
 def _has_headers(case: Case) -> bool:
-    return all(len(files) == 1 and nifti.is_nifti(files[0]) for files in case.sources.values())
+    return all(len(files) == 1 and containers.is_image(files[0]) for files in case.sources.values())
 
 
 def _by_headers(case: Case, numbering: Numbering) -> CaseFacts:
@@ -75,7 +75,7 @@ def _by_headers(case: Case, numbering: Numbering) -> CaseFacts:
     with errors_of(case.name):
         for role, path in files.items():
             if role != SEGMENTATION and path not in grids:
-                grids[path] = nifti.grid(path)
+                grids[path] = containers.header(path).geometry
         first, *others = grids
         for path in others:
             # An array without memory: only its shape and axes are looked at.
@@ -84,7 +84,7 @@ def _by_headers(case: Case, numbering: Numbering) -> CaseFacts:
     facts = CaseFacts(case.name, grids[first], notices=(*case.notices, *notices))
     if SEGMENTATION not in files:
         return facts
-    stems = [nifti.stem(path) for path in files.values()]
+    stems = [containers.stem(path) for path in files.values()]
     path = files[SEGMENTATION]
     _, counted, more = read_labels(case.name, path, grids[first], numbering, stems)
     return replace(

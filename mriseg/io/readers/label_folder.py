@@ -15,7 +15,7 @@ from mriseg.core.filenames import BRAIN_MASK, read_name, words_of
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.wording import counted
 from mriseg.errors import CaseError, InputError
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, Numbering, RawCase
 from mriseg.io.readers.loading import with_labels
@@ -75,8 +75,8 @@ def _account(listing: Listing, by_case: Mapping[str, list[Path]], folder: Path) 
 def _files(folder: Path, unused: dict[Path, str]) -> list[Path]:
     files = []
     for inside, _, paths in folders.walk(folder, unused):
-        for path in filter(nifti.is_nifti, paths):
-            names = (nifti.stem(path), *(inside.relative_to(folder).parts[-1:]))
+        for path in filter(containers.is_image, paths):
+            names = (containers.stem(path), *(inside.relative_to(folder).parts[-1:]))
             reasons = [read_name(name).reason for name in names]
             if BRAIN_MASK in reasons:
                 unused[path] = BRAIN_MASK
@@ -88,7 +88,7 @@ def _files(folder: Path, unused: dict[Path, str]) -> list[Path]:
 
 
 def _keys(path: Path, folder: Path) -> list[str]:
-    stem = folders.text(nifti.stem(path))
+    stem = folders.text(containers.stem(path))
     reading = read_name(stem)
     around = path.parent.name if path.parent != folder else ""
     subject = reading.subject if reading.role == SEGMENTATION else ""
@@ -97,7 +97,9 @@ def _keys(path: Path, folder: Path) -> list[str]:
 
 def _names(case: Case) -> list[str]:
     """What a segmentation of the case may be called: its name, or what its images are called."""
-    stems = [folders.text(nifti.stem(path)) for path in case.files if nifti.is_nifti(path)]
+    stems = [
+        folders.text(containers.stem(path)) for path in case.files if containers.is_image(path)
+    ]
     own = stems if len(stems) == 1 else []
     return [case.name, *own]
 
@@ -125,7 +127,7 @@ def _load(
     if path is None:
         return loaded
     try:
-        stems = [nifti.stem(file) for file in (path, *files)]
+        stems = [containers.stem(file) for file in (path, *files)]
         return with_labels(name, loaded, path, numbering, stems)
     except InputError as error:
         raise error if isinstance(error, CaseError) else CaseError(name, str(error)) from error

@@ -25,7 +25,7 @@ from mriseg.core.tumour_labels import label_counts
 from mriseg.core.volume import Geometry
 from mriseg.errors import CaseError, InputError
 from mriseg.io.disk.untrusted import open_regular
-from mriseg.io.readers import folders
+from mriseg.io.readers import folders, slices
 from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
 
 CHANNELS = ("T1", "FLAIR", "T1CE")
@@ -33,10 +33,6 @@ CHANNELS = ("T1", "FLAIR", "T1CE")
 _SLICE = re.compile(r"(?P<case>.+)_(?P<number>\d{1,6})(?P<mask>_mask)?\.tiff?", re.IGNORECASE)
 # Two sequences with at least this share of equal voxels are one: real ones agree in at most half.
 _COPY_SHARE = 0.999
-# The data set's slices are 256 x 256; a header that claims more than this is not one of them.
-_MAX_SIDE = 4096
-# Of all slices of a case together; in the data set they have at most 15 million.
-_MAX_PIXELS = 2**28
 
 
 @dataclass
@@ -70,15 +66,15 @@ class LggReader:
         cases: dict[str, Case] = {}
         skipped = []
         for folder, _, files in folders.walk(root):
-            for name, slices in _slices(files).items():
+            for name, stack in _slices(files).items():
                 if name in cases:
                     # Kaggle's archive contains all patients twice, one level apart.
                     copy = folders.text(str(folder.relative_to(root)))
                     skipped.append((name, f"it exists a second time, in {copy}"))
-                elif not slices.images:
+                elif not stack.images:
                     skipped.append((name, "it has masks but no images"))
                 else:
-                    cases[name] = _case(name, slices)
+                    cases[name] = _case(name, stack)
         if not cases:
             raise InputError(f"no case in {root}: expected {self.summary}, at any depth")
         ordered = tuple(cases[name] for name in sorted(cases))
@@ -92,31 +88,27 @@ def _slices(files: Iterable[Path]) -> Mapping[str, _Slices]:
     cases: dict[str, _Slices] = {}
     for path in files:
         if match := _SLICE.fullmatch(path.name):
-            slices = cases.setdefault(folders.text(match["case"]), _Slices())
-            kind = slices.masks if match["mask"] else slices.images
+            stack = cases.setdefault(folders.text(match["case"]), _Slices())
+            kind = stack.masks if match["mask"] else stack.images
             kind[int(match["number"])] = path
     return cases
 
 
-def _case(name: str, slices: _Slices) -> Case:
-    images = _ordered(slices.images)
+def _case(name: str, files: _Slices) -> Case:
+    images = slices.ordered(files.images)
     sources = dict.fromkeys(CHANNELS, images)
-    if slices.masks:
-        sources[SEGMENTATION] = _ordered(slices.masks)
+    if files.masks:
+        sources[SEGMENTATION] = slices.ordered(files.masks)
     patient, visit = patient_of(name)
-    return Case(name, patient, sources, partial(_load, name, slices), visit)
+    return Case(name, patient, sources, partial(_load, name, files), visit)
 
 
-def _ordered(files: Mapping[int, Path]) -> tuple[Path, ...]:
-    return tuple(files[number] for number in sorted(files))
-
-
-def _load(name: str, slices: _Slices) -> RawCase:
-    _check_numbers(name, slices)
-    colours = _stack(name, _ordered(slices.images), "RGB")
+def _load(name: str, files: _Slices) -> RawCase:
+    _check_numbers(name, files)
+    colours = _stack(name, slices.ordered(files.images), "RGB")
     labels = None
-    if slices.masks:
-        mask = _stack(name, _ordered(slices.masks), "L")
+    if files.masks:
+        mask = _stack(name, slices.ordered(files.masks), "L")
         if mask.shape != colours.shape[:3]:
             raise CaseError(
                 name,
@@ -147,19 +139,12 @@ def _load(name: str, slices: _Slices) -> RawCase:
     return RawCase(images, labels, grid, tuple(notices), values)
 
 
-def _check_numbers(name: str, slices: _Slices) -> None:
-    numbers = set(slices.images)
-    missing = set(range(min(numbers), max(numbers) + 1)) - numbers
-    if missing:
-        raise CaseError(name, f"its slices {_listed(missing)} are missing")
-    if slices.masks and set(slices.masks) != numbers:
-        differing = set(slices.masks) ^ numbers
-        raise CaseError(name, f"its slices {_listed(differing)} have an image or a mask, not both")
-
-
-def _listed(numbers: set[int]) -> str:
-    shown = ", ".join(str(number) for number in sorted(numbers)[:5])
-    return shown + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+def _check_numbers(name: str, files: _Slices) -> None:
+    numbers = set(files.images)
+    slices.check_numbers(name, numbers)
+    if files.masks and set(files.masks) != numbers:
+        differing = slices.listed(set(files.masks) ^ numbers)
+        raise CaseError(name, f"its slices {differing} have an image or a mask, not both")
 
 
 def _stack(name: str, paths: tuple[Path, ...], mode: str) -> NDArray[np.uint8]:
@@ -167,7 +152,7 @@ def _stack(name: str, paths: tuple[Path, ...], mode: str) -> NDArray[np.uint8]:
     planes: list[NDArray[np.uint8]] = []
     for path in paths:
         plane = _plane(name, path, mode)
-        if plane.shape[0] * plane.shape[1] * len(paths) > _MAX_PIXELS:
+        if plane.shape[0] * plane.shape[1] * len(paths) > slices.MAX_PIXELS:
             raise CaseError(
                 name,
                 f"it has {len(paths)} slices of {plane.shape[0]} x {plane.shape[1]} pixels, more "
@@ -187,7 +172,7 @@ def _plane(name: str, path: Path, mode: str) -> NDArray[np.uint8]:
             open_regular(path) as file,
             Image.open(file, formats=("TIFF",)) as image,
         ):
-            if max(image.size) > _MAX_SIDE:
+            if max(image.size) > slices.MAX_SIDE:
                 raise CaseError(
                     name, f"{path.name} claims {image.size[0]} x {image.size[1]} pixels"
                 )

@@ -17,7 +17,7 @@ from mriseg.core.tumour_labels import label_counts, renumbered
 from mriseg.core.tumour_labels import numbering as tumour_numbering
 from mriseg.core.volume import Geometry, canonical, sides, uncanonical
 from mriseg.errors import CaseError, InputError
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.readers.base import Array, Numbering, RawCase
 
 # Grids whose corners are at most this far apart, in mm, are equal: headers round.
@@ -51,7 +51,8 @@ def load_files(
         numbering: what its label values are, as in `Listing`.
 
     Returns:
-        The case, with canonical labels, and a notice for each file that did not match the grid.
+        The case, with the segmentation's label values as the file has them, and a notice for each
+        file that did not match the grid or held voxels that are not finite.
 
     Raises:
         CaseError: a file cannot be used, or there is no image.
@@ -63,15 +64,16 @@ def load_files(
     notices: list[str] = []
     with errors_of(case):
         first, *others = modalities
-        images[first], grid = nifti.read(files[first])
+        images[first], grid, accepted = containers.read(files[first])
+        notices += accepted
         for name in others:
-            array, own = nifti.read(files[name])
+            array, own, accepted = containers.read(files[name])
             images[name], mismatch = onto_grid(array, own, grid, files[name].name)
-            notices += mismatch
+            notices += (*accepted, *mismatch)
     loaded = RawCase(images, None, grid, tuple(notices))
     if SEGMENTATION not in files:
         return loaded
-    stems = [nifti.stem(path) for path in files.values()]
+    stems = [containers.stem(path) for path in files.values()]
     return with_labels(case, loaded, files[SEGMENTATION], numbering, stems)
 
 
@@ -129,13 +131,11 @@ def read_labels(
         CaseError: the file cannot be used.
     """
     with errors_of(case):
-        array, own = nifti.read(path)
-        labels, mismatch = onto_grid(
-            nifti.integer_labels(array), own, grid, f"the segmentation {path.name}"
-        )
+        array, own, accepted = containers.read_labels(path)
+        labels, mismatch = onto_grid(array, own, grid, f"the segmentation {path.name}")
     values = label_counts(labels)
     plan = tumour_numbering(values.keys(), case, stems) if numbering == "tumour" else AsInFile()
-    notices = (*mismatch, *([plan.notice] if plan.notice else []))
+    notices = (*accepted, *mismatch, *([plan.notice] if plan.notice else []))
     return labels, CountedLabels(values, plan.renamed, plan.regions), notices
 
 

@@ -19,7 +19,7 @@ from mriseg.core.drafts import Row
 from mriseg.core.modalities import SEGMENTATION, canonical_modality
 from mriseg.core.patients import CaseName, patient_of
 from mriseg.errors import CaseError, ConfigError, InputError
-from mriseg.io import nifti
+from mriseg.io import images as containers
 from mriseg.io.disk.untrusted import is_regular
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, RawCase, ReaderOptions
@@ -57,7 +57,7 @@ class NnunetReader:
         if located is None:
             raise InputError(f"no case in {root}: expected {self.summary}")
         base, images_folder, labels_folder = located
-        images = [path for path in folders.files(base / images_folder) if nifti.is_nifti(path)]
+        images = [path for path in folders.files(base / images_folder) if containers.is_image(path)]
         if not images:
             raise InputError(f"no NIfTI file in {base / images_folder}: expected {self.summary}")
         described = read_description(base / "dataset.json")
@@ -140,11 +140,11 @@ def _layout(folder: Path) -> tuple[str, str] | None:
 def _labels(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
-    return _by_stem(path for path in folders.files(folder) if nifti.is_nifti(path))
+    return _by_stem(path for path in folders.files(folder) if containers.is_image(path))
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    return {folders.text(nifti.stem(path)): path for path in paths}
+    return {folders.text(containers.stem(path)): path for path in paths}
 
 
 def _by_channel(images: list[Path], labels: Mapping[str, Path]) -> bool:
@@ -152,7 +152,7 @@ def _by_channel(images: list[Path], labels: Mapping[str, Path]) -> bool:
 
     ``case_2019.nii.gz`` with a label of the same name is a case, not a channel.
     """
-    stems = [folders.text(nifti.stem(path)) for path in images]
+    stems = [folders.text(containers.stem(path)) for path in images]
     matches = [match for stem in stems if (match := _CHANNEL.fullmatch(stem))]
     if len(matches) < len(stems):
         return False
@@ -179,7 +179,7 @@ def _channels_or_patients(
     skipped, proposals = [], {}
     for case, channels in files.items():
         paths = [path for _, path in sorted(channels.items())]
-        stems = [folders.text(nifti.stem(path)) for path in paths]
+        stems = [folders.text(containers.stem(path)) for path in paths]
         skipped.append(
             (
                 case,
@@ -219,7 +219,7 @@ def _count(files: Mapping[str, Mapping[int, Path]], by_channel: bool) -> int:
         return 1 + max(max(channels) for channels in files.values())
     for channels in files.values():
         try:
-            shape = nifti.shape(channels[0])
+            shape = containers.shape(channels[0])
         except InputError:
             continue  # Reported when the case is loaded.
         return shape[3] if len(shape) > 3 else 1
@@ -282,14 +282,14 @@ def _load_whole(name: str, sources: Mapping[str, tuple[Path, ...]]) -> RawCase:
     with errors_of(name):
         channels = [key for key in sources if key != SEGMENTATION]
         (path,) = sources[channels[0]]
-        arrays, grid = nifti.read_channels(path)
+        arrays, grid, notices = containers.read_channels(path)
         if len(arrays) != len(channels):
             raise CaseError(
                 name,
                 f"{path.name} has {len(arrays)} channels; "
                 f"expected {len(channels)} ({', '.join(channels)})",
             )
-    loaded = RawCase(dict(zip(channels, arrays, strict=True)), None, grid)
+    loaded = RawCase(dict(zip(channels, arrays, strict=True)), None, grid, notices)
     if SEGMENTATION in sources:
         (path,) = sources[SEGMENTATION]
         loaded = with_labels(name, loaded, path)
@@ -312,7 +312,7 @@ def regions_from_files(
     values: set[int] = set()
     for path in paths:
         try:
-            values.update(np.unique(nifti.integer_labels(nifti.read(path)[0])).tolist())
+            values.update(np.unique(containers.read_labels(path).array).tolist())
         except InputError:
             continue  # Reported when the case is loaded.
         if values and not cheap:

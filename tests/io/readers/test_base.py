@@ -8,6 +8,7 @@ import pytest
 
 from mriseg.errors import ConfigError
 from mriseg.io.readers.base import Case, RawCase, ReaderOptions, none_usable
+from tests.io.images.written import metaimage
 
 
 def never() -> RawCase:
@@ -21,6 +22,13 @@ def test_a_case_lists_its_modalities_and_files_without_loading_them() -> None:
     assert case.labelled
     # A file that holds two modalities counts once.
     assert case.files == (*slices, Path("m.tif"))
+
+
+def test_an_image_in_two_files_counts_with_both(tmp_path: Path) -> None:
+    path = metaimage(tmp_path / "a.mhd", "ElementDataFile = a.raw", voxels=b"")
+    (tmp_path / "a.raw").write_bytes(bytes(48))
+    case = Case("a", "p", {"T1": (path,), "FLAIR": (Path("b.nii"),)}, never)
+    assert case.files == (path, tmp_path / "a.raw", Path("b.nii"))
 
 
 def test_a_case_without_a_segmentation() -> None:

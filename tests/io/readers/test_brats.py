@@ -345,7 +345,7 @@ class TestFind:
 
     def test_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "x.txt").write_bytes(b"")
-        with pytest.raises(InputError, match="is not a NIfTI file"):
+        with pytest.raises(InputError, match="is not an image"):
             readers.find(tmp_path / "x.txt")
 
     def test_no_layout_lists_them_all(self, tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ class TestFind:
 
     def test_an_unknown_layout(self, tmp_path: Path) -> None:
         with pytest.raises(
-            Exception, match="there is no layout 'bids'; known: brats, flat, lgg, nnunet, table"
+            Exception, match="there is no layout 'bids'; known: brats, flat, h5, lgg, nnunet, table"
         ):
             readers.find(tmp_path, "bids")
 
@@ -442,8 +442,8 @@ class TestRealCases:
         with pytest.raises(CaseError) as caught:
             case.load()
         assert str(caught.value) == (
-            "case BRATS_001: BRATS_001_flair.nii.gz is named .nii.gz but is not a gzip file "
-            "(it starts with '<!DOCTYPE': a web page?)"
+            "case BRATS_001: BRATS_001_flair.nii.gz is not a NIfTI file (it starts with "
+            "'<!DOCTYPE': a web page?)"
         )
 
     def test_ms_lesions(self, ms_dir: Path) -> None:

@@ -92,3 +92,22 @@ def test_another_shape_is_refused() -> None:
     grid, own = geometry_of((4, 5, 3), np.eye(4)), geometry_of((4, 5, 2), np.eye(4))
     with pytest.raises(InputError, match="^x has the shape 4 x 5 x 2, but .* has 4 x 5 x 3"):
         onto_grid(np.zeros((4, 5, 2)), own, grid, "x")
+
+
+def test_voxels_that_are_no_numbers_are_noticed(tmp_path: Path) -> None:
+    image, labels = volume(1, np.float32), volume(0, np.float32)
+    image[0], labels[1] = np.nan, np.inf
+    files = {
+        "T1": write_nifti(tmp_path / "t1.nii", image),
+        "seg": write_nifti(tmp_path / "s.nii", labels),
+    }
+    loaded = load_files("a", files)
+    assert [notice.split(" of ")[0] for notice in loaded.notices] == [
+        f"t1.nii holds {image[0].size} voxels",
+        f"s.nii holds {labels[1].size} voxels",
+    ]
+    assert loaded.labels is not None
+    np.testing.assert_array_equal(canonical(loaded.images["T1"], loaded.geometry)[1:], image[1:])
+    np.testing.assert_array_equal(canonical(loaded.labels, loaded.geometry)[0], labels[0])
+    assert not canonical(loaded.images["T1"], loaded.geometry)[0].any()
+    assert not canonical(loaded.labels, loaded.geometry)[1].any()
