@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.modalities import SEGMENTATION, canonical_modality
-from mriseg.core.tumour_labels import TUMOUR_LABELS, TUMOUR_REGIONS
+from mriseg.core.tumour_labels import TUMOUR_LABELS, TUMOUR_REGIONS, label_counts
 from mriseg.core.volume import Geometry, sides
 from mriseg.core.wording import counted
 from mriseg.errors import CaseError, ConfigError, InputError, first_line
@@ -167,7 +167,8 @@ def _load(
     labels = _labels(name, np.stack(masks, axis=2)) if labelled else None
     shape = (volumes.shape[0], volumes.shape[1], volumes.shape[2])
     grid = Geometry(shape, _IDENTITY, axes=(2, 1, 0), flips=(False, False, False), unit="px")
-    return RawCase(images, labels, grid, notices)
+    values = {} if labels is None else label_counts(labels)
+    return RawCase(images, labels, grid, notices, values)
 
 
 def _check_plane(name: str, path: Path, image: Array, mask: Array | None, first: Array) -> None:
