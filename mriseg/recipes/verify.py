@@ -105,8 +105,8 @@ def verify(
 
 
 _REMEDIES = {
-    "store": "remove the folders of the cases named and start the same mriseg preprocess again: it "
-    "writes the cases that are not in the store, and those whose sources changed",
+    "store": "start the same mriseg preprocess again: it writes the cases that are lost or whose "
+    "sources changed. Of a case whose files are not what was written, remove the folder first",
     "run": "restore the file from a copy, or train again",
     "export": "export it again",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mriseg.core.wording import counted
 from mriseg.errors import ConfigError, IncompleteError, MrisegError
 from mriseg.events import Event, Notice
+from mriseg.io.location import local_path
 
 if TYPE_CHECKING:
     from mriseg.backends import Backend
@@ -87,7 +88,7 @@ def naming_the_run(out: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        run = out or _saved_since(began)
+        run = local_path(out) if out else _saved_since(began)
         if run is not None and (run / "last.safetensors").is_file():
             stop.add_note(str(run))
         raise

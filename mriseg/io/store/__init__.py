@@ -6,6 +6,7 @@
 - ``attributes``: what a store says of itself and of its cases
 - ``arrays``: reads slices fast
 - ``storage``: the files below, in a folder or at a URL
+- ``remedies``: what to do about a case that cannot be read
 - ``loader``: reads batches ahead of their use
 - ``integrity``: what is wrong with a store and its cases
 """
