@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal, TypeVar, Unpack
 
 from mriseg.backends import AUTO, Backend, select
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig, parse
@@ -35,7 +35,7 @@ from mriseg.errors import (
     StoreError,
     UnknownNameError,
 )
-from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote, finish
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Recipe, Skipped, Wrote, finish
 from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
@@ -50,6 +50,7 @@ from mriseg.recipes import share as sharing
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
 from mriseg.recipes import verify as verification
+from mriseg.recipes import workers as working
 from mriseg.recipes.bench import BenchReport
 from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.demo import DemoReport
@@ -131,6 +132,7 @@ __all__ = [
     "verify",
 ]
 
+T = TypeVar("T")
 OnEvent = Callable[[Event], None]
 Stored = str | Path | Location | Store
 
@@ -148,8 +150,8 @@ def preprocess(
 ) -> PreprocessReport:
     """Create or continue a store from a folder of scans.
 
-    With more than one process, call it under ``if __name__ == "__main__":`` in a script, since
-    the others import the script.
+    In a script, call it under ``if __name__ == "__main__":``: its processes import the script, and
+    without that line it works alone, and so more slowly.
 
     See `mriseg.recipes.preprocess.preprocess` for the arguments and what is raised. A case that
     cannot be used is in the report, not raised, unless ``strict``.
@@ -163,7 +165,7 @@ def preprocess(
         workers=workers,
         strict=strict,
     )
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def train(
@@ -196,7 +198,7 @@ def train(
         )
     where = _backend(backend)
     recipe = training.train(_store(store), chosen, where, out=_path(out))
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def resume(
@@ -219,7 +221,7 @@ def resume(
     """
     where = _backend(backend)
     opened = None if store is None else _store(store)
-    return finish(training.resume(_run(run), where, opened), on_event)
+    return _finish(training.resume(_run(run), where, opened), on_event)
 
 
 def transfer(
@@ -266,7 +268,7 @@ def transfer(
         weights=weights,
         out=_path(out),
     )
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def compare(
@@ -311,7 +313,7 @@ def compare(
     options = CompareOptions(_names(methods), _names(sizes), folds, rounds, seeds, new_head)
     where = _backend(backend)
     recipe = comparisons.compare(_store(store), run, chosen, where, options, out=_path(out))
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def predict(
@@ -342,7 +344,7 @@ def predict(
         channels=_names(channels),
         cases=_names(cases),
     )
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def evaluate(
@@ -372,7 +374,7 @@ def evaluate(
         out=_path(out),
         pictures=pictures,
     )
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def evaluate_masks(
@@ -397,7 +399,7 @@ def evaluate_masks(
         out=_path(out),
         pictures=pictures,
     )
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def export(
@@ -411,7 +413,7 @@ def export(
 
     See `mriseg.recipes.export.export` for the arguments and what is raised.
     """
-    return finish(exports.export(_run(run), format, _path(out, "an exported file")), on_event)
+    return _finish(exports.export(_run(run), format, _path(out, "an exported file")), on_event)
 
 
 def share(
@@ -438,7 +440,7 @@ def share(
         terms=terms,
         keep_names=keep_names,
     )
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def verify(
@@ -457,7 +459,7 @@ def verify(
     given = [sources] if isinstance(sources, str | Path) else sources
     folders = [local_path(folder, "a folder of scans") for folder in given]
     recipe = verification.verify(path, sources=folders, layout=layout, channels=_names(channels))
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def bench(
@@ -478,7 +480,7 @@ def bench(
     settings = {"width": width, "batch_size": batch_size, "size": height_width(size)}
     config = parse(BenchConfig, {**settings, "quick": quick})
     opened = None if store is None else _store(store)
-    return finish(benches.bench(_backend(backend), config, opened), on_event)
+    return _finish(benches.bench(_backend(backend), config, opened), on_event)
 
 
 def doctor(
@@ -499,7 +501,7 @@ def doctor(
     where, opened = _backend(backend), None if store is None else _store(store)
     frame = None if size is None else height_width(size)
     recipe = doctor_recipe(where, opened, width=width, batch_size=batch_size, size=frame)
-    return finish(recipe, on_event)
+    return _finish(recipe, on_event)
 
 
 def demo(
@@ -511,7 +513,12 @@ def demo(
 ) -> DemoReport:
     """The whole chain on the sample in the package; see `mriseg.recipes.demo.demo`."""
     where = _backend(backend)
-    return finish(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)
+    return _finish(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)
+
+
+def _finish(recipe: Recipe[T], on_event: OnEvent | None) -> T:
+    working.leave_if_imported()
+    return finish(recipe, on_event)
 
 
 def _backend(given: str | Backend) -> Backend:

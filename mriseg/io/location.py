@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from urllib.request import url2pathname
@@ -110,7 +111,8 @@ def local_path(given: str | Path | Location, what: str = "") -> Path:
 def _followed(text: str) -> str:
     """A path's text with ``~`` and ``..`` replaced by what they mean."""
     if text.startswith("~"):
-        text = os.path.expanduser(text)
+        with suppress(RuntimeError):  # a name that begins so, and is no user's
+            text = str(Path(text).expanduser())
     parts = PurePath(text).parts
     if ".." not in parts:
         return text

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.core.prepare import content_digest, prepare
-from mriseg.core.regions import Regions, join_labels, parse_regions
+from mriseg.core.regions import Regions, described, parse_regions
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, IncompleteError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
@@ -112,19 +112,23 @@ def preprocess(
     wanted = parse_regions(regions, listing.regions) if regions else default
     yield Notice(
         f"{len(listing.cases)} case{'s' * (len(listing.cases) != 1)} in layout {chosen}; "
-        f"regions: {', '.join(f'{n} ({_labels(v)})' for n, v in wanted.items())}"
+        f"{_targets(listing, wanted)}"
     )
     for text in listing.notices:
         yield Notice(text)
     # What is done before this takes no time, and a folder is not made for a source without cases.
-    with locked(where.path, "preprocess") if where.is_local else nullcontext():
+    with (
+        locked(where.path, "preprocess") if where.is_local else nullcontext(),
+        stores.kept_if_filled(where),
+    ):
         store = stores.create(where, StoreSpec(wanted, dict(listing.labels), chosen))
         store.sweep()
         reports = yield from _filled(store, listing, strict, workers or default_workers())
         report = PreprocessReport(store.location, chosen, store.spec.regions, reports)
         if where.is_local:
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
-            yield Wrote(where.path, "store")
+            if len(report.skipped) < len(report.cases):
+                yield Wrote(where.path, "store")
     if len(report.skipped) == len(report.cases):
         raise none_usable(source, {case.case: case.reason for case in report.skipped})
     return report
@@ -153,8 +157,11 @@ def _filled(
         yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
 
     yield Began("preprocess", len(todo), "case")
-    written = results(partial(write_case, store), todo, workers)
+    said: list[str] = []
+    written = results(partial(write_case, store), todo, workers, said.append)
     for count, report in enumerate(written, start=1):
+        yield from map(Notice, said)
+        said.clear()
         reports.append(report)
         for text in report.notices:
             yield Notice(f"{report.case}: {text}")
@@ -250,5 +257,7 @@ def _kept(stored: CaseAttributes) -> CaseReport:
     )
 
 
-def _labels(values: Sequence[int]) -> str:
-    return f"label{'s' * (len(values) != 1)} {join_labels(values)}"
+def _targets(listing: Listing, wanted: Regions) -> str:
+    if not any(case.labelled for case in listing.cases):
+        return "no case is labelled"
+    return f"regions: {', '.join(f'{name} ({described(v)})' for name, v in wanted.items())}"

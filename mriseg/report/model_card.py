@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mriseg.core.regions import join_labels
+from mriseg.core.regions import described
 from mriseg.core.wording import agreeing, counted
 from mriseg.io.runs import Manifest
 
@@ -40,7 +40,7 @@ def model_card(
         data: the training data; None: still to fill in.
         terms: terms of use; None: still to fill in.
     """
-    regions = ", ".join(f"{name} (labels {join_labels(v)})" for name, v in manifest.regions.items())
+    regions = ", ".join(f"{name} ({described(v)})" for name, v in manifest.regions.items())
     absent = {"the terms of use": terms is None, "the training data": data is None}
     absent["Dice with intervals (no evaluation was given)"] = not evaluations
     cases = f"{len(manifest.train)} training and {len(manifest.validation)} validation cases"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mriseg.core.wording import counted
-from mriseg.errors import ConfigError, IncompleteError, MrisegError
+from mriseg.errors import IncompleteError, MrisegError
 from mriseg.events import Event, Notice
 from mriseg.io.location import local_path
 
@@ -26,12 +26,10 @@ def backend_of(
     """The backend that was asked for.
 
     Raises:
-        ConfigError, BackendError: see `mriseg.backends.select`; "gpu" names two kinds of them.
+        ConfigError, BackendError: see `mriseg.backends.select`.
     """
     from mriseg.backends import select
 
-    if backend.lower() == "gpu":
-        raise ConfigError(f"--backend {backend}: choose cuda (NVIDIA, AMD) or mps (Mac)")
     return select(backend, precision=precision, deterministic=deterministic, compile=compiling)
 
 
@@ -61,13 +59,13 @@ def store_or_only(draw: Draw, given: str | None) -> str:
     return str(store)
 
 
-def run_or_newest(draw: Draw, given: str | None) -> str | Path:
+def run_or_newest(draw: Draw, given: str | None, option: str = "--model") -> str | Path:
     """The run or model that was named, or the newest run under ``runs/``."""
     from mriseg.io.runs import RUNS, newest_run
 
     if given is not None:
         return given
-    run = newest_run(RUNS)
+    run = newest_run(RUNS, option)
     draw(Notice(f"run {run}, the newest under {RUNS}/"))
     return run
 

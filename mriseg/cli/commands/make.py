@@ -154,7 +154,7 @@ def transfer(
     _check_compares(settings, compare, asked)
     with render.drawing() as draw:
         layers = training_config(read_settings(config), given)
-        run = common.run_or_newest(draw, source)
+        run = common.run_or_newest(draw, source, "--from")
         shared: dict[str, Any] = {
             "new_head": new_head,
             "backend": common.select_backend(draw, **computing),

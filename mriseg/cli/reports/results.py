@@ -249,9 +249,9 @@ def shown(console: Console, report: DemoReport) -> None:
 
 
 def _regions(regions: Mapping[str, Sequence[int]]) -> Iterable[str]:
-    from mriseg.core.regions import join_labels  # late: it loads NumPy
+    from mriseg.core.regions import described  # late: it loads NumPy
 
-    return (f"{name} = {join_labels(labels)}" for name, labels in regions.items())
+    return (f"{name} ({described(labels)})" for name, labels in regions.items())
 
 
 def _each(counts: Mapping[str, int], unit: str) -> str:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.core.calibration import Calibration, Calibrations
-from mriseg.errors import OutputError, reason_of
+from mriseg.errors import OutputError, RunError, reason_of
 from mriseg.io.disk.atomic import contents, is_free, replacing
 from mriseg.io.runs import log
 from mriseg.io.runs.checkpoint import Checkpoint, read_checkpoint, read_state, write_checkpoint
@@ -98,6 +98,22 @@ class Run:
     def chosen(self) -> str:
         """The checkpoint to use: "best", or "last" before the first validation."""
         return "best" if self.has("best") else "last"
+
+    def load_chosen(self) -> Checkpoint:
+        """Read the checkpoint to use.
+
+        Raises:
+            RunError: it is missing or damaged, or no step was trained: the weights that a training
+                begins with are in part random.
+        """
+        checkpoint = self.load(self.chosen)
+        position = checkpoint.state.get("position")
+        if position is not None and not position.get("step"):
+            raise RunError(
+                f"{self.path} has not been trained: it was stopped before its first step; continue "
+                f"with: mriseg train --resume {self.path}, or name another run"
+            )
+        return checkpoint
 
     @property
     def ended(self) -> str:

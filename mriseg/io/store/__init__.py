@@ -27,6 +27,7 @@ from mriseg.io.store.attributes import (
 )
 from mriseg.io.store.opening import VERSIONS, create, open_store
 from mriseg.io.store.store import Batch, Store, frame_for
+from mriseg.io.store.writer import kept_if_filled
 
 __all__ = [
     "CASES",
@@ -42,6 +43,7 @@ __all__ = [
     "create",
     "documents",
     "frame_for",
+    "kept_if_filled",
     "key_of",
     "open_store",
     "shard_name",

@@ -44,7 +44,7 @@ from mriseg.io.store.attributes import (
     key_of,
     shard_name,
 )
-from mriseg.io.store.remedies import removal, remedy
+from mriseg.io.store.remedies import remedy, removal
 from mriseg.io.store.storage import Tree
 
 # Arrays that are kept open, two per case. To open one again costs less than to read a slice of it.
