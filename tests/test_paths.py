@@ -14,7 +14,7 @@ from mriseg.cli.app import app
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 
-# As a shell hands it over in quotes: the home folder, a space, and the folder above a link's target.
+# As a shell hands it over in quotes: home, a space, and the folder above a link's target.
 PLACE = "~/a b/link/.."
 TINY = "--width 8 --epochs 1 --batch-size 4 --backend cpu --precision fp32"
 QUICK = "--backend cpu --precision fp32 --no-flips --no-adapt --no-refine"

@@ -10,8 +10,9 @@ from mriseg import __version__
 from mriseg.cli import options
 from mriseg.cli.commands.check import bench, demo, doctor, verify
 from mriseg.cli.commands.hand_on import export, share
+from mriseg.cli.commands.info import info
 from mriseg.cli.commands.make import preprocess, train, transfer
-from mriseg.cli.commands.use import evaluate, info, predict
+from mriseg.cli.commands.use import evaluate, predict
 from mriseg.cli.group import Command, Commands
 
 app = typer.Typer(

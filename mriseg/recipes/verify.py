@@ -29,9 +29,9 @@ from mriseg.io.disk.versions import reading
 from mriseg.io.exporters import EXPORTERS, exporter_of
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
+from mriseg.io.model_sources import locate
 from mriseg.io.readers import Case, ReaderOptions
 from mriseg.io.runs.integrity import check_manifest, check_texts, check_weights, weight_files
-from mriseg.io.runs.model_sources import locate
 from mriseg.io.store.integrity import check_case, check_report, check_root, check_sources
 from mriseg.recipes import export as exports
 

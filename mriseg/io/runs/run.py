@@ -32,10 +32,10 @@ from typing import Any
 from mriseg.core.calibration import Calibration, Calibrations
 from mriseg.errors import OutputError, RunError, reason_of
 from mriseg.io.disk.atomic import contents, is_free, replacing
+from mriseg.io.model_sources import locate
 from mriseg.io.runs import log
 from mriseg.io.runs.checkpoint import Checkpoint, read_checkpoint, read_state, write_checkpoint
 from mriseg.io.runs.manifest import FILE, Manifest, read_manifest, write_manifest
-from mriseg.io.runs.model_sources import locate
 
 CARD = "MODEL_CARD.md"
 
@@ -211,7 +211,7 @@ def discard(run: Run) -> None:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run folder, or a shipped model by its name (`mriseg.io.runs.model_sources.locate`).
+    """Open a run folder, or a shipped model by its name (`mriseg.io.model_sources.locate`).
 
     Raises:
         RunError: it is not a run, or of a format that this version cannot read.

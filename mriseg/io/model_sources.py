@@ -18,7 +18,7 @@ from mriseg.registry import Registry
 BASE: Traversable = files("mriseg") / "models" / "base"
 
 MODELS: Registry[Traversable] = Registry(
-    "shipped model", {"base": "mriseg.io.runs.model_sources:BASE"}, group="mriseg.models"
+    "shipped model", {"base": "mriseg.io.model_sources:BASE"}, group="mriseg.models"
 )
 """Name -> run folder. A package adds one by an entry point whose value is the folder's path."""
 
