@@ -29,15 +29,14 @@ def test_a_store(tmp_path: Path) -> None:
     assert (info.cases, info.patients, info.labelled) == (3, 3, 2)
     assert info.modalities == {"T1": 3, "T1CE": 2, "T2": 3, "FLAIR": 3}
     assert 0 < info.foreground["WT"] <= info.slices
-    first, second, third = info.listed
-    assert [case.labelled for case in info.listed] == [False, True, True]
-    assert first.voxels == first.volumes == {} and third.modalities == tuple(info.modalities)
-    assert second.size == (36, 40, 8) and second.unit == "mm"
-    assert second.volumes["WT"] == pytest.approx(
-        second.voxels["WT"] * np.prod(second.spacing) / 1000
-    )
-    labels = open_store(store).read_case(second.name).labels
-    assert labels is not None and second.voxels["WT"] == int((labels > 0).sum())
+    labelled, bare, other = info.listed
+    assert [case.labelled for case in info.listed] == [True, False, True]
+    assert bare.voxels == bare.volumes == {} and len(other.modalities) == 3
+    assert labelled.size == (36, 40, 8) and labelled.unit == "mm"
+    voxels = labelled.voxels["WT"]
+    assert labelled.volumes["WT"] == pytest.approx(voxels * np.prod(labelled.spacing) / 1000)
+    labels = open_store(store).read_case(labelled.name).labels
+    assert labels is not None and voxels == int((labels > 0).sum())
 
 
 def test_a_store_is_described_without_torch(tmp_path: Path) -> None:

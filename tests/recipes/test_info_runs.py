@@ -69,8 +69,8 @@ def test_a_folder_of_runs(run: Run, tmp_path: Path) -> None:
     lines = {line.name: line for line in info.runs}
     assert list(lines) == ["broken", "fresh", "model", "three"]
     three = lines["three"]
-    assert three.store == "brats" and three.epochs == 1 and three.created == run.manifest.created
-    assert three.task == "T1+T1CE+FLAIR -> WT, TC, ET" or "->" in three.task
+    assert three.store == "brats" and three.epochs == 6 and three.created == run.manifest.created
+    assert three.task == "T1+T2+FLAIR -> WT, TC, ET"
     assert three.dice == pytest.approx(max(row["dice"] for row in run.read_log()))
     assert three.state == f"ended: {run.ended}"
     assert lines["model"].state == "a model to use" and lines["fresh"].state == "not trained"

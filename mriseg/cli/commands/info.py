@@ -98,17 +98,13 @@ def _write(csv: Path | None, rows: Iterable[dict[str, Any]]) -> None:
 
 def _row(case: StoredCase) -> dict[str, Any]:
     """A case as a row of a table, a number in each cell."""
-    named = {"size": case.size, "spacing": case.spacing}
     return {
         "case": case.name,
         "patient": case.patient,
         "modalities": "+".join(case.modalities),
         "labelled": case.labelled,
-        **{
-            f"{key}_{axis}": n
-            for key, of in named.items()
-            for axis, n in zip("xyz", of, strict=True)
-        },
+        **dict(zip(("size_x", "size_y", "size_z"), case.size, strict=True)),
+        **dict(zip(("spacing_x", "spacing_y", "spacing_z"), case.spacing, strict=True)),
         "unit": case.unit,
         **{f"voxels_{region}": count for region, count in case.voxels.items()},
         **{f"volume_{region}": value for region, value in case.volumes.items()},

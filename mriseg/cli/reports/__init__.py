@@ -1,1 +1,1 @@
-"""Reports on the terminal: ``results`` of the work, ``contents`` of stores and runs, ``machine``."""
+"""Reports on the terminal: ``results`` of the work, ``contents`` of a store, ``machine``."""
