@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mriseg import __version__
-from mriseg.cli import options
+from mriseg.cli import encoding, options
 from mriseg.cli.commands.check import bench, demo, doctor, verify
 from mriseg.cli.commands.hand_on import export, share
 from mriseg.cli.commands.info import info
@@ -34,6 +34,7 @@ GROUPS = {
 
 def main() -> None:
     """Run the command line."""
+    encoding.use_utf8()
     app(prog_name="mriseg")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from mriseg.core.prepare import content_digest, prepare
 from mriseg.core.regions import Regions, described, parse_regions
 from mriseg.core.wording import agreeing, counted
-from mriseg.errors import CaseError, IncompleteError, InputError
+from mriseg.errors import CaseError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
@@ -27,6 +27,7 @@ from mriseg.io.disk.locks import locked
 from mriseg.io.location import Location
 from mriseg.io.readers import Case, Listing, ReaderOptions
 from mriseg.io.readers.base import none_usable
+from mriseg.io.readers.folders import text as text_of
 from mriseg.io.store import CaseAttributes, Source, Store, StoreSpec
 from mriseg.recipes.workers import default_workers, results
 
@@ -67,6 +68,12 @@ class PreprocessReport:
     def skipped(self) -> tuple[CaseReport, ...]:
         """Cases that could not be used."""
         return tuple(case for case in self.cases if case.status == "skipped")
+
+    @property
+    def file(self) -> Path | None:
+        """Where the report is kept; None for a store at a URL."""
+        where = Location.of(self.store)
+        return where.path / "report.json" if where.is_local else None
 
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
@@ -173,20 +180,6 @@ def _filled(
     return tuple(sorted(reports, key=lambda report: report.case))
 
 
-def check_complete(report: PreprocessReport) -> None:
-    """Raise IncompleteError if a case was skipped."""
-    if report.skipped:
-        skipped = len(report.skipped)
-        message = (
-            f"{skipped} of {counted(len(report.cases), 'case')} "
-            f"{agreeing(skipped, 'was', 'were')} skipped: "
-            f"{', '.join(case.case for case in report.skipped)}"
-        )
-        if Location.of(report.store).is_local:
-            message += f"; the reasons are in {report.store}/report.json"
-        raise IncompleteError(message)
-
-
 def write_case(store: Store, case: Case) -> CaseReport:
     """Read, prepare and append one case; a problem with it becomes its report."""
     try:
@@ -223,7 +216,7 @@ def write_case(store: Store, case: Case) -> CaseReport:
 
 def _same_files(stored: CaseAttributes, case: Case) -> bool:
     """Whether a stored case was read from these files, as they are now, under these names."""
-    if [source.name for source in stored.sources] != [path.name for path in case.files]:
+    if [source.name for source in stored.sources] != [text_of(path.name) for path in case.files]:
         return False
     if not set(stored.modalities) <= set(case.modalities):
         return False
@@ -243,7 +236,7 @@ def _unchanged(source: Source, path: Path) -> bool:
 
 def _source(path: Path) -> Source:
     now = path.stat()
-    return Source(path.name, now.st_size, now.st_mtime_ns, sha256(path))
+    return Source(text_of(path.name), now.st_size, now.st_mtime_ns, sha256(path))
 
 
 def _kept(stored: CaseAttributes) -> CaseReport:

@@ -48,6 +48,7 @@ def info(
 
     Example: mriseg info out.zarr
     """
+    common.check_json(json)
     console = render.results()
     if path is None:
         from mriseg.recipes.info_machine import machine  # late, as all that loads torch

@@ -53,7 +53,6 @@ def preprocess(
     Example: mriseg preprocess brats/ out.zarr
     """
     from mriseg import api
-    from mriseg.recipes.preprocess import check_complete
 
     with render.drawing() as draw:
         report = api.preprocess(
@@ -67,7 +66,8 @@ def preprocess(
             on_event=draw,
         )
     results.preprocessed(render.results(), report)
-    check_complete(report)
+    skipped = [(case.case, case.reason) for case in report.skipped]
+    common.check_complete(skipped, len(report.cases) - len(skipped), report.file)
 
 
 @bundled(settings=setting_options(TrainConfig), computing=options.COMPUTING)
