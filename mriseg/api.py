@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar, Unpack
+from typing import Literal, Unpack
 
 from mriseg.backends import AUTO, Backend, select
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig, parse
@@ -35,7 +35,7 @@ from mriseg.errors import (
     StoreError,
     UnknownNameError,
 )
-from mriseg.events import Advanced, Began, Event, Measured, Notice, Recipe, Skipped, Wrote, finish
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote, finish
 from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
@@ -50,7 +50,6 @@ from mriseg.recipes import share as sharing
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
 from mriseg.recipes import verify as verification
-from mriseg.recipes import workers as working
 from mriseg.recipes.bench import BenchReport
 from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.demo import DemoReport
@@ -65,6 +64,7 @@ from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
 from mriseg.recipes.transfer import TransferReport
 from mriseg.recipes.verify import VerifyReport
+from mriseg.recipes.workers import carry_out
 
 # What `import mriseg` offers, and the one list of it.
 __all__ = [
@@ -132,7 +132,6 @@ __all__ = [
     "verify",
 ]
 
-T = TypeVar("T")
 OnEvent = Callable[[Event], None]
 Stored = str | Path | Location | Store
 
@@ -150,8 +149,7 @@ def preprocess(
 ) -> PreprocessReport:
     """Create or continue a store from a folder of scans.
 
-    In a script, call it under ``if __name__ == "__main__":``: its processes import the script, and
-    without that line it works alone, and so more slowly.
+    In a script, call it under ``if __name__ == "__main__":``, or else one process reads all cases.
 
     See `mriseg.recipes.preprocess.preprocess` for the arguments and what is raised. A case that
     cannot be used is in the report, not raised, unless ``strict``.
@@ -165,7 +163,7 @@ def preprocess(
         workers=workers,
         strict=strict,
     )
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def train(
@@ -198,7 +196,7 @@ def train(
         )
     where = _backend(backend)
     recipe = training.train(_store(store), chosen, where, out=_path(out))
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def resume(
@@ -221,7 +219,7 @@ def resume(
     """
     where = _backend(backend)
     opened = None if store is None else _store(store)
-    return _finish(training.resume(_run(run), where, opened), on_event)
+    return carry_out(training.resume(_run(run), where, opened), on_event)
 
 
 def transfer(
@@ -268,7 +266,7 @@ def transfer(
         weights=weights,
         out=_path(out),
     )
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def compare(
@@ -313,7 +311,7 @@ def compare(
     options = CompareOptions(_names(methods), _names(sizes), folds, rounds, seeds, new_head)
     where = _backend(backend)
     recipe = comparisons.compare(_store(store), run, chosen, where, options, out=_path(out))
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def predict(
@@ -344,7 +342,7 @@ def predict(
         channels=_names(channels),
         cases=_names(cases),
     )
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def evaluate(
@@ -374,7 +372,7 @@ def evaluate(
         out=_path(out),
         pictures=pictures,
     )
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def evaluate_masks(
@@ -399,7 +397,7 @@ def evaluate_masks(
         out=_path(out),
         pictures=pictures,
     )
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def export(
@@ -413,7 +411,7 @@ def export(
 
     See `mriseg.recipes.export.export` for the arguments and what is raised.
     """
-    return _finish(exports.export(_run(run), format, _path(out, "an exported file")), on_event)
+    return carry_out(exports.export(_run(run), format, _path(out, "an exported file")), on_event)
 
 
 def share(
@@ -440,7 +438,7 @@ def share(
         terms=terms,
         keep_names=keep_names,
     )
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def verify(
@@ -459,7 +457,7 @@ def verify(
     given = [sources] if isinstance(sources, str | Path) else sources
     folders = [local_path(folder, "a folder of scans") for folder in given]
     recipe = verification.verify(path, sources=folders, layout=layout, channels=_names(channels))
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def bench(
@@ -480,7 +478,7 @@ def bench(
     settings = {"width": width, "batch_size": batch_size, "size": height_width(size)}
     config = parse(BenchConfig, {**settings, "quick": quick})
     opened = None if store is None else _store(store)
-    return _finish(benches.bench(_backend(backend), config, opened), on_event)
+    return carry_out(benches.bench(_backend(backend), config, opened), on_event)
 
 
 def doctor(
@@ -501,7 +499,7 @@ def doctor(
     where, opened = _backend(backend), None if store is None else _store(store)
     frame = None if size is None else height_width(size)
     recipe = doctor_recipe(where, opened, width=width, batch_size=batch_size, size=frame)
-    return _finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def demo(
@@ -513,12 +511,7 @@ def demo(
 ) -> DemoReport:
     """The whole chain on the sample in the package; see `mriseg.recipes.demo.demo`."""
     where = _backend(backend)
-    return _finish(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)
-
-
-def _finish(recipe: Recipe[T], on_event: OnEvent | None) -> T:
-    working.leave_if_imported()
-    return finish(recipe, on_event)
+    return carry_out(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)
 
 
 def _backend(given: str | Backend) -> Backend:

@@ -1,6 +1,6 @@
 """Names of any language in every locale.
 
-Where Python is told to take names of files for ASCII, or for Latin-1, it can neither write a mask
+Where Python takes names of files for ASCII, or for Latin-1, it can neither write a mask
 by the name of its case nor show it. mriseg writes names in UTF-8 everywhere; so it runs in Python's
 UTF-8 mode, and what a terminal cannot show is written out.
 """

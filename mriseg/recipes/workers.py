@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mriseg.errors import MrisegError
+from mriseg.events import Event, Recipe, finish
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -68,12 +69,15 @@ def results(
         tell(why)
         workers = 1
     if workers > 1:
+        context = _Spawning()
         try:
-            with processes(workers) as pool:
+            with processes(workers, context) as pool:
                 # One more than there are workers, so that none waits for the next.
                 yield from spread(function, items, pool, workers + 1)
             return
-        except _UnguardedError as error:  # then no process has begun with any item
+        except MrisegError as error:
+            if not context.is_unguarded:  # or else no process has begun with any item
+                raise
             tell(str(error))
     yield from map(function, items)
 
@@ -106,13 +110,17 @@ def spread(
 
 
 @contextmanager
-def processes(workers: int) -> Iterator[Executor]:
+def processes(workers: int, context: _Spawning | None = None) -> Iterator[Executor]:
     """An executor of that many processes, which end with the block, and when this process dies.
+
+    Args:
+        workers: how many.
+        context: that starts them.
 
     Raises:
         MrisegError: one of them was killed, or could not start.
     """
-    context = _Spawning()
+    context = context or _Spawning()
     living, life = context.Pipe(duplex=False)
     with (
         living,
@@ -134,10 +142,6 @@ def processes(workers: int) -> Iterator[Executor]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _UnguardedError(MrisegError):
-    """The script that started the processes runs its calls where it is imported, too."""
-
-
 class _Spawning(SpawnContext):
     """Spawns processes, and knows how they ended.
 
@@ -153,15 +157,19 @@ class _Spawning(SpawnContext):
         self._started.append(process)
         return process
 
+    @property
+    def is_unguarded(self) -> bool:
+        """Whether the script that started them runs its calls where it is imported, too."""
+        return any(process.exitcode == _UNGUARDED for process in self._started)
+
     def why_broken(self) -> MrisegError:
         """The error for processes that ended before their work was done."""
-        codes = {process.exitcode for process in self._started}
-        if _UNGUARDED in codes:
-            return _UnguardedError(
+        if self.is_unguarded:
+            return MrisegError(
                 f"one process reads all cases, since this script has no {_GUARD}: put its calls "
                 f"under that line to use several, or set workers=1"
             )
-        if any(code is not None and code > 0 for code in codes):
+        if any(process.exitcode is not None and process.exitcode > 0 for process in self._started):
             return MrisegError(
                 f"a preprocessing process could not start, for the reason above. In a script, put "
                 f"the calls under {_GUARD}, or set workers=1 (--workers 1)"
@@ -172,14 +180,16 @@ class _Spawning(SpawnContext):
         )
 
 
-def leave_if_imported() -> None:
-    """End this process if it is one of `processes` that has only just come to import the script.
+def carry_out(recipe: Recipe[R], on_event: Callable[[Event], None] | None = None) -> R:
+    """`mriseg.events.finish`, but for a process that has only just come to import the script.
 
-    It would do again what the script's process does. Nobody else's process ends here.
+    One of `processes` would do again what the script's process does, and ends. Nobody else's
+    process ends here.
     """
     process = multiprocessing.current_process()
     if process.name == _NAME and getattr(process, "_inheriting", False):
         os._exit(_UNGUARDED)
+    return finish(recipe, on_event)
 
 
 def _live_with_parent(living: Connection) -> None:

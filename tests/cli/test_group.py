@@ -91,7 +91,7 @@ def test_a_setting_that_was_typed_is_named_as_it_was_typed(tmp_path: Path) -> No
     (tmp_path / "x.toml").write_text("seed = -1\nsize = [33, 3]\n")
     for line, said in {
         "bench --size 240x7": "error: --size = 7: input should be",
-        "train x.zarr --lr -1 --batch-size 0": "--batch-size = 0: ",
+        "train x.zarr --seed -1 --batch-size 0": "--batch-size = 0: ",
         "transfer x.zarr --from base --l2-sp -1": "error: --l2-sp = -1.0: ",
         f"train x.zarr --config {tmp_path / 'x.toml'}": "x.toml: ",
     }.items():

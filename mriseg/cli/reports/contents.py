@@ -88,7 +88,7 @@ def run(console: Console, info: RunInfo) -> None:
         "transfer policy": info.policy,
         "frozen": ", ".join(info.frozen),
     }
-    made = ", ".join(f"{name} {value}" for name, value in info.versions.items())
+    versions = ", ".join(f"{name} {value}" for name, value in info.versions.items())
     if info.is_model:
         status = "a model to predict with or to transfer from; its training is not included"
         terms = info.card.terms if info.card else ""
@@ -104,7 +104,7 @@ def run(console: Console, info: RunInfo) -> None:
             if info.ended
             else f"not ended; continue with: mriseg train --resume {info.path}",
         }
-    pairs(console, {**shown, "made with": made})
+    pairs(console, {**shown, "made with": versions})
     _figures(console, info)
 
 

@@ -41,7 +41,7 @@ def remedy(tree: Tree, location: str, key: str) -> str:
         sizes = [(file, tree.size(f"{folder}/{file.name}")) for file in files]
         # preprocess sees this by itself.
         if any(size != file.size for file, size in sizes):
-            return f"a file of it is missing or incomplete: {_AGAIN}, which writes the case anew"
+            return f"a file of it is missing or incomplete: {_AGAIN}, which writes the case again"
         damaged = any(tree.sha256(f"{folder}/{file.name}") != file.sha256 for file in files)
     except ValueError:
         damaged = True
