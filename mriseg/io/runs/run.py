@@ -197,7 +197,7 @@ def discard(run: Run) -> None:
         OutputError: it has weights, or cannot be emptied.
     """
     if run.has("best") or run.has("last"):
-        raise OutputError(f"{run.path} holds weights; remove it by hand if they are not wanted")
+        raise OutputError(f"{run.path} holds weights, which are kept; choose another folder")
     try:
         # All but its lock, which the caller may hold; the manifest last, which shows that this is
         # a run that can be discarded.
