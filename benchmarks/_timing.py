@@ -17,7 +17,7 @@ from mriseg.backends import Backend
 from mriseg.cli.render import messages, results, say
 from mriseg.engine.timing import Timing
 from mriseg.io.disk.documents import write_json
-from mriseg.recipes.info import MachineInfo, machine
+from mriseg.recipes.info_machine import MachineInfo, machine
 
 Contender = Callable[[], float]
 """Does its work once and gives the seconds that it took."""

@@ -66,6 +66,7 @@ from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
 from mriseg.recipes.transfer import TransferReport
 from mriseg.recipes.verify import VerifyReport
+from mriseg.recipes.workers import carry_out
 
 # What `import mriseg` offers, and the one list of it.
 __all__ = [
@@ -165,15 +166,14 @@ def preprocess(
 ) -> PreprocessReport:
     """Create or continue a store from a folder of scans or a table of cases.
 
-    With more than one process, call it under ``if __name__ == "__main__":`` in a script, since
-    the others import the script.
+    In a script, call it under ``if __name__ == "__main__":``, or else one process reads all cases.
 
     See `mriseg.recipes.preprocess.preprocess` for the arguments and what is raised. A case that
     cannot be used is in the report, not raised, unless ``strict``.
     """
     where = local_path(source, "a folder of scans")
     recipe = preprocessing.preprocess(where, Location.of(out), strict=strict, **scans)
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def train(
@@ -206,7 +206,7 @@ def train(
         )
     where = _backend(backend)
     recipe = training.train(_store(store), chosen, where, out=_path(out))
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def resume(
@@ -229,7 +229,7 @@ def resume(
     """
     where = _backend(backend)
     opened = None if store is None else _store(store)
-    return finish(training.resume(_run(run), where, opened), on_event)
+    return carry_out(training.resume(_run(run), where, opened), on_event)
 
 
 def transfer(
@@ -276,7 +276,7 @@ def transfer(
         weights=weights,
         out=_path(out),
     )
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def compare(
@@ -321,7 +321,7 @@ def compare(
     options = CompareOptions(_names(methods), _names(sizes), folds, rounds, seeds, new_head)
     where = _backend(backend)
     recipe = comparisons.compare(_store(store), run, chosen, where, options, out=_path(out))
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def predict(
@@ -352,7 +352,7 @@ def predict(
         channels=_names(channels),
         cases=_names(cases),
     )
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def evaluate(
@@ -382,7 +382,7 @@ def evaluate(
         out=_path(out),
         pictures=pictures,
     )
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def evaluate_masks(
@@ -407,7 +407,7 @@ def evaluate_masks(
         out=_path(out),
         pictures=pictures,
     )
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def export(
@@ -421,7 +421,7 @@ def export(
 
     See `mriseg.recipes.export.export` for the arguments and what is raised.
     """
-    return finish(exports.export(_run(run), format, _path(out, "an exported file")), on_event)
+    return carry_out(exports.export(_run(run), format, _path(out, "an exported file")), on_event)
 
 
 def share(
@@ -448,7 +448,7 @@ def share(
         terms=terms,
         keep_names=keep_names,
     )
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def verify(
@@ -467,7 +467,7 @@ def verify(
     given = [sources] if isinstance(sources, str | Path) else sources
     folders = [local_path(folder, "a folder of scans") for folder in given]
     recipe = verification.verify(path, sources=folders, layout=layout, channels=_names(channels))
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def bench(
@@ -488,7 +488,7 @@ def bench(
     settings = {"width": width, "batch_size": batch_size, "size": height_width(size)}
     config = parse(BenchConfig, {**settings, "quick": quick})
     opened = None if store is None else _store(store)
-    return finish(benches.bench(_backend(backend), config, opened), on_event)
+    return carry_out(benches.bench(_backend(backend), config, opened), on_event)
 
 
 def doctor(
@@ -509,7 +509,7 @@ def doctor(
     where, opened = _backend(backend), None if store is None else _store(store)
     frame = None if size is None else height_width(size)
     recipe = doctor_recipe(where, opened, width=width, batch_size=batch_size, size=frame)
-    return finish(recipe, on_event)
+    return carry_out(recipe, on_event)
 
 
 def demo(
@@ -521,7 +521,7 @@ def demo(
 ) -> DemoReport:
     """The whole chain on the sample in the package; see `mriseg.recipes.demo.demo`."""
     where = _backend(backend)
-    return finish(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)
+    return carry_out(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)
 
 
 def _backend(given: str | Backend) -> Backend:

@@ -78,6 +78,8 @@ def select(
         ConfigError: there is no such backend, precision or way to compile.
         BackendError: this machine has no such device, or it cannot do what was asked.
     """
+    if name.lower() == "gpu":
+        raise ConfigError("the backend gpu: choose cuda (NVIDIA, AMD) or mps (Mac)")
     if precision != AUTO and precision not in DTYPES:
         raise ConfigError(f"precision = {precision!r}: expected auto, {', '.join(DTYPES)}")
     if compile not in COMPILE:

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from mriseg import __version__
-from mriseg.cli import options
+from mriseg.cli import encoding, options
 from mriseg.cli.commands.check import bench, demo, doctor, verify
 from mriseg.cli.commands.hand_on import export, share
+from mriseg.cli.commands.info import info
 from mriseg.cli.commands.make import inspect, preprocess, train, transfer
-from mriseg.cli.commands.use import evaluate, info, predict
+from mriseg.cli.commands.use import evaluate, predict
 from mriseg.cli.group import Command, Commands
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ GROUPS = {
 
 def main() -> None:
     """Run the command line."""
+    encoding.use_utf8()
     app(prog_name="mriseg")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ _LESS = {
     "doctor": "try a smaller --batch-size, --size or --width",
 }
 
+
+# "size.1" in "size.1 = 33: ...; transfer.l2_sp = ...", where a message begins or goes on.
+_SETTING = re.compile(r"(\A|; )(?:[a-z]\w*\.)*([a-z]\w*?)(?:\.\d+)?(?= = )")
 
 # Characters of a library's message, at most.
 _MAX_QUOTED = 200
@@ -82,7 +86,7 @@ class Commands(TyperGroup):
             with _stoppable():
                 return super().invoke(ctx)
         except MrisegError as error:
-            render.fail(str(error))
+            render.fail(_as_typed(str(error), self, ctx))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt as stopped:
             with suppress(OSError):  # the terminal may be gone
@@ -106,6 +110,23 @@ class Commands(TyperGroup):
             where = f"{error.filename}: " if error.filename else ""
             render.fail(f"{where}{reason_of(error)}")
             raise typer.Exit(OutputError.exit_code) from None
+
+
+def _as_typed(message: str, commands: TyperGroup, ctx: Any) -> str:
+    """A message about settings, under the names of the options that were typed.
+
+    One about a file of settings begins with that file and keeps the file's names.
+    """
+    command = commands.get_command(ctx, ctx.invoked_subcommand or "")
+    if command is None or message.startswith("--"):
+        return message
+    names = {str(item.name): item.opts[0] for item in command.params if item.opts}
+
+    def typed(setting: re.Match[str]) -> str:
+        option = names.get(setting[2])
+        return f"{setting[1]}{option}" if option else setting[0]
+
+    return _SETTING.sub(typed, message)
 
 
 def _untyped_flags(parameters: list[Any]) -> list[Any]:

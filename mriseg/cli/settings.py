@@ -19,6 +19,7 @@ from mriseg.core.settings import Config, Setting, settings_of
 from mriseg.core.train_settings import TEXT_READERS, training_config
 from mriseg.errors import ConfigError, reason_of
 from mriseg.io.disk.untrusted import read_text
+from mriseg.io.location import local_path
 
 # Bytes of a file of settings.
 _MAX_BYTES = 2**16
@@ -77,7 +78,7 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        text = read_text(path, _MAX_BYTES)
+        text = read_text(local_path(path, "a file of settings"), _MAX_BYTES)
         if _LONG_KEY.search(text):
             raise ValueError("a key has more than 20 parts")
         settings = tomllib.loads(text)

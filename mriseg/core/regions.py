@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from mriseg.errors import ConfigError
 
 Regions = dict[str, tuple[int, ...]]
 
+# A run of so many label values is told by its ends.
+_LONG = 6
 # Names become parts of file names and of columns.
 _NAME = re.compile(r"\w[\w .-]*")
 
@@ -56,6 +58,14 @@ def parse_regions(text: str, known: Mapping[str, tuple[int, ...]]) -> Regions:
 def join_labels(labels: Iterable[int]) -> str:
     """Label values as `parse_regions` reads them, such as "1+2+4"."""
     return "+".join(map(str, labels))
+
+
+def described(labels: Sequence[int]) -> str:
+    """Label values for people: "label 1", "labels 1+2+4", "labels 1 to 255"."""
+    first, last = min(labels), max(labels)
+    if len(labels) >= _LONG and sorted(labels) == list(range(first, last + 1)):
+        return f"labels {first} to {last}"
+    return f"{'label' if len(labels) == 1 else 'labels'} {join_labels(labels)}"
 
 
 def region_masks(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> NDArray[np.uint8]:

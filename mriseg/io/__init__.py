@@ -5,8 +5,7 @@
 `store`
     the zarr store of prepared cases: created, opened, read, written and checked.
 `runs`
-    a training's folder, its checkpoints and TensorBoard; the models that ship with the package,
-    and encoder weights from elsewhere.
+    a training's folder, its checkpoints and TensorBoard, and encoder weights from elsewhere.
 `comparisons`
     the files of a comparison of trainings.
 `writers`
@@ -22,8 +21,8 @@
 `disk`
     whole files or none, one writer at a time, whether there is space, how a file is recognised
     again, what a document must look like, and files that anyone may have made.
-`location`, `finding`
-    a path or a URL, and what lies there.
+`location`, `finding`, `model_sources`
+    a path or a URL, what lies there, and the models that ship with the package, by name.
 `sample`
     the scans that ship with the package.
 

@@ -7,10 +7,9 @@ from enum import Enum
 from pathlib import Path
 
 from mriseg.errors import InputError
-from mriseg.io.exporters import exporter_of
 from mriseg.io.images import is_image
 from mriseg.io.location import Location
-from mriseg.io.runs.model_sources import MODELS
+from mriseg.io.model_sources import MODELS
 from mriseg.io.store import CASES
 
 
@@ -19,6 +18,7 @@ class Kind(Enum):
 
     STORE = "a store"
     RUN = "a run"
+    RUNS = "a folder of runs"
     EXPORT = "an exported file"
     SCANS = "scans"
     NOTHING = "nothing"
@@ -51,12 +51,16 @@ def what_is(given: str | Path | Location) -> Kind:
     # A store that lost its root is a damaged store, and a folder "cases" of scans is none.
     if (path / "zarr.json").exists() or (path / CASES / "zarr.json").exists():
         return Kind.STORE
-    return Kind.SCANS if path.exists() else Kind.NOTHING
+    if not path.exists():
+        return Kind.NOTHING
+    return Kind.RUNS if any(path.glob("*/run.json")) else Kind.SCANS
 
 
 def _is_exported(path: Path) -> bool:
     if is_image(path):
         return False
+    from mriseg.io.exporters import exporter_of  # late: it loads torch
+
     return exporter_of(path) is not None or zipfile.is_zipfile(path)
 
 

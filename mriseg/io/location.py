@@ -3,11 +3,17 @@
 ``Path("s3://bucket/x.zarr")`` is the relative path ``s3:/bucket/x.zarr``: a slash is lost, and what
 is written there lands in a local folder ``s3:``. So whatever may be a URL is a `Location` and never
 a Path, and what has to be local is made one by `local_path`, which refuses URLs, lost slash or not.
+
+Both read a path as a shell and the system do: ``~`` is the home folder, also where quotes kept the
+shell from saying so, and ``..`` is the folder above, also behind a link. The libraries below know
+neither.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from urllib.request import url2pathname
@@ -24,7 +30,8 @@ class Location:
     """A path on this machine, or a URL; make one with `Location.of`.
 
     Attributes:
-        text: the path or the URL. A ``file://`` URL is the path that it names.
+        text: the path, without ``~`` and ``..``, or the URL. A ``file://`` URL is the path that it
+            names.
     """
 
     text: str
@@ -47,7 +54,7 @@ class Location:
                 f"{text} looks like a URL that lost a slash, which a Path takes away; give the URL "
                 f"as text, with two slashes after the colon"
             )
-        return cls(text)
+        return cls(text if "://" in text else _followed(text))
 
     def __str__(self) -> str:
         return self.text
@@ -67,9 +74,16 @@ class Location:
         return local_path(self)
 
     @property
+    def absolute(self) -> Location:
+        """The same place, wherever the process moves to later."""
+        return Location(str(self.path.absolute())) if self.is_local else self
+
+    @property
     def name(self) -> str:
-        """The last part of the path or the URL."""
-        return self.text.rstrip("/").rpartition("/")[2] if not self.is_local else self.path.name
+        """The last part of the path or the URL; of this folder, its name."""
+        if not self.is_local:
+            return self.text.rstrip("/").rpartition("/")[2]
+        return self.path.name or self.path.absolute().name
 
 
 def local_path(given: str | Path | Location, what: str = "") -> Path:
@@ -91,7 +105,21 @@ def local_path(given: str | Path | Location, what: str = "") -> Path:
             f"{text} is a URL, and {subject}: give a path on this machine. Only stores can be "
             f"given by URL"
         )
-    return Path(text)
+    return Path(_followed(text))
+
+
+def _followed(text: str) -> str:
+    """A path's text with ``~`` and ``..`` replaced by what they mean."""
+    if text.startswith("~"):
+        with suppress(RuntimeError):  # a name that begins so, and is no user's
+            text = str(Path(text).expanduser())
+    parts = PurePath(text).parts
+    if ".." not in parts:
+        return text
+    # Asked of the system, since what is above a link's target is not what is above the link.
+    # Links after it keep their own name.
+    last = len(parts) - parts[::-1].index("..")
+    return str(PurePath(os.path.realpath(PurePath(*parts[:last])), *parts[last:]))
 
 
 def _lost_a_slash(text: str) -> bool:

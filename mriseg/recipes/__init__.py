@@ -2,7 +2,8 @@
 
 The commands, by what they are for:
 
-- use a model: ``predict``, ``evaluate`` (of a model; ``evaluate_masks`` of files), ``info``
+- use a model: ``predict``, ``evaluate`` (of a model; ``evaluate_masks`` of files), ``info`` (of a
+  store; ``info_runs`` of runs and models, ``info_machine`` of this machine)
 - make one: ``preprocess``, ``train``, ``transfer``, ``compare``
 - hand it on: ``export``, ``share``
 - check: ``verify``, ``doctor``, ``bench``, ``demo``

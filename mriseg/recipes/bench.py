@@ -35,7 +35,7 @@ from mriseg.io.disk.documents import plain
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import Batch, Store, frame_for, open_store
 from mriseg.io.store.loader import prefetch
-from mriseg.recipes.info import MachineInfo, machine
+from mriseg.recipes.info_machine import MachineInfo, machine
 from mriseg.recipes.preprocess import preprocess
 
 FORMAT = "mriseg-bench"

@@ -264,6 +264,8 @@ def _regions_of(store: Store, run: Run) -> Regions:
     if lacking:
         raise ConfigError(
             f"the model segments {', '.join(run.manifest.regions)} and {store.location} has "
-            f"{', '.join(known)}; preprocess it with --regions {','.join(run.manifest.regions)}"
+            f"{', '.join(known)}: there is nothing to compare {', '.join(lacking)} with. If the "
+            f"segmentations of its scans hold the same structures, preprocess them into another "
+            f"store with --regions {','.join(run.manifest.regions)}"
         )
     return {name: known[name] for name in run.manifest.regions}

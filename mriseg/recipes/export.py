@@ -88,7 +88,7 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
 
     Raises:
         UnknownNameError: there is no such format.
-        RunError: the run has no weights, or damaged ones.
+        RunError: the run has no weights, damaged ones, or was never trained.
         OutputError: ``out`` cannot be written.
         ExportError: the file does not load or does not give the model's output; nothing is left.
     """

@@ -1,50 +1,53 @@
-"""What this machine has, and what a store or a run holds.
+"""What a store holds; and which of mriseg's things lies at a location.
 
-These answer at once, so they are plain functions and yield no events.
+These answer at once, so they are plain functions and yield no events; and a store's without torch,
+which takes longer to load than to read all that a store says of its cases.
 """
 
 from __future__ import annotations
 
-import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mriseg import __version__
-from mriseg.backends import Backend, available, describe
-from mriseg.backends.machine import cores, memory
-from mriseg.core import finetune
-from mriseg.core.config import TransferConfig, parse
 from mriseg.core.regions import Regions
 from mriseg.errors import InputError
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
-from mriseg.io.runs import Manifest, Run, open_run
-from mriseg.io.store import Store, open_store
+from mriseg.io.store import CaseAttributes, Store, open_store
 
-_LIBRARIES = ("torch", "numpy", "scipy", "zarr", "nibabel", "safetensors")
+if TYPE_CHECKING:
+    from mriseg.recipes.info_runs import RunInfo, RunsInfo
 
 
 @dataclass(frozen=True)
-class MachineInfo:
-    """This machine as mriseg sees it.
+class StoredCase:
+    """A case of a store.
 
     Attributes:
-        versions: of mriseg, Python and the libraries that its numbers depend on.
-        system: operating system and processor architecture.
-        cores: that this process may use.
-        memory: physical, in bytes; None where the system does not say.
-        backends: (name, whether this machine has it, and if not, why).
-        chosen: the backend that would be used, as `mriseg.backends.describe` gives it.
+        name: the case's.
+        patient: whose scan it is.
+        modalities: those it has.
+        labelled: whether it has a segmentation.
+        size: voxels of the whole scan along x, y and z (to the left, the back and the head).
+        spacing: of its voxels along them, in ``unit``.
+        unit: "mm", or "px" where the scan states no voxel size.
+        voxels: region -> how many voxels it has; empty if not labelled.
+        volumes: region -> the same in mL, or in voxels where the scan states no voxel size.
+        notices: what was accepted although it is unusual.
     """
 
-    versions: dict[str, str]
-    system: str
-    cores: int
-    memory: int | None
-    backends: tuple[tuple[str, bool, str], ...]
-    chosen: dict[str, Any]
+    name: str
+    patient: str
+    modalities: tuple[str, ...]
+    labelled: bool
+    size: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    unit: str
+    voxels: dict[str, int]
+    volumes: dict[str, float]
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class StoreInfo:
         slices: of all cases together.
         modalities: name -> how many cases have it.
         foreground: region -> how many slices hold a voxel of it.
+        listed: the cases, by name.
     """
 
     location: str
@@ -74,151 +78,84 @@ class StoreInfo:
     slices: int
     modalities: dict[str, int]
     foreground: dict[str, int]
+    listed: tuple[StoredCase, ...]
 
 
-@dataclass(frozen=True)
-class RunInfo:
-    """What a run holds.
-
-    Attributes:
-        path: its folder.
-        created: when it was started, ISO 8601.
-        modalities: the network's input channels.
-        regions: the network's output channels.
-        width: of the network.
-        store: what it was trained on.
-        train: how many cases trained.
-        validation: how many validated.
-        parent: the run it was transferred from, if it was.
-        policy: how a transfer trained, in a line; else empty.
-        frozen: blocks of a transfer that never train.
-        weights: "best", "last" (before the first validation) or "" where there are none.
-        epochs: how many were finished.
-        dice: the best validation Dice; None before the first.
-        curves: the picture of its learning curves, where it was drawn.
-        ended: why it ended; empty where it was stopped and can be resumed.
-        versions: that it was made with.
-    """
-
-    path: Path
-    created: str
-    modalities: tuple[str, ...]
-    regions: Regions
-    width: int
-    store: str
-    train: int
-    validation: int
-    parent: str | None
-    policy: str
-    frozen: tuple[str, ...]
-    weights: str
-    epochs: int
-    dice: float | None
-    curves: Path | None
-    ended: str
-    versions: dict[str, str]
-
-
-def machine(chosen: Backend) -> MachineInfo:
-    """What this machine has; ``chosen`` is the backend that would be used."""
-    return MachineInfo(
-        versions={
-            "mriseg": __version__,
-            "python": platform.python_version(),
-            **{name: _version(name) for name in _LIBRARIES},
-        },
-        system=f"{platform.system()} {platform.release()}, {platform.machine()}",
-        cores=cores(),
-        memory=memory(),
-        backends=tuple((entry.name, entry.ok, entry.why) for entry in available()),
-        chosen=describe(chosen),
-    )
-
-
-def holds(location: str | Path | Location) -> StoreInfo | RunInfo:
-    """What the store or run at ``location`` holds.
+def holds(location: str | Path | Location) -> StoreInfo | RunInfo | RunsInfo:
+    """What the store, the run or the folder of runs at ``location`` holds.
 
     Args:
         location: a path, the name of a shipped model, or the URL of a store.
 
     Raises:
-        InputError: it is neither, or of a format that this version cannot read.
+        InputError: it is none of them, or of a format that this version cannot read.
         ConfigError: it looks like a URL that lost a slash.
     """
-    match what_is(location):
-        case Kind.RUN:
-            return _run(open_run(location if isinstance(location, str) else Path(str(location))))
-        case Kind.STORE:
-            return _store(open_store(location))
-        case Kind.NOTHING:
-            raise InputError(f"{location} does not exist; give a store or a run, or nothing")
-    raise InputError(f"{location} is neither a store (zarr.json) nor a run (run.json)")
+    kind = what_is(location)
+    if kind is Kind.STORE:
+        return store_info(open_store(location))
+    if kind is Kind.NOTHING:
+        raise InputError(
+            f"{location} does not exist; give a store, a run or a folder of runs, or nothing"
+        )
+    from mriseg.io.runs import open_run  # late: it loads torch
+    from mriseg.recipes.info_runs import run_info, runs_info
+
+    if kind is Kind.RUN:
+        return run_info(open_run(location if isinstance(location, str) else Path(str(location))))
+    if kind is Kind.RUNS:
+        return runs_info(Location.of(location).path)
+    raise InputError(
+        f"{location} is neither a store (zarr.json) nor a run (run.json), nor a folder of runs"
+    )
 
 
-def _store(store: Store) -> StoreInfo:
+def store_info(store: Store) -> StoreInfo:
+    """What a store says of itself and of its cases.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
     index = store.index()
-    foreground = {
-        region: sum(int((case.foreground[:, column] > 0).sum()) for case in index.cases)
-        for column, region in enumerate(index.regions)
-    }
+    regions = tuple(store.spec.regions)
+    listed = tuple(_stored(case, regions) for case in store.cases().values())
     return StoreInfo(
         location=store.location,
         layout=store.spec.layout,
         regions=dict(store.spec.regions),
         labels=dict(store.spec.labels),
-        cases=len(index.cases),
-        patients=len({case.patient for case in index.cases}),
-        labelled=sum(case.labelled for case in index.cases),
+        cases=len(listed),
+        patients=len({case.patient for case in listed}),
+        labelled=sum(case.labelled for case in listed),
         slices=sum(case.shape[0] for case in index.cases),
         modalities={
-            name: sum(name in case.modalities for case in index.cases) for name in index.modalities
+            name: sum(name in case.modalities for case in listed) for name in index.modalities
         },
-        foreground=foreground,
+        foreground={
+            region: sum(int((case.foreground[:, column] > 0).sum()) for case in index.cases)
+            for column, region in enumerate(regions)
+        },
+        listed=listed,
     )
 
 
-def _run(run: Run) -> RunInfo:
-    manifest = run.manifest
-    log = run.read_log()
-    given = manifest.config.get("transfer")
-    policy = parse(TransferConfig, given) if given else None
-    scores = [row["dice"] for row in log if row.get("dice") is not None]
-    return RunInfo(
-        path=run.path,
-        created=manifest.created,
-        modalities=manifest.modalities,
-        regions=dict(manifest.regions),
-        width=int(manifest.model["width"]),
-        store=manifest.store,
-        train=len(manifest.train),
-        validation=len(manifest.validation),
-        parent=_parent(manifest),
-        policy=finetune.described(policy) if policy else "",
-        frozen=finetune.phases(policy)[-1].frozen,
-        weights=next((which for which in ("best", "last") if run.has(which)), ""),
-        epochs=len(log),
-        dice=max(scores, default=None),
-        curves=run.curves_path if run.curves_path.exists() else None,
-        ended=_ended(run),
-        versions=manifest.versions,
+def _stored(case: CaseAttributes, regions: Sequence[str]) -> StoredCase:
+    geometry = case.geometry
+    voxels = {
+        region: sum(row[column] for row in case.foreground)
+        for column, region in enumerate(regions)
+        if case.labelled
+    }
+    z, y, x = geometry.canonical_shape
+    return StoredCase(
+        name=case.name,
+        patient=case.patient,
+        modalities=case.modalities,
+        labelled=case.labelled,
+        size=(x, y, z),
+        spacing=geometry.spacing[::-1],
+        unit=geometry.unit,
+        voxels=voxels,
+        volumes={region: geometry.volume_of(count).value for region, count in voxels.items()},
+        notices=case.notices,
     )
-
-
-def _ended(run: Run) -> str:
-    if run.is_shared:
-        return "a model alone, without its training"
-    return run.ended if run.has("last") else ""
-
-
-def _parent(manifest: Manifest) -> str | None:
-    parent = manifest.parent or {}
-    if parent.get("weights") == "random":
-        return f"random weights of the shape of {parent['run']}"
-    return parent.get("run")
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"

@@ -122,12 +122,12 @@ def inspect(
     cases = [_refused(listing, name, why, source) for name, why in listing.skipped]
     yield Began("inspect", len(listing.cases), "case")
     planned = {case.name: case for case in listing.cases}
-    facts = results(
-        partial(inspect_case, numbering=listing.numbering),
-        listing.cases,
-        options.workers or default_workers(),
-    )
+    said: list[str] = []
+    look = partial(inspect_case, numbering=listing.numbering)
+    facts = results(look, listing.cases, options.workers or default_workers(), said.append)
     for count, fact in enumerate(facts, start=1):
+        yield from map(Notice, said)
+        said.clear()
         case = _inspected(planned[fact.case], fact, wanted, source)
         cases.append(case)
         if case.problem:

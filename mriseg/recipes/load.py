@@ -46,10 +46,10 @@ def load(run: Run) -> Model:
     """The model of a run's best weights, calibrated, on the CPU.
 
     Raises:
-        RunError: the weights are missing, damaged, or not of this network.
+        RunError: the weights are missing, damaged, not of this network, or were never trained.
     """
     manifest = run.manifest
-    network = network_of(run, run.load(run.chosen).weights)
+    network = network_of(run, run.load_chosen().weights)
     calibrations = run.calibration()
     apply_calibrations_(network, dict(enumerate(calibrations.regions)))
     return Model(network.eval(), manifest.task, calibrations, manifest.mirrored)

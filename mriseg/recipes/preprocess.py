@@ -17,9 +17,9 @@ from typing import Any, Unpack
 from mriseg.core.keywords import ScanKeywords
 from mriseg.core.label_account import CaseLabels, in_regions, label_notices
 from mriseg.core.prepare import content_digest, prepare
-from mriseg.core.regions import Regions, join_labels
+from mriseg.core.regions import Regions, described
 from mriseg.core.wording import agreeing, counted
-from mriseg.errors import CaseError, IncompleteError, InputError
+from mriseg.errors import CaseError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
@@ -94,6 +94,12 @@ class PreprocessReport:
         """Cases that could not be used."""
         return tuple(case for case in self.cases if case.status == "skipped")
 
+    @property
+    def file(self) -> Path | None:
+        """Where the report is kept; None for a store at a URL."""
+        where = Location.of(self.store)
+        return where.path / "report.json" if where.is_local else None
+
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
         return dict(plain(self))
@@ -135,7 +141,10 @@ def preprocess(
     for text in notices:
         yield Notice(text)
     # What is done before this takes no time, and a folder is not made for a source without cases.
-    with locked(where.path, "preprocess") if where.is_local else nullcontext():
+    with (
+        locked(where.path, "preprocess") if where.is_local else nullcontext(),
+        stores.kept_if_filled(where),
+    ):
         store = stores.create(where, StoreSpec(wanted, dict(listing.labels), chosen))
         store.sweep()
         reports = yield from _filled(store, listing, strict, options.workers or default_workers())
@@ -152,7 +161,8 @@ def preprocess(
         )
         if where.is_local:
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
-            yield Wrote(where.path, "store")
+            if len(report.skipped) < len(report.cases):
+                yield Wrote(where.path, "store")
     if len(report.skipped) == len(report.cases):
         raise none_usable(source, {case.case: case.reason for case in report.skipped})
     return report
@@ -162,10 +172,10 @@ def _summary(listing: Listing, layout: str, regions: Regions) -> str:
     patients = len({case.patient for case in listing.cases})
     labelled = sum(case.labelled for case in listing.cases)
     whose = f" of {counted(patients, 'patient')}" if patients != len(listing.cases) else ""
-    unlabelled = "" if labelled == len(listing.cases) else f", {labelled} with a segmentation"
+    some = f", {labelled} with a segmentation" if 0 < labelled < len(listing.cases) else ""
     return (
-        f"{counted(len(listing.cases), 'case')}{whose} in layout {layout}{unlabelled}; "
-        f"regions: {', '.join(f'{n} ({_labels(v)})' for n, v in regions.items())}"
+        f"{counted(len(listing.cases), 'case')}{whose} in layout {layout}{some}; "
+        f"{_targets(listing, regions)}"
     )
 
 
@@ -201,8 +211,11 @@ def _filled(
 
     yield Began("preprocess", len(todo), "case")
     own = listing.numbering == "files"
-    written = results(partial(write_case, store, own_labels=own), todo, workers)
+    said: list[str] = []
+    written = results(partial(write_case, store, own_labels=own), todo, workers, said.append)
     for count, report in enumerate(written, start=1):
+        yield from map(Notice, said)
+        said.clear()
         reports.append(report)
         for text in report.notices:
             yield Notice(f"{report.case}: {text}")
@@ -212,20 +225,6 @@ def _filled(
                 raise CaseError(report.case, report.reason)
         yield Advanced("preprocess", count, item=report.case)
     return tuple(sorted(reports, key=lambda report: report.case))
-
-
-def check_complete(report: PreprocessReport) -> None:
-    """Raise IncompleteError if a case was skipped."""
-    if report.skipped:
-        skipped = len(report.skipped)
-        message = (
-            f"{skipped} of {counted(len(report.cases), 'case')} "
-            f"{agreeing(skipped, 'was', 'were')} skipped: "
-            f"{', '.join(case.case for case in report.skipped)}"
-        )
-        if Location.of(report.store).is_local:
-            message += f"; the reasons are in {report.store}/report.json"
-        raise IncompleteError(message)
 
 
 def write_case(store: Store, case: Case, *, own_labels: bool = False) -> CaseReport:
@@ -276,7 +275,9 @@ def write_case(store: Store, case: Case, *, own_labels: bool = False) -> CaseRep
 
 def _same_files(stored: CaseAttributes, case: Case) -> bool:
     """Whether a stored case was read from these files, as they are now, under these names."""
-    if [source.name for source in stored.sources] != [path.name for path in case.files]:
+    if [source.name for source in stored.sources] != [
+        folders.text(path.name) for path in case.files
+    ]:
         return False
     if not set(stored.modalities) <= set(case.modalities):
         return False
@@ -296,7 +297,7 @@ def _unchanged(source: Source, path: Path) -> bool:
 
 def _source(path: Path) -> Source:
     now = path.stat()
-    return Source(path.name, now.st_size, now.st_mtime_ns, sha256(path))
+    return Source(folders.text(path.name), now.st_size, now.st_mtime_ns, sha256(path))
 
 
 def _kept(stored: CaseAttributes, regions: Regions) -> CaseReport:
@@ -313,5 +314,7 @@ def _kept(stored: CaseAttributes, regions: Regions) -> CaseReport:
     )
 
 
-def _labels(values: Sequence[int]) -> str:
-    return f"label{'s' * (len(values) != 1)} {join_labels(values)}"
+def _targets(listing: Listing, wanted: Regions) -> str:
+    if not any(case.labelled for case in listing.cases):
+        return "no case is labelled"
+    return f"regions: {', '.join(f'{name} ({described(v)})' for name, v in wanted.items())}"

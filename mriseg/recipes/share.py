@@ -72,7 +72,7 @@ def share(
         OutputError: ``out`` is taken or cannot be written; nothing is left of it.
     """
     if not is_free(out):
-        raise OutputError(f"{out} exists; choose another folder, or remove it first")
+        raise OutputError(f"{out} exists; choose another folder")
     every = "+".join(run.manifest.modalities)
     measured = {text or every: _evaluation(path) for text, path in (evaluations or {}).items()}
     checkpoint = run.load("best")

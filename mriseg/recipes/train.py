@@ -133,7 +133,7 @@ def _manifest(store: Store, setup: Setup, backend: Backend, start: Start | None)
         unit=setup.unit,
         frame=task.frame,
         incomplete=setup.incomplete or config.augment.drop_modality > 0,
-        store=_absolute(store.location),
+        store=str(Location.of(store.location).absolute),
         train=setup.split.train,
         validation=setup.split.validation,
         # Once each, though a transfer may train on its source's own cases.
@@ -250,12 +250,6 @@ def _stopped_at_once(path: Path) -> bool:
 
 def _anchored(config: TrainConfig) -> bool:
     return config.transfer is not None and config.transfer.l2_sp > 0
-
-
-def _absolute(location: str) -> str:
-    """A store's location as it is found from any folder."""
-    where = Location.of(location)
-    return str(where.path.absolute()) if where.is_local else str(where)
 
 
 def _identities(setup: Setup) -> tuple[Identity, ...]:

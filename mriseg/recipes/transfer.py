@@ -87,7 +87,7 @@ def transfer(
     if weights == "random":
         carry = unlearnt(carry)
         yield Notice(f"a control: the weights are random, only their shape is of {source.path}")
-    checkpoint = source.load(source.chosen)
+    checkpoint = source.load_chosen()
     generator = rng.generator(config.seed, "transfer")
     state = adapt(carry, checkpoint.weights, generator, setup.prior)
     for text in _described(carry, policy, source):

@@ -84,8 +84,8 @@ class Study:
         results = comparisons.read_result(path) or ()
         if sorted(result.case for result in results) != sorted(trial.held):
             raise InputError(
-                f"{path / comparisons.RESULT} is not of the cases that were held out; remove it "
-                f"to measure again"
+                f"{path / comparisons.RESULT} is not of the cases that were held out; start the "
+                f"comparison in another folder with --out"
             )
         return [_score(trial, result) for result in results]
 
@@ -100,7 +100,7 @@ class Study:
         if set(run.manifest.train) != set(trial.train):
             raise InputError(
                 f"{run.path} was trained on {', '.join(run.manifest.train)}, and planned were "
-                f"{', '.join(trial.train)}; remove it"
+                f"{', '.join(trial.train)}; start the comparison in another folder with --out"
             )
         return run
 

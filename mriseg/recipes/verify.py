@@ -29,9 +29,9 @@ from mriseg.io.disk.versions import reading
 from mriseg.io.exporters import EXPORTERS, exporter_of
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
+from mriseg.io.model_sources import locate
 from mriseg.io.readers import Case, ReaderOptions
 from mriseg.io.runs.integrity import check_manifest, check_texts, check_weights, weight_files
-from mriseg.io.runs.model_sources import locate
 from mriseg.io.store.integrity import check_case, check_report, check_root, check_sources
 from mriseg.recipes import export as exports
 
@@ -105,8 +105,8 @@ def verify(
 
 
 _REMEDIES = {
-    "store": "remove the folders of the cases named and start the same mriseg preprocess again: it "
-    "writes the cases that are not in the store, and those whose sources changed",
+    "store": "start the same mriseg preprocess again: it writes the cases that are lost or whose "
+    "sources changed. Of a case whose files are not what was written, remove the folder first",
     "run": "restore the file from a copy, or train again",
     "export": "export it again",
 }

@@ -2,6 +2,10 @@
 
 `spread` takes any `concurrent.futures.Executor`, so that other machines can do the work as well;
 `processes` makes one of processes on this machine.
+
+A process that is spawned imports the script that started it. Where the script's calls are not under
+``if __name__ == "__main__":`` it would run them all again; so such a process ends, and the work is
+done without any.
 """
 
 from __future__ import annotations
@@ -17,9 +21,12 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from typing import Any, TypeVar
 
 from mriseg.errors import MrisegError
+from mriseg.events import Event, Recipe, finish
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,30 +36,62 @@ _STOPPING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 
+_GUARD = 'if __name__ == "__main__":'
+# Of the processes, by which they know whose they are; and how one ends that was started too often.
+_NAME = "mriseg-worker"
+_UNGUARDED = 83
+
 
 def default_workers() -> int:
     """Processes that preprocessing takes by default: one per core, eight at most."""
     return min(os.cpu_count() or 1, 8)
 
 
-def results(function: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator[R]:
+def results(
+    function: Callable[[T], R],
+    items: Sequence[T],
+    workers: int,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[R]:
     """``function`` of each item, in as many processes, in the order in which they are done.
 
     Args:
         function: can be pickled, as can the items and the results.
         items: what it is called with.
         workers: how many processes; with 1, or a single item, this one does it all.
+        tell: is handed why this one does it all, where others were asked for.
 
     Raises:
-        MrisegError: a process was killed.
+        MrisegError: a process was killed, or could not start.
     """
-    if workers == 1 or len(items) < 2:
-        yield from map(function, items)
-        return
     workers = min(workers, len(items))
-    with processes(workers) as pool:
-        # One more than there are workers, so that none waits for the next.
-        yield from spread(function, items, pool, workers + 1)
+    if workers > 1 and (why := _why_alone()):
+        tell(why)
+        workers = 1
+    if workers > 1:
+        context = _Spawning()
+        try:
+            with processes(workers, context) as pool:
+                # One more than there are workers, so that none waits for the next.
+                yield from spread(function, items, pool, workers + 1)
+            return
+        except MrisegError as error:
+            if not context.is_unguarded:  # or else no process has begun with any item
+                raise
+            tell(str(error))
+    yield from map(function, items)
+
+
+def _why_alone() -> str:
+    """Why other processes could not start; empty where they can."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is None or getattr(main, "__spec__", None) is not None or Path(file).exists():
+        return ""
+    return (
+        "this Python program is not in a file, so that no other process can import it: one process "
+        "reads all cases"
+    )
 
 
 def spread(
@@ -71,14 +110,17 @@ def spread(
 
 
 @contextmanager
-def processes(workers: int) -> Iterator[Executor]:
+def processes(workers: int, context: _Spawning | None = None) -> Iterator[Executor]:
     """An executor of that many processes, which end with the block, and when this process dies.
 
+    Args:
+        workers: how many.
+        context: that starts them.
+
     Raises:
-        MrisegError: one of them was killed.
+        MrisegError: one of them was killed, or could not start.
     """
-    # Spawned, since forking a process that runs threads (torch's, zarr's) can deadlock.
-    context = multiprocessing.get_context("spawn")
+    context = context or _Spawning()
     living, life = context.Pipe(duplex=False)
     with (
         living,
@@ -90,16 +132,64 @@ def processes(workers: int) -> Iterator[Executor]:
         try:
             yield pool
         except BrokenProcessPool:
-            raise MrisegError(
-                "a preprocessing process was killed, most likely because memory ran out; "
-                "start again with --workers 1: it continues with the remaining cases"
-            ) from None
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise context.why_broken() from None
         except (KeyboardInterrupt, GeneratorExit):
             # Stopped: what is under way is started again another time, so nothing waits for it.
             life.close()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Spawning(SpawnContext):
+    """Spawns processes, and knows how they ended.
+
+    Spawned, since forking a process that runs threads (torch's, zarr's) can deadlock.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        process = SpawnProcess(*args, **{**options, "name": _NAME})
+        self._started.append(process)
+        return process
+
+    @property
+    def is_unguarded(self) -> bool:
+        """Whether the script that started them runs its calls where it is imported, too."""
+        return any(process.exitcode == _UNGUARDED for process in self._started)
+
+    def why_broken(self) -> MrisegError:
+        """The error for processes that ended before their work was done."""
+        if self.is_unguarded:
+            return MrisegError(
+                f"one process reads all cases, since this script has no {_GUARD}: put its calls "
+                f"under that line to use several, or set workers=1"
+            )
+        if any(process.exitcode is not None and process.exitcode > 0 for process in self._started):
+            return MrisegError(
+                f"a preprocessing process could not start, for the reason above. In a script, put "
+                f"the calls under {_GUARD}, or set workers=1 (--workers 1)"
+            )
+        return MrisegError(
+            "a preprocessing process was killed, most likely because memory ran out; "
+            "start again with --workers 1: it continues with the remaining cases"
+        )
+
+
+def carry_out(recipe: Recipe[R], on_event: Callable[[Event], None] | None = None) -> R:
+    """`mriseg.events.finish`, but for a process that has only just come to import the script.
+
+    One of `processes` would do again what the script's process does, and ends. Nobody else's
+    process ends here.
+    """
+    process = multiprocessing.current_process()
+    if process.name == _NAME and getattr(process, "_inheriting", False):
+        os._exit(_UNGUARDED)
+    return finish(recipe, on_event)
 
 
 def _live_with_parent(living: Connection) -> None:

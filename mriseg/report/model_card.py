@@ -5,12 +5,14 @@ After Mitchell et al. 2019, "Model cards for model reporting" (arXiv 1810.03993)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from mriseg.core.regions import join_labels
+from mriseg.core.regions import described
 from mriseg.core.wording import agreeing, counted
 from mriseg.io.runs import Manifest
 
@@ -40,7 +42,7 @@ def model_card(
         data: the training data; None: still to fill in.
         terms: terms of use; None: still to fill in.
     """
-    regions = ", ".join(f"{name} (labels {join_labels(v)})" for name, v in manifest.regions.items())
+    regions = ", ".join(f"{name} ({described(v)})" for name, v in manifest.regions.items())
     absent = {"the terms of use": terms is None, "the training data": data is None}
     absent["Dice with intervals (no evaluation was given)"] = not evaluations
     cases = f"{len(manifest.train)} training and {len(manifest.validation)} validation cases"
@@ -70,6 +72,60 @@ def model_card(
     )
     missing = tuple(what for what, lacking in absent.items() if lacking)
     return "\n\n".join(sections) + "\n", missing
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A row of a card's table, as it stands there.
+
+    Attributes:
+        measured_on: what was measured.
+        region: of what.
+        mean: the mean Dice with its interval.
+        median: the median Dice.
+        cases: how many were measured.
+    """
+
+    measured_on: str
+    region: str
+    mean: str
+    median: str
+    cases: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card states, as far as it is written as `model_card` writes it.
+
+    Attributes:
+        figures: how good the model is.
+        caveats: what to know of the figures, one sentence each.
+        terms: of use; empty where they are still to fill in.
+    """
+
+    figures: tuple[Figure, ...]
+    caveats: tuple[str, ...]
+    terms: str
+
+
+def read_card(text: str) -> Card:
+    """What is stated in a card, which may have been edited: what is not recognised is left out."""
+    sections = {
+        title.strip(): body.strip()
+        for title, _, body in (part.partition("\n") for part in re.split(r"(?m)^## ", text)[1:])
+    }
+    measured = sections.get("How good it is", "").splitlines()
+    rows = [
+        [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        for line in measured
+        if line.startswith("| ") and not line.startswith("| measured on")
+    ]
+    terms = sections.get("Terms", "")
+    return Card(
+        figures=tuple(Figure(*row) for row in rows if len(row) == len(fields(Figure))),
+        caveats=tuple(line for line in measured if ": " in line and not line.startswith("|")),
+        terms="" if terms == _OPEN else " ".join(terms.split()),
+    )
 
 
 def _ancestor(manifest: Manifest) -> str:

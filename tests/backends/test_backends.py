@@ -54,6 +54,13 @@ def test_unknown_names_are_refused() -> None:
         select(precision="fp8")
 
 
+@pytest.mark.parametrize("name", ["gpu", "GPU"])
+def test_gpu_is_two_backends_and_never_the_cpu(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"choose cuda \(NVIDIA, AMD\) or mps \(Mac\)") as caught:
+        select(name)
+    assert "cpu" not in str(caught.value)
+
+
 def test_a_backend_says_how_it_computes_and_why() -> None:
     decided = {d.what: d for d in select("cpu").decisions}
     assert {

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from mriseg.cli.app import app
 from mriseg.cli.group import Command, Commands
 from mriseg.errors import CaseError
 
@@ -81,3 +84,18 @@ def test_ctrl_c_that_was_ignored_when_mriseg_started_stays_ignored() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "_stop\n"), done.stderr
+
+
+def test_a_setting_that_was_typed_is_named_as_it_was_typed(tmp_path: Path) -> None:
+    runner = CliRunner()
+    (tmp_path / "x.toml").write_text("seed = -1\nsize = [33, 3]\n")
+    for line, said in {
+        "bench --size 240x7": "error: --size = 7: input should be",
+        "train x.zarr --seed -1 --batch-size 0": "--batch-size = 0: ",
+        "transfer x.zarr --from base --l2-sp -1": "error: --l2-sp = -1.0: ",
+        f"train x.zarr --config {tmp_path / 'x.toml'}": "x.toml: ",
+    }.items():
+        result = runner.invoke(app, line.split())
+        message = " ".join(result.stderr.split())
+        assert result.exit_code == 2 and said in message, message
+        assert not re.search(r"\w\.\d = |l2_sp =", message) or "x.toml" in message

@@ -18,6 +18,8 @@ def test_what_lies_in_a_folder(tmp_path: Path) -> None:
     create(tmp_path / "a.zarr", SPEC)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "run.json").write_text("{}")
     (tmp_path / "scans" / "cases" / "one").mkdir(parents=True)
     (tmp_path / "scan.nii.gz").write_bytes(b"")
     (tmp_path / "m.torchscript.pt").write_bytes(b"")
@@ -27,6 +29,7 @@ def test_what_lies_in_a_folder(tmp_path: Path) -> None:
     kinds = {
         "a.zarr": Kind.STORE,
         "run": Kind.RUN,
+        "runs": Kind.RUNS,
         "scans": Kind.SCANS,
         "scan.nii.gz": Kind.SCANS,
         "m.torchscript.pt": Kind.EXPORT,

@@ -71,9 +71,35 @@ def test_a_file_url_of_another_machine_is_refused(url: str) -> None:
             make(url)
 
 
-@pytest.mark.parametrize("text", ["a b", "C:/scans", "d:x", "x:y", "scan:1", "a::b", "~/x", ""])
+@pytest.mark.parametrize("text", ["a b", "C:/scans", "d:x", "x:y", "scan:1", "a::b", "x~/y", ""])
 def test_what_is_no_url(text: str) -> None:
     assert Location.of(text).is_local and local_path(text) == Path(text)
+
+
+def test_a_path_means_what_a_shell_and_the_system_make_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "far/deep").mkdir(parents=True)
+    (tmp_path / "near/of").mkdir(parents=True)
+    (tmp_path / "near/link").symlink_to(tmp_path / "far/deep")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "near")
+    for text, meant in {
+        "~/x.zarr": tmp_path / "x.zarr",
+        "~": tmp_path,
+        "../x": tmp_path / "x",
+        "link/../x": tmp_path / "far/x",  # the link leads to far/deep
+        "link": Path("link"),  # keeps its name
+        "../near/link": tmp_path / "near/link",
+        "..": tmp_path,
+        "of/../..": tmp_path,
+        ".": Path(),
+    }.items():
+        assert local_path(text) == local_path(Path(text)) == Location.of(text).path, text
+        assert local_path(text) == meant, text
+    assert [Location.of(text).name for text in (".", "..")] == ["near", tmp_path.name]
+    assert Location.of("link").absolute == Location(str(tmp_path / "near/link"))
+    assert Location.of("s3://a/../~").absolute.text == "s3://a/../~"
 
 
 def test_it_can_be_sent_to_another_process() -> None:

@@ -27,7 +27,10 @@ from mriseg.io.exporters.base import LoadedExport, Predict
 from mriseg.io.exporters.torchscript import EXPORTER, TorchScript
 from mriseg.io.runs import Checkpoint, Manifest, Run, create_run
 from mriseg.recipes.export import LIMIT, describe, export
+from mriseg.recipes.keeper import Position
+from mriseg.recipes.load import load
 from mriseg.recipes.predict import PredictOptions, predict
+from mriseg.recipes.share import share
 from mriseg.testing import phantoms
 from mriseg.testing.exporters import a_deployed
 
@@ -98,6 +101,23 @@ def test_out_is_made_and_replaced(run: Run, tmp_path: Path) -> None:
 
 def test_before_the_first_validation_the_last_weights_are_taken(tmp_path: Path) -> None:
     finish(export(a_run(tmp_path, which="last")))
+
+
+def test_a_network_that_was_never_trained_is_not_handed_on(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    weights = run.load("best").weights
+    (run.path / "best.safetensors").unlink()
+    # As a transfer leaves it that fails before its first step.
+    run.save("last", Checkpoint(weights, {}, {"position": vars(Position())}))
+    before = names(run.path)
+    for hand_on in (export(run), share(run, tmp_path / "shared")):
+        with pytest.raises(RunError, match="has not been trained|has no best"):
+            finish(hand_on)
+    with pytest.raises(RunError, match="mriseg train --resume .*out, or name another run"):
+        load(run)
+    assert names(run.path) == before and not (tmp_path / "shared").exists()
+    run.save("last", Checkpoint(weights, {}, {"position": vars(Position(step=1))}))
+    finish(export(run))
 
 
 def test_what_cannot_be_exported_is_refused(run: Run, tmp_path: Path) -> None:

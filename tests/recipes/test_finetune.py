@@ -19,7 +19,8 @@ from mriseg.errors import ConfigError
 from mriseg.events import Event, Measured, Notice, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.info import RunInfo, holds
+from mriseg.recipes.info import holds
+from mriseg.recipes.info_runs import RunInfo
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import resume
 from mriseg.recipes.transfer import transfer

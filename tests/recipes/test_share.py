@@ -20,7 +20,8 @@ from mriseg.io.runs import CARD, Run, create_run, open_run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.export import export
-from mriseg.recipes.info import RunInfo, holds
+from mriseg.recipes.info import holds
+from mriseg.recipes.info_runs import RunInfo
 from mriseg.recipes.predict import predict
 from mriseg.recipes.share import share
 from mriseg.recipes.train import resume
@@ -123,7 +124,7 @@ def test_nothing_is_written_into_it(
     with pytest.raises(RunError, match="is a model alone"):
         finish(resume(shared, cpu))
     info = holds(shared.path)
-    assert isinstance(info, RunInfo) and info.ended == "a model alone, without its training"
+    assert isinstance(info, RunInfo) and info.is_model and not info.ended
     assert {path: path.read_bytes() for path in shared.path.rglob("*")} == before
 
     # What was hidden stays known, and hidden, further on.

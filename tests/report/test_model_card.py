@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mriseg.report.model_card import model_card
+from mriseg.report.model_card import Card, Figure, model_card, read_card
 from tests.io.runs.examples import MANIFEST
 
 MANY = replace(
@@ -54,7 +56,7 @@ def test_it_says_what_the_model_is() -> None:
         "# Model card: mine",
         "Not a medical device, not for clinical use",
         "12,345 parameters",
-        "It segments WT (labels 1+2), ET (labels 4), slice by slice, in T1.",
+        "It segments WT (labels 1+2), ET (label 4), slice by slice, in T1.",
         "mriseg 0.1.0 and PyTorch 2.13.0 on 2026-01-01, transferred from `base3`",
         "2 training and 1 validation cases",
         "It holds their names too.",
@@ -96,3 +98,20 @@ def test_an_evaluation_is_a_row_with_its_caveats() -> None:
     assert "| all | WT | 0.500 [0.250, 0.750] | - | 2 |" in text
     assert "all; T1 alone: 1 of 2 cases was used for validation" in text
     assert "seen: 1 of 1 case **was trained on**" in text
+
+
+def test_what_a_card_states_is_read_back() -> None:
+    text, _ = card(terms="CC BY\n4.0", evaluations={"FLAIR | T2": evaluation("c", seen=True)})
+    assert read_card(text).figures == ()  # a table that was edited so is left out
+    text, _ = card(terms="CC BY\n4.0", evaluations={"FLAIR": evaluation("c", "d", seen=True)})
+    stated = read_card(text)
+    assert stated.figures == (Figure("FLAIR", "WT", "0.500 [0.250, 0.750]", "-", "2"),)
+    assert stated.terms == "CC BY 4.0"
+    assert len(stated.caveats) == 2 and "used for validation" in stated.caveats[0]
+    text, _ = card()
+    assert read_card(text) == read_card("") == Card((), (), "")
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_as_a_card(text: str) -> None:
+    read_card(f"## How good it is\n{text}\n## Terms\n{text}")

@@ -41,6 +41,7 @@ def verify(
     from mriseg import api
     from mriseg.recipes.verify import check_whole
 
+    common.check_json(json)
     with render.drawing() as draw:
         report = api.verify(
             path, sources=sources or (), layout=layout, channels=channels, on_event=draw
@@ -83,6 +84,7 @@ def doctor(
     from mriseg import api
     from mriseg.recipes.doctor import check_fit
 
+    common.check_json(json)
     with render.drawing() as draw:
         report = api.doctor(
             store,
@@ -124,6 +126,7 @@ def bench(
     """
     from mriseg import api
 
+    common.check_json(json)
     with render.drawing() as draw:
         report = api.bench(
             store,

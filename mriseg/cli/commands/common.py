@@ -8,15 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mriseg.core.wording import counted
-from mriseg.errors import ConfigError, IncompleteError, MrisegError
+from mriseg.core.wording import agreeing, counted
+from mriseg.errors import IncompleteError, MrisegError
 from mriseg.events import Event, Notice
+from mriseg.io.location import local_path
 
 if TYPE_CHECKING:
     from mriseg.backends import Backend
     from mriseg.recipes.predict import PredictOptions
 
 Draw = Callable[[Event], None]
+
+# Skipped cases in a message; each was said when it was skipped.
+_MAX_LISTED = 5
 
 
 def backend_of(
@@ -25,12 +29,10 @@ def backend_of(
     """The backend that was asked for.
 
     Raises:
-        ConfigError, BackendError: see `mriseg.backends.select`; "gpu" names two kinds of them.
+        ConfigError, BackendError: see `mriseg.backends.select`.
     """
     from mriseg.backends import select
 
-    if backend.lower() == "gpu":
-        raise ConfigError(f"--backend {backend}: choose cuda (NVIDIA, AMD) or mps (Mac)")
     return select(backend, precision=precision, deterministic=deterministic, compile=compiling)
 
 
@@ -60,13 +62,13 @@ def store_or_only(draw: Draw, given: str | None) -> str:
     return str(store)
 
 
-def run_or_newest(draw: Draw, given: str | None) -> str | Path:
+def run_or_newest(draw: Draw, given: str | None, option: str = "--model") -> str | Path:
     """The run or model that was named, or the newest run under ``runs/``."""
     from mriseg.io.runs import RUNS, newest_run
 
     if given is not None:
         return given
-    run = newest_run(RUNS)
+    run = newest_run(RUNS, option)
     draw(Notice(f"run {run}, the newest under {RUNS}/"))
     return run
 
@@ -87,7 +89,7 @@ def naming_the_run(out: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        run = out or _saved_since(began)
+        run = local_path(out) if out else _saved_since(began)
         if run is not None and (run / "last.safetensors").is_file():
             stop.add_note(str(run))
         raise
@@ -111,15 +113,38 @@ def predict_options(modalities: str | None, **given: float | bool | None) -> Pre
     return PredictOptions(modalities=modality_names(modalities), **given)  # type: ignore[arg-type]
 
 
-def check_complete(skipped: Sequence[tuple[str, str]], done: int) -> None:
+def check_complete(
+    skipped: Sequence[tuple[str, str]], done: int, kept_in: Path | None = None
+) -> None:
     """Say what was skipped, by case and reason.
+
+    Args:
+        skipped: (case, reason).
+        done: how many cases were not skipped.
+        kept_in: the file that has the reasons too.
 
     Raises:
         IncompleteError: anything was.
     """
-    if skipped:
-        total = counted(len(skipped) + done, "case")
-        raise IncompleteError(
-            f"{len(skipped)} of {total} skipped: "
-            f"{', '.join(f'{case} ({reason})' for case, reason in skipped)}"
-        )
+    if not skipped:
+        return
+    count, total = len(skipped), counted(len(skipped) + done, "case")
+    listed = ", ".join(f"{case} ({reason})" for case, reason in skipped[:_MAX_LISTED])
+    more = f" and {count - _MAX_LISTED} more" if count > _MAX_LISTED else ""
+    where = f"; the reasons are in {kept_in}" if kept_in else ""
+    raise IncompleteError(
+        f"{count} of {total} {agreeing(count, 'was', 'were')} skipped: {listed}{more}{where}"
+    )
+
+
+def check_json(file: str | None) -> None:
+    """Refuse a ``--json FILE`` that cannot be written, before the work.
+
+    Raises:
+        ConfigError: it is a URL.
+        OutputError: its folder cannot be written.
+    """
+    if file is not None and file != "-":
+        from mriseg.io.disk.space import check_writable
+
+        check_writable(local_path(file, "a report").parent)

@@ -82,7 +82,6 @@ def preprocess(
     Example: mriseg preprocess brats/ out.zarr
     """
     from mriseg import api
-    from mriseg.recipes.preprocess import check_complete
 
     with render.drawing() as draw:
         report = api.preprocess(
@@ -97,7 +96,8 @@ def preprocess(
             on_event=draw,
         )
     results.preprocessed(render.results(), report)
-    check_complete(report)
+    skipped = [(case.case, case.reason) for case in report.skipped]
+    common.check_complete(skipped, len(report.cases) - len(skipped), report.file)
 
 
 @bundled(settings=setting_options(TrainConfig), computing=options.COMPUTING)
@@ -184,7 +184,7 @@ def transfer(
     _check_compares(settings, compare, asked)
     with render.drawing() as draw:
         layers = training_config(read_settings(config), given)
-        run = common.run_or_newest(draw, source)
+        run = common.run_or_newest(draw, source, "--from")
         shared: dict[str, Any] = {
             "new_head": new_head,
             "backend": common.select_backend(draw, **computing),

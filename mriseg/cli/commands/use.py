@@ -1,4 +1,4 @@
-"""Use a model: predict, evaluate, info."""
+"""Use a model: predict, evaluate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import typer
 from mriseg.cli import options, render
 from mriseg.cli.bundles import Bundle, bundled
 from mriseg.cli.commands import common
-from mriseg.cli.reports import machine as machine_report
 from mriseg.cli.reports import results
 from mriseg.cli.settings import option_name
 from mriseg.errors import ConfigError
@@ -235,33 +234,3 @@ def _write_tables(report: EvaluateReport, csv: Path | None, json: Path | None) -
         write_csv(csv, data["cases"])
     if json is not None:
         write_json(json, data)
-
-
-@bundled(computing=options.COMPUTING)
-def info(
-    *,
-    path: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="STORE|RUN",
-            help="Store or run to describe; base is the shipped model. (default: this machine)",
-        ),
-    ] = None,
-    computing: Bundle,
-) -> None:
-    """Describe a store, a run, or this machine and the backend it would use.
-
-    Example: mriseg info out.zarr
-    """
-    from mriseg.recipes.info import RunInfo, holds, machine
-
-    console = render.results()
-    if path is None:
-        chosen = common.backend_of(**computing)
-        machine_report.machine(console, machine(chosen))
-        return
-    content = holds(path)
-    if isinstance(content, RunInfo):
-        results.run(console, content)
-    else:
-        results.store(console, content)

@@ -1,1 +1,1 @@
-"""Reports as tables on the terminal: ``results`` of the work, ``machine`` of what it runs on."""
+"""Reports on the terminal: ``results`` of the work, ``contents`` of a store, ``machine``."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mriseg.engine.timing import Timing
     from mriseg.recipes.bench import BenchReport, Work
     from mriseg.recipes.doctor import DoctorReport
-    from mriseg.recipes.info import MachineInfo
+    from mriseg.recipes.info_machine import MachineInfo
 
 
 def machine(console: Console, info: MachineInfo) -> None:

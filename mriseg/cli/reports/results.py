@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from mriseg.cli.render import clock, say
-from mriseg.cli.reports.table import number, pairs, table
+from mriseg.cli.reports.table import number, table, volume
 from mriseg.core.wording import counted
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
     from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
-    from mriseg.recipes.info import RunInfo, StoreInfo
     from mriseg.recipes.predict import PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
     from mriseg.recipes.scores import EvaluateReport
@@ -119,7 +118,7 @@ def predicted(console: Console, report: PredictReport) -> None:
     rows = [
         (
             result.case,
-            *(f"{_volume(result.volumes[region], result.unit)}" for region in regions),
+            *(f"{volume(result.volumes[region], result.unit)}" for region in regions),
             str(result.mask),
         )
         for result in report.results
@@ -153,7 +152,7 @@ def evaluated(console: Console, report: EvaluateReport) -> None:
                 score.region,
                 *map(number, (score.dice, score.iou, score.sensitivity, score.precision)),
                 *(number(value, 2) for value in (score.hd95, score.assd)),
-                *(_volume(v, score.unit) for v in (score.volume_pred, score.volume_truth)),
+                *(volume(v, score.unit) for v in (score.volume_pred, score.volume_truth)),
             )
             for score in report.scores
         ],
@@ -187,50 +186,6 @@ def evaluated(console: Console, report: EvaluateReport) -> None:
     )
 
 
-def store(console: Console, info: StoreInfo) -> None:
-    """What a store holds."""
-    pairs(
-        console,
-        {
-            "store": info.location,
-            "layout": info.layout,
-            "cases": f"{info.cases} of {counted(info.patients, 'patient')}, "
-            f"{info.labelled} labelled",
-            "slices": str(info.slices),
-            "modalities": _each(info.modalities, "case"),
-            "regions": ", ".join(_regions(info.regions)),
-            "slices containing": _each(info.foreground, "slice"),
-            "labels": ", ".join(f"{value} {name}" for value, name in info.labels.items()),
-        },
-    )
-
-
-def run(console: Console, info: RunInfo) -> None:
-    """What a run holds."""
-    dice = "not validated yet" if info.dice is None else f"{info.dice:.4f}"
-    pairs(
-        console,
-        {
-            "run": str(info.path),
-            "created": info.created,
-            "network": f"width {info.width}: {'+'.join(info.modalities)} -> "
-            f"{', '.join(_regions(info.regions))}",
-            "store": info.store,
-            "cases": f"{info.train} for training, {info.validation} for validation",
-            "transferred from": info.parent or "",
-            "transfer policy": info.policy,
-            "frozen": ", ".join(info.frozen),
-            "epochs finished": str(info.epochs),
-            "best Dice": dice,
-            "learning curves": str(info.curves or ""),
-            "status": f"ended: {info.ended}"
-            if info.ended
-            else f"not ended; continue with: mriseg train --resume {info.path}",
-            "made with": ", ".join(f"{name} {value}" for name, value in info.versions.items()),
-        },
-    )
-
-
 def shown(console: Console, report: DemoReport) -> None:
     """The demo's numbers and its picture."""
     evaluated(console, report.scores)
@@ -244,20 +199,6 @@ def shown(console: Console, report: DemoReport) -> None:
         f"Done in {clock(report.seconds)}. This shows that mriseg works here, not how well it "
         f"segments: of three patients, one chose the best epoch and was also evaluated.",
     )
-
-
-def _regions(regions: Mapping[str, Sequence[int]]) -> Iterable[str]:
-    from mriseg.core.regions import join_labels  # late: it loads NumPy
-
-    return (f"{name} = {join_labels(labels)}" for name, labels in regions.items())
-
-
-def _each(counts: Mapping[str, int], unit: str) -> str:
-    return ", ".join(f"{name} ({counted(count, unit)})" for name, count in counts.items())
-
-
-def _volume(value: float, unit: str) -> str:
-    return f"{value:.2f}" if unit == "mm" else f"{value:.0f}"
 
 
 def verified(console: Console, report: VerifyReport) -> None:

@@ -106,5 +106,10 @@ def number(value: Any, places: int = 3) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.{places}f}"
 
 
+def volume(value: float, unit: str) -> str:
+    """A volume in mL, or in voxels where ``unit`` is not "mm"."""
+    return f"{value:.2f}" if unit == "mm" else f"{value:.0f}"
+
+
 def _is_number(cell: str) -> bool:
     return cell == "-" or cell.replace(".", "", 1).isdigit()

@@ -38,7 +38,7 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
         ConfigError: ``path`` is a URL.
         OutputError: the folder cannot be written, or the disk is full; ``path`` is untouched.
     """
-    local_path(path)
+    path = local_path(path)
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,8 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         BusyError: another process keeps it, or this one does already.
         OutputError: it lies in a store.
     """
-    check_outside_stores(local_path(folder).absolute().parent)  # it may be a store itself
+    folder = local_path(folder)
+    check_outside_stores(folder.absolute().parent)  # it may be a store itself
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,7 @@ def check_writable(folder: Path) -> None:
         ConfigError: ``folder`` is a URL.
         OutputError: nothing can be written there.
     """
+    folder = local_path(folder)
     check_outside_stores(folder)
     try:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=_nearest(folder)):

@@ -5,7 +5,6 @@
 - ``checkpoint``: weights and training state in safetensors
 - ``log``: ``log.jsonl``
 - ``listing``: names a new one, finds the newest
-- ``model_sources``: finds one by name
 - ``encoder_weights``: reads a VGG16-BN from elsewhere
 - ``tensorboard``: writes the numbers for TensorBoard
 """

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mriseg.errors import InputError, reason_of
+from mriseg.io.location import local_path
 
 IMAGENET_URL = "https://download.pytorch.org/models/vgg16_bn-6c64b313.pth"
 """torchvision's VGG16-BN, trained on ImageNet (top-1 73.4 %); its name ends in its own SHA-256."""
@@ -37,7 +38,7 @@ def load_encoder_weights(
     """
     if str(source) == "imagenet":
         return _state(_download(url, cache), url)
-    path = Path(source)
+    path = local_path(source, "a file of encoder weights")
     if not path.is_file():
         raise InputError(
             f"there are no encoder weights at {path}; give a .pth or .safetensors file of "

@@ -33,8 +33,12 @@ def fresh_path(root: Path, label: str, now: datetime) -> Path:
             raise OutputError(f"{path} cannot be created: {reason_of(error)}") from error
 
 
-def newest_run(root: Path) -> Path:
+def newest_run(root: Path, option: str = "--model") -> Path:
     """The newest run under ``root`` that has been validated, or else the newest with weights.
+
+    Args:
+        root: the folder of runs.
+        option: that names a run, for the message.
 
     Raises:
         InputError: there is none.
@@ -43,7 +47,8 @@ def newest_run(root: Path) -> Path:
     if not runs:
         raise InputError(
             f"no run was named and there is none under {root.resolve()}; "
-            f"train one with: mriseg train STORE"
+            f"train one with: mriseg train STORE, or use the model that ships with mriseg: "
+            f"{option} base"
         )
     # A training that has just begun has weights too, but random ones.
     return next((path for path in runs if (path / "best.safetensors").exists()), runs[0])

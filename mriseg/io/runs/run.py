@@ -30,12 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.core.calibration import Calibration, Calibrations
-from mriseg.errors import OutputError, reason_of
+from mriseg.errors import OutputError, RunError, reason_of
 from mriseg.io.disk.atomic import contents, is_free, replacing
+from mriseg.io.model_sources import locate
 from mriseg.io.runs import log
 from mriseg.io.runs.checkpoint import Checkpoint, read_checkpoint, read_state, write_checkpoint
 from mriseg.io.runs.manifest import FILE, Manifest, read_manifest, write_manifest
-from mriseg.io.runs.model_sources import locate
 
 CARD = "MODEL_CARD.md"
 
@@ -98,6 +98,22 @@ class Run:
     def chosen(self) -> str:
         """The checkpoint to use: "best", or "last" before the first validation."""
         return "best" if self.has("best") else "last"
+
+    def load_chosen(self) -> Checkpoint:
+        """Read the checkpoint to use.
+
+        Raises:
+            RunError: it is missing or damaged, or no step was trained: the weights that a training
+                begins with are in part random.
+        """
+        checkpoint = self.load(self.chosen)
+        position = checkpoint.state.get("position")
+        if position is not None and not position.get("step"):
+            raise RunError(
+                f"{self.path} has not been trained: it was stopped before its first step; continue "
+                f"with: mriseg train --resume {self.path}, or name another run"
+            )
+        return checkpoint
 
     @property
     def ended(self) -> str:
@@ -181,7 +197,7 @@ def discard(run: Run) -> None:
         OutputError: it has weights, or cannot be emptied.
     """
     if run.has("best") or run.has("last"):
-        raise OutputError(f"{run.path} holds weights; remove it by hand if they are not wanted")
+        raise OutputError(f"{run.path} holds weights, which are kept; choose another folder")
     try:
         # All but its lock, which the caller may hold; the manifest last, which shows that this is
         # a run that can be discarded.
@@ -195,7 +211,7 @@ def discard(run: Run) -> None:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run folder, or a shipped model by its name (`mriseg.io.runs.model_sources.locate`).
+    """Open a run folder, or a shipped model by its name (`mriseg.io.model_sources.locate`).
 
     Raises:
         RunError: it is not a run, or of a format that this version cannot read.

@@ -6,6 +6,7 @@
 - ``attributes``: what a store says of itself and of its cases
 - ``arrays``: reads slices fast
 - ``storage``: the files below, in a folder or at a URL
+- ``remedies``: what to do about a case that cannot be read
 - ``loader``: reads batches ahead of their use
 - ``integrity``: what is wrong with a store and its cases
 """
@@ -26,6 +27,7 @@ from mriseg.io.store.attributes import (
 )
 from mriseg.io.store.opening import VERSIONS, create, open_store
 from mriseg.io.store.store import Batch, Store, frame_for
+from mriseg.io.store.writer import kept_if_filled
 
 __all__ = [
     "CASES",
@@ -41,6 +43,7 @@ __all__ = [
     "create",
     "documents",
     "frame_for",
+    "kept_if_filled",
     "key_of",
     "open_store",
     "shard_name",

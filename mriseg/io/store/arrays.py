@@ -50,7 +50,7 @@ def open_array(location: str | Location, path: str) -> Reader:
     store = tensorstore.open(
         {
             "driver": "zarr3",
-            "kvstore": {"driver": "file", "path": str(where.path / path)},
+            "kvstore": {"driver": "file", "path": str(where.absolute.path / path)},
             "fill_missing_data_reads": False,
         },
         read=True,

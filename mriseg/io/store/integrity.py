@@ -16,6 +16,7 @@ from mriseg.io.disk.faults import Fault, Findings
 from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.location import Location
 from mriseg.io.readers import Case
+from mriseg.io.readers.folders import text
 from mriseg.io.store.arrays import Reader, open_array
 from mriseg.io.store.attributes import (
     CASES,
@@ -236,7 +237,7 @@ def check_sources(stored: CaseAttributes, case: Case | None) -> list[Fault]:
     sources = {source.name: source for source in stored.sources}
     if case is None:
         return [Fault(file, "is not where the sources are said to be", name) for file in sources]
-    now = {path.name: path for path in case.files}
+    now = {text(path.name): path for path in case.files}
     faults = [
         Fault(file, "is new among the case's sources", name) for file in now if file not in sources
     ]

@@ -40,12 +40,11 @@ def create(location: str | Path | Location, spec: StoreSpec) -> Store:
     try:
         store = open_store(where)
     except StoreError as error:
-        raise OutputError(f"{error}. Choose another name, or remove it first") from None
+        raise OutputError(f"{error}. Choose another name") from None
     if list(store.spec.regions.items()) != list(spec.regions.items()):
         raise OutputError(
             f"{where} was made for other regions ({_described(store.spec)}; now "
-            f"{_described(spec)}). Ask for its own with --regions, choose another name, or remove "
-            f"it"
+            f"{_described(spec)}). Ask for its own with --regions, or choose another name"
         )
     return store
 

@@ -44,6 +44,7 @@ from mriseg.io.store.attributes import (
     key_of,
     shard_name,
 )
+from mriseg.io.store.remedies import remedy, removal
 from mriseg.io.store.storage import Tree
 
 # Arrays that are kept open, two per case. To open one again costs less than to read a slice of it.
@@ -73,7 +74,8 @@ class Store:
     def __init__(self, location: str, spec: StoreSpec) -> None:
         self.location = location
         self.spec = spec
-        self._where = Location.of(location)
+        # Absolute, since tensorstore takes no other path, and arrays are opened late.
+        self._where = Location.of(location).absolute
         self._tree = Tree(self._where)
         self._attributes: dict[str, CaseAttributes] = {}
         self._array = lru_cache(_OPEN_ARRAYS)(self._open)
@@ -142,12 +144,13 @@ class Store:
             StoreError: they cannot be read, or those of a case are damaged.
         """
         cases = {}
-        for key, document in documents(self.location):
+        for key, document in documents(str(self._where)):
             try:
                 case = case_in(document, len(self.spec.regions))
             except ValueError as error:
                 raise StoreError(
-                    f"{self._place(key)}/zarr.json is damaged ({error}); {self._remedy(key)}"
+                    f"{self.location}: {CASES}/{key}/zarr.json is damaged ({error}); "
+                    f"{removal(self.location, key)}"
                 ) from None
             if case is not None:
                 cases[case.name] = case
@@ -290,17 +293,8 @@ class Store:
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(
                 f"{self.location}: case {name} cannot be read ({str(error)[:_QUOTED]}); "
-                f"{self._remedy(key_of(name))}"
+                f"{remedy(self._tree, self.location, key_of(name))}"
             ) from error
-
-    def _place(self, key: str) -> str:
-        return f"{self.location.rstrip('/')}/{CASES}/{key}"
-
-    def _remedy(self, key: str) -> str:
-        return (
-            f"remove the folder {self._place(key)} and start the same mriseg preprocess again: it "
-            f"writes the cases that are missing"
-        )
 
 
 def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tuple[int, int]:

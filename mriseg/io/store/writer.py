@@ -19,8 +19,8 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions
-from mriseg.errors import OutputError, reason_of
-from mriseg.io.disk.atomic import fsync_tree
+from mriseg.errors import OutputError, StoreError, reason_of
+from mriseg.io.disk.atomic import contents, fsync_tree, is_free
 from mriseg.io.disk.schemas import as_json
 from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.location import Location
@@ -108,6 +108,31 @@ def sweep(where: Location) -> None:
             # None at all, and not damaged ones: then it was begun and not finished.
             if parse_json(document).get("attributes") == {}:
                 shutil.rmtree(root / CASES / key, ignore_errors=True)
+
+
+@contextmanager
+def kept_if_filled(where: Location) -> Iterator[None]:
+    """A new store that nothing was written into is gone when the block ends, however it ends.
+
+    Only for the process that holds the lock. Does nothing to a store at a URL.
+    """
+    new = where.is_local and is_free(where.path)
+    try:
+        yield
+    finally:
+        if new and where.path.is_dir() and not _has_cases(where):
+            for path in contents(where.path):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+
+def _has_cases(where: Location) -> bool:
+    try:
+        return any(attributes_in(document) for _, document in documents(str(where)))
+    except (StoreError, ValueError):  # what cannot be read may be one
+        return True
 
 
 @contextmanager

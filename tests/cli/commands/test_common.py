@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from mriseg.backends import available
-from mriseg.cli.commands.common import _saved_since, naming_the_run
+from mriseg.cli.commands.common import (
+    _saved_since,
+    check_complete,
+    check_json,
+    naming_the_run,
+)
+from mriseg.errors import ConfigError, IncompleteError
 from tests.cli.conftest import Type
 
 
@@ -71,3 +77,30 @@ def test_an_older_run_is_not_the_one_that_was_stopped(
     saved = (run / "last.safetensors").stat().st_mtime
     assert _saved_since(saved - 1) == run
     assert _saved_since(saved + 1) is None
+
+
+def test_what_was_skipped_is_said_once_and_briefly() -> None:
+    check_complete([], 3)
+    with pytest.raises(IncompleteError, match=r"^1 of 3 cases was skipped: a \(torn\)$"):
+        check_complete([("a", "torn")], 2)
+    many = [(f"c{number}", "torn") for number in range(9)]
+    with pytest.raises(IncompleteError, match=r"^9 of 9 cases were .*c4 \(torn\) and 4 more; the"):
+        check_complete(many, 0, Path("x.zarr/report.json"))
+
+
+@pytest.mark.parametrize("line", ["predict a b", "transfer", "export torchscript"])
+def test_without_a_run_the_shipped_model_is_offered(worked: Path, type_in: Type, line: str) -> None:
+    (worked / "runs").rename(worked / "elsewhere")
+    result = type_in(worked, f"mriseg {line}")
+    option = "--from" if line == "transfer" else "--model"
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 3 and f"use the model that ships with mriseg: {option} base" in said
+
+
+def test_json_is_refused_before_the_work(tmp_path: Path) -> None:
+    check_json(None)
+    check_json("-")
+    check_json(str(tmp_path / "new/x.json"))
+    with pytest.raises(ConfigError, match="a report has to be local"):
+        check_json("s3://bucket/x.json")
+    assert list(tmp_path.iterdir()) == []

@@ -94,7 +94,7 @@ def test_a_run_without_weights_can_be_discarded(run: Run) -> None:
     assert list(run.path.iterdir()) == []
     again = create_run(run.path, MANIFEST)
     again.save("last", a_checkpoint())
-    with pytest.raises(OutputError, match="holds weights; remove it by hand"):
+    with pytest.raises(OutputError, match="holds weights, which are kept"):
         discard(again)
 
 

@@ -10,9 +10,10 @@ import pytest
 
 import mriseg
 from mriseg.errors import RunError, UnknownNameError
+from mriseg.io.model_sources import MODELS, locate
 from mriseg.io.runs import open_run
-from mriseg.io.runs.model_sources import MODELS, locate
-from mriseg.recipes.info import RunInfo, holds
+from mriseg.recipes.info import holds
+from mriseg.recipes.info_runs import RunInfo
 
 PLACE = Path(mriseg.__file__).parent / "models" / "base"
 
@@ -43,4 +44,4 @@ def test_its_information_is_that_of_a_model_without_its_training() -> None:
     info = holds("base")
     assert isinstance(info, RunInfo)
     assert info.path == PLACE and info.weights == "best" and info.regions
-    assert info.ended == "a model alone, without its training"
+    assert info.is_model and not info.ended

@@ -12,12 +12,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from mriseg.errors import InputError, RunError
+from mriseg.io.location import local_path
 from mriseg.registry import Registry
 
 BASE: Traversable = files("mriseg") / "models" / "base"
 
 MODELS: Registry[Traversable] = Registry(
-    "shipped model", {"base": "mriseg.io.runs.model_sources:BASE"}, group="mriseg.models"
+    "shipped model", {"base": "mriseg.io.model_sources:BASE"}, group="mriseg.models"
 )
 """Name -> run folder. A package adds one by an entry point whose value is the folder's path."""
 
@@ -31,6 +32,7 @@ def locate(given: str | Path) -> Path:
     Raises:
         InputError: the package was installed without the model, or lies inside an archive.
         RunError: there is neither such a folder nor a model of that name.
+        ConfigError: it is a URL.
     """
     if isinstance(given, str) and given in MODELS:
         folder = MODELS[given]
@@ -40,7 +42,7 @@ def locate(given: str | Path) -> Path:
                 f"with its package data: reinstall it with pip"
             )
         return folder
-    path = Path(given)
+    path = local_path(given, f"a model (a run's folder, or {' or '.join(sorted(MODELS))})")
     if not path.exists():
         close = difflib.get_close_matches(str(given), list(MODELS), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
