@@ -15,7 +15,7 @@ from typing import Literal, Unpack
 
 from mriseg.backends import AUTO, Backend, select
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig, parse
-from mriseg.core.keywords import TrainKeywords, TransferKeywords
+from mriseg.core.keywords import PreprocessKeywords, TrainKeywords, TransferKeywords
 from mriseg.core.regions import Regions, parse_regions
 from mriseg.core.train_settings import height_width, names, training_config
 from mriseg.engine.workloads import BenchConfig
@@ -139,31 +139,21 @@ def preprocess(
     source: str | Path,
     out: str | Path | Location,
     *,
-    layout: str = "auto",
-    regions: str | None = None,
-    channels: str | Sequence[str] | None = None,
-    workers: int | None = None,
-    strict: bool = False,
     on_event: OnEvent | None = None,
+    **options: Unpack[PreprocessKeywords],
 ) -> PreprocessReport:
     """Create or continue a store from a folder of scans.
 
     With more than one process, call it under ``if __name__ == "__main__":`` in a script, since
     the others import the script.
 
-    See `mriseg.recipes.preprocess.preprocess` for the arguments and what is raised. A case that
+    See `mriseg.recipes.preprocess.preprocess` for the options (``layout``, ``regions``,
+    ``channels``, ``workers``, ``strict`` and ``overwrite``) and what is raised. A case that
     cannot be used is in the report, not raised, unless ``strict``.
     """
-    recipe = preprocessing.preprocess(
-        local_path(source, "a folder of scans"),
-        Location.of(out),
-        layout=layout,
-        regions=regions,
-        channels=_names(channels),
-        workers=workers,
-        strict=strict,
-    )
-    return finish(recipe, on_event)
+    options["channels"] = _names(options.get("channels"))
+    folder = local_path(source, "a folder of scans")
+    return finish(preprocessing.preprocess(folder, Location.of(out), **options), on_event)
 
 
 def train(

@@ -56,3 +56,14 @@ class TransferKeywords(TrainKeywords, total=False):
     layer_decay: float | None
     l2_sp: float | None
     adapt_norm: bool | None
+
+
+class PreprocessKeywords(TypedDict, total=False):
+    """The options of `mriseg.recipes.preprocess.preprocess`."""
+
+    layout: str
+    regions: str | None
+    channels: str | Sequence[str] | None
+    workers: int | None
+    strict: bool
+    overwrite: bool

@@ -24,8 +24,9 @@ from mriseg.io.disk import documents
 from mriseg.io.disk.space import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
+from mriseg.recipes.channels import restricted
 from mriseg.recipes.load import load
-from mriseg.recipes.predict import PredictOptions, restricted
+from mriseg.recipes.prediction import PredictOptions
 from mriseg.report import charts, gallery
 from mriseg.report.gallery import Views
 from mriseg.report.pictures import grid
@@ -115,7 +116,7 @@ def evaluate(
     Raises:
         InputError: there is nothing to measure, or the store lacks the model's regions.
     """
-    options, manifest = options or PredictOptions(), run.manifest
+    options, manifest = (options or PredictOptions()).naming(run.manifest), run.manifest
     regions = _regions_of(store, run)
     index = store.index()
     chosen = choose_cases(store, index, manifest, cases=cases, include_seen=include_seen)
@@ -267,7 +268,7 @@ class _Measurement:
 
     def of(self, name: str) -> _Measured:
         """Measure a case."""
-        case = restricted(self.store.read_case(name), self.options)
+        case = restricted(self.store.read_case(name), self.options.modalities)
         modalities = self.segmenter.model.task.modalities
         if not set(case.modalities) & set(modalities):
             raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")

@@ -7,7 +7,7 @@ that is complete in the store already, from the same files, is not done again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -21,13 +21,15 @@ from mriseg.errors import CaseError, IncompleteError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
-from mriseg.io.disk.checksums import sha256, write_sealed_json
+from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.disk.documents import plain
+from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.locks import locked
 from mriseg.io.location import Location
 from mriseg.io.readers import Case, Listing, ReaderOptions
 from mriseg.io.readers.base import none_usable
-from mriseg.io.store import CaseAttributes, Source, Store, StoreSpec
+from mriseg.io.store import CaseAttributes, Store, StoreSpec
+from mriseg.recipes.stored import is_same, other_scan
 from mriseg.recipes.workers import default_workers, results
 
 
@@ -37,8 +39,9 @@ class CaseReport:
 
     Attributes:
         case: its name.
-        status: "written", "kept" (complete in the store already) or "skipped".
-        reason: why it was skipped.
+        status: "written", "kept" (complete in the store already), "skipped", or "refused" (skipped
+            since the store has a case of that name from other scans).
+        reason: why it was skipped or refused.
         modalities: those it has.
         labelled: whether it has a segmentation.
         shape: stored slices, height and width.
@@ -65,8 +68,8 @@ class PreprocessReport:
 
     @property
     def skipped(self) -> tuple[CaseReport, ...]:
-        """Cases that could not be used."""
-        return tuple(case for case in self.cases if case.status == "skipped")
+        """Cases that could not be used, or were refused."""
+        return tuple(case for case in self.cases if case.status in ("skipped", "refused"))
 
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
@@ -82,6 +85,7 @@ def preprocess(
     channels: Sequence[str] | None = None,
     workers: int | None = None,
     strict: bool = False,
+    overwrite: bool = False,
 ) -> Recipe[PreprocessReport]:
     """Create or continue the store ``out`` from the scans under ``source``.
 
@@ -94,6 +98,8 @@ def preprocess(
         channels: names of the channels, for layouts whose files do not name them.
         workers: processes; None: one per core.
         strict: stop at the first case that cannot be used.
+        overwrite: replace a stored case by one of the same name from other scans; else that one
+            is refused. One whose segmentation changed is written again in any case.
 
     Returns:
         What became of each case. The caller decides what a skipped one means; the command line
@@ -120,18 +126,19 @@ def preprocess(
     with locked(where.path, "preprocess") if where.is_local else nullcontext():
         store = stores.create(where, StoreSpec(wanted, dict(listing.labels), chosen))
         store.sweep()
-        reports = yield from _filled(store, listing, strict, workers or default_workers())
+        write = partial(write_case, store, overwrite=overwrite)
+        reports = yield from _filled(store, listing, strict, workers or default_workers(), write)
         report = PreprocessReport(store.location, chosen, store.spec.regions, reports)
         if where.is_local:
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
             yield Wrote(where.path, "store")
-    if len(report.skipped) == len(report.cases):
+    if all(case.status == "skipped" for case in report.cases):
         raise none_usable(source, {case.case: case.reason for case in report.skipped})
     return report
 
 
 def _filled(
-    store: Store, listing: Listing, strict: bool, workers: int
+    store: Store, listing: Listing, strict: bool, workers: int, write: Callable[[Case], CaseReport]
 ) -> Recipe[tuple[CaseReport, ...]]:
     """Write the cases that are not in the store yet; gives the reports of all, by name."""
     before = store.cases()
@@ -144,7 +151,7 @@ def _filled(
     for case in listing.cases:
         stored = before.get(case.name)
         # One whose files were lost is done again.
-        if stored and _same_files(stored, case) and store.has_files_of(stored):
+        if stored and is_same(stored, case) and store.has_files_of(stored):
             reports.append(_kept(stored))
         else:
             todo.append(case)
@@ -153,12 +160,12 @@ def _filled(
         yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
 
     yield Began("preprocess", len(todo), "case")
-    written = results(partial(write_case, store), todo, workers)
+    written = results(write, todo, workers)
     for count, report in enumerate(written, start=1):
         reports.append(report)
         for text in report.notices:
             yield Notice(f"{report.case}: {text}")
-        if report.status == "skipped":
+        if report.reason:
             yield Skipped(report.case, report.reason)
             if strict:
                 raise CaseError(report.case, report.reason)
@@ -180,13 +187,17 @@ def check_complete(report: PreprocessReport) -> None:
         raise IncompleteError(message)
 
 
-def write_case(store: Store, case: Case) -> CaseReport:
+def write_case(store: Store, case: Case, *, overwrite: bool = False) -> CaseReport:
     """Read, prepare and append one case; a problem with it becomes its report."""
     try:
         try:
             loaded = case.load()
             prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
-            sources = [_source(path) for path in case.files]
+            content = content_digest(loaded.images)
+            sources = tuple(map(KnownFile.of, case.files))
+            stored = None if overwrite else store.stored(case.name)
+            if reason := other_scan(stored, case, content, sources):
+                return CaseReport(case.name, "refused", reason)
         except CaseError:
             raise
         except (InputError, OSError) as error:
@@ -198,7 +209,7 @@ def write_case(store: Store, case: Case) -> CaseReport:
             case.name,
             prepared,
             patient=case.patient,
-            content=content_digest(loaded.images),
+            content=content,
             sources=sources,
             notices=notices,
         )
@@ -212,31 +223,6 @@ def write_case(store: Store, case: Case) -> CaseReport:
         shape=prepared.box.shape,
         notices=tuple(notices),
     )
-
-
-def _same_files(stored: CaseAttributes, case: Case) -> bool:
-    """Whether a stored case was read from these files, as they are now, under these names."""
-    if [source.name for source in stored.sources] != [path.name for path in case.files]:
-        return False
-    if not set(stored.modalities) <= set(case.modalities):
-        return False
-    return all(_unchanged(*pair) for pair in zip(stored.sources, case.files, strict=True))
-
-
-def _unchanged(source: Source, path: Path) -> bool:
-    """By size and time of change; where only the time differs (a copy), by the content."""
-    try:
-        now = path.stat()
-        if now.st_size != source.size:
-            return False
-        return now.st_mtime_ns == source.modified or sha256(path) == source.sha256
-    except (InputError, OSError):
-        return False
-
-
-def _source(path: Path) -> Source:
-    now = path.stat()
-    return Source(path.name, now.st_size, now.st_mtime_ns, sha256(path))
 
 
 def _kept(stored: CaseAttributes) -> CaseReport:
