@@ -17,6 +17,13 @@ And the parts of a training, in the order of their use:
 - ``validate``: Dice by patient, in 3-D
 - ``diverged``: the error of a training that met NaN
 
-``load`` gives a run's model, ``sources`` the cases to predict. Nothing here prints, asks what the
+And of a prediction:
+
+- ``sources``: the cases to predict; ``single_file``: one that is a file alone
+- ``channels``: which modalities of a scan a model uses
+- ``predicted``: the masks that are there already, and the record of what made them
+- ``prediction``: one case predicted, written and recorded
+
+``load`` gives a run's model, ``stored`` tells of which scan a store's case is. Nothing here prints, asks what the
 machine has, or knows a file format.
 """
