@@ -24,6 +24,6 @@ And of a prediction:
 - ``predicted``: the masks that are there already, and the record of what made them
 - ``prediction``: one case predicted, written and recorded
 
-``load`` gives a run's model, ``stored`` tells of which scan a store's case is. Nothing here prints, asks what the
-machine has, or knows a file format.
+``load`` gives a run's model, ``stored`` tells of which scan a store's case is. Nothing here
+prints, asks what the machine has, or knows a file format.
 """

@@ -11,7 +11,7 @@ import pytest
 import mriseg
 from mriseg.errors import RunError, UnknownNameError
 from mriseg.io.runs import open_run
-from mriseg.io.runs.model_sources import MODELS, locate
+from mriseg.io.runs.model_sources import MODELS, locate, spoken
 from mriseg.recipes.info import RunInfo, holds
 
 PLACE = Path(mriseg.__file__).parent / "models" / "base"
@@ -44,3 +44,9 @@ def test_its_information_is_that_of_a_model_without_its_training() -> None:
     assert isinstance(info, RunInfo)
     assert info.path == PLACE and info.weights == "best" and info.regions
     assert info.ended == "a model alone, without its training"
+
+
+def test_a_model_is_named_as_a_user_would(tmp_path: Path) -> None:
+    assert spoken(locate("base")) == "base"
+    assert spoken(tmp_path / "base") == str(tmp_path / "base")
+    assert locate(spoken(PLACE)) == PLACE
