@@ -90,8 +90,13 @@ def main(arguments: list[str] | None = None) -> Comparison:
         out = root / "mask.nii.gz"
 
         def predicting(**more: bool) -> Contender:
-            how = PredictOptions(**{**PLAIN, **more})
-            return seconds_of(lambda: api.predict(source, out, run, how, backend=backend))
+            how = PredictOptions(**{**PLAIN, **more}, overwrite=True)
+
+            def again() -> None:
+                out.unlink(missing_ok=True)  # else it would be kept
+                api.predict(source, out, run, how, backend=backend)
+
+            return seconds_of(again)
 
         group = interleaved(
             f"{case.name}, {depth} slices of {frame[0]}x{frame[1]}, width {options.width}",

@@ -161,6 +161,7 @@ def preprocess(
     out: str | Path | Location,
     *,
     strict: bool = False,
+    overwrite: bool = False,
     on_event: OnEvent | None = None,
     **scans: Unpack[ScanKeywords],
 ) -> PreprocessReport:
@@ -172,7 +173,9 @@ def preprocess(
     cannot be used is in the report, not raised, unless ``strict``.
     """
     where = local_path(source, "a folder of scans")
-    recipe = preprocessing.preprocess(where, Location.of(out), strict=strict, **scans)
+    recipe = preprocessing.preprocess(
+        where, Location.of(out), strict=strict, overwrite=overwrite, **scans
+    )
     return carry_out(recipe, on_event)
 
 

@@ -234,6 +234,16 @@ def test_what_lies_beside_a_mask(outputs: Outputs) -> None:
     expected = {f"{name}.nii.gz", f"{name}.png", *(f"{name}_prob_{r}.nii.gz" for r in regions)}
     assert {path.name for path in (outputs.folder / "masks").glob(f"{name}*")} == expected
     scan: Any = nib.load(outputs.folder / "brats" / name / f"{name}_t1.nii.gz")
+    record = loaded(outputs.folder / "masks" / "report.json")
+    same("keys: masks", record)
+    for item in record["masks"]:
+        same("keys: mask", item)
+        assert set(item["model"]) == {"path", "digest"}
+        for file in (*item["files"], *item["scan"]):
+            same("keys: source", file)
+        assert {file["name"] for file in item["files"]} == {
+            path.name for path in (outputs.folder / "masks").glob(f"{item['case']}*")
+        }
     mask: Any = nib.load(outputs.folder / "masks" / f"{name}.nii.gz")
     assert mask.get_data_dtype() == np.uint8 and mask.shape == scan.shape
     np.testing.assert_allclose(mask.affine, scan.affine)

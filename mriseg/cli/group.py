@@ -27,7 +27,7 @@ _AFTER = {
     "preprocess": "finished cases are complete; the same command continues with the others",
     "train": _CONTINUES,
     "transfer": f"{_CONTINUES}; a comparison: with the same options and --out",
-    "predict": "finished masks are complete",
+    "predict": "finished masks are complete; the same command continues with the others",
     "demo": "finished files are complete; the same command starts a new demo beside them",
 }
 

@@ -136,7 +136,8 @@ class TrainConfig(Config):
             "Input channels of the network: any subset of the store's modalities, in any spelling "
             "(t1n, T1CE, flair)",
             "T1,T2,FLAIR",
-            default=f"{','.join(DEFAULT_MODALITIES)}, or all that the store has if it lacks one",
+            default=f"{','.join(DEFAULT_MODALITIES)}, or all that the store has if it lacks one; "
+            "in a transfer, those that the source reads",
             panel=_DATA,
         ),
     ] = None

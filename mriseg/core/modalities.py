@@ -6,8 +6,11 @@ written. BraTS changed from t1, t1ce, t2, flair to t1n, t1c, t2w, t2f in 2023.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
+
+from mriseg.errors import ConfigError
 
 SEGMENTATION = "seg"
 """The role of a segmentation file."""
@@ -34,6 +37,37 @@ def canonical_modality(name: str) -> str:
     """
     canonical = _CANONICAL.get(_SEPARATORS.sub("", name.lower()))
     return canonical if canonical in MODALITIES else name.strip()
+
+
+def modalities_among(names: Sequence[str], known: Sequence[str], what: str) -> tuple[str, ...]:
+    """The modalities that a user's ``names`` mean, as ``known`` spells them, each once.
+
+    Args:
+        names: in any spelling.
+        known: those to choose from.
+        what: knows them, as the beginning of a sentence: "the model reads".
+
+    Raises:
+        ConfigError: a name means none of them; the message suggests a similar one.
+    """
+    if not names:
+        raise ConfigError("no modality is named; leave --modalities out for the default")
+    spelled = {canonical_modality(name).casefold(): name for name in known}
+    wanted = dict.fromkeys(canonical_modality(name) for name in names)
+    unknown = [name for name in wanted if name.casefold() not in spelled]
+    if unknown:
+        verb = what.rpartition(" ")[2]
+        close = dict.fromkeys(
+            spelled[match]
+            for name in unknown
+            for match in difflib.get_close_matches(name.casefold(), list(spelled), n=1)
+        )
+        suggestion = f"; did you mean {', '.join(close)}?" if close else ""
+        raise ConfigError(
+            f"{what} no modality {', '.join(unknown)}; it {verb} {', '.join(known)}: choose among "
+            f"these with --modalities{suggestion}"
+        )
+    return tuple(name if name in known else spelled[name.casefold()] for name in wanted)
 
 
 def display_modality(modalities: Sequence[str]) -> str:

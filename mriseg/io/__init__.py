@@ -8,6 +8,8 @@
     a training's folder, its checkpoints and TensorBoard, and encoder weights from elsewhere.
 `comparisons`
     the files of a comparison of trainings.
+`predictions`
+    the record of a folder of masks: what made each of them.
 `writers`
     masks and probability maps as files that other programs open.
 `exporters`

@@ -7,6 +7,7 @@ written into one.
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -51,3 +52,12 @@ def locate(given: str | Path) -> Path:
             f"shipped: {', '.join(sorted(MODELS))}.{hint}"
         )
     return path
+
+
+def spoken(folder: Path) -> str:
+    """How a user names a run folder: the name of a shipped model, or its path."""
+    for name in MODELS:
+        with suppress(ImportError, AttributeError):  # a package's own mistake
+            if MODELS[name] == folder:
+                return name
+    return str(folder)

@@ -18,7 +18,15 @@ And the parts of a training, in the order of their use:
 - ``validate``: Dice by patient, in 3-D
 - ``diverged``: the error of a training that met NaN
 
-``load`` gives a run's model, ``sources`` the cases to predict; ``scores`` is what an evaluation
+And of a prediction:
+
+- ``sources``: the cases to predict; ``single_file``: one that is a file alone
+- ``channels``: which modalities of a scan a model uses
+- ``predicted``: the masks that are there already, and the record of what made them
+- ``prediction``: one case predicted, written and recorded
+
+And of scans: ``scans`` is how they are read, ``labels`` which regions their labels give, ``stored``
+of which scan a store's case is. ``load`` gives a run's model; ``scores`` is what an evaluation
 finds; ``mask_pairs`` brings mask files and truths onto one grid, ``mask_labels`` to the same
 labels. Nothing here prints, asks what the machine has, or knows a file format.
 """

@@ -155,7 +155,8 @@ def _common_setup(
     if options.seeds < 1:
         raise ConfigError(f"seeds = {options.seeds}: expected at least 1")
     base = config.model_copy(update={"validation": 0.0, "validation_cases": None})
-    setup = plan_training(store, base)
+    # From scratch too: both sides read the same.
+    setup = plan_training(store, base, source=source.manifest.modalities)
     target = Shape(setup.task.modalities, tuple(setup.task.regions), config.width)
     for policy in (METHODS[name].transfer for name in methods):
         freeze = policy.freeze if policy else "none"

@@ -22,8 +22,9 @@ from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.space import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
+from mriseg.recipes.channels import restricted
 from mriseg.recipes.load import load
-from mriseg.recipes.predict import PredictOptions, restricted
+from mriseg.recipes.prediction import PredictOptions
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
 from mriseg.report import gallery
 from mriseg.report.gallery import Views
@@ -75,7 +76,7 @@ def evaluate(
     Raises:
         InputError: there is nothing to measure, or the store lacks the model's regions.
     """
-    options, manifest = options or PredictOptions(), run.manifest
+    options, manifest = (options or PredictOptions()).naming(run.manifest), run.manifest
     regions = _regions_of(store, run)
     index = store.index()
     chosen = choose_cases(store, index, manifest, cases=cases, include_seen=include_seen)
@@ -228,7 +229,7 @@ class _Measurement:
 
     def of(self, name: str) -> _Measured:
         """Measure a case."""
-        case = restricted(self.store.read_case(name), self.options)
+        case = restricted(self.store.read_case(name), self.options.modalities)
         modalities = self.segmenter.model.task.modalities
         if not set(case.modalities) & set(modalities):
             raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")

@@ -7,39 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mriseg.backends.base import Backend
-from mriseg.core.prepare import PreparedCase
-from mriseg.core.regions import label_map
-from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
+from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, InputError, OutputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io import nifti
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
+from mriseg.io.model_sources import spoken
+from mriseg.io.predictions import MaskRecord
 from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
-from mriseg.io.writers import WRITERS, Output
+from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
-from mriseg.recipes.load import load
+from mriseg.recipes.channels import unfit
+from mriseg.recipes.predicted import Masks
+from mriseg.recipes.prediction import Prediction, PredictOptions, asked_for
+from mriseg.recipes.single_file import naming_channels, with_siblings
 from mriseg.recipes.sources import Source, choose, list_sources
-from mriseg.report import pictures
 
+__all__ = ["CasePrediction", "PredictOptions", "PredictReport", "predict"]
 
-@dataclass(frozen=True)
-class PredictOptions(SegmentOptions):
-    """How masks are made of probabilities, and what is written.
-
-    Attributes:
-        probabilities: also write a probability map per region.
-        overlays: write a picture beside each mask.
-        allow_missing: predict cases that lack a modality although training saw none.
-        modalities: use only these of a case; None: all that the model reads.
-    """
-
-    probabilities: bool = False
-    overlays: bool = True
-    allow_missing: bool = False
-    modalities: tuple[str, ...] | None = None
+# Names of cases in a notice.
+_MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -51,20 +41,45 @@ class CasePrediction:
         mask: the file; labels as `mriseg.core.regions.label_map` numbers them, one region is 1.
         volumes: region -> mL (or voxels where the scan states no voxel size).
         unit: "mm" or "px".
+        kept: whether it was there already, and nothing was done.
+        modalities: the channels that were used.
+        missing: channels that the model reads and the scan lacks.
+        unused: modalities that the scan has and that were not used.
+        trained_on: whether the model was trained on this scan.
     """
 
     case: str
     mask: Path
     volumes: dict[str, float]
     unit: str
+    kept: bool = False
+    modalities: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    trained_on: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether no voxel is segmented."""
+        return not any(self.volumes.values())
 
 
 @dataclass(frozen=True)
 class PredictReport:
-    """What `predict` did: the results, and (case, reason) of what was skipped."""
+    """What `predict` did; also in ``report.json`` beside the masks.
+
+    Attributes:
+        results: of the cases that have a mask, made now or kept.
+        skipped: (case, reason) of what was skipped.
+    """
 
     results: tuple[CasePrediction, ...]
     skipped: tuple[tuple[str, str], ...]
+
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """The cases whose mask is empty."""
+        return tuple(result.case for result in self.results if result.empty)
 
 
 def predict(
@@ -79,6 +94,10 @@ def predict(
     cases: Sequence[str] | None = None,
 ) -> Recipe[PredictReport]:
     """Predict every case under ``source``. One case is in memory at a time.
+
+    A mask that this model made of this scan with these settings is kept. One that something else
+    made, or that was edited since, stands in the way: its case is skipped, unless
+    ``options.overwrite``.
 
     Args:
         source: a case's folder, a folder of cases, or a store, which may be given by URL.
@@ -96,85 +115,120 @@ def predict(
     Raises:
         InputError: there is no case, or none could be used.
         OutputError: a result cannot be written, or would be written over a scan.
+        ConfigError: the model reads none of the modalities that ``options`` name.
     """
-    options, manifest = options or PredictOptions(), run.manifest
+    options, manifest = (options or PredictOptions()).naming(run.manifest), run.manifest
     source = Location.of(source)
-    listed, assumed = list_sources(source, layout, channels)
-    chosen = choose(source, listed, cases)
+    listed = list_sources(source, layout, channels)
+    chosen = choose(source, listed.cases, cases)
     targets = _targets(source, out, chosen, manifest.regions if options.probabilities else ())
     # What the names of files and the store's attributes say is reported before anything is read.
-    unfit = {name: why for name, case in chosen.items() if (why := _unfit(case, manifest, options))}
-    if len(unfit) == len(chosen):
-        raise none_usable(source, unfit)
-    segmenter = Segmenter(load(run), options)
+    unusable = _unusable(chosen, manifest, options)
+    if len(unusable) == len(chosen):
+        raise _none_fits(source, out, run, unusable)
+    work = Prediction(run, backend, options, Masks(out, asked_for(source, run, options)))
     regions = ", ".join(manifest.regions)
     yield Notice(f"model {run.path}: {'+'.join(manifest.modalities)} -> {regions}")
-    for text in assumed:
+    for text in (*listed.notices, *_beside(source, out, run, channels)):
         yield Notice(text)
-    results: list[CasePrediction] = []
-    skipped: list[tuple[str, str]] = []
-    yield Began("predict", len(chosen), "case")
-    for number, (name, item) in enumerate(chosen.items(), start=1):
-        target = targets[name]
-        if results and not target.parent.is_dir():
-            raise OutputError(f"{target.parent} is gone, with {len(results)} masks in it")
+    states = {n: work.masks.standing(targets[n], chosen[n]) for n in chosen if n not in unusable}
+    records = {name: state.kept for name, state in states.items() if state.kept}
+    taken = {name: state.reason for name, state in states.items() if state.reason}
+    if records:
+        be = agreeing(len(records), "is", "are")
+        yield Notice(
+            f"{counted(len(records), 'case')} {be} predicted already, by this model with these "
+            f"settings: kept"
+        )
+    skipped: dict[str, str] = {}
+    for name, reason in (unusable | taken).items():
+        yield from work.skip(name, reason, skipped)
+    todo = [name for name in chosen if name not in records and name not in skipped]
+    yield Began("predict", len(todo), "case")
+    kept = list(records)
+    for number, name in enumerate(todo, start=1):
         try:
-            if name in unfit:
-                raise CaseError(name, unfit[name])
-            case, notices = item.load()
-            case = restricted(case, options)
-            notices += _missing(name, case, manifest, options)
-            for text in notices:
-                yield Notice(f"{name}: {text}")
-            segmentation = segmenter.segment(case, backend)
+            records[name] = yield from work.make(name, chosen[name], targets[name], bool(records))
         except InputError as error:
             reason = error.reason if isinstance(error, CaseError) else str(error)
-            skipped.append((name, reason))
-            yield Skipped(name, reason)
+            yield from work.skip(name, reason, skipped)
             continue
-        results.append(_write(name, case, item, segmentation, target, options, manifest))
-        yield Wrote(target, "mask")
         yield Advanced("predict", number, item=name)
-    if not results:
-        raise none_usable(source, dict(skipped))
-    return PredictReport(tuple(results), tuple(skipped))
+    if not records and not taken:
+        raise none_usable(source, skipped)
+    work.masks.finish(kept, listed.unused)
+    results = [_result(records[n], targets[n], n in kept) for n in chosen if n in records]
+    for text in _closing(results):
+        yield Notice(text)
+    return PredictReport(tuple(results), tuple((n, skipped[n]) for n in chosen if n in skipped))
 
 
-def restricted(case: PreparedCase, options: PredictOptions) -> PreparedCase:
-    """``case`` with the modalities that ``options`` leave it.
-
-    Raises:
-        InputError: it has none of them.
-    """
-    return case if options.modalities is None else case.only(options.modalities)
-
-
-def _write(
-    name: str,
-    case: PreparedCase,
-    source: Source,
-    segmentation: Segmentation,
-    target: Path,
-    options: PredictOptions,
-    manifest: Manifest,
-) -> CasePrediction:
-    """Write a case's mask, probability maps and picture."""
-    masks, regions = segmentation.masks, manifest.regions
-    maps = (
-        dict(zip(regions, case.to_source(segmentation.probabilities), strict=True))
-        if options.probabilities
-        else {}
-    )
-    labels = label_map(case.to_source(masks), regions)
-    WRITERS["nifti"].write(Output(name, labels, case.geometry, maps, source.files), target)
-    if options.overlays:
-        picture = target.with_name(f"{nifti.stem(target)}.png")
-        pictures.overlay(picture, case, masks, tuple(regions), name)
-    volumes = {
-        region: case.geometry.volume_of(int(masks[r].sum())).value
-        for r, region in enumerate(regions)
+def _unusable(
+    cases: Mapping[str, Source], manifest: Manifest, options: PredictOptions
+) -> dict[str, str]:
+    """The cases that cannot be used, as far as that shows before they are read, and why."""
+    reasons = {
+        name: unfit(
+            case.modalities, manifest, options.modalities, allow_missing=options.allow_missing
+        )
+        for name, case in cases.items()
     }
-    return CasePrediction(name, target, volumes, case.geometry.unit)
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _beside(
+    source: Location, out: Path, run: Run, channels: Sequence[str] | None
+) -> tuple[str, ...]:
+    """What else of a case lies beside the one file that is read of it."""
+    if channels is not None or not source.is_local or not source.path.is_file():
+        return ()
+    return tuple(filter(None, [with_siblings(source.path, out, spoken(run.path))]))
+
+
+def _none_fits(source: Location, out: Path, run: Run, unfit: Mapping[str, str]) -> InputError:
+    error = none_usable(source, unfit)
+    if not source.is_local or not source.path.is_file():
+        return error
+    how = naming_channels(source.path, out, spoken(run.path), run.manifest.modalities)
+    return InputError(f"{error}; {how}")
+
+
+def _closing(results: Sequence[CasePrediction]) -> list[str]:
+    """What a user should know of all masks together."""
+    empty = [result.case for result in results if result.empty]
+    seen = [result.case for result in results if result.trained_on]
+    notices = []
+    if empty:
+        notices.append(
+            f"the mask of {len(empty)} of {counted(len(results), 'case')} is empty: "
+            f"{_listed(empty)}"
+        )
+    if seen:
+        notices.append(
+            f"the model was trained on {len(seen)} of {counted(len(results), 'case')}, so that "
+            f"{agreeing(len(seen), 'its mask does', 'their masks do')} not show how good it is on "
+            f"others: {_listed(seen)}"
+        )
+    return notices
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _result(record: MaskRecord, target: Path, kept: bool) -> CasePrediction:
+    return CasePrediction(
+        case=record.case,
+        mask=target,
+        volumes=dict(record.volumes),
+        unit=record.unit,
+        kept=kept,
+        modalities=record.modalities,
+        missing=record.missing,
+        unused=record.unused,
+        trained_on=record.trained_on,
+    )
 
 
 def _targets(
@@ -213,45 +267,3 @@ def _check_outputs(out: Path, targets: Sequence[Path], cases: Mapping[str, Sourc
                 f"another folder for the masks"
             )
     check_writable(targets[0].parent)
-
-
-def _unfit(case: Source, manifest: Manifest, options: PredictOptions) -> str:
-    """Why a case cannot be used, as far as that shows before it is read; or nothing."""
-    if case.modalities is None:
-        return ""
-    kept = case.modalities
-    if options.modalities is not None:
-        kept = tuple(name for name in kept if name in options.modalities)
-    if not kept:
-        return (
-            f"it has {', '.join(case.modalities)}: nothing is left with "
-            f"{', '.join(options.modalities or ())}"
-        )
-    return _too_few(kept, manifest, options)
-
-
-def _too_few(has: tuple[str, ...], manifest: Manifest, options: PredictOptions) -> str:
-    """Why these modalities are not enough, or nothing."""
-    lacking = [m for m in manifest.modalities if m not in has]
-    names = ", ".join(has)
-    if lacking and len(lacking) == len(manifest.modalities):
-        return (
-            f"it has {names} and the model reads {', '.join(manifest.modalities)}: none fits; "
-            f"if the files do not name their channels, name them with --channels"
-        )
-    if lacking and not (manifest.incomplete or options.allow_missing):
-        return (
-            f"it lacks {', '.join(lacking)} (it has {names}), and the model never saw a case "
-            f"without; --allow-missing predicts all the same"
-        )
-    return ""
-
-
-def _missing(
-    name: str, case: PreparedCase, manifest: Manifest, options: PredictOptions
-) -> list[str]:
-    """What a case lacks, as notices."""
-    if why := _too_few(case.modalities, manifest, options):
-        raise CaseError(name, why)
-    lacking = [m for m in manifest.modalities if m not in case.modalities]
-    return [f"lacks {', '.join(lacking)}: the channel reads 0, the brain's mean"] * bool(lacking)

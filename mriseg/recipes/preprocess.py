@@ -7,7 +7,7 @@ that is complete in the store already, from the same files, is not done again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,16 +23,18 @@ from mriseg.errors import CaseError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
-from mriseg.io.disk.checksums import sha256, write_sealed_json
+from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.disk.documents import plain
+from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.locks import locked
 from mriseg.io.location import Location
 from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
-from mriseg.io.store import CaseAttributes, Source, Store, StoreSpec
+from mriseg.io.store import CaseAttributes, Store, StoreSpec
 from mriseg.recipes.labels import checked_labels, means_own_labels, wanted_regions
 from mriseg.recipes.scans import ScanOptions
+from mriseg.recipes.stored import is_same, other_scan
 from mriseg.recipes.workers import default_workers, results
 
 
@@ -42,8 +44,9 @@ class CaseReport:
 
     Attributes:
         case: its name.
-        status: "written", "kept" (complete in the store already) or "skipped".
-        reason: why it was skipped.
+        status: "written", "kept" (complete in the store already), "skipped", or "refused" (skipped
+            since the store has a case of that name from other scans).
+        reason: why it was skipped or refused.
         modalities: those it has.
         labelled: whether it has a segmentation.
         shape: stored slices, height and width.
@@ -91,8 +94,8 @@ class PreprocessReport:
 
     @property
     def skipped(self) -> tuple[CaseReport, ...]:
-        """Cases that could not be used."""
-        return tuple(case for case in self.cases if case.status == "skipped")
+        """Cases that could not be used, or were refused."""
+        return tuple(case for case in self.cases if case.status in ("skipped", "refused"))
 
     @property
     def file(self) -> Path | None:
@@ -110,6 +113,7 @@ def preprocess(
     out: str | Path | Location,
     *,
     strict: bool = False,
+    overwrite: bool = False,
     **scans: Unpack[ScanKeywords],
 ) -> Recipe[PreprocessReport]:
     """Create or continue the store ``out`` from the scans under ``source``.
@@ -118,6 +122,8 @@ def preprocess(
         source: the folder of scans, or a table of cases.
         out: the store, a folder or a URL; one that exists already is added to.
         strict: stop at the first case that cannot be used.
+        overwrite: replace a stored case by one of the same name from other scans; else that one
+            is refused. One whose segmentation changed is written again in any case.
         scans: how they are read, the fields of `mriseg.recipes.scans.ScanOptions`.
 
     Returns:
@@ -147,7 +153,11 @@ def preprocess(
     ):
         store = stores.create(where, StoreSpec(wanted, dict(listing.labels), chosen))
         store.sweep()
-        reports = yield from _filled(store, listing, strict, options.workers or default_workers())
+        write = partial(
+            write_case, store, own_labels=listing.numbering == "files", overwrite=overwrite
+        )
+        workers = options.workers or default_workers()
+        reports = yield from _filled(store, listing, strict, workers, write)
         about_labels = label_notices(map(_case_labels, _labelled(reports)), wanted, listing.labels)
         for text in about_labels:
             yield Notice(text)
@@ -163,7 +173,7 @@ def preprocess(
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
             if len(report.skipped) < len(report.cases):
                 yield Wrote(where.path, "store")
-    if len(report.skipped) == len(report.cases):
+    if all(case.status == "skipped" for case in report.cases):
         raise none_usable(source, {case.case: case.reason for case in report.skipped})
     return report
 
@@ -180,7 +190,9 @@ def _summary(listing: Listing, layout: str, regions: Regions) -> str:
 
 
 def _labelled(reports: Sequence[CaseReport]) -> list[CaseReport]:
-    return [report for report in reports if report.labelled and report.status != "skipped"]
+    return [
+        report for report in reports if report.labelled and report.status in ("written", "kept")
+    ]
 
 
 def _case_labels(report: CaseReport) -> CaseLabels:
@@ -188,7 +200,7 @@ def _case_labels(report: CaseReport) -> CaseLabels:
 
 
 def _filled(
-    store: Store, listing: Listing, strict: bool, workers: int
+    store: Store, listing: Listing, strict: bool, workers: int, write: Callable[[Case], CaseReport]
 ) -> Recipe[tuple[CaseReport, ...]]:
     """Write the cases that are not in the store yet; gives the reports of all, by name."""
     before = store.cases()
@@ -201,7 +213,7 @@ def _filled(
     for case in listing.cases:
         stored = before.get(case.name)
         # One whose files were lost is done again.
-        if stored and _same_files(stored, case) and store.has_files_of(stored):
+        if stored and is_same(stored, case) and store.has_files_of(stored):
             reports.append(_kept(stored, store.spec.regions))
         else:
             todo.append(case)
@@ -210,16 +222,15 @@ def _filled(
         yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
 
     yield Began("preprocess", len(todo), "case")
-    own = listing.numbering == "files"
     said: list[str] = []
-    written = results(partial(write_case, store, own_labels=own), todo, workers, said.append)
+    written = results(write, todo, workers, said.append)
     for count, report in enumerate(written, start=1):
         yield from map(Notice, said)
         said.clear()
         reports.append(report)
         for text in report.notices:
             yield Notice(f"{report.case}: {text}")
-        if report.status == "skipped":
+        if report.reason:
             yield Skipped(report.case, report.reason)
             if strict:
                 raise CaseError(report.case, report.reason)
@@ -227,20 +238,27 @@ def _filled(
     return tuple(sorted(reports, key=lambda report: report.case))
 
 
-def write_case(store: Store, case: Case, *, own_labels: bool = False) -> CaseReport:
+def write_case(
+    store: Store, case: Case, *, own_labels: bool = False, overwrite: bool = False
+) -> CaseReport:
     """Read, prepare and append one case; a problem with it becomes its report.
 
     Args:
         store: where to.
         case: what to read.
         own_labels: whether the store's regions are of the files' own labels.
+        overwrite: whether it may take the place of another scan's case of its name.
     """
     regions = store.spec.regions
     try:
         try:
             loaded = checked_labels(case.load(), regions, own_labels=own_labels)
             prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
-            sources = [_source(path) for path in case.files]
+            content = content_digest(loaded.images)
+            sources = tuple(map(KnownFile.of, case.files))
+            stored = None if overwrite else store.stored(case.name)
+            if reason := other_scan(stored, case, content, sources):
+                return CaseReport(case.name, "refused", reason)
         except CaseError:
             raise
         except (InputError, OSError) as error:
@@ -252,7 +270,7 @@ def write_case(store: Store, case: Case, *, own_labels: bool = False) -> CaseRep
             case.name,
             prepared,
             patient=case.patient,
-            content=content_digest(loaded.images),
+            content=content,
             sources=sources,
             notices=notices,
         )
@@ -271,33 +289,6 @@ def write_case(store: Store, case: Case, *, own_labels: bool = False) -> CaseRep
         renamed=loaded.renamed,
         voxels=in_regions(loaded.values, loaded.renamed, regions),
     )
-
-
-def _same_files(stored: CaseAttributes, case: Case) -> bool:
-    """Whether a stored case was read from these files, as they are now, under these names."""
-    if [source.name for source in stored.sources] != [
-        folders.text(path.name) for path in case.files
-    ]:
-        return False
-    if not set(stored.modalities) <= set(case.modalities):
-        return False
-    return all(_unchanged(*pair) for pair in zip(stored.sources, case.files, strict=True))
-
-
-def _unchanged(source: Source, path: Path) -> bool:
-    """By size and time of change; where only the time differs (a copy), by the content."""
-    try:
-        now = path.stat()
-        if now.st_size != source.size:
-            return False
-        return now.st_mtime_ns == source.modified or sha256(path) == source.sha256
-    except (InputError, OSError):
-        return False
-
-
-def _source(path: Path) -> Source:
-    now = path.stat()
-    return Source(folders.text(path.name), now.st_size, now.st_mtime_ns, sha256(path))
 
 
 def _kept(stored: CaseAttributes, regions: Regions) -> CaseReport:

@@ -17,6 +17,7 @@ from mriseg.core.calibration import Calibration
 from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
 from mriseg.core.imbalance import prior_calibrations
 from mriseg.core.losses import parse_loss
+from mriseg.core.modalities import modalities_among
 from mriseg.core.regions import Regions
 from mriseg.core.sampling import (
     BatchPlan,
@@ -85,13 +86,21 @@ class Setup:
         return sum(self.positive_share) / len(self.positive_share)
 
 
-def plan_training(store: Store, config: TrainConfig, chosen: Split | None = None) -> Setup:
+def plan_training(
+    store: Store,
+    config: TrainConfig,
+    chosen: Split | None = None,
+    *,
+    source: Sequence[str] = (),
+) -> Setup:
     """Plan a training of ``config`` on ``store``.
 
     Args:
         store: the store.
         config: of the training.
         chosen: the split of a run that resumes; None: a new one.
+        source: of a transfer: the modalities that its source reads, which are kept where
+            ``config`` names none.
 
     Raises:
         InputError: the store is empty, or nothing in it is labelled.
@@ -102,7 +111,9 @@ def plan_training(store: Store, config: TrainConfig, chosen: Split | None = None
     index = store.index()
     if not index.cases:
         raise InputError(f"{store.location} holds no case; preprocess some scans into it first")
-    modalities, regions, notices = _channels(store, index, config, resumes=chosen is not None)
+    modalities, regions, notices = _channels(
+        store, index, config, source, resumes=chosen is not None
+    )
     usable, more = _usable_cases(store, index, modalities, config)
     notices += more
     split = chosen or _split(usable, config)
@@ -130,11 +141,16 @@ def plan_training(store: Store, config: TrainConfig, chosen: Split | None = None
 
 
 def _channels(
-    store: Store, index: VolumeIndex, config: TrainConfig, *, resumes: bool
+    store: Store,
+    index: VolumeIndex,
+    config: TrainConfig,
+    source: Sequence[str],
+    *,
+    resumes: bool,
 ) -> tuple[tuple[str, ...], Regions, list[str]]:
     """Modalities and regions of the training, and what to say of them."""
     try:
-        modalities, notices = _modalities(index, config)
+        modalities, notices = _modalities(index, config, source)
         return modalities, _regions(index, config), notices
     except ConfigError as error:
         if not resumes:
@@ -221,21 +237,37 @@ def _alike(cases: list[CaseEntry]) -> list[str]:
     return notices + [f"so do {more} more pairs of cases"] * (more > 0)
 
 
-def _modalities(index: VolumeIndex, config: TrainConfig) -> tuple[tuple[str, ...], list[str]]:
+def _modalities(
+    index: VolumeIndex, config: TrainConfig, source: Sequence[str]
+) -> tuple[tuple[str, ...], list[str]]:
+    """What the network reads; and what to say of modalities that nobody chose to leave out."""
     if config.modalities is not None:
-        lacking = [name for name in config.modalities if name not in index.modalities]
-        if lacking:
-            raise ConfigError(
-                f"the store has no modality {', '.join(lacking)}; it has "
-                f"{', '.join(index.modalities)}: choose among these with --modalities"
-            )
-        return config.modalities, []
-    if set(DEFAULT_MODALITIES) <= set(index.modalities):
-        return DEFAULT_MODALITIES, []
-    return index.modalities, [
-        f"the store lacks some of {'+'.join(DEFAULT_MODALITIES)}, "
-        f"so all it has are used: {'+'.join(index.modalities)}"
-    ]
+        return modalities_among(config.modalities, index.modalities, "the store has"), []
+    wanted = tuple(source or DEFAULT_MODALITIES)
+    lacking = [name for name in wanted if name not in index.modalities]
+    kept = tuple(name for name in wanted if name in index.modalities)
+    # A source's channels hold what was learnt from each; the usual ones are the usual ones alone.
+    if not kept or (lacking and not source):
+        whose = f"{'+'.join(wanted)}{', which the source reads' if source else ''}"
+        return index.modalities, [
+            f"the store lacks {'all' if not kept else 'some'} of {whose}, so all it has are used: "
+            f"{'+'.join(index.modalities)}"
+        ]
+    notices = []
+    if lacking:
+        be = agreeing(len(lacking), "is", "are")
+        notices.append(
+            f"{', '.join(lacking)}, which the source reads, {be} in no case of the store and so "
+            f"left out"
+        )
+    unused = [name for name in index.modalities if name not in kept]
+    if unused:
+        be, them = agreeing(len(unused), "is", "are"), agreeing(len(unused), "it", "them")
+        notices.append(
+            f"{', '.join(unused)}, which the store has, {be} not used; add {them} with "
+            f"--modalities {','.join(index.modalities)}"
+        )
+    return kept, notices
 
 
 def _regions(index: VolumeIndex, config: TrainConfig) -> Regions:

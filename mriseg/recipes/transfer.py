@@ -55,7 +55,8 @@ def transfer(
         store: of the new task.
         source: the run to start from; its best weights are taken.
         config: of the training, ``config.transfer`` of how it proceeds (None: the defaults); its
-            width must be the source's.
+            width must be the source's. Unless it names modalities, the network reads those of the
+            source, as far as the store has them.
         backend: where to compute.
         freeze: what never trains, see `mriseg.core.config.parse_freeze`; takes precedence over
             ``config.transfer``.
@@ -75,7 +76,7 @@ def transfer(
         raise ConfigError(f"weights = {weights!r}: expected source or random")
     config = _with_policy(config, freeze)
     policy = config.transfer or TransferConfig()
-    setup = plan_training(store, config)
+    setup = plan_training(store, config, source=source.manifest.modalities)
     carry = plan(
         shape_of(source),
         Shape(setup.task.modalities, tuple(setup.task.regions), config.width),

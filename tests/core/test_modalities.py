@@ -10,7 +10,9 @@ from mriseg.core.modalities import (
     MODALITIES,
     canonical_modality,
     display_modality,
+    modalities_among,
 )
+from mriseg.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,31 @@ def test_masks_are_shown_on_flair_or_else_on_the_first(
     modalities: Sequence[str], shown: str
 ) -> None:
     assert display_modality(modalities) == shown
+
+
+@given(st.lists(st.sampled_from(["T1", "T1CE", "T2", "FLAIR", "ADC"]), min_size=1))
+def test_names_that_are_known_are_taken_once_each(names: list[str]) -> None:
+    known = (*MODALITIES, "ADC")
+    assert modalities_among(names, known, "the model reads") == tuple(dict.fromkeys(names))
+    written = [f" {name.lower()} " for name in names]
+    assert modalities_among(written, known, "the model reads") == tuple(dict.fromkeys(names))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["T1", "FLAIRE"], r"reads no modality FLAIRE; it reads T1, FLAIR: .*mean FLAIR\?"),
+        (["t1c"], r"reads no modality T1CE; .*did you mean T1\?"),
+        (["PET"], r"reads no modality PET; it reads T1, FLAIR: choose .* --modalities$"),
+        ([], "no modality is named"),
+    ],
+)
+def test_a_name_that_is_not_known_is_an_error_with_a_suggestion(
+    names: list[str], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        modalities_among(names, ("T1", "FLAIR"), "the model reads")
+
+
+def test_names_that_differ_in_case_alone_are_told_apart() -> None:
+    assert modalities_among(["adc"], ("adc", "ADC"), "the store has") == ("adc",)

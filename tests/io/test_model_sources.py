@@ -10,7 +10,7 @@ import pytest
 
 import mriseg
 from mriseg.errors import RunError, UnknownNameError
-from mriseg.io.model_sources import MODELS, locate
+from mriseg.io.model_sources import MODELS, locate, spoken
 from mriseg.io.runs import open_run
 from mriseg.recipes.info import holds
 from mriseg.recipes.info_runs import RunInfo
@@ -45,3 +45,9 @@ def test_its_information_is_that_of_a_model_without_its_training() -> None:
     assert isinstance(info, RunInfo)
     assert info.path == PLACE and info.weights == "best" and info.regions
     assert info.is_model and not info.ended
+
+
+def test_a_model_is_named_as_a_user_would(tmp_path: Path) -> None:
+    assert spoken(locate("base")) == "base"
+    assert spoken(tmp_path / "base") == str(tmp_path / "base")
+    assert locate(spoken(PLACE)) == PLACE

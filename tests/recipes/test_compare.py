@@ -293,3 +293,17 @@ def test_settings_that_cannot_work_are_refused_at_once(
     (tmp_path / "taken/thesis.txt").write_text("")
     with pytest.raises(OutputError, match="is not a comparison"):
         finish(compare(target, trained, brief, cpu, OPTIONS, out=tmp_path / "taken"))
+
+
+def test_both_sides_read_what_the_source_reads(
+    brats_store: Store, trained: Run, brief: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    reads = ("FLAIR", "T1CE", "T2")
+    source = Run(trained.path, replace(trained.manifest, modalities=reads, seen=()))
+    default = brief.model_copy(update={"modalities": None})
+    out = tmp_path / "out"
+    recipe = compare(brats_store, source, default, cpu, OPTIONS, out=out)
+    first = next(recipe)
+    recipe.close()
+    assert json.loads((out / "plan.json").read_text())["config"]["modalities"] == list(reads)
+    assert isinstance(first, Notice) and "T1, which the store has, is not used" in first.text

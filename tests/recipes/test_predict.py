@@ -23,7 +23,7 @@ from mriseg.core.regions import label_map
 from mriseg.core.task import Task
 from mriseg.engine.inference import fitted, frame_of, probabilities
 from mriseg.engine.segmenter import refined
-from mriseg.errors import InputError, OutputError
+from mriseg.errors import ConfigError, InputError, OutputError
 from mriseg.events import Advanced, Event, Notice, Skipped, Wrote, finish
 from mriseg.io import readers
 from mriseg.io.runs import Checkpoint, Run, create_run, open_run
@@ -115,7 +115,7 @@ def test_the_mask_is_what_the_networks_output_says(
             np.testing.assert_allclose(np.asarray(image.dataobj), expected, atol=1e-6)
         marked = (output > 0.4).sum(axis=(1, 2, 3)) / 1000
         assert list(result.volumes.values()) == pytest.approx(marked.tolist())
-    assert len(list(tmp_path.iterdir())) == 4 * (1 + len(manifest.regions))
+    assert len(list(tmp_path.glob("*.nii.gz"))) == 4 * (1 + len(manifest.regions))
 
 
 def test_a_segmentation_beside_the_scan_changes_nothing(
@@ -130,7 +130,7 @@ def test_a_segmentation_beside_the_scan_changes_nothing(
         folder = phantoms.write_brats_case(tmp_path / name / "somebody", images, truth)
         options = replace(PLAIN, probabilities=True)
         run_prediction(folder, tmp_path / f"{name}-out", trained, cpu, options)
-        files = sorted((tmp_path / f"{name}-out").iterdir())
+        files = sorted((tmp_path / f"{name}-out").glob("*.nii.gz"))
         contents.append([path.read_bytes() for path in files])
     assert len(contents[0]) == 4 and contents[0] == contents[1]
 
@@ -160,6 +160,7 @@ def test_a_single_case_may_go_to_a_single_file(
     assert sorted(p.name for p in out.parent.iterdir()) == [
         "my.mask.nii",
         "my.mask.png",
+        "my.mask.report.json",
         *(f"my.mask_prob_{region}.nii.gz" for region in ("ET", "TC", "WT")),
     ]
     assert Wrote(out, "mask") in events
@@ -175,7 +176,7 @@ def test_cases_can_be_chosen(
 ) -> None:
     name = sorted(p.name for p in brats_source.iterdir())[2]
     report = run_prediction(brats_source, tmp_path, trained, cpu, cases=[name])
-    assert [p.name for p in tmp_path.iterdir()] == [f"{name}.nii.gz"]
+    assert {p.name for p in tmp_path.iterdir()} == {f"{name}.nii.gz", "report.json"}
     assert report.results[0].case == name and report.results[0].unit == "mm"
     with pytest.raises(InputError, match=rf"holds no case nobody; it has .*{name}"):
         run_prediction(brats_source, tmp_path, trained, cpu, cases=["nobody"])
@@ -206,7 +207,10 @@ def test_only_some_modalities_may_be_used(
     whole = run_prediction(folder, tmp_path / "c", trained, cpu).results[0]
     assert np.array_equal(canonical(used.mask), canonical(gone.results[0].mask))
     assert not np.array_equal(canonical(used.mask), canonical(whole.mask))
-    with pytest.raises(InputError, match="nothing is left with PD"):
+    with pytest.raises(ConfigError, match="reads no modality FLAIRE; .*did you mean FLAIR"):
+        options = replace(chosen, modalities=("t1", "FLAIRE"))
+        run_prediction(folder, tmp_path / "d", trained, cpu, options)
+    with pytest.raises(ConfigError, match="no modality PD"):
         run_prediction(folder, tmp_path / "d", trained, cpu, replace(chosen, modalities=("PD",)))
     # A model that never saw a case without a modality still needs the option.
     with pytest.raises(InputError, match="--allow-missing"):
@@ -284,7 +288,10 @@ def test_a_case_that_lacks_a_modality(trained: Run, cpu: Backend, tmp_path: Path
     assert "--allow-missing" in reasons["b__BraTS20_Training_001"]
     assert "none fits" in reasons["c__BraTS20_Training_001"]
     assert {(e.case, e.reason) for e in events if isinstance(e, Skipped)} == set(report.skipped)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a__BraTS20_Training_001.nii.gz"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "a__BraTS20_Training_001.nii.gz",
+        "report.json",
+    }
 
     events.clear()
     allowed = replace(PLAIN, allow_missing=True)
@@ -341,7 +348,7 @@ def test_names_in_a_store_lead_nowhere(
     report = run_prediction(tmp_path / "in" / "s.zarr", out, trained, cpu)
     assert len(report.results) == 8
     assert all(result.mask.parent == out for result in report.results)
-    assert len(list(out.iterdir())) == 8
+    assert len(list(out.glob("*.nii.gz"))) == 8
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "in"]
 
 
@@ -357,7 +364,7 @@ def test_names_that_are_one_in_a_file_get_a_file_each(
     options = PredictOptions(probabilities=True, overlays=False)
     report = run_prediction(tmp_path / "s.zarr", out, trained, cpu, options, cases=names)
     assert len(report.results) == len(names)
-    files = [path.name for path in out.iterdir()]
+    files = [path.name for path in out.glob("*.nii.gz")]
     assert len({name.casefold() for name in files}) == len(files) == 4 * len(names)
     # What a name's file is called does not hang on which other names there are.
     alone = run_prediction(tmp_path / "s.zarr", out, trained, cpu, cases=["a/b"]).results[0].mask

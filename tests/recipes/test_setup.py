@@ -101,3 +101,44 @@ def test_cases_are_excluded_or_validate_by_name(brats_store: Store, tiny: TrainC
 def test_the_frame_can_be_limited(brats_store: Store, tiny: TrainConfig) -> None:
     assert plan_training(brats_store, tiny).task.frame == (64, 32)
     assert plan_training(brats_store, changed(tiny, size=(32, 256))).task.frame == (32, 32)
+
+
+def test_what_the_store_has_and_nobody_reads_is_said(brats_store: Store, tiny: TrainConfig) -> None:
+    config = changed(tiny, modalities=None)
+    setup = plan_training(brats_store, config)
+    assert setup.task.modalities == ("T1", "T2", "FLAIR")
+    assert any(
+        "T1CE, which the store has, is not used; add it with --modalities T1,T1CE,T2,FLAIR" in text
+        for text in setup.notices
+    )
+    # Whoever named them knows.
+    named = plan_training(brats_store, changed(tiny, modalities=["flair", "t1"]))
+    assert named.task.modalities == ("FLAIR", "T1")
+    assert not any("not used" in text for text in named.notices)
+    with pytest.raises(ConfigError, match=r"no modality FLAIRE; .*did you mean FLAIR\?"):
+        plan_training(brats_store, changed(tiny, modalities=["FLAIRE"]))
+
+
+@pytest.mark.parametrize(
+    ("source", "read", "said"),
+    [
+        (("T1", "T1CE", "T2", "FLAIR"), ("T1", "T1CE", "T2", "FLAIR"), ""),
+        (("FLAIR", "T1CE"), ("FLAIR", "T1CE"), "T1, T2, which the store has, are not used"),
+        (("T1", "T2", "FLAIR"), ("T1", "T2", "FLAIR"), "T1CE, which the store has, is not used"),
+        (("T1CE", "ADC"), ("T1CE",), "ADC, which the source reads, is in no case of the store"),
+        (("ADC",), ("T1", "T1CE", "T2", "FLAIR"), "lacks all of ADC, which the source reads"),
+    ],
+)
+def test_a_transfer_reads_what_its_source_reads(
+    brats_store: Store,
+    tiny: TrainConfig,
+    source: tuple[str, ...],
+    read: tuple[str, ...],
+    said: str,
+) -> None:
+    setup = plan_training(brats_store, changed(tiny, modalities=None), source=source)
+    assert setup.task.modalities == read
+    about = [text for text in setup.notices if "which the" in text]
+    assert any(said in text for text in about) if said else not about
+    named = plan_training(brats_store, changed(tiny, modalities=["T2"]), source=source)
+    assert named.task.modalities == ("T2",)

@@ -11,8 +11,8 @@ from mriseg.recipes.sources import choose, list_sources
 
 
 def test_files_and_a_store_give_the_same_cases(brats_source: Path, brats_store: Store) -> None:
-    files, _ = list_sources(brats_source, "auto", None)
-    stored, _ = list_sources(Path(brats_store.location), "auto", None)
+    files = list_sources(brats_source, "auto", None).cases
+    stored = list_sources(Path(brats_store.location), "auto", None).cases
     assert list(files) == list(stored) == sorted(files)
     name = next(iter(files))
     (one, _), (other, _) = files[name].load(), stored[name].load()
@@ -36,7 +36,7 @@ def test_a_case_that_cannot_be_read_says_so_when_it_is(brats_source: Path, tmp_p
     broken = sorted(tmp_path.iterdir())[0]
     for file in broken.glob("*flair*"):
         file.write_bytes(b"no image")
-    cases, _ = list_sources(tmp_path, "auto", None)
+    cases = list_sources(tmp_path, "auto", None).cases
     assert len(cases) == 2
     with pytest.raises(CaseError) as raised:
         cases[broken.name].load()
@@ -44,7 +44,7 @@ def test_a_case_that_cannot_be_read_says_so_when_it_is(brats_source: Path, tmp_p
 
 
 def test_cases_are_chosen_by_name(brats_source: Path) -> None:
-    cases, _ = list_sources(brats_source, "auto", None)
+    cases = list_sources(brats_source, "auto", None).cases
     first, second, *_ = cases
     assert list(choose(brats_source, cases, [second, first])) == [second, first]
     assert choose(brats_source, cases, None) == cases

@@ -191,3 +191,20 @@ def test_the_source_is_only_read(
     finish(transfer(target, source, short(tiny, epochs=1), cpu, freeze="none", out=tmp_path / "x"))
     assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == before
     assert shape_of(source).modalities == ("T1", "T2", "FLAIR")
+
+
+def test_it_keeps_the_contrast_that_its_source_reads(
+    brats_store: Store, trained: Run, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    """Whatever a training would read by default, also after a stop."""
+    every = short(tiny, modalities=("T1CE", "FLAIR"), epochs=1)
+    source = finish(transfer(brats_store, trained, every, cpu, out=tmp_path / "source"))
+    default = short(tiny, epochs=1).model_copy(update={"modalities": None})
+    events: list[Event] = []
+    recipe = transfer(brats_store, open_run(source.run), default, cpu, out=tmp_path / "run")
+    report = finish(recipe, events.append)
+    run = open_run(report.run)
+    assert run.manifest.modalities == ("T1CE", "FLAIR")
+    assert report.plan.count("adapted") == report.plan.count("new") == 0
+    said = "\n".join(event.text for event in events if isinstance(event, Notice))
+    assert "T1, T2, which the store has, are not used; add them with --modalities" in said

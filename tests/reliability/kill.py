@@ -30,6 +30,7 @@ from typing import Any
 import psutil
 import torch
 
+from mriseg.io.predictions import read_predictions, record_path
 from mriseg.io.runs import Checkpoint, open_run
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
@@ -366,9 +367,14 @@ def _check_store(out: Path, whole: Path) -> None:
 
 
 def _check_outputs(out: Path, whole: Path) -> None:
-    """Every file that exists is complete."""
+    """Every file that exists is complete, and every mask is the one that its record speaks of."""
     present = {k: v for k, v in files(out).items() if not k.startswith(".")}
+    present.pop("report.json", None)
     assert present.items() <= files(whole).items()
+    recorded = read_predictions(record_path(out)).masks
+    for name in present:
+        if name.endswith(".nii.gz") and "_prob_" not in name:
+            assert recorded[name].files[0].is_still(out / name), name
 
 
 def _check_run(folder: Path, out: Path, whole: Path, line: str) -> None:

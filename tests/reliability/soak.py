@@ -90,9 +90,9 @@ def predicting(folder: Path, predictions: int, window: int) -> Iterator[Level]:
     cases = sorted((folder / "scans").iterdir())
     done = 0
     for number in count():
-        report = finish(
-            predict(cases[number % len(cases)], folder / "masks", run, cpu, PredictOptions())
-        )
+        # A folder of its own each: in one, the second mask of a case would be the first, kept.
+        out = folder / "masks" / str(number)
+        report = finish(predict(cases[number % len(cases)], out, run, cpu, PredictOptions()))
         done += len(report.results)
         if done % window == 0:
             yield level()

@@ -73,8 +73,8 @@ def everything(folder: Path) -> dict[str, bytes | None]:
         # Modalities
         ("predict two.zarr out --model three", 3, "lacks T2 (it has T1, FLAIR)"),
         ("predict two out --model three", 3, "lacks T2 (it has T1, FLAIR)"),
-        ("predict four out --model three --modalities T1CE", 3, "none fits"),
-        ("predict four out --model three --modalities PET", 3, "nothing is left with PET"),
+        ("predict four out --model three --modalities T1CE", 2, "reads no modality T1CE"),
+        ("predict four out --model three --modalities PET", 2, "reads no modality PET; it reads"),
         ("evaluate two.zarr --model three", 3, "--modalities T1,FLAIR"),
         ("train two.zarr --resume --run stopped", 3, "has no modality T2"),
         ("train two.zarr --modalities T1,T2", 2, "no modality T2; it has T1, FLAIR"),

@@ -74,6 +74,14 @@ def preprocess(
         bool,
         options.option("--strict", "Stop at the first case that cannot be used. (default: skip)"),
     ] = False,
+    overwrite: Annotated[
+        bool,
+        options.option(
+            "--overwrite",
+            "Replace cases of the store by cases of the same name from other scans. (default: "
+            "refuse)",
+        ),
+    ] = False,
 ) -> None:
     """Read a folder of scans into a store, from which training reads quickly.
 
@@ -93,6 +101,7 @@ def preprocess(
             labels=labels,
             workers=workers,
             strict=strict,
+            overwrite=overwrite,
             on_event=draw,
         )
     results.preprocessed(render.results(), report)

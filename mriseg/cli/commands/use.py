@@ -46,6 +46,14 @@ _AllowMissing = Annotated[
         "Also segment cases that lack a modality, although no training case lacked one.",
     ),
 ]
+_Overwrite = Annotated[
+    bool,
+    options.option(
+        "--overwrite",
+        "Also write over masks that something else made, or that were edited. (default: skip "
+        "these cases)",
+    ),
+]
 
 
 @bundled(segmenting=options.SEGMENTING, computing=options.without(options.COMPUTING, "compiling"))
@@ -61,10 +69,13 @@ def predict(
     probabilities: _Probabilities = False,
     overlays: _Overlays = True,
     allow_missing: _AllowMissing = False,
+    overwrite: _Overwrite = False,
     segmenting: Bundle,
     computing: Bundle,
 ) -> None:
     """Segment scans: write a mask for each, on the scan's own grid.
+
+    If it is stopped, the same command continues with the remaining cases.
 
     Example: mriseg predict scans/ masks/ --model base
     """
@@ -80,6 +91,7 @@ def predict(
                 probabilities=probabilities,
                 overlays=overlays,
                 allow_missing=allow_missing,
+                overwrite=overwrite,
                 **segmenting,
             ),
             layout=layout,

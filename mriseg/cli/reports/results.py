@@ -32,7 +32,7 @@ def preprocessed(console: Console, report: PreprocessReport) -> None:
     ]
     if rows:
         table(console, ("case", "status", "notes"), rows)
-    count = dict.fromkeys(("written", "kept", "skipped"), 0)
+    count = dict.fromkeys(("written", "kept", "skipped", "refused"), 0)
     for case in report.cases:
         count[case.status] += 1
     kinds = ", ".join(f"{number} {kind}" for kind, number in count.items() if number)
@@ -113,13 +113,15 @@ def predicted(console: Console, report: PredictReport) -> None:
     """The volume of each region of each case."""
     from mriseg.core.volume import volume_unit  # late: it loads NumPy
 
+    if not report.results:
+        return
     regions = list(report.results[0].volumes)
     units = dict.fromkeys(volume_unit(result.unit) for result in report.results)
     rows = [
         (
             result.case,
             *(f"{volume(result.volumes[region], result.unit)}" for region in regions),
-            str(result.mask),
+            f"{result.mask}{' (kept)' * result.kept}",
         )
         for result in report.results
     ]

@@ -58,6 +58,32 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A hidden folder in ``folder``, which is made, for files that are to be moved there together.
+
+    What is still in it when the block ends is removed; what a killed process left there, by the
+    next that writes into ``folder``.
+
+    Raises:
+        ConfigError: ``folder`` is a URL.
+        OutputError: nothing can be written there.
+    """
+    local_path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        with _part(folder) as part:
+            try:
+                yield part
+            except OutputError as error:  # of a file on its way: the user knows its place
+                raise OutputError(str(error).replace(str(part), str(folder))) from error
+        with suppress(OSError):
+            _sync(folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {reason_of(error)}") from error
+
+
+@contextmanager
 def _part(folder: Path) -> Iterator[Path]:
     """A folder in ``folder`` for one file on its way, locked so that no other process sweeps it."""
     part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder))

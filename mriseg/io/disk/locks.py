@@ -24,6 +24,8 @@ from mriseg.io.location import local_path
 LOCK = ".mriseg.lock"
 # Beside the lock, since on some systems no other process can read a file that is locked.
 HOLDER = ".mriseg.lock.json"
+# Seconds to wait for another process's moment.
+_PATIENCE = 60.0
 
 
 @contextmanager
@@ -68,6 +70,28 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         if new:
             with suppress(OSError):  # it is not empty, so it is wanted
                 folder.rmdir()
+
+
+@contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """Hold the lock file at ``path`` for a moment's work, after waiting for other processes.
+
+    Where no lock can be had (a file system without locks) the block runs without.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise BusyError(f"{path} is held by another process; wait until it has ended") from None
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # while it is held: who opened it meanwhile sees that it is gone
+            path.unlink()
+        lock.release()
 
 
 def hold(path: Path) -> BaseFileLock | None:

@@ -72,6 +72,11 @@ class Case:
         return tuple(name for name in self.sources if name != SEGMENTATION)
 
     @property
+    def images(self) -> tuple[Path, ...]:
+        """The files of its modalities, once each, in order; a segmentation's are not among them."""
+        return tuple(dict.fromkeys(path for name in self.modalities for path in self.sources[name]))
+
+    @property
     def labelled(self) -> bool:
         """Whether there is a segmentation."""
         return SEGMENTATION in self.sources

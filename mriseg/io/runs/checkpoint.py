@@ -131,6 +131,24 @@ def read_state(path: Path) -> State:
     return _read(path, read)
 
 
+def read_digest(path: Path) -> str:
+    """The digest that a checkpoint carries, of its weights and its state; they are not checked.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+
+    def read() -> str:
+        open_regular(path).close()
+        with safe_open(path, framework="pt") as file:
+            return str(parse_json((file.metadata() or {}).get("state", "{}"))["digest"])
+
+    try:
+        return _read(path, read)
+    except (KeyError, TypeError):
+        raise RunError(f"{path} has lost its digest; train again or restore it") from None
+
+
 def _read(path: Path, read: Callable[[], T]) -> T:
     if not path.exists():
         raise RunError(f"{path.parent} has no {path.name}: its training did not get that far")

@@ -23,6 +23,8 @@ process dies.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +36,13 @@ from mriseg.errors import OutputError, RunError, reason_of
 from mriseg.io.disk.atomic import contents, is_free, replacing
 from mriseg.io.model_sources import locate
 from mriseg.io.runs import log
-from mriseg.io.runs.checkpoint import Checkpoint, read_checkpoint, read_state, write_checkpoint
+from mriseg.io.runs.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    read_digest,
+    read_state,
+    write_checkpoint,
+)
 from mriseg.io.runs.manifest import FILE, Manifest, read_manifest, write_manifest
 
 CARD = "MODEL_CARD.md"
@@ -134,6 +142,23 @@ class Run:
         # Before the first validation nothing is known of any region.
         regions = self.manifest.regions
         return Calibrations(tuple(by_name.get(name, Calibration()) for name in regions))
+
+    def digest(self) -> str:
+        """By which the model is known again: of its weights, its calibration and its channels.
+
+        Raises:
+            RunError: the chosen checkpoint is missing or damaged.
+        """
+        manifest = self.manifest
+        parts = [
+            read_digest(self._weights(self.chosen)),
+            manifest.model,
+            manifest.modalities,
+            [[name, labels] for name, labels in manifest.regions.items()],
+            manifest.frame,
+            manifest.mirrored,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
     def is_shared(self) -> bool:

@@ -20,6 +20,7 @@ from mriseg.core.intensity import Normalisation
 from mriseg.core.volume import MAX_SIDE, Box, Geometry
 from mriseg.errors import StoreError, reason_of
 from mriseg.io.disk.checksums import BLANK, as_written, digest_of
+from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.schemas import MAX_VOXELS, Name, RegionTable, checked
 from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.store.storage import Tree
@@ -53,21 +54,8 @@ class StoreSpec:
     layout: str = ""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file that a case was read from.
-
-    Attributes:
-        name: the file's, without folders.
-        size: in bytes.
-        modified: time of change, in nanoseconds since 1970.
-        sha256: of its bytes.
-    """
-
-    name: Name
-    size: int
-    modified: int
-    sha256: str
+Source = KnownFile
+"""A file that a case was read from."""
 
 
 @dataclass(frozen=True)

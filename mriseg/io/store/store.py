@@ -162,6 +162,20 @@ class Store:
         }
         return cases
 
+    def stored(self, name: str) -> CaseAttributes | None:
+        """The attributes of one case, as they are now; None where it is not complete.
+
+        Raises:
+            StoreError: they cannot be read, or are damaged.
+        """
+        key = key_of(name)
+        try:
+            document = self._tree.read_each([f"{CASES}/{key}/zarr.json"])[0]
+            return None if document is None else case_in(document, len(self.spec.regions))
+        except (OSError, ValueError) as error:
+            place = f"{self.location}: {CASES}/{key}/zarr.json"
+            raise StoreError(f"{place} cannot be read ({error})") from None
+
     def has_files_of(self, case: CaseAttributes) -> bool:
         """Whether all files of a case exist, in the size that they were written with."""
         folder = f"{CASES}/{key_of(case.name)}"

@@ -39,6 +39,16 @@ def test_preprocess_names_the_case_it_skipped(worked: Path, type_in: Type) -> No
     assert "error: case BraTS20_Training_002" in strict.stderr
 
 
+def test_preprocess_refuses_another_scan_of_a_name(worked: Path, type_in: Type) -> None:
+    other = phantoms.write_brats(worked / "other", 1, seed=5)[0]
+    assert other.name == "BraTS20_Training_001"
+    result = type_in(worked, "mriseg preprocess other out.zarr --workers 1")
+    assert result.exit_code == 6 and "1 refused" in result.stdout
+    assert "from other scans" in " ".join(result.output.split())
+    forced = type_in(worked, "mriseg preprocess other out.zarr --workers 1 --overwrite")
+    assert forced.exit_code == 0 and "1 written" in forced.stdout
+
+
 def test_preprocess_takes_regions(worked: Path, type_in: Type) -> None:
     result = type_in(worked, "mriseg preprocess brats/ r.zarr --regions WT,core=1+4 --workers 1")
     assert result.exit_code == 0, result.output

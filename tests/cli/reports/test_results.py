@@ -44,6 +44,16 @@ def test_volumes_have_their_unit() -> None:
     assert "WT (mL or voxels)" in text and " 1.23 " in text and " 1234 " in text
 
 
+def test_masks_that_were_kept_are_marked_and_none_is_no_table() -> None:
+    console, file = plain_console()
+    case = CasePrediction("a", Path("a.nii.gz"), {"WT": 1.0}, "mm", kept=True)
+    results.predicted(console, PredictReport((case,), ()))
+    assert "a.nii.gz (kept)" in file.getvalue()
+    console, file = plain_console()
+    results.predicted(console, PredictReport((), (("a", "in the way"),)))
+    assert file.getvalue() == ""
+
+
 def test_one_case_is_one_case() -> None:
     console, file = plain_console()
     results.preprocessed(

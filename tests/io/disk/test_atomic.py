@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mriseg.errors import ConfigError, OutputError
-from mriseg.io.disk.atomic import is_free, replacing
+from mriseg.io.disk.atomic import is_free, replacing, staging
 from mriseg.io.disk.documents import write_json
 
 
@@ -157,3 +157,24 @@ def test_a_url_is_not_written_into_a_local_folder(
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_staged_lies_hidden_beside_its_place_and_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "masks"
+    with staging(folder) as part:
+        assert part.parent == folder and part.name.startswith(".")
+        (part / "a").write_text("a")
+        write_json(part / "b.json", 1)
+        (part / "a").replace(folder / "a")
+    assert [path.name for path in folder.iterdir()] == ["a"]
+    with pytest.raises(ConfigError), staging(Path("s3://bucket/x")):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file cannot be written"), staging(tmp_path / "file"):
+        pass
+
+
+def test_an_error_of_a_staged_file_names_its_place(tmp_path: Path) -> None:
+    with pytest.raises(OutputError) as caught, staging(tmp_path) as part:
+        raise OutputError(f"{part / 'a.nii'} cannot be written: no space")
+    assert str(caught.value) == f"{tmp_path / 'a.nii'} cannot be written: no space"

@@ -7,12 +7,15 @@ import platform
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from mriseg.errors import BusyError, OutputError
-from mriseg.io.disk.locks import HOLDER, LOCK, locked
+from mriseg.io.disk import locks
+from mriseg.io.disk.locks import HOLDER, LOCK, hold, locked, waiting
 
 HOLDING = """
 import sys
@@ -91,3 +94,31 @@ def test_what_is_in_the_folder_stays(tmp_path: Path) -> None:
         (tmp_path / "new" / "x").write_text("")
         raise ZeroDivisionError
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["x"]
+
+
+def test_a_moments_work_waits_for_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, order = tmp_path / "lock", []
+
+    def work(number: int) -> None:
+        with waiting(path):
+            order.append(number)
+            time.sleep(0.01)
+            order.append(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    assert order[::2] == order[1::2] and sorted(order[::2]) == list(range(8))
+    assert not path.exists()
+    other = hold(path)
+    assert other is not None
+    monkeypatch.setattr(locks, "_PATIENCE", 0.01)
+    with pytest.raises(BusyError, match="is held by another process"), waiting(path):
+        pass
+    other.release()
+
+
+def test_without_a_file_system_that_locks_a_moments_work_is_done_all_the_same(
+    tmp_path: Path,
+) -> None:
+    with waiting(tmp_path / "nowhere" / "lock"):
+        pass

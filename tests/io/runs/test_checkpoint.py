@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from mriseg.core.calibration import Calibration
 from mriseg.errors import RunError
 from mriseg.io.runs import Run, create_run
+from mriseg.io.runs.checkpoint import read_digest
 from tests.io.runs.examples import MANIFEST, a_checkpoint
 
 
@@ -143,3 +144,12 @@ def test_weights_without_a_digest_are_not_read(run: Run) -> None:
     save_file({"w": torch.zeros(1)}, path, metadata={"state": "{}"})
     with pytest.raises(RunError, match="damaged .its content does not match its digest"):
         run.load("last")
+
+
+def test_its_digest_is_read_alone(run: Run) -> None:
+    path = run.save("best", a_checkpoint())
+    with safe_open(path, framework="pt") as file:
+        assert read_digest(path) == json.loads(file.metadata()["state"])["digest"]
+    save_file({"w": torch.zeros(1)}, path, metadata={"state": "{}"})
+    with pytest.raises(RunError, match="has lost its digest"):
+        read_digest(path)

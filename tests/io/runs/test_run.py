@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,24 @@ def test_a_run_that_went_away_is_not_created_again(run: Run) -> None:
     run.path.rmdir()
     with pytest.raises(OutputError, match=r"is gone: images/a\.png cannot be written"):
         run.within("images", "a.png")
+
+
+def test_a_model_is_known_again_by_weights_calibration_and_channels(
+    run: Run, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="did not get that far"):
+        run.digest()
+    run.save("last", a_checkpoint())
+    digests = [run.digest()]
+    run.save("best", a_checkpoint(2.0))
+    digests.append(run.digest())
+    run.save("best", a_checkpoint(2.0, calibration={"WT": Calibration(threshold=0.4)}))
+    digests.append(run.digest())
+    other = replace(MANIFEST, modalities=tuple(reversed(MANIFEST.modalities)))
+    if other != MANIFEST:
+        digests.append(Run(run.path, other).digest())
+    assert len(set(digests)) == len(digests)
+    copied = Path(shutil.copytree(run.path, tmp_path / "copy"))
+    assert open_run(copied).digest() == run.digest()
+    # What says nothing of what it segments is no other model.
+    assert Run(run.path, replace(MANIFEST, created="later")).digest() == run.digest()

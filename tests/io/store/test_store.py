@@ -236,3 +236,18 @@ def test_a_truncated_shard_is_reported_by_url_too(store: Store) -> None:
     for location in (store.location, f"local://{store.location}"):
         with pytest.raises(StoreError, match="case one cannot be read"):
             open_store(location).read_case("one")
+
+
+def test_one_case_is_asked_for_alone(store: Store) -> None:
+    assert store.stored("one") is None
+    append(store, "one", a_case())
+    append(store, "a/b", a_case())
+    # Another process's store sees what was written since.
+    other = open_store(store.location)
+    assert other.stored("one") == other.cases()["one"] and other.stored("a/b") is not None
+    append(store, "one", a_case(2))
+    assert other.stored("one") == store.cases()["one"]
+    document = Path(store.location) / "cases" / "one" / "zarr.json"
+    document.write_bytes(document.read_bytes().replace(b'"modalities"', b'"modalitiez"'))
+    with pytest.raises(StoreError, match="cannot be read"):
+        other.stored("one")

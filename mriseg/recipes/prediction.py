@@ -1,0 +1,185 @@
+"""How one case is predicted, written and recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+
+from mriseg import __version__
+from mriseg.backends import describe
+from mriseg.backends.base import Backend
+from mriseg.core.modalities import modalities_among
+from mriseg.core.prepare import PreparedCase
+from mriseg.core.regions import label_map
+from mriseg.core.train_settings import modality_names
+from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
+from mriseg.errors import CaseError, OutputError
+from mriseg.events import Notice, Recipe, Skipped, Wrote
+from mriseg.io import nifti
+from mriseg.io.disk.atomic import staging
+from mriseg.io.disk.documents import plain
+from mriseg.io.location import Location
+from mriseg.io.model_sources import spoken
+from mriseg.io.predictions import MaskRecord, ModelName
+from mriseg.io.runs import Manifest, Run
+from mriseg.io.writers import WRITERS, Output
+from mriseg.recipes.channels import Channels, restricted, too_few
+from mriseg.recipes.load import load
+from mriseg.recipes.predicted import Asked, Masks
+from mriseg.recipes.setup import versions
+from mriseg.recipes.sources import Source
+from mriseg.report import pictures
+
+# What of the options no mask depends on.
+_FREE = ("probabilities", "overlays", "allow_missing", "overwrite", "batch_size", "modalities")
+
+
+@dataclass(frozen=True)
+class PredictOptions(SegmentOptions):
+    """How masks are made of probabilities, and what is written.
+
+    Attributes:
+        probabilities: also write a probability map per region.
+        overlays: write a picture beside each mask.
+        allow_missing: predict cases that lack a modality although training saw none.
+        modalities: use only these of a case, in any spelling; None: all that the model reads.
+        overwrite: write over masks that something else made, or that were edited since.
+    """
+
+    probabilities: bool = False
+    overlays: bool = True
+    allow_missing: bool = False
+    modalities: tuple[str, ...] | None = None
+    overwrite: bool = False
+
+    def naming(self, manifest: Manifest) -> PredictOptions:
+        """These options with the modalities as the model names them.
+
+        Raises:
+            ConfigError: the model reads no such modality.
+        """
+        if self.modalities is None:
+            return self
+        names = modality_names(self.modalities)
+        known = modalities_among(names, manifest.modalities, "the model reads")
+        return replace(self, modalities=known)
+
+
+def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
+    """What identifies a prediction, but for the scan."""
+    manifest, resolved = run.manifest, options.resolved(run.calibration())
+    settings = {
+        item.name: getattr(resolved, item.name)
+        for item in fields(PredictOptions)
+        if item.name not in _FREE
+    }
+    wanted = options.modalities
+    settings["modalities"] = [m for m in manifest.modalities if wanted is None or m in wanted]
+    settings["mriseg"] = __version__
+    return Asked(
+        source=str(source),
+        model=ModelName(spoken(run.path), run.digest()),
+        settings=plain(settings),
+        maps=tuple(manifest.regions) if options.probabilities else (),
+        pictures=options.overlays,
+        overwrite=options.overwrite,
+    )
+
+
+class Prediction:
+    """Cases made one by one; the model is loaded with the first."""
+
+    def __init__(self, run: Run, backend: Backend, options: PredictOptions, masks: Masks) -> None:
+        self.run, self.backend, self.options, self.masks = run, backend, options, masks
+        self._segmenter: Segmenter | None = None
+
+    def skip(self, name: str, reason: str, skipped: dict[str, str]) -> Recipe[None]:
+        """Report and record a case that cannot be used."""
+        skipped[name] = reason
+        self.masks.skip(name, reason)
+        yield Skipped(name, reason)
+
+    def make(self, name: str, item: Source, target: Path, is_later: bool) -> Recipe[MaskRecord]:
+        """Segment a case and write what belongs to it.
+
+        Raises:
+            InputError: it cannot be used.
+            OutputError: it cannot be written.
+        """
+        if is_later and not target.parent.is_dir():
+            raise OutputError(f"{target.parent} is gone, with the masks in it")
+        manifest, options = self.run.manifest, self.options
+        scan = item.scan()
+        whole, notices = item.load()
+        case = restricted(whole, options.modalities)
+        if why := too_few(case.modalities, manifest, allow_missing=options.allow_missing):
+            raise CaseError(name, why)
+        channels = Channels.of(whole.modalities, case.modalities, manifest.modalities)
+        notices += channels.notices
+        for text in notices:
+            yield Notice(f"{name}: {text}")
+        for left in self.masks.standing(target, item).foreign:
+            yield Notice(f"{name}: {left}, which mriseg did not write, is left beside its new mask")
+        seen = manifest.seen_among([item.entry(name, whole)]) if manifest.seen else {}
+        if self._segmenter is None:
+            self._segmenter = Segmenter(load(self.run), options)
+        segmentation = self._segmenter.segment(case, self.backend)
+        facts = describe(self.backend)
+        record = MaskRecord(
+            case=name,
+            mask=target.name,
+            files=(),
+            source=self.masks.asked.source,
+            scan=scan,
+            model=self.masks.asked.model,
+            settings=dict(self.masks.asked.settings),
+            modalities=channels.used,
+            missing=channels.missing,
+            unused=channels.unused,
+            notices=tuple(notices),
+            volumes=_volumes(case, segmentation, manifest),
+            unit=case.geometry.unit,
+            trained_on=bool(seen),
+            created=datetime.now().astimezone().isoformat(timespec="seconds"),
+            backend=f"{facts['name']} ({facts['device name']}), {facts['precision']}",
+            versions=versions(),
+        )
+        with staging(target.parent) as part:
+            _write(name, case, item, segmentation, part / target.name, options, manifest)
+            record = self.masks.place(part, target, item, record)
+        yield Wrote(target, "mask")
+        return record
+
+
+def _write(
+    name: str,
+    case: PreparedCase,
+    source: Source,
+    segmentation: Segmentation,
+    target: Path,
+    options: PredictOptions,
+    manifest: Manifest,
+) -> None:
+    """Write a case's mask, probability maps and picture."""
+    masks, regions = segmentation.masks, manifest.regions
+    maps = (
+        dict(zip(regions, case.to_source(segmentation.probabilities), strict=True))
+        if options.probabilities
+        else {}
+    )
+    labels = label_map(case.to_source(masks), regions)
+    WRITERS["nifti"].write(Output(name, labels, case.geometry, maps, source.files), target)
+    if options.overlays:
+        picture = target.with_name(f"{nifti.stem(target)}.png")
+        pictures.overlay(picture, case, masks, tuple(regions), name)
+
+
+def _volumes(
+    case: PreparedCase, segmentation: Segmentation, manifest: Manifest
+) -> dict[str, float]:
+    """Region -> mL, or voxels where the scan states no voxel size."""
+    return {
+        region: float(case.geometry.volume_of(int(segmentation.masks[r].sum())).value)
+        for r, region in enumerate(manifest.regions)
+    }
