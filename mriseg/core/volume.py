@@ -24,6 +24,9 @@ Window = tuple[slice, slice]
 Length = Annotated[int, Field(ge=1, lt=2**31)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Unit = Literal["mm", "px"]
+Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Spacing = tuple[Size, Size]
+"""The size of a slice's pixels (y, x), in mm."""
 Affine = Annotated[
     tuple[Annotated[tuple[Number, ...], Field(min_length=4, max_length=4)], ...],
     Field(min_length=4, max_length=4),

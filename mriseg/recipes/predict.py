@@ -127,6 +127,7 @@ def predict(
             for text in notices:
                 yield Notice(f"{name}: {text}")
             segmentation = segmenter.segment(case, backend)
+            yield from (Notice(f"{name}: {text}") for text in segmentation.notices)
         except InputError as error:
             reason = error.reason if isinstance(error, CaseError) else str(error)
             skipped.append((name, reason))

@@ -18,10 +18,11 @@ from scipy import ndimage, special
 from mriseg.backends import Backend
 from mriseg.core.calibration import Calibration
 from mriseg.core.config import TrainConfig
+from mriseg.core.padding import padded_size
 from mriseg.core.prepare import prepare
 from mriseg.core.regions import label_map
 from mriseg.core.task import Task
-from mriseg.engine.inference import fitted, frame_of, probabilities
+from mriseg.engine.inference import fitted, probabilities
 from mriseg.engine.segmenter import refined
 from mriseg.errors import InputError, OutputError
 from mriseg.events import Advanced, Event, Notice, Skipped, Wrote, finish
@@ -141,7 +142,7 @@ def test_a_case_larger_than_the_training_frame_gets_its_own(
     (folder,) = phantoms.write_brats(tmp_path / "src", 1, shape=(6, 130, 70))
     loaded = readers.find(folder)[1].cases[0].load()
     case = prepare(loaded.images, None, loaded.geometry)
-    height, width = frame_of(case, trained.manifest.frame)
+    height, width = padded_size(case.box.shape[1:], trained.manifest.frame)
     assert height % 32 == width % 32 == 0
     assert height >= case.box.shape[1] > trained.manifest.frame[0] and width >= case.box.shape[2]
     report = run_prediction(folder, tmp_path / "out", trained, cpu)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mriseg.cli.render import clock, say
 from mriseg.cli.reports.table import number, pairs, table
-from mriseg.core.wording import counted
+from mriseg.core.wording import counted, pixel_size
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
@@ -217,6 +217,7 @@ def run(console: Console, info: RunInfo) -> None:
             "created": info.created,
             "network": f"width {info.width}: {'+'.join(info.modalities)} -> "
             f"{', '.join(_regions(info.regions))}",
+            "pixels": pixel_size(info.spacing) if info.spacing else "of no stated size",
             "store": info.store,
             "cases": f"{info.train} for training, {info.validation} for validation",
             "transferred from": info.parent or "",
