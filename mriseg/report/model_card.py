@@ -143,7 +143,9 @@ def _limits(manifest: Manifest) -> str:
     scale, resampled = "whose size is not known", "scans are not resampled,"
     if spacing:
         scale = f"of {pixel_size(spacing)}"
-        resampled = "slices whose pixels differ by more than a fifth are resampled for it, and scans are not"
+        resampled = (
+            "slices whose pixels differ by more than a fifth are resampled for it; scans are not"
+        )
     return "\n".join(
         (
             "- It was trained on scans like those above: with other scanners, sequences, ages and "

@@ -38,6 +38,7 @@ def test_a_store_and_a_run(tmp_path: Path) -> None:
     run = holds(report.run)
     assert isinstance(run, RunInfo)
     assert (run.width, run.train, run.validation, run.epochs) == (8, 1, 1, 1)
+    assert run.spacing == pytest.approx((1, 1))
     assert run.dice == pytest.approx(report.best)
     assert run.weights == "best" and run.ended == report.reason and run.parent is None
     assert run.curves == tmp_path / "run" / "curves.png" and run.curves.exists()
