@@ -56,7 +56,7 @@ def test_pixels_of_another_size_are_resampled_and_said(
     before, after = coarse.segment(case, cpu), sent.segment(case, cpu)
     assert (
         before.notices
-        == elsewbefore.notices
+        == after.notices
         == (
             "its pixels are 1 x 1 mm and the model was trained at 1.6 x 1.25 mm: resampled for the "
             "network",
