@@ -68,18 +68,16 @@ def plan(
     spacing = geometry.spacing[1:]
     if not differs(spacing, trained):
         return None, ""
-    facts = (
-        f"its pixels are {pixel_size(spacing)} and the model was trained at {pixel_size(trained)}"
-    )
+    own_size, wanted_size = pixel_size(spacing), pixel_size(trained)
+    facts = f"its voxels are {own_size} in plane and the model was trained at {wanted_size}"
     exact = [n * size / wanted for n, size, wanted in zip(own, spacing, trained, strict=True)]
     if not all(_MIN_SIDE - 0.5 <= side <= MAX_SIDE for side in exact):
         return None, (
             f"{facts}: its slices would become {exact[0]:.3g} x {exact[1]:.3g} pixels, so they are "
             f"not resampled; check the voxel size in its header"
         )
-    return Resampling(
-        own, (round(exact[0]), round(exact[1]))
-    ), f"{facts}: resampled for the network"
+    network = (round(exact[0]), round(exact[1]))
+    return Resampling(own, network), f"{facts}: resampled for the network"
 
 
 def differs(spacing: Spacing, trained: Spacing) -> bool:

@@ -70,7 +70,8 @@ def test_the_axes_are_those_of_the_slice_however_the_file_runs(
     resampled, notice = plan((100, 120), turned, (1.0, 1.0))
     assert resampled == Resampling((100, 120), (200, 60))
     assert notice == (
-        "its pixels are 2 x 0.5 mm and the model was trained at 1 x 1 mm: resampled for the network"
+        "its voxels are 2 x 0.5 mm in plane and the model was trained at 1 x 1 mm: resampled for "
+        "the network"
     )
 
 

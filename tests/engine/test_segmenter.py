@@ -58,8 +58,8 @@ def test_pixels_of_another_size_are_resampled_and_said(
         before.notices
         == after.notices
         == (
-            "its pixels are 1 x 1 mm and the model was trained at 1.6 x 1.25 mm: resampled for the "
-            "network",
+            "its voxels are 1 x 1 mm in plane and the model was trained at 1.6 x 1.25 mm: "
+            "resampled for the network",
         )
     )
     assert before.masks.shape == own.masks.shape

@@ -230,7 +230,7 @@ def test_finer_pixels_are_resampled_and_reported(
     once = PredictOptions(flips=False)
     measured = measure(fine, trained, cpu, events.append, options=once, include_seen=True)
     texts = [event.text for event in events if isinstance(event, Notice)]
-    said = [text for text in texts if "pixels are 0.5 x 0.5 mm and the model was trained" in text]
+    said = [text for text in texts if "voxels are 0.5 x 0.5 mm in plane" in text]
     assert len(said) == 2
     same = list(brats_store.cases())[:2]
     expected = measure(brats_store, trained, cpu, options=once, include_seen=True, cases=same)

@@ -492,8 +492,8 @@ def test_finer_pixels_change_little_and_the_mask_stays_on_them(
     mask_of_fine = canonical(result.mask) > 0
     assert dice(mask_of_fine, (expected > 0).repeat(2, 0).repeat(2, 1)) > 0.93
     text = (
-        "case: its pixels are 0.5 x 0.5 mm and the model was trained at 1 x 1 mm: resampled for "
-        "the network"
+        "case: its voxels are 0.5 x 0.5 mm in plane and the model was trained at 1 x 1 mm: "
+        "resampled for the network"
     )
     assert text in [event.text for event in notices if isinstance(event, Notice)]
 
