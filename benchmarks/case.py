@@ -27,10 +27,11 @@ from benchmarks._timing import (
 from mriseg import api
 from mriseg.backends import Backend, select
 from mriseg.core.config import DEFAULT_MODALITIES
+from mriseg.core.padding import padded_size
 from mriseg.core.prepare import PreparedCase, prepare
 from mriseg.core.steps import predict_step
 from mriseg.core.volume import Pad
-from mriseg.engine.inference import frame_of, ready
+from mriseg.engine.inference import ready
 from mriseg.io.runs import Run
 from mriseg.io.store import frame_for
 from mriseg.recipes.load import load_model
@@ -46,8 +47,9 @@ def network(run: Run, backend: Backend, case: PreparedCase, batch_size: int) -> 
     """The network on the slices of the brain."""
     model = ready(load_model(run, backend), backend)
     image = case.channels(run.manifest.modalities)
+    h, w = image.shape[-2:]
     slices = np.ascontiguousarray(
-        Pad.to(image.shape[-2:], frame_of(case, run.manifest.frame))
+        Pad.to((h, w), padded_size((h, w), run.manifest.frame))
         .apply(image)[:, image.any(axis=(0, 2, 3))]
         .transpose(1, 0, 2, 3),
         dtype=np.float32,

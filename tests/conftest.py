@@ -151,6 +151,19 @@ def brats_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def fine_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first two of them, each voxel as 2 x 2 of 0.5 mm within its slice."""
+    root = tmp_path_factory.mktemp("fine")
+    for index in range(2):
+        images, labels = phantoms.head(np.random.default_rng([0, index]))
+        fine = {name: image.repeat(2, 1).repeat(2, 2) for name, image in images.items()}
+        folder = root / f"fine_{index}"
+        doubled = labels.repeat(2, 1).repeat(2, 2)
+        phantoms.write_brats_case(folder, fine, doubled, spacing=(1, 0.5, 0.5))
+    return root
+
+
+@pytest.fixture(scope="session")
 def brats_store(brats_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Their store, for WT, TC and ET; not to be written."""
     out = tmp_path_factory.mktemp("stores") / "brats.zarr"

@@ -23,6 +23,8 @@ In reading order, which follows one slice through a training:
     pooling with stored positions in three forms, and the network that uses any of them.
 `losses`, `steps`, `averaging`
     what is minimised, the only code that updates a model, and the average of its weights.
+`resampling`
+    slices at the pixel size that a network was trained at, and its probabilities back.
 `refine`, `calibration`, `postprocess`, `metrics`
     probabilities refined by the scan's intensities and calibrated; masks made of them, and their
     quality.

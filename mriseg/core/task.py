@@ -1,4 +1,4 @@
-"""What a network is for: which channels it reads, which regions it segments, at what frame."""
+"""What a network is for: which channels it reads, which regions it segments, at what size."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mriseg.core.regions import Regions
+from mriseg.core.volume import Spacing
 
 if TYPE_CHECKING:
     from mriseg.core.segnet import SegNetConfig
@@ -19,11 +20,14 @@ class Task:
         modalities: names of the input channels, in order.
         regions: name -> label values of each output channel, in order.
         frame: height and width of a training slice, in voxels.
+        spacing: size of its pixels (y, x), in mm; None: not known. Slices whose pixels differ are
+            resampled for the network (`mriseg.core.resampling`).
     """
 
     modalities: tuple[str, ...]
     regions: Regions
     frame: tuple[int, int]
+    spacing: Spacing | None = None
 
     def network(self, width: int) -> SegNetConfig:
         """The configuration of a network of ``width`` for this task."""

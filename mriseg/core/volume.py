@@ -25,6 +25,9 @@ Window = tuple[slice, slice]
 # The constraints hold where a value is read from a file; see `mriseg.io.disk.schemas`.
 Length = Annotated[int, Field(ge=1, lt=2**31)]
 Unit = Literal["mm", "px"]
+Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Spacing = tuple[Size, Size]
+"""The size of a slice's pixels (y, x), in mm."""
 Affine = Annotated[
     tuple[Annotated[tuple[Number, ...], Field(min_length=4, max_length=4)], ...],
     Field(min_length=4, max_length=4),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mriseg.backends.base import Backend
-from mriseg.core import batchnorm
+from mriseg.core import batchnorm, resampling
 from mriseg.core.folding import folded
 from mriseg.core.padding import padded_size
 from mriseg.core.prepare import PreparedCase
@@ -74,15 +74,6 @@ def fitted(model: SegNet, backend: Backend, task: Task, *, adapt: bool) -> Netwo
     return adapted
 
 
-def frame_of(case: PreparedCase, frame: tuple[int, int]) -> tuple[int, int]:
-    """The frame (h, w) for a case: along each axis the training's, or else just large enough.
-
-    One frame for all cases where possible, since some devices compile for every shape.
-    """
-    h, w = case.image.shape[-2:]
-    return padded_size((h, w), frame)
-
-
 def probabilities(
     network: nn.Module,
     backend: Backend,
@@ -94,7 +85,8 @@ def probabilities(
 ) -> NDArray[np.float32]:
     """Probabilities [r, z, y, x] on the case's own (cropped) grid.
 
-    A slice with nothing in it is not computed: its probabilities are 0.
+    A slice with nothing in it is not computed: its probabilities are 0. Slices whose pixels differ
+    from the task's are resampled for the network, and the probabilities brought back.
 
     Args:
         network: what `ready` gave, or a model in evaluation mode.
@@ -111,7 +103,7 @@ def probabilities(
             image = batches.on(backend, z)
             output = predict_step(network, image, autocast=backend.autocast, flips=flips)
             slices = backend.collect(output).numpy()[: len(z)]
-            out[:, z] = batches.pad.inverse().apply(slices).transpose(1, 0, 2, 3)
+            out[:, z] = batches.to_own(slices).transpose(1, 0, 2, 3)
     return out
 
 
@@ -120,7 +112,6 @@ class _Batches:
 
     Attributes:
         slices: the numbers of those with something in them.
-        pad: what makes them as large as the network's frame.
         size: slices per batch.
     """
 
@@ -132,11 +123,15 @@ class _Batches:
             if name in case.modalities
         ]
         self._image = case.image
-        self._shape = (len(task.modalities), *(frame := frame_of(case, task.frame)))
         h, w = case.image.shape[-2:]
-        self.pad = Pad.to((h, w), frame)
+        self._resampling, _ = resampling.plan((h, w), case.geometry, task.spacing)
+        given = self._resampling.network if self._resampling else (h, w)
+        # One frame for all cases where possible, since some devices compile for every shape.
+        frame = padded_size(given, task.frame)
+        self._shape = (len(task.modalities), *frame)
+        self._pad = Pad.to(given, frame)
         self.slices = np.flatnonzero(case.image[[k for _, k in self._known]].any(axis=(0, 2, 3)))
-        self.size = max(1, min(batch_size, _MAX_PIXELS // (frame[0] * frame[1])))
+        self.size = max(1, min(batch_size, _MAX_PIXELS // max(frame[0] * frame[1], h * w)))
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
         for start in range(0, len(self.slices), self.size):
@@ -150,5 +145,13 @@ class _Batches:
         size = self.size if backend.fixed_shapes else len(z)
         batch = np.zeros((size, *self._shape), dtype=np.float32)
         for channel, k in self._known:
-            batch[: len(z), channel] = self.pad.apply(self._image[k, z])
+            slices = self._image[k, z]
+            if self._resampling:
+                slices = self._resampling.to_network(slices)
+            batch[: len(z), channel] = self._pad.apply(slices)
         return backend.place(backend.pin(torch.from_numpy(batch)))
+
+    def to_own(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A network's output [b, r, ...] on the case's own slices [b, r, h, w]."""
+        output = self._pad.inverse().apply(output)
+        return self._resampling.to_own(output) if self._resampling else output

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.backends.base import Backend
+from mriseg.core import resampling
 from mriseg.core.calibration import Calibrations
 from mriseg.core.ops import PURE
 from mriseg.core.postprocess import remove_minor_components, remove_small, threshold
@@ -87,10 +88,12 @@ class Segmentation:
     Attributes:
         masks: 0/1 uint8 [r, z, y, x].
         probabilities: float32 [r, z, y, x].
+        notices: what its user should know of how it was made.
     """
 
     masks: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
+    notices: tuple[str, ...] = ()
 
 
 class Segmenter:
@@ -142,7 +145,10 @@ class Segmenter:
         voxel = case.geometry.volume_of(1).value
         masks = threshold(output, options.threshold)
         masks = remove_minor_components(masks, options.min_component_share)
-        return Segmentation(remove_small(masks, options.min_volume, voxel), output)
+        masks = remove_small(masks, options.min_volume, voxel)
+        h, w = case.image.shape[-2:]
+        _, notice = resampling.plan((h, w), case.geometry, model.task.spacing)
+        return Segmentation(masks, output, (notice,) if notice else ())
 
     def _network_for(self, backend: Backend) -> NetworkFor:
         if self._placed is None or self._placed[0] is not backend:

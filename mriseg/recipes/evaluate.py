@@ -97,6 +97,7 @@ def evaluate(
             skipped.append((name, str(error)))
             yield Skipped(name, str(error))
             continue
+        yield from (Notice(f"{name}: {text}") for text in measured.notices)
         scores += measured.scores
         if out is not None and pictures and len(views) < _KEPT:
             views[name] = measured.views(manifest.modalities)
@@ -205,12 +206,13 @@ def _check_modalities(
 
 @dataclass(frozen=True)
 class _Measured:
-    """A case, its masks and truth [r, z, y, x], and what they score."""
+    """A case, its masks and truth [r, z, y, x], what they score, and what to say of the masks."""
 
     case: PreparedCase
     masks: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     scores: list[CaseScores]
+    notices: tuple[str, ...]
 
     def views(self, modalities: tuple[str, ...]) -> Views:
         """The slices to look at, copied, so that the volumes can go."""
@@ -233,11 +235,11 @@ class _Measurement:
         modalities = self.segmenter.model.task.modalities
         if not set(case.modalities) & set(modalities):
             raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-        masks = self.segmenter.segment(case, self.backend).masks
+        segmented = self.segmenter.segment(case, self.backend)
         assert case.labels is not None, "only labelled cases were chosen"
         truth = region_masks(case.labels, self.regions)
-        scores = score_case(name, masks, truth, tuple(self.regions), case.geometry)
-        return _Measured(case, masks, truth, scores)
+        scores = score_case(name, segmented.masks, truth, tuple(self.regions), case.geometry)
+        return _Measured(case, segmented.masks, truth, scores, segmented.notices)
 
 
 def _showcase(

@@ -46,6 +46,7 @@ _GRID = Geometry(
     affine=((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)),
     axes=(2, 1, 0),
     flips=(False, False, False),
+    unit="px",
 )
 
 
@@ -165,6 +166,7 @@ def describe(run: Run) -> dict[str, Any]:
             )
         ],
         "unit": manifest.unit,
+        "spacing": manifest.spacing and list(manifest.spacing),
         "input": {
             "image": "[batch, modality, height, width], raw intensities",
             "mean, std": "[modality] or [batch, modality]",

@@ -8,6 +8,7 @@ from pathlib import Path
 from mriseg.core import finetune
 from mriseg.core.config import TransferConfig, parse
 from mriseg.core.regions import Regions
+from mriseg.core.volume import Spacing
 from mriseg.errors import InputError
 from mriseg.io.disk.untrusted import read_text
 from mriseg.io.location import Location
@@ -24,6 +25,7 @@ class RunInfo:
         created: when it was started, ISO 8601.
         modalities: the network's input channels.
         regions: the network's output channels.
+        spacing: size of the pixels (y, x) that it was trained on, in mm; None: not known.
         width: of the network.
         store: what it was trained on.
         train: how many cases trained.
@@ -45,6 +47,7 @@ class RunInfo:
     created: str
     modalities: tuple[str, ...]
     regions: Regions
+    spacing: Spacing | None
     width: int
     store: str
     train: int
@@ -142,6 +145,7 @@ def run_info(run: Run) -> RunInfo:
         created=manifest.created,
         modalities=manifest.modalities,
         regions=dict(manifest.regions),
+        spacing=manifest.spacing,
         width=int(manifest.model["width"]),
         store=manifest.store,
         train=len(manifest.train),

@@ -125,6 +125,8 @@ class Prediction:
         if self._segmenter is None:
             self._segmenter = Segmenter(load(self.run), options)
         segmentation = self._segmenter.segment(case, self.backend)
+        for text in segmentation.notices:
+            yield Notice(f"{name}: {text}")
         facts = describe(self.backend)
         record = MaskRecord(
             case=name,
@@ -137,7 +139,7 @@ class Prediction:
             modalities=channels.used,
             missing=channels.missing,
             unused=channels.unused,
-            notices=tuple(notices),
+            notices=(*notices, *segmentation.notices),
             volumes=_volumes(case, segmentation, manifest),
             unit=case.geometry.unit,
             trained_on=bool(seen),

@@ -19,6 +19,7 @@ from mriseg.core.imbalance import prior_calibrations
 from mriseg.core.losses import parse_loss
 from mriseg.core.modalities import modalities_among
 from mriseg.core.regions import Regions
+from mriseg.core.resampling import differs, spacing_of
 from mriseg.core.sampling import (
     BatchPlan,
     CaseEntry,
@@ -31,7 +32,8 @@ from mriseg.core.sampling import (
     split_by_name,
 )
 from mriseg.core.task import Task
-from mriseg.core.wording import agreeing, counted
+from mriseg.core.volume import Spacing
+from mriseg.core.wording import agreeing, counted, pixel_size
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.store import Store, frame_for
 
@@ -128,10 +130,12 @@ def plan_training(
     frame = frame_for(case.shape for case in train.cases)
     if config.size is not None:
         frame = (min(frame[0], config.size[0]), min(frame[1], config.size[1]))
+    spacing, more = _spacing(store, split.train)
+    notices += more
     return Setup(
         config=config,
         index=index,
-        task=Task(modalities, regions, frame),
+        task=Task(modalities, regions, frame, spacing),
         split=split,
         incomplete=any(set(modalities) - set(case.modalities) for case in train.cases),
         unit=store.geometry(train.cases[0].name).unit,
@@ -298,6 +302,20 @@ def _usable(
     some = [case for case in cases if set(modalities) & set(case.modalities)]
     of_all = f"of {counted(len(cases), 'case')}"
     return some, [f"{of_all} {reason}: the channel reads 0, the brain's mean, there"]
+
+
+def _spacing(store: Store, names: Sequence[str]) -> tuple[Spacing | None, list[str]]:
+    """The pixel size of the training cases, and what to say of those that have another."""
+    geometries = [store.geometry(name) for name in names]
+    spacing = spacing_of(geometries)
+    if spacing is None:
+        return None, []
+    count = sum(g.unit == "mm" and differs(g.spacing[1:], spacing) for g in geometries)
+    have = agreeing(count, "has", "have")
+    return spacing, [
+        f"of {counted(len(names), 'training case')} {count} {have} pixels that differ by more than "
+        f"a fifth from the median, {pixel_size(spacing)}: trained on as they are, not resampled"
+    ] * (count > 0)
 
 
 def _sampled_share(

@@ -142,6 +142,7 @@ def _manifest(store: Store, setup: Setup, backend: Backend, start: Start | None)
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         backend=describe(backend),
         parent=start.parent if start else None,
+        spacing=task.spacing,
     )
 
 
@@ -193,7 +194,8 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
     config = parse(TrainConfig, {**manifest.config, **chosen})
     opened = store or open_store(manifest.store)
     setup = plan_training(opened, config, Split(manifest.train, manifest.validation))
-    setup = replace(setup, task=replace(setup.task, frame=manifest.frame))
+    task = replace(setup.task, frame=manifest.frame, spacing=manifest.spacing)
+    setup = replace(setup, task=task)
     _check_same(run, setup, opened)
     network = network_of(run, checkpoint.weights, backend.ops)
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mriseg.core.regions import described
-from mriseg.core.wording import agreeing, counted
+from mriseg.core.wording import agreeing, counted, pixel_size
 from mriseg.io.runs import Manifest
 
 _OPEN = "**still to fill in**"
@@ -195,13 +195,19 @@ def _measured(
 
 def _limits(manifest: Manifest) -> str:
     h, w = manifest.frame
-    scale = "no voxel size was stated" if manifest.unit == "px" else "voxels in mm"
+    spacing = manifest.spacing
+    scale, resampled = "whose size is not known", "scans are not resampled,"
+    if spacing:
+        scale = f"of {pixel_size(spacing)}"
+        resampled = (
+            "slices whose pixels differ by more than a fifth are resampled for it; scans are not"
+        )
     return "\n".join(
         (
             "- It was trained on scans like those above: with other scanners, sequences, ages and "
             "diseases, masks may look right and be wrong. Evaluate it on your own cases.",
-            f"- It segments one axial slice at a time, of about {h} x {w} voxels ({scale}); scans "
-            "are not resampled, registered or skull-stripped.",
+            f"- It segments one axial slice at a time, of about {h} x {w} voxels {scale}; "
+            f"{resampled} registered or skull-stripped.",
             "- It gives a mask, which may be empty, for any scan, and does not detect scans unlike "
             "its training data.",
             "- Probabilities may be overconfident on other data.",

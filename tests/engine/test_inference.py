@@ -102,3 +102,30 @@ def test_where_shapes_are_fixed_every_batch_has_the_same(
     )
     assert len(shapes) == 2 and len(set(shapes)) == 1
     np.testing.assert_allclose(fixed, free, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_the_network_is_given_slices_at_its_own_pixel_size(
+    trained: Run, cpu: Backend, brats_store: Store, batch_size: int
+) -> None:
+    case = brats_store.read_case(trained.manifest.validation[0])
+    assert case.geometry.spacing == pytest.approx((1, 1, 1))
+    h, w = case.image.shape[-2:]
+    task = replace(task_of(trained), spacing=(0.5, 1.6))
+    shapes = []
+
+    class Network(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            shapes.append(tuple(image.shape))
+            return 20 * image[:, :1] - 10
+
+    task = replace(task, regions={"WT": (1,)}, frame=(32, 32))
+    inside = np.asarray(case.image != 0).any(axis=0)
+    flat = replace(case, image=np.broadcast_to(inside, case.image.shape).astype(np.float16))
+    output = probabilities(Network(), cpu, flat, task, batch_size=batch_size)
+    assert {shape[2:] for shape in shapes} == {(-(-2 * h // 32) * 32, 32)}
+    assert output.shape == (1, *case.image.shape[1:])
+    # The rim of the head is in doubt.
+    assert ((output[0] > 0.5) != inside).sum() < 0.05 * inside.sum()
+    empty = ~inside.any(axis=(1, 2))
+    assert not output[0, empty].any()

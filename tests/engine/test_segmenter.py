@@ -44,6 +44,29 @@ def test_a_segmenter_follows_the_backend_it_is_given(
     assert np.array_equal(full, segmenter.segment(case, cpu).probabilities)
 
 
+def test_pixels_of_another_size_are_resampled_and_said(
+    trained: Run, cpu: Backend, brats_store: Store
+) -> None:
+    case = brats_store.read_case(trained.manifest.validation[0])
+    model = load(trained)
+    own = Segmenter(model).segment(case, cpu)
+    assert own.notices == ()
+    coarse = Segmenter(replace(model, task=replace(model.task, spacing=(1.6, 1.25))))
+    sent = pickle.loads(pickle.dumps(coarse))
+    before, after = coarse.segment(case, cpu), sent.segment(case, cpu)
+    assert (
+        before.notices
+        == after.notices
+        == (
+            "its voxels are 1 x 1 mm in plane and the model was trained at 1.6 x 1.25 mm: "
+            "resampled for the network",
+        )
+    )
+    assert before.masks.shape == own.masks.shape
+    assert np.array_equal(before.probabilities, after.probabilities)
+    assert not np.array_equal(before.probabilities, own.probabilities)
+
+
 def test_options_that_are_not_given_are_the_calibrations() -> None:
     calibrations = Calibrations(
         (Calibration(threshold=0.3, min_component_share=0.1), Calibration())

@@ -220,3 +220,19 @@ def test_an_evaluation_draws_its_cases(
 
     measure(brats_store, trained, cpu, out=tmp_path / "none", pictures=False)
     assert not list((tmp_path / "none").glob("*.png"))
+
+
+def test_finer_pixels_are_resampled_and_reported(
+    brats_store: Store, fine_source: Path, trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    finish(preprocess(fine_source, tmp_path / "fine.zarr", regions="WT,TC,ET", workers=1))
+    events: list[Event] = []
+    fine = open_store(tmp_path / "fine.zarr")
+    once = PredictOptions(flips=False)
+    measured = measure(fine, trained, cpu, events.append, options=once, include_seen=True)
+    texts = [event.text for event in events if isinstance(event, Notice)]
+    said = [text for text in texts if "voxels are 0.5 x 0.5 mm in plane" in text]
+    assert len(said) == 2
+    same = list(brats_store.cases())[:2]
+    expected = measure(brats_store, trained, cpu, options=once, include_seen=True, cases=same)
+    assert measured.mean("WT") == pytest.approx(expected.mean("WT"), abs=0.05)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,17 @@ def test_metadata_say_what_a_user_must_know(run: Run) -> None:
         for key in re.findall(r"`(\w+)`", row)
         if key not in {"image", "mean", "std", "foreground"}
     }
+
+
+def test_metadata_say_the_size_of_the_pixels_and_the_check_resamples_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    assert describe(run)["spacing"] is None
+    manifest = replace(run.manifest, spacing=(0.4, 0.5))
+    fine = create_run(tmp_path / "fine", manifest)
+    fine.save("best", run.load("best"))
+    assert finish(export(fine)).largest_difference < LIMIT
+    assert describe(fine)["spacing"] == [0.4, 0.5]
 
 
 def test_the_file_holds_no_secrets(run: Run) -> None:

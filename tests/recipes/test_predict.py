@@ -18,10 +18,11 @@ from scipy import ndimage, special
 from mriseg.backends import Backend
 from mriseg.core.calibration import Calibration
 from mriseg.core.config import TrainConfig
+from mriseg.core.padding import padded_size
 from mriseg.core.prepare import prepare
 from mriseg.core.regions import label_map
 from mriseg.core.task import Task
-from mriseg.engine.inference import fitted, frame_of, probabilities
+from mriseg.engine.inference import fitted, probabilities
 from mriseg.engine.segmenter import refined
 from mriseg.errors import ConfigError, InputError, OutputError
 from mriseg.events import Advanced, Event, Notice, Skipped, Wrote, finish
@@ -141,7 +142,7 @@ def test_a_case_larger_than_the_training_frame_gets_its_own(
     (folder,) = phantoms.write_brats(tmp_path / "src", 1, shape=(6, 130, 70))
     loaded = readers.find(folder)[1].cases[0].load()
     case = prepare(loaded.images, None, loaded.geometry)
-    height, width = frame_of(case, trained.manifest.frame)
+    height, width = padded_size(case.box.shape[1:], trained.manifest.frame)
     assert height % 32 == width % 32 == 0
     assert height >= case.box.shape[1] > trained.manifest.frame[0] and width >= case.box.shape[2]
     report = run_prediction(folder, tmp_path / "out", trained, cpu)
@@ -463,3 +464,113 @@ def test_masks_of_real_slices_and_lesions_lie_on_their_grids(
         assert mask.shape == tuple(n for n in scan.shape if n > 1 or len(mask.shape) > 2)
         np.testing.assert_allclose(mask.affine[:3, 3], scan.affine[:3, 3], atol=1e-3)
         np.testing.assert_allclose(mask.affine[:, :2], scan.affine[:, :2], atol=1e-4)
+
+
+# Pixels of another size
+
+
+def dice(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+    return float(2 * (one & other).sum() / (one.sum() + other.sum()))
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "SAL"])
+def test_finer_pixels_change_little_and_the_mask_stays_on_them(
+    trained: Run, cpu: Backend, brats_source: Path, tmp_path: Path, orientation: str
+) -> None:
+    assert trained.manifest.spacing == pytest.approx((1, 1))
+    folder = sorted(brats_source.iterdir())[0]
+    expected = canonical(run_prediction(folder, tmp_path / "a", trained, cpu).results[0].mask)
+    images, _ = phantoms.head(np.random.default_rng([0, 0]))
+    fine = {name: image.repeat(2, 1).repeat(2, 2) for name, image in images.items()}
+    spacing = (1.0, 0.5, 0.5)
+    turned = {"spacing": spacing, "orientation": orientation}
+    phantoms.write_brats_case(tmp_path / "fine" / "case", fine, None, **turned)
+    notices: list[Event] = []
+    report = run_prediction(
+        tmp_path / "fine", tmp_path / "b", trained, cpu, on_event=notices.append
+    )
+    result = report.results[0]
+    scan = nib.load(next((tmp_path / "fine" / "case").iterdir()))
+    mask = nib.load(result.mask)
+    assert mask.shape == scan.shape
+    np.testing.assert_allclose(mask.affine, scan.affine)
+    # In voxels of 0.25 cubic millimetres.
+    assert result.volumes["WT"] == pytest.approx(np.count_nonzero(np.asarray(mask.dataobj)) / 4000)
+    mask_of_fine = canonical(result.mask) > 0
+    assert dice(mask_of_fine, (expected > 0).repeat(2, 0).repeat(2, 1)) > 0.93
+    text = (
+        "case: its voxels are 0.5 x 0.5 mm in plane and the model was trained at 1 x 1 mm: "
+        "resampled for the network"
+    )
+    assert text in [event.text for event in notices if isinstance(event, Notice)]
+
+
+def test_pixels_within_a_fifth_are_left_as_they_are(
+    trained: Run, cpu: Backend, tmp_path: Path
+) -> None:
+    images, _ = phantoms.head(np.random.default_rng([0, 0]))
+    contents, notices = [], []
+    for name, side in (("one", 1.0), ("near", 1.19), ("far", 1.3)):
+        spacing = (1.0, side, side)
+        phantoms.write_brats_case(tmp_path / name / "case", images, None, spacing=spacing)
+        events: list[Event] = []
+        options = replace(PLAIN, probabilities=True)
+        run_prediction(
+            tmp_path / name, tmp_path / f"{name}-out", trained, cpu, options, events.append
+        )
+        contents.append(
+            [np.asarray(nib.load(p).dataobj) for p in sorted((tmp_path / f"{name}-out").iterdir())]
+        )
+        notices.append(["resampled" in e.text for e in events if isinstance(e, Notice)])
+    one, near, far = contents
+    assert all(map(np.array_equal, one, near)) and not all(map(np.array_equal, one, far))
+    assert [any(said) for said in notices] == [False, False, True]
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_the_shipped_model_sees_coarse_and_fine_pixels_as_it_sees_its_own(
+    cpu: Backend, brats_dir: Path, tmp_path: Path
+) -> None:
+    """Sixteen slices at 1 mm, and in plane every second voxel and each voxel twice."""
+    (folder,) = (path for path in brats_dir.rglob("Brats17_CBICA_AXN_1") if path.is_dir())
+    volumes = {
+        name: nib.load(next(folder.glob(f"*_{name}.nii.gz")))
+        for name in ("t1", "t1ce", "t2", "flair", "seg")
+    }
+    affine = volumes["t1"].affine
+    # Turned by 10 degrees within the slice and by 5 out of it.
+    oblique = np.eye(4)
+    for angle, i, j in ((10, 0, 1), (5, 1, 2)):
+        step, turn = np.eye(4), np.deg2rad(angle)
+        step[[i, j, i, j], [i, j, j, i]] = np.cos(turn), np.cos(turn), -np.sin(turn), np.sin(turn)
+        oblique = step @ oblique
+    sheared = np.eye(4)
+    sheared[0, 1] = 0.1
+    scores = {}
+    for name, side, world in (
+        ("1", 1.0, np.eye(4)),
+        ("2", 2.0, np.eye(4)),
+        ("0.5", 0.5, np.eye(4)),
+        ("2 oblique", 2.0, oblique),
+        ("2 sheared", 2.0, sheared),
+    ):
+        grid = world @ affine @ np.diag([side, side, 1, 1])
+        source = tmp_path / name / "in"
+        source.mkdir(parents=True)
+        for which, image in volumes.items():
+            slab = np.asarray(image.dataobj)[:, :, 70:86]
+            slab = slab[::2, ::2] if side == 2 else slab
+            slab = slab.repeat(2, 0).repeat(2, 1) if side == 0.5 else slab
+            if which == "seg":
+                truth = slab > 0
+            else:
+                nib.save(nib.Nifti1Image(slab, grid), source / f"case_{which}.nii.gz")
+        report = run_prediction(source, tmp_path / name, open_run("base"), cpu)
+        mask = nib.load(report.results[0].mask)
+        assert mask.shape == truth.shape
+        np.testing.assert_allclose(mask.affine, grid, atol=1e-4)
+        scores[name] = dice(np.asarray(mask.dataobj) > 0, truth)
+    print({name: round(score, 3) for name, score in scores.items()})
+    assert scores["1"] > 0.9
+    assert all(score >= 0.95 * scores["1"] for score in scores.values()), scores

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mriseg.backends import Backend
@@ -142,3 +143,32 @@ def test_a_transfer_reads_what_its_source_reads(
     assert any(said in text for text in about) if said else not about
     named = plan_training(brats_store, changed(tiny, modalities=["T2"]), source=source)
     assert named.task.modalities == ("T2",)
+
+
+def test_the_training_cases_decide_the_pixel_size_and_others_are_counted(
+    brats_store: Store, tiny: TrainConfig, tmp_path: Path
+) -> None:
+    setup = plan_training(brats_store, tiny)
+    assert setup.task.spacing == pytest.approx((1, 1))
+    assert not any("pixels" in text for text in setup.notices)
+    source = tmp_path / "src"
+    for number, spacing in enumerate(((5, 0.9, 0.8), (5, 0.9, 0.8), (5, 0.9, 1.0), (5, 2, 2))):
+        images, labels = phantoms.head(np.random.default_rng(number))
+        phantoms.write_brats_case(source / f"case_{number}", images, labels, spacing=spacing)
+    finish(preprocess(source, tmp_path / "out.zarr", workers=1))
+    store = open_store(tmp_path / "out.zarr")
+    setup = plan_training(store, changed(tiny, validation=0.0))
+    assert setup.task.spacing == pytest.approx((0.9, 0.9))
+    text = "of 4 training cases 1 has pixels that differ by more than a fifth from the median, "
+    assert f"{text}0.9 x 0.9 mm: trained on as they are, not resampled" in setup.notices
+    # What validates has no say in it.
+    held = plan_training(store, changed(tiny, validation_cases=["case_2", "case_3"]))
+    assert held.task.spacing == pytest.approx((0.9, 0.8))
+    assert not any("pixels" in text for text in held.notices)
+
+
+def test_slices_without_a_pixel_size_leave_it_open(tiny: TrainConfig, tmp_path: Path) -> None:
+    phantoms.write_lgg(tmp_path / "src", 2)
+    finish(preprocess(tmp_path / "src", tmp_path / "out.zarr", workers=1))
+    setup = plan_training(open_store(tmp_path / "out.zarr"), tiny)
+    assert setup.task.spacing is None and setup.unit == "px"

@@ -40,6 +40,11 @@ def renamed(case: CaseEntry, **changes: object) -> CaseEntry:
     return replace(case, **{**plain, **changes})  # type: ignore[arg-type]
 
 
+def test_it_knows_the_pixels_it_was_trained_on(shared: Run, trained: Run) -> None:
+    assert shared.manifest.spacing == trained.manifest.spacing == pytest.approx((1, 1))
+    assert "of 1 x 1 mm; slices whose pixels differ" in (shared.path / CARD).read_text()
+
+
 def test_it_is_slim(shared: Run, trained: Run) -> None:
     files = {path.name: path for path in shared.path.iterdir()}
     assert set(files) == {"run.json", "best.safetensors", CARD}

@@ -26,7 +26,9 @@ from mriseg.testing import phantoms
 def target(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Another task: one modality, two classes, other people, another field of view."""
     root = tmp_path_factory.mktemp("target")
-    phantoms.write_nnunet(root / "src", 4, seed=50, shape=(16, 40, 48), style="msd")
+    phantoms.write_nnunet(
+        root / "src", 4, seed=50, shape=(16, 40, 48), style="msd", spacing=(4, 0.5, 0.6)
+    )
     recipe = preprocess(root / "src", root / "out.zarr", regions="core,oedema", workers=1)
     finish(recipe)
     return open_store(root / "out.zarr")
@@ -46,6 +48,8 @@ def test_a_frozen_encoder_stays_as_it_was_statistics_and_all(
     report = finish(recipe, events.append)
     run, plan = open_run(report.run), report.plan
     assert run.manifest.modalities == ("T1",) and list(run.manifest.regions) == ["core", "oedema"]
+    # The new task's, not the source's.
+    assert run.manifest.spacing == pytest.approx((0.5, 0.6))
 
     before, after = trained.load("best").weights, run.load("last").weights
     fates = {tensor.name: tensor for tensor in plan.tensors}

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from mriseg.backends import Backend
+from mriseg.core import metrics
+from mriseg.core.calibration import Calibration, Calibrations
 from mriseg.core.config import TrainConfig
+from mriseg.core.regions import region_masks
+from mriseg.engine.segmenter import Segmenter, SegmentOptions
+from mriseg.events import finish
 from mriseg.io.runs import Run
-from mriseg.io.store import Store
-from mriseg.recipes.load import load_model
+from mriseg.io.store import Store, open_store
+from mriseg.recipes.load import load, load_model
+from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import plan_training
 from mriseg.recipes.validate import validate
 
@@ -51,3 +58,24 @@ def test_an_output_that_is_not_a_number_is_reported_by_case(
         model, replace(cpu), brats_store, [name], setup.task, levels=(0.5,) * 3, pictures=0
     )
     assert result.non_finite == (name,) and result.corrupt_slices == ()
+
+
+def test_validation_resamples_as_prediction_does(
+    trained: Run, fine_source: Path, cpu: Backend, tmp_path: Path
+) -> None:
+    finish(preprocess(fine_source, tmp_path / "fine.zarr", regions="WT,TC,ET", workers=1))
+    store = open_store(tmp_path / "fine.zarr")
+    cases, model = list(store.cases())[:1], load(trained)
+    levels = model.calibrations.thresholds
+    plain = SegmentOptions(flips=False, min_component_share=0.0)
+    network = load_model(trained, cpu)
+    # The calibration lies in the network's head, which validation does not know of.
+    bare = Segmenter(replace(model, calibrations=Calibrations((Calibration(),) * 3)), plain)
+    result = validate(network, cpu, store, cases, model.task, levels=levels, pictures=0)
+    for name in cases:
+        case = store.read_case(name)
+        output = bare.segment(case, cpu).probabilities
+        truth = region_masks(case.labels, model.task.regions)
+        for r, region in enumerate(model.task.regions):
+            score = metrics.dice(metrics.count(output[r] > levels[r], truth[r]))
+            assert result.dice[name][region] == pytest.approx(score)

@@ -60,9 +60,11 @@ def test_it_says_what_the_model_is() -> None:
         "mriseg 0.1.0 and PyTorch 2.13.0 on 2026-01-01, transferred from `base3`",
         "2 training and 1 validation cases",
         "It holds their names too.",
-        "about 64 x 96 voxels (voxels in mm)",
+        "about 64 x 96 voxels whose size is not known; scans are not resampled, registered",
     ):
         assert part in text, part
+    sized = card(replace(MANY, spacing=(0.9375, 1.0)))[0]
+    assert "about 64 x 96 voxels of 0.938 x 1 mm; slices whose pixels differ by more" in sized
     assert "names too" not in card(replace(MANY, salt="salt"))[0]
     assert "transferred" not in card(replace(MANY, parent={"run": "x", "weights": "random"}))[0]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mriseg.cli.render import say
 from mriseg.cli.reports.table import number, pairs, table, volume
-from mriseg.core.wording import counted
+from mriseg.core.wording import counted, pixel_size
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
@@ -82,6 +82,7 @@ def run(console: Console, info: RunInfo) -> None:
     common = {
         "created": info.created,
         "network": network,
+        "pixels": pixel_size(info.spacing) if info.spacing else "of no stated size",
         "store": info.store,
         "cases": f"{info.train} for training, {info.validation} for validation",
         "transferred from": info.parent or "",

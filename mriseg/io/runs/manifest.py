@@ -16,6 +16,7 @@ from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.sampling import CaseEntry
 from mriseg.core.segnet import SegNetConfig
 from mriseg.core.task import Task
+from mriseg.core.volume import Spacing
 from mriseg.errors import ConfigError, RunError
 from mriseg.io.disk.checksums import as_written, write_sealed_json
 from mriseg.io.disk.schemas import Name, RegionTable, Side, as_json, checked
@@ -40,6 +41,7 @@ class Manifest:
         regions: names and label values of the output channels, in order.
         unit: "mm" or "px", of the training cases.
         frame: height and width of a training slice, in voxels.
+        spacing: median size of the training cases' pixels (y, x), in mm; None where none states it.
         incomplete: whether training saw cases that lacked a modality, or had one dropped.
         store: location of the store.
         train: names of the training cases.
@@ -71,12 +73,13 @@ class Manifest:
     backend: dict[str, Any] = field(default_factory=dict)
     parent: dict[str, Any] | None = None
     salt: str = ""
+    spacing: Spacing | None = None
     kind: Literal["training", "model"] = "training"
 
     @property
     def task(self) -> Task:
         """What the network reads and segments."""
-        return Task(self.modalities, self.regions, self.frame)
+        return Task(self.modalities, self.regions, self.frame, self.spacing)
 
     def check(self) -> None:
         """Make sure that its parts are of one network.

@@ -62,6 +62,8 @@ def test_a_key_that_is_missing_was_lost(run: Run, name: str) -> None:
         {"unit": "inch"},
         {"kind": "anything"},
         {"frame": [0, 32]},
+        {"spacing": [1, 0]},
+        {"spacing": [1]},
         {"modalities": []},
         {"parent": {"weights": "source"}},
         {"config": {"epochs": "many"}},
