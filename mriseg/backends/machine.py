@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import os
 import platform
+import shutil
 import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
+# What the drivers of NVIDIA's GPUs and of AMD's for computing make.
+_NVIDIA = Path("/proc/driver/nvidia/version")
+_AMD = Path("/dev/kfd")
 
 # Of CUDA and MPS; of torch's allocator on Linux and macOS, and on Windows; of C++; of cuBLAS.
 _EXHAUSTED = (
@@ -44,6 +48,18 @@ def processor() -> str:
     except (OSError, UnicodeDecodeError):
         pass  # not Linux
     return platform.processor() or platform.machine()
+
+
+def graphics() -> str:
+    """A GPU that this machine has by the look of it, whether PyTorch can use it or not; or nothing.
+
+    By what drivers leave in the system, since what PyTorch does not see is the question.
+    """
+    if sys.platform == "darwin":
+        return "an Apple GPU" if platform.machine() == "arm64" else ""
+    if _NVIDIA.exists() or shutil.which("nvidia-smi"):
+        return "an NVIDIA GPU"
+    return "an AMD GPU" if _AMD.exists() else ""
 
 
 def memory() -> int | None:

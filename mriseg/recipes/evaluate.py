@@ -218,9 +218,11 @@ def choose_cases(
         )
     held = [name for name in names if manifest.validated_on(name)]
     if held:
+        be = agreeing(len(held), "is", "are")
         notices.append(
-            f"among the {len(names)} measured are the run's {len(held)} validation cases, which "
-            f"chose its best epoch and so are slightly flattered"
+            f"among the {len(names)} measured {be} the run's "
+            f"{counted(len(held), 'validation case')}, which chose its best epoch and so {be} "
+            f"slightly flattered"
         )
     return ChosenCases(names, tuple(seen), tuple(notices))
 

@@ -86,3 +86,15 @@ def test_no_limit_leaves_what_the_machine_has(tmp_path: Path) -> None:
     assert machine._cgroup_left(tmp_path / "absent") is None
     free = machine.available_memory()
     assert free is None or 0 < free <= (machine.memory() or 2**50)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Apple's are known by the processor")
+def test_a_gpu_is_noticed_by_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr(machine, "_NVIDIA", tmp_path / "version")
+    monkeypatch.setattr(machine, "_AMD", tmp_path / "kfd")
+    assert machine.graphics() == ""
+    (tmp_path / "kfd").touch()
+    assert machine.graphics() == "an AMD GPU"
+    (tmp_path / "version").touch()
+    assert machine.graphics() == "an NVIDIA GPU"
