@@ -22,8 +22,12 @@ from mriseg.core.prepare import PreparedCase
 from mriseg.core.refine import refine
 from mriseg.core.segnet import SegNet
 from mriseg.core.task import Task
-from mriseg.engine.inference import NetworkFor, fitted, probabilities
+from mriseg.engine.inference import NetworkFor, fitted, predicting
 from mriseg.errors import InputError
+from mriseg.events import Partly, completed, within
+
+# Of the time that a case takes; the rest is for its refinement and its components.
+_NETWORK_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,12 @@ class Segmenter:
         Raises:
             InputError: the output is not a number, which would look like an empty mask.
         """
+        return completed(self.segmenting(case, backend))
+
+    def segmenting(self, case: PreparedCase, backend: Backend) -> Partly[Segmentation]:
+        """`segment`, which yields the share of the case that is done."""
         model, options = self.model, self.options
-        output = probabilities(
+        work = predicting(
             self._network_for(backend)(case),
             backend,
             case,
@@ -133,6 +141,7 @@ class Segmenter:
             batch_size=options.batch_size,
             flips=model.mirrored if options.flips else (),
         )
+        output = yield from within(work, 0.0, _NETWORK_SHARE)
         if not np.isfinite(output).all():
             raise InputError(_not_finite(case))
         if options.refine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,24 @@ from mriseg.core.showcase import showcase
 from mriseg.core.wording import agreeing, counted
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
-from mriseg.events import Advanced, Began, Measured, Notice, Recipe, Skipped, Wrote
+from mriseg.events import (
+    Advanced,
+    Began,
+    Measured,
+    Notice,
+    Partly,
+    Recipe,
+    Skipped,
+    Wrote,
+    completed,
+    reporting,
+)
 from mriseg.io.disk import documents
 from mriseg.io.disk.space import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
 from mriseg.recipes.load import load
-from mriseg.recipes.predict import PredictOptions, restricted
+from mriseg.recipes.predict import PredictOptions, progress, restricted
 from mriseg.report import charts, gallery
 from mriseg.report.gallery import Views
 from mriseg.report.pictures import grid
@@ -131,10 +143,13 @@ def evaluate(
     yield Began("evaluate", len(chosen.names), "case")
     for number, name in enumerate(chosen.names, start=1):
         try:
-            measured = measurement.of(name)
+            measured = yield from reporting(
+                measurement.of(name), partial(progress, "evaluate", number, name)
+            )
         except InputError as error:
             skipped.append((name, str(error)))
             yield Skipped(name, str(error))
+            yield Advanced("evaluate", number, item=name)
             continue
         scores += measured.scores
         if out is not None and pictures and len(views) < _KEPT:
@@ -267,13 +282,13 @@ class _Measurement:
     options: PredictOptions
     regions: Regions
 
-    def of(self, name: str) -> _Measured:
-        """Measure a case."""
+    def of(self, name: str) -> Partly[_Measured]:
+        """Measure a case; yields the share of it that is done."""
         case = restricted(self.store.read_case(name), self.options)
         modalities = self.segmenter.model.task.modalities
         if not set(case.modalities) & set(modalities):
             raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-        masks = self.segmenter.segment(case, self.backend).masks
+        masks = (yield from self.segmenter.segmenting(case, self.backend)).masks
         assert case.labels is not None, "only labelled cases were chosen"
         truth = region_masks(case.labels, self.regions)
         scores = score_case(name, masks, truth, tuple(self.regions), case.geometry)
@@ -291,7 +306,7 @@ def _showcase(
     shown = showcase(report.scores)
     modalities = run.manifest.modalities
     for name in {item.case for item in shown} - set(views):
-        views[name] = measurement.of(name).views(modalities)
+        views[name] = completed(measurement.of(name)).views(modalities)
     title = f"{run.name}: {counted(shown[0].of, 'case')} by mean Dice"
     rows = gallery.rows(shown, views, report.seen)
     grid(path, rows, modalities, tuple(measurement.regions), title)

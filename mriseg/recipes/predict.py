@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mriseg.backends.base import Backend
@@ -11,7 +12,7 @@ from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import label_map
 from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
 from mriseg.errors import CaseError, InputError, OutputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote, reporting
 from mriseg.io import nifti
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
@@ -126,11 +127,14 @@ def predict(
             notices += _missing(name, case, manifest, options)
             for text in notices:
                 yield Notice(f"{name}: {text}")
-            segmentation = segmenter.segment(case, backend)
+            segmentation = yield from reporting(
+                segmenter.segmenting(case, backend), partial(progress, "predict", number, name)
+            )
         except InputError as error:
             reason = error.reason if isinstance(error, CaseError) else str(error)
             skipped.append((name, reason))
             yield Skipped(name, reason)
+            yield Advanced("predict", number, item=name)
             continue
         results.append(_write(name, case, item, segmentation, target, options, manifest))
         yield Wrote(target, "mask")
@@ -138,6 +142,11 @@ def predict(
     if not results:
         raise none_usable(source, dict(skipped))
     return PredictReport(tuple(results), tuple(skipped))
+
+
+def progress(stage: str, number: int, name: str, share: float) -> Advanced:
+    """The event of a stage whose case ``number``, counted from 1, is done to that share."""
+    return Advanced(stage, number - 1 + share, item=name)
 
 
 def restricted(case: PreparedCase, options: PredictOptions) -> PreparedCase:

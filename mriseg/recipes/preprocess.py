@@ -152,7 +152,7 @@ def _filled(
     if kept:
         yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
 
-    yield Began("preprocess", len(todo), "case")
+    yield Began("preprocess", len(todo), "case", at_once=max(1, min(workers, len(todo))))
     written = results(partial(write_case, store), todo, workers)
     for count, report in enumerate(written, start=1):
         reports.append(report)

@@ -7,6 +7,7 @@ import torch
 
 from mriseg.backends import Backend
 from mriseg.core.config import TrainConfig
+from mriseg.events import completed
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.load import load_model
@@ -21,7 +22,8 @@ def test_the_score_is_the_mean_of_regions_and_patients(
     cases = list(brats_store.cases())
     model = load_model(trained, cpu)
     levels = (0.5,) * len(setup.task.regions)
-    result = validate(model, cpu, brats_store, cases, setup.task, levels=levels, pictures=2)
+    work = validate(model, cpu, brats_store, cases, setup.task, levels=levels, pictures=2)
+    result = completed(work)
     assert list(result.dice) == cases and len(result.rows) == 2
     means = [result.mean(region) for region in setup.task.regions]
     assert result.score == pytest.approx(sum(means) / len(means))
@@ -47,7 +49,7 @@ def test_an_output_that_is_not_a_number_is_reported_by_case(
     model = load_model(trained, cpu)
     with torch.no_grad():
         model.head.weight[:] = torch.nan
-    result = validate(
-        model, replace(cpu), brats_store, [name], setup.task, levels=(0.5,) * 3, pictures=0
+    result = completed(
+        validate(model, replace(cpu), brats_store, [name], setup.task, levels=(0.5,) * 3)
     )
     assert result.non_finite == (name,) and result.corrupt_slices == ()

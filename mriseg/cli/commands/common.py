@@ -106,7 +106,8 @@ def naming_the_comparison(out: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        folder = "the --out that is named above" if out is None else f"--out {shlex.quote(str(out))}"
+        named = "the --out that is named above"
+        folder = named if out is None else f"--out {shlex.quote(str(out))}"
         stop.add_note(f"finished trainings are kept; continue with the same options and {folder}")
         raise
 
