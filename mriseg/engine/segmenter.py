@@ -26,8 +26,9 @@ from mriseg.engine.inference import NetworkFor, fitted, predicting
 from mriseg.errors import InputError
 from mriseg.events import Partly, completed, within
 
-# Of the time that a case takes; the rest is for its refinement and its components.
-_NETWORK_SHARE = 0.95
+# What the rest of a case takes, in passes of one slice through the network: taking the scan's own
+# statistics, and for each slice the refinement, the components and what is written.
+_ADAPTING, _REFINING = 24.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -133,15 +134,14 @@ class Segmenter:
     def segmenting(self, case: PreparedCase, backend: Backend) -> Partly[Segmentation]:
         """`segment`, which yields the share of the case that is done."""
         model, options = self.model, self.options
+        flips = model.mirrored if options.flips else ()
+        begin, share = network_share(case, passes=2 ** len(flips), adapt=options.adapt)
+        network = self._network_for(backend)(case)
+        yield begin
         work = predicting(
-            self._network_for(backend)(case),
-            backend,
-            case,
-            model.task,
-            batch_size=options.batch_size,
-            flips=model.mirrored if options.flips else (),
+            network, backend, case, model.task, batch_size=options.batch_size, flips=flips
         )
-        output = yield from within(work, 0.0, _NETWORK_SHARE)
+        output = yield from within(work, begin, share)
         if not np.isfinite(output).all():
             raise InputError(_not_finite(case))
         if options.refine:
@@ -161,6 +161,20 @@ class Segmenter:
             adapt = self.options.adapt
             self._placed = (backend, fitted(network, backend, self.model.task, adapt=adapt))
         return self._placed[1]
+
+
+def network_share(case: PreparedCase, *, passes: int, adapt: bool) -> tuple[float, float]:
+    """When the network begins with a case and for how long, in shares of the case's time.
+
+    Args:
+        case: the case.
+        passes: how often each slice passes through the network.
+        adapt: whether statistics of the case are taken before.
+    """
+    slices = case.image.shape[1]
+    before, network = _ADAPTING * adapt, float(slices * passes)
+    whole = before + network + _REFINING * slices
+    return before / whole, network / whole
 
 
 def refined(

@@ -27,6 +27,7 @@ class Clock:
         batches: steps per epoch.
         seconds: spent before, by a training that resumes.
         ending: seconds that the end takes, if they were measured before.
+        paused: seconds of those spent before in which no step was taken.
         now: reads the time in seconds.
 
     Attributes:
@@ -43,6 +44,7 @@ class Clock:
         seconds: float = 0.0,
         *,
         ending: float = 0.0,
+        paused: float = 0.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.epochs = config.epochs or (None if config.budget else DEFAULT_EPOCHS)
@@ -50,12 +52,26 @@ class Clock:
         self._budget = config.budget or math.inf
         self._now, self._began = now, now() - seconds
         self.seconds, self.ending, self.step_seconds = seconds, ending, 0.0
-        self._progress = 0.0
+        self._paused, self._since, self._progress = paused, math.inf, 0.0
 
     def tick(self) -> float:
         """Read the time; the seconds spent."""
         self.seconds = self._now() - self._began
         return self.seconds
+
+    def pause(self) -> None:
+        """From now on no step is taken: a validation is not part of the schedule's time."""
+        self._since = self.tick()
+
+    def go_on(self) -> None:
+        """Steps are taken again."""
+        self._paused += self.tick() - self._since
+        self._since = math.inf
+
+    @property
+    def paused(self) -> float:
+        """Seconds, of those spent, in which no step was taken."""
+        return self._paused + max(self.seconds - self._since, 0.0)
 
     @property
     def unit(self) -> str:
@@ -82,25 +98,32 @@ class Clock:
         return min(step if self.epochs else int(self.seconds), self.total)
 
     def progress(self, step: int) -> float:
-        """The share of the steps, or of their time, that is over after ``step`` steps, 0 to 1.
+        """The share of the steps, or of the time for them, that is over after ``step``, 0 to 1.
 
         It never falls, though what is kept for the end is measured again and again.
         """
         if self.epochs:
             return step / self.total
-        share = min(self.seconds / self.deadline, 1.0) if self.deadline else 1.0
+        taken = self.seconds - self.paused
+        left = max(self.deadline - self.seconds, 0.0)
+        share = taken / (taken + left) if left else 1.0
         self._progress = max(self._progress, share)
         return self._progress
 
     @property
     def is_over(self) -> bool:
         """Whether the budget has no time for another step."""
-        return not self.epochs and self.seconds + self.step_seconds > self.deadline
+        return not self.epochs and self.least >= self._budget
+
+    @property
+    def least(self) -> float:
+        """Seconds that a budget would have to be for one more step, and the end after it."""
+        return self.seconds + self.step_seconds + _MARGIN * self.ending
 
     @property
     def affords_validation(self) -> bool:
         """Whether some of the budget is left for steps after a validation that begins now."""
-        return self.seconds + self.ending + self.step_seconds <= self.deadline
+        return self.least + _MARGIN * self.ending <= self._budget
 
     def is_last(self, epoch: int) -> bool:
         """Whether the training ends once ``epoch`` epochs are done, or now."""

@@ -75,11 +75,11 @@ class _Stages:
         spent = clock.tick() - self._began
         here = spent / share - spent if share > 0.05 else max(clock.ending - spent, 0.0)
         later = training.left() or 0.0
-        budgeted = clock.epochs is None
-        if budgeted and not self._last:
+        left = here
+        if clock.epochs is not None:
+            left += later
+        elif not self._last:
             left = later  # of a budget that goes on, all is known
-        else:
-            left = here if budgeted else here + later
         at = training.at
         numbers = {"Dice": at.best} if at.best >= 0 else {}
         item = f"{what} {done}/{total}"

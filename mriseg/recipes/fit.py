@@ -99,7 +99,8 @@ def fit(
         if state is not None:
             _resume(run, trainer, state, at)
         batches = Batches(store, setup, backend)
-        clock = Clock(config, len(setup.plan(at.epoch)), at.seconds, ending=at.ending)
+        steps = len(setup.plan(at.epoch))
+        clock = Clock(config, steps, at.seconds, ending=at.ending, paused=at.paused)
         keeper = Keeper(run, at, config.checkpoint_every)
         pace = Pace(low_res_share_of(config, setup.task.frame))
         is_new = at.step == 0
@@ -175,9 +176,8 @@ def _look(training: Training, losses: Sequence[Tensor], since: float) -> Recipe[
         yield Notice(decision)
     if clock.epochs is None and not clock.ending:
         training.measure_ending()
-        clock.tick()
         if clock.is_over and training.is_new:
-            yield Notice(too_short(clock.budget, clock.step_seconds, clock.ending))
+            yield Notice(too_short(clock.budget, clock.least))
     if pace.is_warm and not pace.told:
         pace.told = True
         yield from _outlook(training)
@@ -195,7 +195,8 @@ def _outlook(training: Training) -> Recipe[None]:
 def _finish_epoch(training: Training, row: dict[str, Any]) -> Recipe[str]:
     """Validate, write, and say why training stops now; empty if it goes on."""
     clock, at = training.clock, training.at
-    began = clock.tick()
+    clock.pause()
+    began = clock.seconds
     better, validated = yield from end_epoch(training, row)
     reason = _reason(training, validated)
     training.keeper.log(row)
@@ -205,8 +206,9 @@ def _finish_epoch(training: Training, row: dict[str, Any]) -> Recipe[str]:
     yield Measured("epoch", row["epoch"], numbers, note)
     if problem := training.keeper.draw_curves(last=bool(reason)):
         yield Notice(problem)
+    clock.go_on()
     if validated:
-        clock.ending = at.ending = clock.tick() - began
+        clock.ending = at.ending = clock.seconds - began
     return reason
 
 

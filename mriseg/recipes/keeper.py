@@ -32,6 +32,7 @@ class Position:
         best_epoch: when that was, counted from 1.
         stale: validations since.
         dice: case -> region -> Dice of the best validation.
+        paused: seconds of these in which no step was taken: the beginning and validations.
         ending: seconds that what follows the last step takes: validation, calibration, writing;
             0: not known yet.
         scaler: of the gradient, in float16; else empty.
@@ -47,6 +48,7 @@ class Position:
     best_epoch: int = 0
     stale: int = 0
     dice: dict[str, dict[str, float]] = field(default_factory=dict)
+    paused: float = 0.0
     ending: float = 0.0
     scaler: dict[str, Any] = field(default_factory=dict)
 

@@ -138,13 +138,12 @@ class Outlook:
         return f"{text}; {narrow}--budget {_BRIEF} would take 30 minutes"
 
 
-def too_short(budget: float, step: float, ending: float) -> str:
-    """What to say of a budget that has no time for a second step."""
-    least = duration(step + ending)
+def too_short(budget: float, needed: float) -> str:
+    """What to say of a budget that has no time for a second step and would have to be longer."""
     return (
-        f"a budget of {duration(budget)} is too short here: a single step and the validation at "
-        f"the end take about {least}. The training ends after this step; give a longer --budget, "
-        f"a smaller --width or fewer cases to validate on (--validation-cases)"
+        f"a budget of {duration(budget)} is too short here: two steps and the validation at the "
+        f"end take about {duration(needed)}. The training ends after its first step; give a longer "
+        f"--budget, a smaller --width or fewer cases to validate on (--validation-cases)"
     )
 
 

@@ -111,7 +111,8 @@ def train(
             run.save("start", Checkpoint(anchors, {}, {}))
         yield Notice(f"run {run.path}: {_described(setup)}")
         # A budget is for all of it.
-        position = Position(seconds=time.monotonic() - began)
+        spent = time.monotonic() - began
+        position = Position(seconds=spent, paused=spent)
         work = fit(run, store, setup, backend, network, anchors=anchors, position=position)
         return (yield from work)
 

@@ -62,6 +62,7 @@ class Training:
         """Write "last", whose weights are finite."""
         self.check_weights()
         self.at.seconds = before = self.clock.tick()
+        self.at.paused = self.clock.paused
         self.keeper.save(self.trainer, self.at, ended)
         self.keeper.took = self.clock.tick() - before
 
@@ -121,6 +122,7 @@ class Training:
         """Find out how long the end will take, if that is not known yet, from a few slices."""
         if self.clock.ending:
             return
+        self.clock.pause()
         setup = self.setup
         validation = setup.index.only(setup.split.validation).cases
         name = (*setup.split.validation, *setup.split.train)[0]
@@ -133,6 +135,7 @@ class Training:
         slices += self.norm_batches * setup.config.batch_size
         # "best" is about as large as "last".
         self.clock.ending = self.at.ending = slices * each + 2 * self.keeper.took
+        self.clock.go_on()
 
     # What it does about NaN
 

@@ -20,13 +20,11 @@ from mriseg.core.segnet import SegNet
 from mriseg.core.task import Task
 from mriseg.core.volume import SliceRef
 from mriseg.engine.inference import NetworkFor, fitted, predicting
-from mriseg.engine.segmenter import refined
+from mriseg.engine.segmenter import network_share, refined
 from mriseg.events import Partly, completed, within
 from mriseg.io.store import Store
 from mriseg.report.pictures import GridRow
 
-# Of the time that a case takes; the rest is for its refinement and for measuring.
-_NETWORK_SHARE = 0.9
 # Slices that `seconds_per_slice` tries: a batch.
 _FEW = 16
 # Seconds of a trial that is not repeated.
@@ -174,8 +172,10 @@ def _measured(
 ) -> Partly[_Measured]:
     """Predict and measure a case; yields the share of it that is done."""
     assert case.labels is not None, "plan_training() keeps labelled cases alone"
-    work = predicting(network_for(case), backend, case, task)
-    output = yield from within(work, 0.0, _NETWORK_SHARE)
+    begin, share = network_share(case, passes=1, adapt=True)
+    network = network_for(case)
+    yield begin
+    output = yield from within(predicting(network, backend, case, task), begin, share)
     finite = bool(np.isfinite(output).all())
     if not finite:
         output = np.nan_to_num(output)

@@ -12,7 +12,7 @@ from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.load import load_model
 from mriseg.recipes.setup import plan_training
-from mriseg.recipes.validate import validate
+from mriseg.recipes.validate import seconds_per_slice, validate
 
 
 def test_the_score_is_the_mean_of_regions_and_patients(
@@ -53,3 +53,25 @@ def test_an_output_that_is_not_a_number_is_reported_by_case(
         validate(model, replace(cpu), brats_store, [name], setup.task, levels=(0.5,) * 3)
     )
     assert result.non_finite == (name,) and result.corrupt_slices == ()
+
+
+def test_a_few_slices_tell_how_long_a_validation_takes(
+    trained: Run, brats_store: Store, cpu: Backend, tiny: TrainConfig
+) -> None:
+    setup = plan_training(brats_store, tiny)
+    case = brats_store.read_case(next(iter(brats_store.cases())))
+    model = load_model(trained, cpu)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    seen: list[float] = []
+
+    def now() -> float:
+        seen.append(3.0 * len(seen))
+        return seen[-1]
+
+    levels = (0.5,) * len(setup.task.regions)
+    count = min(16, case.image.shape[1])
+    # Three seconds are long enough to try it once.
+    each = seconds_per_slice(model, cpu, case, setup.task, levels, now=now)
+    assert each == pytest.approx(3 / count) and len(seen) == 2
+    assert seconds_per_slice(model, cpu, case, setup.task, levels) > 0
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())

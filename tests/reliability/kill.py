@@ -148,7 +148,7 @@ def checkpoints(run: Path) -> dict[str, dict[str, Any]]:
 
 def _numbers(checkpoint: Checkpoint) -> dict[str, Any]:
     state = json.loads(json.dumps(checkpoint.state, default=asdict))
-    for name in ("seconds", "ending"):
+    for name in ("seconds", "paused", "ending"):
         state.get("position", {}).pop(name, None)
     return {
         "weights": checkpoint.weights,
