@@ -28,7 +28,7 @@ from mriseg.events import Partly, completed, within
 
 # What the rest of a case takes, in passes of one slice through the network: taking the scan's own
 # statistics, and for each slice the refinement, the components and what is written.
-_ADAPTING, _REFINING = 24.0, 0.3
+_ADAPTING, _REFINING = 24.0, 0.4
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ import pytest
 from mriseg.backends import Backend
 from mriseg.core.config import TrainConfig
 from mriseg.events import Advanced, Event
-from mriseg.io.runs import open_run
 from mriseg.io.store import Store
-from mriseg.recipes.clock import Clock
 from tests.trainings import changed, run_training
 
 
@@ -34,18 +32,3 @@ def test_each_stage_has_a_name_and_a_time_left(
     assert steps and all(e.left is not None and "loss" in e.numbers for e in steps)
     pattern = r"epoch \d+" if "budget" not in end else r"epoch \d+, step \d+"
     assert all(re.fullmatch(pattern, e.item) for e in steps)
-
-
-def test_a_budget_leaves_out_a_validation_that_no_step_could_follow(
-    brats_store: Store,
-    tiny: TrainConfig,
-    cpu: Backend,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Clock, "affords_validation", False)
-    config = changed(tiny, epochs=None, budget=2.0, slices_per_epoch=4, norm_batches=1)
-    run_training(brats_store, config, cpu, tmp_path / "run")
-    rows = open_run(tmp_path / "run").read_log()
-    assert len(rows) > 1
-    assert ["dice" in row for row in rows] == [False] * (len(rows) - 1) + [True]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import torch
 
 from mriseg.backends import Backend, select
 from mriseg.core.config import TrainConfig
+from mriseg.engine.trainer import Pair, Trainer
 from mriseg.errors import DivergedError
 from mriseg.events import Advanced, Began, Event, Measured, Notice, Partly, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import epoch_end, fit, pace, training
+from mriseg.recipes.clock import Clock
 from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.setup import plan_training
 from mriseg.recipes.train import resume, train
 from mriseg.recipes.transfer import transfer
 from mriseg.recipes.validate import Validation
@@ -62,40 +65,64 @@ def test_a_budget_ends_with_a_validation(
     report = run_training(brats_store, config, cpu, tmp_path / "run", events.append)
     assert report.reason == "the budget is spent"
     assert report.seconds < 20
-    assert [e for e in events if isinstance(e, Began)] == [Began("train", 1, "second")]
+    [began] = [e for e in events if isinstance(e, Began)]
+    assert (began.stage, began.total, began.unit) == ("train", 1, "second")
     row = open_run(tmp_path / "run").read_log()[-1]
     assert row["step"] < 100 and row["dice"] == report.best
     assert np.isfinite(row["loss"]) and row["loss"] > 0
 
 
+class Time:
+    """A time in which a step takes a second and a validation twenty, whatever the machine does."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, slices: int) -> None:
+        self.now = 0.0
+        step, validate = Trainer.step, epoch_end.validate
+
+        def slow_step(trainer: Trainer, batch: Pair, progress: float) -> torch.Tensor:
+            self.now += 1
+            return step(trainer, batch, progress)
+
+        def slow_validate(*given: Any, **more: Any) -> Partly[Validation]:
+            self.now += 20
+            return (yield from validate(*given, **more))
+
+        patch.setattr(Trainer, "step", slow_step)
+        patch.setattr(epoch_end, "validate", slow_validate)
+        patch.setattr(training, "seconds_per_slice", lambda *_, **__: 20 / slices)
+        patch.setattr(fit, "Clock", partial(Clock, now=lambda: self.now))
+
+
+@pytest.mark.parametrize(
+    ("budget", "batches", "validated"),
+    # One validation at the end; and of those after 30 and 60 steps only the first, since no step
+    # would follow the second.
+    [(60.0, 100, [True]), (110.0, 30, [True, False, True])],
+)
 def test_a_budget_is_for_the_validation_too(
     brats_store: Store,
     tiny: TrainConfig,
     cpu: Backend,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    budget: float,
+    batches: int,
+    validated: list[bool],
 ) -> None:
-    validate = epoch_end.validate
-
-    def slow(*given: Any, **more: Any) -> Partly[Validation]:
-        time.sleep(2)
-        return (yield from validate(*given, **more))
-
-    monkeypatch.setattr(epoch_end, "validate", slow)
-    monkeypatch.setattr(training, "seconds_per_slice", lambda *_, **__: 2 / 24)
     config = changed(
-        tiny, epochs=None, budget=6.0, validate_every=50, slices_per_epoch=400, norm_batches=0
+        tiny, epochs=None, budget=budget, batch_size=2, slices_per_epoch=2 * batches, norm_batches=0
     )
-    began = time.monotonic()
+    [held] = plan_training(brats_store, config).split.validation
+    Time(monkeypatch, brats_store.index().only([held]).cases[0].shape[0])
     report = run_training(brats_store, config, cpu, tmp_path / "run")
-    spent = time.monotonic() - began
-    # Four seconds of steps, two of validation; not six of steps and two more.
-    assert report.reason == "the budget is spent" and 4 < spent < 7.5
     run = open_run(tmp_path / "run")
+    assert report.reason == "the budget is spent"
+    assert budget - 5 < report.seconds <= budget
+    assert ["dice" in row for row in run.read_log()] == validated
     position = run.load("last").state["position"]
-    assert position["ending"] >= 2 and position["paused"] >= 2
+    assert position["ending"] == 20
     # The schedule ends with the steps.
-    assert position["rate"] < 0.1 * config.learning_rate
+    assert position["rate"] < 0.03 * config.learning_rate
 
 
 def test_a_budget_that_is_too_short_is_said_to_be(
