@@ -35,7 +35,7 @@ class Began(Event):
 
 @dataclass(frozen=True)
 class Advanced(Event):
-    """``done`` units of the stage are done so far, the last of them maybe in part.
+    """``done`` units of the stage are done so far, the last of them possibly in part.
 
     ``numbers`` are for display (loss, images/s), and ``item`` is what is being worked on. ``left``
     are the seconds that the stage will still take, where the recipe knows more than that it goes

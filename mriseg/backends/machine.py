@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import os
 import platform
-import shutil
 import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
-# What the drivers of NVIDIA's GPUs and of AMD's for computing make.
-_NVIDIA = Path("/proc/driver/nvidia/version")
-_AMD = Path("/dev/kfd")
+# What the drivers of GPUs make on Linux.
+_DRIVERS = {"an NVIDIA GPU": Path("/proc/driver/nvidia/version"), "an AMD GPU": Path("/dev/kfd")}
 
 # Of CUDA and MPS; of torch's allocator on Linux and macOS, and on Windows; of C++; of cuBLAS.
 _EXHAUSTED = (
@@ -57,9 +55,7 @@ def graphics() -> str:
     """
     if sys.platform == "darwin":
         return "an Apple GPU" if platform.machine() == "arm64" else ""
-    if _NVIDIA.exists() or shutil.which("nvidia-smi"):
-        return "an NVIDIA GPU"
-    return "an AMD GPU" if _AMD.exists() else ""
+    return next((name for name, path in _DRIVERS.items() if path.exists()), "")
 
 
 def memory() -> int | None:

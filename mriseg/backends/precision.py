@@ -1,4 +1,4 @@
-"""Whether a device computes right in a precision: tried on a convolution, never timed.
+"""Whether a device computes correctly in a precision: tried on a convolution, never timed.
 
 What "auto" computes in must be the same each time on a machine, or runs cannot be compared. So it
 is decided by what the hardware has, and this trial, which gives the same answer each time, may

@@ -73,9 +73,9 @@ class _Stages:
         """``done`` of ``total`` of a part are done, and ``share`` of all parts."""
         training, clock = self._training, self._training.clock
         spent = clock.tick() - self._began
-        here = spent / share - spent if share > 0.05 else max(clock.ending - spent, 0.0)
+        rest = spent / share - spent if share > 0.05 else max(clock.ending - spent, 0.0)
         later = training.left() or 0.0
-        left = here
+        left = rest
         if clock.epochs is not None:
             left += later
         elif not self._last:

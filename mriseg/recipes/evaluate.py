@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +19,19 @@ from mriseg.core.showcase import showcase
 from mriseg.core.wording import agreeing, counted
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
-from mriseg.events import (
-    Advanced,
-    Began,
-    Measured,
-    Notice,
-    Partly,
-    Recipe,
-    Skipped,
-    Wrote,
-    completed,
-    reporting,
-)
+from mriseg.events import Advanced, Began, Measured, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io.disk import documents
 from mriseg.io.disk.space import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
 from mriseg.recipes.load import load
-from mriseg.recipes.predict import PredictOptions, progress, restricted
+from mriseg.recipes.predict import PredictOptions, in_parts, restricted
 from mriseg.report import charts, gallery
 from mriseg.report.gallery import Views
 from mriseg.report.pictures import grid
 
 # The bootstrap's own seed: an evaluation repeated gives the same interval.
 _SEED = 0
-
 # Slices of this many cases are kept for the picture; of more, those shown are segmented once more.
 _KEPT = 32
 
@@ -143,9 +130,7 @@ def evaluate(
     yield Began("evaluate", len(chosen.names), "case")
     for number, name in enumerate(chosen.names, start=1):
         try:
-            measured = yield from reporting(
-                measurement.of(name), partial(progress, "evaluate", number, name)
-            )
+            measured = yield from in_parts(measurement.of(name), "evaluate", number, name)
         except InputError as error:
             skipped.append((name, str(error)))
             yield Skipped(name, str(error))
@@ -233,11 +218,10 @@ def choose_cases(
         )
     held = [name for name in names if manifest.validated_on(name)]
     if held:
-        be = agreeing(len(held), "is", "are")
+        be, cases_held = agreeing(len(held), "is", "are"), counted(len(held), "validation case")
         notices.append(
-            f"among the {len(names)} measured {be} the run's "
-            f"{counted(len(held), 'validation case')}, which chose its best epoch and so {be} "
-            f"slightly flattered"
+            f"among the {len(names)} measured {be} the run's {cases_held}, which chose its best "
+            f"epoch and so {be} slightly flattered"
         )
     return ChosenCases(names, tuple(seen), tuple(notices))
 
@@ -306,7 +290,8 @@ def _showcase(
     shown = showcase(report.scores)
     modalities = run.manifest.modalities
     for name in {item.case for item in shown} - set(views):
-        views[name] = completed(measurement.of(name)).views(modalities)
+        measured = yield from in_parts(measurement.of(name), "evaluate", shown[0].of, name)
+        views[name] = measured.views(modalities)
     title = f"{run.name}: {counted(shown[0].of, 'case')} by mean Dice"
     rows = gallery.rows(shown, views, report.seen)
     grid(path, rows, modalities, tuple(measurement.regions), title)

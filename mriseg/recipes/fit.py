@@ -178,8 +178,8 @@ def _look(training: Training, losses: Sequence[Tensor], since: float) -> Recipe[
         training.measure_ending()
         if clock.is_over and training.is_new:
             yield Notice(too_short(clock.budget, clock.least))
-    if pace.is_warm and not pace.told:
-        pace.told = True
+    if pace.is_warm and not pace.announced:
+        pace.announced = True
         yield from _outlook(training)
 
 

@@ -30,7 +30,7 @@ class Pace:
         low_res_share: the share of the steps, from the first on, at half the resolution.
 
     Attributes:
-        told: whether the user was told how long it will take.
+        announced: whether it was said how long the training will take.
     """
 
     def __init__(self, low_res_share: float = 0.0) -> None:
@@ -38,7 +38,7 @@ class Pace:
         self._windows: dict[bool, deque[tuple[int, float]]] = {
             low_res: deque(maxlen=_WINDOWS) for low_res in (False, True)
         }
-        self._first, self.told = True, False
+        self._first, self.announced = True, False
 
     def add(self, steps: int, seconds: float, *, low_res: bool) -> None:
         """So many steps took so long."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from mriseg.backends.base import Backend
@@ -12,7 +11,7 @@ from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import label_map
 from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
 from mriseg.errors import CaseError, InputError, OutputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote, reporting
+from mriseg.events import Advanced, Began, Notice, Partly, R, Recipe, Skipped, Wrote, reporting
 from mriseg.io import nifti
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
@@ -127,9 +126,8 @@ def predict(
             notices += _missing(name, case, manifest, options)
             for text in notices:
                 yield Notice(f"{name}: {text}")
-            segmentation = yield from reporting(
-                segmenter.segmenting(case, backend), partial(progress, "predict", number, name)
-            )
+            work = segmenter.segmenting(case, backend)
+            segmentation = yield from in_parts(work, "predict", number, name)
         except InputError as error:
             reason = error.reason if isinstance(error, CaseError) else str(error)
             skipped.append((name, reason))
@@ -144,9 +142,9 @@ def predict(
     return PredictReport(tuple(results), tuple(skipped))
 
 
-def progress(stage: str, number: int, name: str, share: float) -> Advanced:
-    """The event of a stage whose case ``number``, counted from 1, is done to that share."""
-    return Advanced(stage, number - 1 + share, item=name)
+def in_parts(work: Partly[R], stage: str, number: int, name: str) -> Recipe[R]:
+    """``work`` on the case ``number`` of a stage, counted from 1, that reports how far it is."""
+    return reporting(work, lambda share: Advanced(stage, number - 1 + share, item=name))
 
 
 def restricted(case: PreparedCase, options: PredictOptions) -> PreparedCase:

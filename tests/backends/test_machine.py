@@ -90,9 +90,8 @@ def test_no_limit_leaves_what_the_machine_has(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Apple's are known by the processor")
 def test_a_gpu_is_noticed_by_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    monkeypatch.setattr(machine, "_NVIDIA", tmp_path / "version")
-    monkeypatch.setattr(machine, "_AMD", tmp_path / "kfd")
+    files = {"an NVIDIA GPU": tmp_path / "version", "an AMD GPU": tmp_path / "kfd"}
+    monkeypatch.setattr(machine, "_DRIVERS", files)
     assert machine.graphics() == ""
     (tmp_path / "kfd").touch()
     assert machine.graphics() == "an AMD GPU"

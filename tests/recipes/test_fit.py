@@ -165,8 +165,8 @@ def test_a_training_says_once_how_long_it_will_take_and_computes_the_same(
     else:
         assert "(6 epochs of 12 steps at width 8, " in text and " a validation)" in text
         assert text.endswith("; --budget 30m would take 30 minutes")
-        told, plain = open_run(tmp_path / "told"), open_run(tmp_path / "untold")
-        assert weights_equal(told, plain) and numbers(told) == numbers(plain)
+        run, other = open_run(tmp_path / "told"), open_run(tmp_path / "untold")
+        assert weights_equal(run, other) and numbers(run) == numbers(other)
 
 
 def test_a_training_that_finds_nothing_says_so(
