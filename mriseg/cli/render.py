@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,14 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from mriseg.cli.stage import Stage, clock
 from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote
 
+# Columns of a terminal for a short bar, both times, and the spaces between.
+_BAR_AND_TIMES = 10 + 7 + 12 + 5
 # Seconds between two drawings of a bar.
 _DRAW_EVERY = 0.1
 # Where lines are not cut at a terminal's edge, tables need not be either.
@@ -137,7 +140,8 @@ class _Lines:
     def advanced(self, event: Advanced) -> None:
         """The stage advanced."""
         if self.stage.due(time.monotonic()):
-            say(self.console, self.stage.line(_now(event, ended=self.stage.ended)))
+            now = ", ".join(_now(event, ended=self.stage.ended))
+            say(self.console, self.stage.line(now))
 
     def close(self) -> None:
         """There will be no more events."""
@@ -153,7 +157,7 @@ class _Bars(_Lines):
             BarColumn(),
             TextColumn("{task.fields[count]}", markup=False),
             TextColumn("{task.fields[now]}", markup=False),
-            TimeElapsedColumn(),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
             _Left(self),
             console=console,
             transient=True,
@@ -163,6 +167,7 @@ class _Bars(_Lines):
 
     def began(self) -> None:
         self._end()
+        self._drawn = 0.0
         self.progress.start()
         total = self.stage.total or None
         self.task = self.progress.add_task(
@@ -176,12 +181,23 @@ class _Bars(_Lines):
                 self.task,
                 completed=event.done,
                 count=self.stage.count(),
-                now=plain(_now(event, ended=self.stage.ended)),
+                now=plain(self._fitting(_now(event, ended=self.stage.ended))),
                 refresh=self._due(event.done),
             )
 
     def close(self) -> None:
         self._end()
+
+    def _fitting(self, parts: Sequence[str]) -> str:
+        """As many of the parts as leave room for the bar and the times."""
+        room = self.console.width - len(self.stage.name) - len(self.stage.count()) - _BAR_AND_TIMES
+        text = ""
+        for part in parts:
+            longer = f"{text}, {part}" if text else part
+            if len(longer) > room:
+                return text or f"{part[: max(room - 3, 0)]}..."
+            text = longer
+        return text
 
     def _due(self, done: float) -> bool:
         """Whether to draw now: small slices are done faster than a terminal is worth drawing."""
@@ -202,7 +218,7 @@ class _Left(ProgressColumn):
     """The time left of the stage. rich's own forgets what it saw more than 30 s ago."""
 
     def __init__(self, bars: _Bars) -> None:
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True))
         self._bars = bars
 
     def render(self, task: Task) -> Text:
@@ -228,7 +244,7 @@ def _epoch(event: Measured) -> str:
     return "  ".join([*parts, event.note]).rstrip()
 
 
-def _now(event: Advanced, *, ended: bool) -> str:
+def _now(event: Advanced, *, ended: bool) -> list[str]:
     """What is being worked on, as long as something is, and numbers of it."""
     numbers = (f"{name} {value:.3g}" for name, value in event.numbers.items())
-    return ", ".join(filter(None, ("" if ended else event.item, *numbers)))
+    return [*filter(None, ("" if ended else event.item, *numbers))]

@@ -119,6 +119,24 @@ def test_a_bar_shows_the_time_left_after_half_a_minute_without_news(
     assert "6:45 left" in text and "6:00 left" in text
 
 
+@pytest.mark.parametrize("width", [72, 80, 100, 160])
+def test_the_time_left_fits_into_any_usual_terminal(width: int) -> None:
+    file = io.StringIO()
+    numbers = {"loss": 0.532, "images/s": 12.3, "Dice": 0.71}
+    with drawing(Console(file=file, force_terminal=True, width=width)) as draw:
+        draw(Began("train", 4100, "step"))
+        draw(Advanced("train", 2000, numbers, "epoch 12", left=12345.0))
+        draw(Began("predict", 5, "case"))
+        draw(Advanced("predict", 1.5, item=f"a_case_with_a_{'very_' * 20}long_name", left=12345.0))
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", file.getvalue())
+    [training] = [line for line in text.split("\r") if "2000/4100 steps" in line]
+    [predicting] = [line for line in text.split("\r") if "1/5 cases" in line]
+    for line in (training, predicting):
+        assert "3:25:4" in line and line.rstrip().endswith("left") and "━" in line
+    assert "epoch 12" in training and "a_case" in predicting
+    assert ("Dice 0.71" in training) is (width >= 100)
+
+
 def test_json_alone_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     data = {"a": [1, None]}
     assert render.as_json("-", data)
