@@ -20,21 +20,33 @@ class Event:
 
 @dataclass(frozen=True)
 class Began(Event):
-    """A stage of the work began: ``total`` units of ``unit`` are to be done (0: unknown)."""
+    """A stage of the work began: ``total`` units of ``unit`` are to be done (0: unknown).
+
+    ``done`` of them were done before, as in a training that resumes, and say nothing of the speed.
+    ``at_once`` of them are worked on at the same time.
+    """
 
     stage: str
     total: int
     unit: str
+    done: float = 0
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
 class Advanced(Event):
-    """``done`` units of the stage are done so far; ``numbers`` are for display (loss, images/s)."""
+    """``done`` units of the stage are done so far, the last of them possibly in part.
+
+    ``numbers`` are for display (loss, images/s), and ``item`` is what is being worked on. ``left``
+    are the seconds that the stage will still take, where the recipe knows more than that it goes
+    on at the same speed.
+    """
 
     stage: str
-    done: int
+    done: float
     numbers: Mapping[str, float] = field(default_factory=dict)
     item: str = ""
+    left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,8 @@ class Wrote(Event):
 
 
 R = TypeVar("R")
+T = TypeVar("T")
+U = TypeVar("U")
 Recipe = Generator[Event, None, R]
 
 
@@ -87,3 +101,34 @@ def finish(recipe: Recipe[R], on_event: Callable[[Event], None] | None = None) -
                 return result
             if on_event is not None:
                 on_event(event)
+
+
+Partly = Generator[float, None, R]
+"""Work that yields how much of it is done, mostly as a share of 0 to 1, and returns its result."""
+
+
+def completed(work: Partly[R]) -> R:
+    """Do all of ``work``; its result."""
+    return finish(_each(work, lambda _: Event()))
+
+
+def reporting(work: Partly[R], event: Callable[[float], Event]) -> Recipe[R]:
+    """Do all of ``work`` and report as events how much of it is done; its result."""
+    return _each(work, event)
+
+
+def within(work: Partly[R], begin: float, share: float) -> Partly[R]:
+    """``work`` as a ``share`` of more of it, of which ``begin`` was done before."""
+    return _each(work, lambda part: begin + share * part)
+
+
+def _each(work: Generator[T, None, R], change: Callable[[T], U]) -> Generator[U, None, R]:
+    """``work``, whatever it yields changed."""
+    with closing(work):
+        while True:
+            try:
+                item = next(work)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            yield change(item)

@@ -1,10 +1,10 @@
 """The only code that asks what the machine has.
 
 Reading order: `base` (what a backend is), `fallback` (how its operations are found), `assemble`
-(both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``verbs``, ``context``,
-``machine``, ``meter`` and ``allocator`` serve these. A new device is a module with a `base.Spec`
-in it and a line in `BACKENDS`, or an entry point of the group ``mriseg.backends`` in another
-package.
+(both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``precision``, ``verbs``,
+``context``, ``machine``, ``meter`` and ``allocator`` serve these. A new device is a module with a
+`base.Spec` in it and a line in `BACKENDS`, or an entry point of the group ``mriseg.backends`` in
+another package.
 """
 
 from __future__ import annotations

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
-from contextlib import nullcontext
-from functools import cache
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from mriseg.backends.allocator import can_keep_memory, keeping_memory
 from mriseg.backends.assemble import assemble
@@ -17,15 +13,14 @@ from mriseg.backends.base import Backend, Decision, Setting, dtype_of, type_name
 from mriseg.backends.context import threads
 from mriseg.backends.fallback import Manner
 from mriseg.backends.machine import cores, processor
+from mriseg.backends.precision import fault
 
-# Instructions that multiply bfloat16 in hardware, and PyTorch's private names for asking. Only
-# named to the user: what is chosen is measured.
+# Instructions that multiply bfloat16 in hardware: what `torch.cpu.get_capabilities` calls them, and
+# the private name for asking a PyTorch that is too old for that.
 _BF16_INSTRUCTIONS = {
-    "AMX": "_is_amx_tile_supported",
-    "AVX512-BF16": "_is_avx512_bf16_supported",
+    "AMX": ("amx_bf16", "_is_amx_tile_supported"),
+    "AVX512-BF16": ("avx512_bf16", "_is_avx512_bf16_supported"),
 }
-# bfloat16 must be this much faster to be chosen: it rounds, and a tie is no reason to.
-_WORTH = 1.1
 
 
 class Cpu:
@@ -36,7 +31,7 @@ class Cpu:
         return True, ""
 
     def make(self, precision: str, deterministic: bool, reason: str) -> Backend:
-        """See `mriseg.backends.base.Spec.make`; "auto" is what measures faster."""
+        """See `mriseg.backends.base.Spec.make`; "auto" is what it multiplies in hardware."""
         auto, why = torch.float32, "asked for"
         if precision == "auto":
             auto, why = _precision(deterministic)
@@ -44,7 +39,7 @@ class Cpu:
         settings, decisions = _settings()
         return assemble(
             "cpu",
-            Manner(torch.device("cpu"), dtype, torch.channels_last, deterministic),
+            _manner(dtype, deterministic),
             reason=reason,
             device_name=_device_name(),
             settings=settings,
@@ -60,52 +55,32 @@ class Cpu:
 def _precision(deterministic: bool) -> tuple[torch.dtype, str]:
     """What "auto" computes in, and why.
 
-    Measured, since a processor may have the instructions and be slower all the same; but what must
-    be the same from run to run cannot hang on a measurement.
+    By what the processor has, so that it is the same whatever else the machine does meanwhile, and
+    in every run. A processor without these instructions only imitates bfloat16.
     """
     instructions = _bf16_instructions()
-    if deterministic:
-        dtype = torch.bfloat16 if instructions else torch.float32
-        return dtype, f"this processor has {instructions or 'no instructions for bfloat16'}"
-    ratio = _bf16_speed()
-    by = f" ({instructions})" if instructions else ""
-    if ratio >= _WORTH:
-        return torch.bfloat16, f"{ratio:.1f} times as fast as float32 in a convolution{by}"
-    return torch.float32, f"bfloat16 is {ratio:.1f} times as fast in a convolution{by}"
+    if not instructions:
+        return torch.float32, "this processor has no instructions for bfloat16"
+    wrong = fault(_manner(torch.bfloat16, deterministic))
+    if wrong:
+        return torch.float32, f"this processor has {instructions} for bfloat16, but {wrong}"
+    return torch.bfloat16, f"this processor has instructions for it ({instructions})"
 
 
-@cache
-def _bf16_speed() -> float:
-    """Times that a convolution, forwards and backwards, is faster in bfloat16 than in float32."""
-    candidates = (torch.float32, torch.bfloat16)
-    # In one thread, by turns and each at its best: whatever else the machine does at the time
-    # must not decide. The first also lets oneDNN make its code.
-    with keeping_memory(), threads(1):
-        tries = [[_convolution_seconds(dtype) for dtype in candidates] for _ in range(8)]
-    full, half = (min(seconds) for seconds in zip(*tries, strict=True))
-    return float(full / half)
-
-
-def _convolution_seconds(dtype: torch.dtype) -> float:
-    def placed(*shape: int) -> Tensor:
-        tensor = torch.full(shape, 0.5).contiguous(memory_format=torch.channels_last)
-        return tensor.requires_grad_()
-
-    image, weight = placed(1, 64, 48, 48), placed(64, 64, 3, 3)
-    began = time.perf_counter()
-    context = nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype=dtype)
-    with torch.enable_grad():
-        with context:
-            out = F.conv2d(image, weight, padding=1)
-        torch.autograd.grad(out, [image, weight], torch.ones_like(out))
-    return time.perf_counter() - began
+def _manner(dtype: torch.dtype, deterministic: bool) -> Manner:
+    return Manner(torch.device("cpu"), dtype, torch.channels_last, deterministic)
 
 
 def _bf16_instructions() -> str:
     """The name of the instructions that multiply bfloat16, or nothing."""
-    for name, query in _BF16_INSTRUCTIONS.items():
-        # Private names may go; then the answer is no.
-        if getattr(torch.cpu, query, bool)():
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    for name, (capability, query) in _BF16_INSTRUCTIONS.items():
+        if capability in capabilities:
+            present = capabilities[capability]
+        else:
+            # Private names may go; then the answer is no.
+            present = getattr(torch.cpu, query, bool)()
+        if present:
             return name
     return ""
 

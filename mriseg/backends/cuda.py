@@ -13,6 +13,7 @@ from mriseg.backends.assemble import assemble
 from mriseg.backends.base import Backend, Decision, dtype_of, type_name
 from mriseg.backends.context import restoring
 from mriseg.backends.fallback import Manner
+from mriseg.backends.precision import fault
 from mriseg.backends.verbs import DeviceVerbs
 
 
@@ -31,9 +32,11 @@ class Cuda:
         """See `mriseg.backends.base.Spec.make`; "auto" is what the GPU multiplies in hardware."""
         # Emulated bfloat16 is slower than float16, which older GPUs have in hardware.
         native_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        auto = torch.bfloat16 if native_bf16 else torch.float16
-        dtype = dtype_of(precision, auto, ("fp32", "tf32", "bf16", "fp16"), "the CUDA backend")
         device = torch.device("cuda", torch.cuda.current_device())
+        auto, why = torch.float32, "asked for"
+        if precision == "auto":
+            auto, why = _precision(device, native_bf16, deterministic)
+        dtype = dtype_of(precision, auto, ("fp32", "tf32", "bf16", "fp16"), "the CUDA backend")
         notes: tuple[str, ...] = ()
         if deterministic and "CUBLAS_WORKSPACE_CONFIG" not in os.environ:
             # cuBLAS reads it when it is first used, and under deterministic algorithms PyTorch
@@ -54,7 +57,7 @@ class Cuda:
             notes=notes,
             device_name=torch.cuda.get_device_name(device),
             decisions=(
-                Decision("precision", type_name(dtype), _why(precision, native_bf16)),
+                Decision("precision", type_name(dtype), why),
                 Decision(
                     "float32 products",
                     "TF32" if tf32 else "IEEE",
@@ -97,10 +100,15 @@ def _restart_peak(device: torch.device) -> int:
     return torch.cuda.memory_allocated(device)
 
 
-def _why(precision: str, native_bf16: bool) -> str:
-    if precision != "auto":
-        return "asked for"
-    return "this GPU multiplies it" if native_bf16 else "this GPU has no bfloat16"
+def _precision(
+    device: torch.device, native_bf16: bool, deterministic: bool
+) -> tuple[torch.dtype, str]:
+    """What "auto" computes in, and why: by what the GPU has, so that it is the same each time."""
+    half = torch.bfloat16 if native_bf16 else torch.float16
+    why = "this GPU multiplies it" if native_bf16 else "this GPU has no bfloat16"
+    if wrong := fault(Manner(device, half, torch.channels_last, deterministic)):
+        return torch.float32, f"{why}, but {wrong}" if native_bf16 else wrong
+    return half, why
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
+# What the drivers of GPUs make on Linux.
+_DRIVERS = {"an NVIDIA GPU": Path("/proc/driver/nvidia/version"), "an AMD GPU": Path("/dev/kfd")}
 
 # Of CUDA and MPS; of torch's allocator on Linux and macOS, and on Windows; of C++; of cuBLAS.
 _EXHAUSTED = (
@@ -44,6 +46,16 @@ def processor() -> str:
     except (OSError, UnicodeDecodeError):
         pass  # not Linux
     return platform.processor() or platform.machine()
+
+
+def graphics() -> str:
+    """A GPU that this machine has by the look of it, whether PyTorch can use it or not; or nothing.
+
+    By what drivers leave in the system, since what PyTorch does not see is the question.
+    """
+    if sys.platform == "darwin":
+        return "an Apple GPU" if platform.machine() == "arm64" else ""
+    return next((name for name, path in _DRIVERS.items() if path.exists()), "")
 
 
 def memory() -> int | None:

@@ -21,12 +21,12 @@ STOPPED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 """Signals that ask to stop, and the exit code: Ctrl-C; kill, a time limit or a shutdown; a closed
 terminal. A shell reports the same of a process that died of the signal."""
 
-_CONTINUES = "the latest checkpoint is kept; continue with: mriseg train --resume {run}"
-# What is left after a stop, and how to continue.
+# What is left after a stop, and how to continue, unless the command knows more.
+_UNTRAINED = "no checkpoint was written yet; the same command starts again"
 _AFTER = {
     "preprocess": "finished cases are complete; the same command continues with the others",
-    "train": _CONTINUES,
-    "transfer": f"{_CONTINUES}; a comparison: with the same options and --out",
+    "train": _UNTRAINED,
+    "transfer": _UNTRAINED,
     "predict": "finished masks are complete; the same command continues with the others",
     "demo": "finished files are complete; the same command starts a new demo beside them",
 }
@@ -137,10 +137,9 @@ def _untyped_flags(parameters: list[Any]) -> list[Any]:
 
 
 def _left_by(stopped: KeyboardInterrupt, command: str) -> str:
-    """What a stop left; a note of the exception is the run that can be continued."""
-    left = _AFTER.get(command, "no half-written files are left")
-    [run] = getattr(stopped, "__notes__", [])[:1] or ["[RUN]"]
-    return left.format(run=run)
+    """What a stop left: as a note of the exception says, or what holds for every such command."""
+    notes: list[str] = getattr(stopped, "__notes__", [])
+    return notes[0] if notes else _AFTER.get(command, "no half-written files are left")
 
 
 def _exhausted(error: BaseException, command: str) -> str:

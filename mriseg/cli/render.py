@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,22 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
+from mriseg.cli.stage import Stage, clock
 from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote
 
-# Seconds between two lines of progress where there is no bar.
-_LINE_EVERY = 10.0
+# Columns of a terminal for a short bar, both times, and the spaces between.
+_BAR_AND_TIMES = 10 + 7 + 12 + 5
+# Seconds between two drawings of a bar.
+_DRAW_EVERY = 0.1
 # Where lines are not cut at a terminal's edge, tables need not be either.
 _PLAIN_WIDTH = 200
 
@@ -89,13 +93,6 @@ def as_json(file: str | None, data: Mapping[str, Any]) -> bool:
     return file == "-"
 
 
-def clock(seconds: float) -> str:
-    """Seconds as 2:03 or 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 @contextmanager
 def drawing(console: Console | None = None) -> Iterator[Callable[[Event], None]]:
     """A function that draws each event of a recipe it is handed."""
@@ -112,7 +109,7 @@ class _Lines:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.stage = _Stage()
+        self.stage = Stage()
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -128,10 +125,12 @@ class _Lines:
                 result = f"Dice {event.numbers['dice']:.3f} in {clock(event.numbers['seconds'])}"
                 say(self.console, f"{event.note}: {result}")
             case Began():
-                self.stage = _Stage(event.stage, event.total, event.unit)
+                self.stage = Stage(
+                    event.stage, event.total, event.unit, at_once=event.at_once, begun_at=event.done
+                )
                 self.began()
             case Advanced():
-                self.stage.reach(event.done)
+                self.stage.reach(event.done, event.left)
                 self.advanced(event)
             # Measured cases are in the table at the end.
 
@@ -141,7 +140,8 @@ class _Lines:
     def advanced(self, event: Advanced) -> None:
         """The stage advanced."""
         if self.stage.due(time.monotonic()):
-            say(self.console, self.stage.line(event.numbers))
+            now = ", ".join(_now(event, ended=self.stage.ended))
+            say(self.console, self.stage.line(now))
 
     def close(self) -> None:
         """There will be no more events."""
@@ -156,20 +156,24 @@ class _Bars(_Lines):
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[count]}", markup=False),
-            TextColumn("{task.fields[numbers]}", markup=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("left"),
+            TextColumn("{task.fields[now]}", markup=False),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            _Left(self),
             console=console,
             transient=True,
         )
         self.task: TaskID | None = None
+        self._drawn = 0.0
 
     def began(self) -> None:
         self._end()
+        self._drawn = 0.0
         self.progress.start()
         total = self.stage.total or None
-        self.task = self.progress.add_task(self.stage.name, total=total, count="", numbers="")
+        self.task = self.progress.add_task(
+            self.stage.name, total=total, count=self.stage.count(), now=""
+        )
+        self.progress.update(self.task, completed=self.stage.done)
 
     def advanced(self, event: Advanced) -> None:
         if self.task is not None:
@@ -177,12 +181,31 @@ class _Bars(_Lines):
                 self.task,
                 completed=event.done,
                 count=self.stage.count(),
-                numbers=plain(_numbers(event.numbers) or event.item),
-                refresh=True,
+                now=plain(self._fitting(_now(event, ended=self.stage.ended))),
+                refresh=self._due(event.done),
             )
 
     def close(self) -> None:
         self._end()
+
+    def _fitting(self, parts: Sequence[str]) -> str:
+        """As many of the parts as leave room for the bar and the times."""
+        room = self.console.width - len(self.stage.name) - len(self.stage.count()) - _BAR_AND_TIMES
+        text = ""
+        for part in parts:
+            longer = f"{text}, {part}" if text else part
+            if len(longer) > room:
+                return text or f"{part[: max(room - 3, 0)]}..."
+            text = longer
+        return text
+
+    def _due(self, done: float) -> bool:
+        """Whether to draw now: small slices are done faster than a terminal is worth drawing."""
+        now = time.monotonic()
+        if done < self.stage.total and now - self._drawn < _DRAW_EVERY:
+            return False
+        self._drawn = now
+        return True
 
     def _end(self) -> None:
         if self.task is not None:
@@ -191,53 +214,17 @@ class _Bars(_Lines):
         self.progress.stop()
 
 
-@dataclass
-class _Stage:
-    """How far a stage is, and when a line about it is due."""
+class _Left(ProgressColumn):
+    """The time left of the stage. rich's own forgets what it saw more than 30 s ago."""
 
-    name: str = ""
-    total: int = 0
-    unit: str = ""
-    started: float = field(default_factory=time.monotonic)
-    done: int = 0
-    # Work done before, as in a resumed training, says nothing about the speed.
-    first: tuple[float, int] | None = None
-    reported: float = field(default_factory=time.monotonic)
+    def __init__(self, bars: _Bars) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
+        self._bars = bars
 
-    def reach(self, done: int) -> None:
-        self.done = done
-        if self.first is None:
-            self.first = (time.monotonic(), done)
-
-    def due(self, now: float) -> bool:
-        ended = 0 < self.total <= self.done
-        if not ended and now - self.reported < _LINE_EVERY:
-            return False
-        self.reported = now
-        return True
-
-    def count(self) -> str:
-        if self.unit == "second":
-            return f"{clock(self.done)} of {clock(self.total)}"
-        plural = "es" if self.unit.endswith(("ch", "s")) else "s"
-        return f"{self.done}/{self.total} {self.unit}{plural}" if self.total else f"{self.done}"
-
-    def line(self, numbers: Mapping[str, float]) -> str:
-        parts = [f"{self.name} {self.count()}", _numbers(numbers)]
-        left = self.left(time.monotonic())
-        if left is not None:
-            parts.append(f"{clock(left)} left")
-        return ", ".join(filter(None, parts))
-
-    def left(self, now: float) -> float | None:
-        if self.unit == "second":
-            return max(self.total - self.done, 0)
-        if self.first is None or self.done >= self.total:
-            return None
-        since, before = self.first
-        if self.done == before:
-            return None
-        return (now - since) / (self.done - before) * (self.total - self.done)
+    def render(self, task: Task) -> Text:
+        """As in "0:12 left"; empty until something is done."""
+        left = self._bars.stage.left(time.monotonic())
+        return Text("" if left is None else f"{clock(left)} left", style="progress.remaining")
 
 
 def _epoch(event: Measured) -> str:
@@ -257,5 +244,7 @@ def _epoch(event: Measured) -> str:
     return "  ".join([*parts, event.note]).rstrip()
 
 
-def _numbers(numbers: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+def _now(event: Advanced, *, ended: bool) -> list[str]:
+    """What is being worked on, as long as something is, and numbers of it."""
+    numbers = (f"{name} {value:.3g}" for name, value in event.numbers.items())
+    return [*filter(None, ("" if ended else event.item, *numbers))]

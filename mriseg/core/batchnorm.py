@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mriseg.core.segnet import SegNet, block_of
 from mriseg.core.steps import Context
+from mriseg.events import Partly, completed
 
 # The largest weight of a scan's own statistics, and the number of slices at which they would weigh
 # as much as the training's. Both are measured, see docs/results.md.
@@ -16,7 +17,6 @@ _MAX_SHARE = 0.5
 _PRIOR_SLICES = 16
 
 
-@torch.no_grad()
 def reestimate_statistics_(
     model: SegNet,
     images: Iterable[Tensor],
@@ -38,6 +38,18 @@ def reestimate_statistics_(
         autocast: the context in which the network runs.
         skip: names of blocks whose statistics stay.
     """
+    return completed(reestimating_(model, images, autocast=autocast, skip=skip))
+
+
+@torch.no_grad()
+def reestimating_(
+    model: SegNet,
+    images: Iterable[Tensor],
+    *,
+    autocast: Context,
+    skip: Collection[str] = (),
+) -> Partly[SegNet]:
+    """`reestimate_statistics_`, which yields the number of batches that are done."""
     training = model.training
     model.eval()
     norms = [
@@ -45,9 +57,10 @@ def reestimate_statistics_(
         for name, module in model.named_modules()
         if isinstance(module, nn.BatchNorm2d) and block_of(name) not in skip
     ]
-    for image in _estimating(norms, images):
+    for count, image in enumerate(_estimating(norms, images), start=1):
         with autocast():
             model(image)
+        yield count
     return model.train(training)
 
 

@@ -197,8 +197,8 @@ class TrainConfig(Config):
     budget: Annotated[
         Positive | None,
         Setting(
-            "Train for this long instead of a number of epochs: 90s, 30m, 1h30m; the unit is "
-            "required",
+            "Train for this long, validation included, instead of a number of epochs: 90s, 30m, "
+            "1h30m; the unit is required",
             "TIME",
             "time",
             default="none",

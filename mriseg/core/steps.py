@@ -10,6 +10,8 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
+from mriseg.events import Partly, completed
+
 Context = Callable[[], AbstractContextManager[object]]
 
 
@@ -72,15 +74,25 @@ def predict_step(
         flips: test-time augmentation: axes of the batch, any of 2 and 3. The logits are averaged
             over the slice as it is and mirrored along every combination of these axes.
     """
+    return completed(predict_passes(model, image, autocast=autocast, flips=flips))
+
+
+def predict_passes(
+    model: nn.Module, image: Tensor, *, autocast: Context, flips: Sequence[int] = ()
+) -> Partly[Tensor]:
+    """`predict_step`, which yields after each pass through the network."""
     mirrors = [axes for count in range(len(flips) + 1) for axes in combinations(flips, count)]
     total: Tensor | None = None
-    with torch.inference_mode(), autocast():
-        for axes in mirrors:
+    for number, axes in enumerate(mirrors, start=1):
+        # Entered for each, so that whoever is told of the progress is not in inference mode.
+        with torch.inference_mode(), autocast():
             logits = model(image.flip(axes) if axes else image)
             logits = (logits.flip(axes) if axes else logits).float()
             total = logits if total is None else total + logits
+        yield number / len(mirrors)
     assert total is not None
-    return torch.sigmoid(total / len(mirrors))
+    with torch.inference_mode():
+        return torch.sigmoid(total / len(mirrors))
 
 
 def learning_rate(progress: float, peak: float, warmup: float) -> float:

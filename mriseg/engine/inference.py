@@ -16,9 +16,10 @@ from mriseg.core.folding import folded
 from mriseg.core.padding import padded_size
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.segnet import SegNet
-from mriseg.core.steps import predict_step
+from mriseg.core.steps import predict_passes
 from mriseg.core.task import Task
 from mriseg.core.volume import Pad
+from mriseg.events import Partly, completed, within
 
 # Slices, spread over a case, that its statistics are taken from, or a batch of them at least:
 # more say nothing new.
@@ -96,14 +97,30 @@ def probabilities(
         batch_size: slices per batch; fewer where they are large.
         flips: as `mriseg.core.steps.predict_step` has them.
     """
+    return completed(predicting(network, backend, case, task, batch_size=batch_size, flips=flips))
+
+
+def predicting(
+    network: nn.Module,
+    backend: Backend,
+    case: PreparedCase,
+    task: Task,
+    *,
+    batch_size: int = 16,
+    flips: Sequence[int] = (),
+) -> Partly[NDArray[np.float32]]:
+    """`probabilities`, which yields the share of the case that is done."""
     batches = _Batches(case, task, batch_size)
     out = np.zeros((len(task.regions), *case.image.shape[1:]), dtype=np.float32)
+    done, count = 0, len(batches.slices)
     with backend.running():
         for z in batches:
             image = batches.on(backend, z)
-            output = predict_step(network, image, autocast=backend.autocast, flips=flips)
+            passes = predict_passes(network, image, autocast=backend.autocast, flips=flips)
+            output = yield from within(passes, done / count, len(z) / count)
             slices = backend.collect(output).numpy()[: len(z)]
             out[:, z] = batches.to_own(slices).transpose(1, 0, 2, 3)
+            done += len(z)
     return out
 
 

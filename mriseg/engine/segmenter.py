@@ -23,8 +23,13 @@ from mriseg.core.prepare import PreparedCase
 from mriseg.core.refine import refine
 from mriseg.core.segnet import SegNet
 from mriseg.core.task import Task
-from mriseg.engine.inference import NetworkFor, fitted, probabilities
+from mriseg.engine.inference import NetworkFor, fitted, predicting
 from mriseg.errors import InputError
+from mriseg.events import Partly, completed, within
+
+# What the rest of a case takes, in passes of one slice through the network: taking the scan's own
+# statistics, and for each slice the refinement, the components and what is written.
+_ADAPTING, _REFINING = 24.0, 0.4
 
 
 @dataclass(frozen=True)
@@ -127,15 +132,19 @@ class Segmenter:
         Raises:
             InputError: the output is not a number, which would look like an empty mask.
         """
+        return completed(self.segmenting(case, backend))
+
+    def segmenting(self, case: PreparedCase, backend: Backend) -> Partly[Segmentation]:
+        """`segment`, which yields the share of the case that is done."""
         model, options = self.model, self.options
-        output = probabilities(
-            self._network_for(backend)(case),
-            backend,
-            case,
-            model.task,
-            batch_size=options.batch_size,
-            flips=model.mirrored if options.flips else (),
+        flips = model.mirrored if options.flips else ()
+        begin, share = network_share(case, passes=2 ** len(flips), adapt=options.adapt)
+        network = self._network_for(backend)(case)
+        yield begin
+        work = predicting(
+            network, backend, case, model.task, batch_size=options.batch_size, flips=flips
         )
+        output = yield from within(work, begin, share)
         if not np.isfinite(output).all():
             raise InputError(_not_finite(case))
         if options.refine:
@@ -158,6 +167,20 @@ class Segmenter:
             adapt = self.options.adapt
             self._placed = (backend, fitted(network, backend, self.model.task, adapt=adapt))
         return self._placed[1]
+
+
+def network_share(case: PreparedCase, *, passes: int, adapt: bool) -> tuple[float, float]:
+    """When the network begins with a case and for how long, in shares of the case's time.
+
+    Args:
+        case: the case.
+        passes: how often each slice passes through the network.
+        adapt: whether statistics of the case are taken before.
+    """
+    slices = case.image.shape[1]
+    before, network = _ADAPTING * adapt, float(slices * passes)
+    whole = before + network + _REFINING * slices
+    return before / whole, network / whole
 
 
 def refined(

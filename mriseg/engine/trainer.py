@@ -24,6 +24,7 @@ from mriseg.core.resolution import halved, low_res_share_of
 from mriseg.core.segnet import SegNet, freeze_
 from mriseg.core.steps import train_step
 from mriseg.engine.compiling import Compiling
+from mriseg.events import Partly, completed
 
 Pair = tuple[Tensor, Tensor]
 """Slices [b, c, h, w] and their masks [b, r, h, w]."""
@@ -163,13 +164,18 @@ class Trainer:
             images: training batches [b, c, h, w] on the device, which the statistics are taken
                 from; None: the average of what they were.
         """
+        return completed(self.averaging(images))
+
+    def averaging(self, images: Iterable[Tensor] | None) -> Partly[SegNet]:
+        """`network`, which yields the number of batches that are done."""
         network = copy.deepcopy(self.average)
         if images is None:
             return network
         # A block that never trains keeps the statistics that its weights were trained with.
-        return batchnorm.reestimate_statistics_(
+        work = batchnorm.reestimating_(
             network, images, autocast=self.backend.autocast, skip=self.never_trains
         )
+        return (yield from work)
 
     def broken_weight(self) -> str | None:
         """The name of a weight that is NaN or infinite, if there is one.

@@ -12,9 +12,12 @@ And the parts of a training, in the order of their use:
 
 - ``setup``: the plan, from the store and the settings; what cannot work is refused here
 - ``fit``: the loop, which uses all that follows
+- ``training``: its parts, while it goes on
 - ``batches``: a plan's slices, read ahead and augmented
 - ``clock``: epochs or a budget of time
+- ``pace``: how long a step takes here, and so how long all of it will
 - ``keeper``: checkpoints, log, curves and pictures
+- ``epoch_end``: what follows an epoch's steps, stage by stage
 - ``validate``: Dice by patient, in 3-D
 - ``diverged``: the error of a training that met NaN
 

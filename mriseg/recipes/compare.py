@@ -270,22 +270,25 @@ class _Progress:
     def __init__(self, total: int, config: TrainConfig) -> None:
         self.total, self.finished = total, 0
         self.seconds = max(int(config.budget), 1) if config.budget else None
+        self._began = Began("train", 1, "step")
 
     def began(self) -> Event:
         unit = "training" if self.seconds is None else "second"
         return Began("compare", self.total * (self.seconds or 1), unit)
 
-    def advanced(self, numbers: Mapping[str, float], current: int = 0) -> Event:
-        """``current`` is how far the training in progress is."""
-        if self.seconds is None:
-            return Advanced("compare", self.finished, numbers)
-        done = self.finished * self.seconds + min(current, self.seconds)
-        return Advanced("compare", done, numbers)
+    def advanced(self, numbers: Mapping[str, float], share: float = 0.0, item: str = "") -> Event:
+        """``share`` is how much of the training in progress is done."""
+        done = self.finished + min(share, 1.0)
+        if self.seconds is not None:
+            done = int(done * self.seconds)
+        return Advanced("compare", done, numbers, item)
 
     def within(self, event: Event) -> Event | None:
         """A training's own progress, as a part of the whole."""
+        if isinstance(event, Began):
+            self._began = event
         if isinstance(event, Advanced) and event.stage == "train":
-            return self.advanced(event.numbers, event.done)
+            return self.advanced(event.numbers, event.done / max(self._began.total, 1), event.item)
         return None
 
 

@@ -18,13 +18,13 @@ from mriseg.core.showcase import showcase
 from mriseg.core.wording import agreeing, counted
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io.disk.space import check_writable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
 from mriseg.recipes.channels import restricted
 from mriseg.recipes.load import load
-from mriseg.recipes.prediction import PredictOptions
+from mriseg.recipes.prediction import PredictOptions, in_parts
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
 from mriseg.report import gallery
 from mriseg.report.gallery import Views
@@ -92,10 +92,11 @@ def evaluate(
     yield Began("evaluate", len(chosen.names), "case")
     for number, name in enumerate(chosen.names, start=1):
         try:
-            measured = measurement.of(name)
+            measured = yield from in_parts(measurement.of(name), "evaluate", number, name)
         except InputError as error:
             skipped.append((name, str(error)))
             yield Skipped(name, str(error))
+            yield Advanced("evaluate", number, item=name)
             continue
         yield from (Notice(f"{name}: {text}") for text in measured.notices)
         scores += measured.scores
@@ -181,9 +182,10 @@ def choose_cases(
         )
     held = [name for name in names if manifest.validated_on(name)]
     if held:
+        be, cases_held = agreeing(len(held), "is", "are"), counted(len(held), "validation case")
         notices.append(
-            f"among the {len(names)} measured are the run's {len(held)} validation cases, which "
-            f"chose its best epoch and so are slightly flattered"
+            f"among the {len(names)} measured {be} the run's {cases_held}, which chose its best "
+            f"epoch and so {be} slightly flattered"
         )
     return ChosenCases(names, tuple(seen), tuple(notices))
 
@@ -229,13 +231,13 @@ class _Measurement:
     options: PredictOptions
     regions: Regions
 
-    def of(self, name: str) -> _Measured:
-        """Measure a case."""
+    def of(self, name: str) -> Partly[_Measured]:
+        """Measure a case; yields the share of it that is done."""
         case = restricted(self.store.read_case(name), self.options.modalities)
         modalities = self.segmenter.model.task.modalities
         if not set(case.modalities) & set(modalities):
             raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-        segmented = self.segmenter.segment(case, self.backend)
+        segmented = yield from self.segmenter.segmenting(case, self.backend)
         assert case.labels is not None, "only labelled cases were chosen"
         truth = region_masks(case.labels, self.regions)
         scores = score_case(name, segmented.masks, truth, tuple(self.regions), case.geometry)
@@ -253,7 +255,8 @@ def _showcase(
     shown = showcase(report.scores)
     modalities = run.manifest.modalities
     for name in {item.case for item in shown} - set(views):
-        views[name] = measurement.of(name).views(modalities)
+        measured = yield from in_parts(measurement.of(name), "evaluate", shown[0].of, name)
+        views[name] = measured.views(modalities)
     title = f"{run.name}: {counted(shown[0].of, 'case')} by mean Dice"
     rows = gallery.rows(shown, views, report.seen)
     grid(path, rows, modalities, tuple(measurement.regions), title)

@@ -120,11 +120,12 @@ def inspect(
         write_table(csv, *_rows(listing), listing.numbering)
         yield Wrote(csv, "table of cases")
     cases = [_refused(listing, name, why, source) for name, why in listing.skipped]
-    yield Began("inspect", len(listing.cases), "case")
+    workers = max(1, min(options.workers or default_workers(), len(listing.cases)))
+    yield Began("inspect", len(listing.cases), "case", at_once=workers)
     planned = {case.name: case for case in listing.cases}
     said: list[str] = []
     look = partial(inspect_case, numbering=listing.numbering)
-    facts = results(look, listing.cases, options.workers or default_workers(), said.append)
+    facts = results(look, listing.cases, workers, said.append)
     for count, fact in enumerate(facts, start=1):
         yield from map(Notice, said)
         said.clear()

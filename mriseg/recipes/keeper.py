@@ -32,6 +32,9 @@ class Position:
         best_epoch: when that was, counted from 1.
         stale: validations since.
         dice: case -> region -> Dice of the best validation.
+        paused: seconds of these in which no step was taken: the beginning and validations.
+        ending: seconds that what follows the last step takes: validation, calibration, writing;
+            0: not known yet.
         scaler: of the gradient, in float16; else empty.
     """
 
@@ -45,6 +48,8 @@ class Position:
     best_epoch: int = 0
     stale: int = 0
     dice: dict[str, dict[str, float]] = field(default_factory=dict)
+    paused: float = 0.0
+    ending: float = 0.0
     scaler: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,11 +64,13 @@ class Keeper:
 
     Attributes:
         rows: the log, one row per epoch.
+        took: seconds that the last checkpoint took to write, as its training measured.
     """
 
     def __init__(self, run: Run, position: Position, every: float) -> None:
         self.run = run
         self.rows = [row for row in run.read_log() if row["epoch"] <= position.epoch]
+        self.took = 0.0
         self._every, self._saved = every, position.seconds
         self._board = Board(run.path / "tensorboard", position.step)
         self._curves = Curves(run)

@@ -148,10 +148,13 @@ def predict(
     kept = list(records)
     for number, name in enumerate(todo, start=1):
         try:
-            records[name] = yield from work.make(name, chosen[name], targets[name], bool(records))
+            records[name] = yield from work.make(
+                name, chosen[name], targets[name], number, bool(records)
+            )
         except InputError as error:
             reason = error.reason if isinstance(error, CaseError) else str(error)
             yield from work.skip(name, reason, skipped)
+            yield Advanced("predict", number, item=name)
             continue
         yield Advanced("predict", number, item=name)
     if not records and not taken:

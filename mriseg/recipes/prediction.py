@@ -15,7 +15,7 @@ from mriseg.core.regions import label_map
 from mriseg.core.train_settings import modality_names
 from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
 from mriseg.errors import CaseError, OutputError
-from mriseg.events import Notice, Recipe, Skipped, Wrote
+from mriseg.events import Advanced, Notice, Partly, R, Recipe, Skipped, Wrote, reporting
 from mriseg.io import nifti
 from mriseg.io.disk.atomic import staging
 from mriseg.io.disk.documents import plain
@@ -100,8 +100,17 @@ class Prediction:
         self.masks.skip(name, reason)
         yield Skipped(name, reason)
 
-    def make(self, name: str, item: Source, target: Path, is_later: bool) -> Recipe[MaskRecord]:
+    def make(
+        self, name: str, item: Source, target: Path, number: int, is_later: bool
+    ) -> Recipe[MaskRecord]:
         """Segment a case and write what belongs to it.
+
+        Args:
+            name: the case's.
+            item: the case.
+            target: of its mask.
+            number: which of those to predict it is, counted from 1.
+            is_later: whether there are masks already.
 
         Raises:
             InputError: it cannot be used.
@@ -124,7 +133,8 @@ class Prediction:
         seen = manifest.seen_among([item.entry(name, whole)]) if manifest.seen else {}
         if self._segmenter is None:
             self._segmenter = Segmenter(load(self.run), options)
-        segmentation = self._segmenter.segment(case, self.backend)
+        work = self._segmenter.segmenting(case, self.backend)
+        segmentation = yield from in_parts(work, "predict", number, name)
         for text in segmentation.notices:
             yield Notice(f"{name}: {text}")
         facts = describe(self.backend)
@@ -185,3 +195,8 @@ def _volumes(
         region: float(case.geometry.volume_of(int(segmentation.masks[r].sum())).value)
         for r, region in enumerate(manifest.regions)
     }
+
+
+def in_parts(work: Partly[R], stage: str, number: int, name: str) -> Recipe[R]:
+    """``work`` on the case ``number`` of a stage, counted from 1, that reports how far it is."""
+    return reporting(work, lambda share: Advanced(stage, number - 1 + share, item=name))

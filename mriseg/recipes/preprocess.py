@@ -221,7 +221,7 @@ def _filled(
     if kept:
         yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
 
-    yield Began("preprocess", len(todo), "case")
+    yield Began("preprocess", len(todo), "case", at_once=max(1, min(workers, len(todo))))
     said: list[str] = []
     written = results(write, todo, workers, said.append)
     for count, report in enumerate(written, start=1):

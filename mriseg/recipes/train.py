@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -47,6 +48,7 @@ class Start:
         seen: identities of the cases that these weights were trained on.
         parent: the run it comes from and how it is carried over, for the manifest.
         report: what was kept, adapted and re-initialised, for the run's ``transfer.json``.
+        seconds: that making it took, which a budget includes.
     """
 
     setup: Setup
@@ -55,6 +57,7 @@ class Start:
     seen: tuple[Identity, ...]
     parent: dict[str, Any]
     report: dict[str, Any]
+    seconds: float = 0.0
 
 
 def train(
@@ -83,6 +86,7 @@ def train(
         BusyError: another process is training there.
         DivergedError: the loss became NaN or infinite; the last good checkpoint is kept.
     """
+    began = time.monotonic() - (start.seconds if start else 0.0)
     setup = start.setup if start else plan_training(store, config)
     for text in (*backend.notes, *setup.notices):
         yield Notice(text)
@@ -106,7 +110,11 @@ def train(
             anchors = {name: start.weights[name] for name in start.carried}
             run.save("start", Checkpoint(anchors, {}, {}))
         yield Notice(f"run {run.path}: {_described(setup)}")
-        return (yield from fit(run, store, setup, backend, network, anchors=anchors))
+        # A budget is for all of it.
+        spent = time.monotonic() - began
+        position = Position(seconds=spent, paused=spent)
+        work = fit(run, store, setup, backend, network, anchors=anchors, position=position)
+        return (yield from work)
 
 
 def _initial(setup: Setup, backend: Backend) -> SegNet:

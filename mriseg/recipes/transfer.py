@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ def transfer(
     Raises:
         ConfigError: the store, the configuration and the source do not fit.
     """
+    began = time.monotonic()
     if weights not in ("source", "random"):
         raise ConfigError(f"weights = {weights!r}: expected source or random")
     config = _with_policy(config, freeze)
@@ -115,6 +117,7 @@ def transfer(
             **settings,
         },
         report={"policy": settings, **carry.to_json()},
+        seconds=time.monotonic() - began,
     )
     report = yield from train(store, config, backend, out=out, start=start)
     yield Wrote(report.run / "transfer.json", "report of what was kept, adapted and new")

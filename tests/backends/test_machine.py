@@ -86,3 +86,14 @@ def test_no_limit_leaves_what_the_machine_has(tmp_path: Path) -> None:
     assert machine._cgroup_left(tmp_path / "absent") is None
     free = machine.available_memory()
     assert free is None or 0 < free <= (machine.memory() or 2**50)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Apple's are known by the processor")
+def test_a_gpu_is_noticed_by_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"an NVIDIA GPU": tmp_path / "version", "an AMD GPU": tmp_path / "kfd"}
+    monkeypatch.setattr(machine, "_DRIVERS", files)
+    assert machine.graphics() == ""
+    (tmp_path / "kfd").touch()
+    assert machine.graphics() == "an AMD GPU"
+    (tmp_path / "version").touch()
+    assert machine.graphics() == "an NVIDIA GPU"

@@ -25,10 +25,10 @@ def ends_in(error: BaseException, command: str) -> Result:
     return CliRunner().invoke(app, [command])
 
 
-def stopped(run: str | None) -> KeyboardInterrupt:
+def stopped(left: str = "") -> KeyboardInterrupt:
     stop = KeyboardInterrupt()
-    if run:
-        stop.add_note(run)
+    if left:
+        stop.add_note(left)
     return stop
 
 
@@ -37,13 +37,12 @@ def stopped(run: str | None) -> KeyboardInterrupt:
     [
         (CaseError("a", "it is empty"), "predict", 3, "error: case a: it is empty"),
         (
-            stopped("runs/mine"),
+            stopped("the latest checkpoint is kept in runs/{mine}"),
             *("train", 130),
-            "stopped: the latest checkpoint is kept; continue with: mriseg train --resume "
-            "runs/mine",
+            "stopped: the latest checkpoint is kept in runs/{mine}",
         ),
-        (stopped(None), "train", 130, "continue with: mriseg train --resume [RUN]"),
-        (stopped(None), "info", 130, "stopped: no half-written files are left"),
+        (stopped(), "train", 130, "stopped: no checkpoint was written yet; the same command"),
+        (stopped(), "info", 130, "stopped: no half-written files are left"),
         (MemoryError(), "train", 4, "error: out of memory (MemoryError); try a smaller"),
         (OSError(28, "No space left", "a.csv"), "evaluate", 5, "error: a.csv: No space left"),
     ],

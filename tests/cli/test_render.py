@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mriseg.cli import render
-from mriseg.cli.render import clock, drawing, plain
+from mriseg.cli.render import drawing, plain
 from mriseg.events import Advanced, Began, Measured, Notice, Skipped, Wrote
 
 
@@ -100,35 +100,41 @@ def test_names_that_are_not_utf8_are_written_out() -> None:
     assert plain("caf\udce9\x1b[2J\t") == r"caf\udce9\x1b[2J\t"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (9.6, "0:10"), (123, "2:03"), (3600, "1:00:00")]
-)
-def test_a_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
+def test_a_bar_shows_the_time_left_after_half_a_minute_without_news(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=120, highlight=False)
+    with drawing(console) as draw:
+        draw(Began("predict", 5, "case"))
+        now[0] += 45
+        draw(Advanced("predict", 0.5, item="a case of a minute and a half"))
+        now[0] += 45
+        draw(Advanced("predict", 1.0, item="a case of a minute and a half"))
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", file.getvalue())
+    assert "0/5 cases" in text and "1/5 cases" in text and "a case of a minute" in text
+    # 45 s for half a case, of five; then 90 s for one.
+    assert "6:45 left" in text and "6:00 left" in text
 
 
-def test_a_line_of_progress_is_due_every_ten_seconds_and_at_the_end() -> None:
-    stage = render._Stage("train", 100, "step")
-    start = stage.reported
-    stage.reach(10)
-    assert not stage.due(start + 9)
-    assert stage.due(start + 10.5)
-    assert not stage.due(start + 12)
-    stage.reach(100)
-    assert stage.due(start + 12)
-
-
-def test_time_left_counts_from_where_a_training_resumed() -> None:
-    stage = render._Stage("train", 100, "step")
-    stage.reach(50)
-    assert stage.left(0) is None
-    assert stage.first is not None
-    since, before = stage.first
-    assert before == 50
-    stage.reach(60)
-    # Ten steps took 5 s, and forty are left.
-    assert stage.left(since + 5) == pytest.approx(20)
-    assert render._Stage("train", 90, "second", done=30).left(0) == 60
+@pytest.mark.parametrize("width", [72, 80, 100, 160])
+def test_the_time_left_fits_into_any_usual_terminal(width: int) -> None:
+    file = io.StringIO()
+    numbers = {"loss": 0.532, "images/s": 12.3, "Dice": 0.71}
+    with drawing(Console(file=file, force_terminal=True, width=width)) as draw:
+        draw(Began("train", 4100, "step"))
+        draw(Advanced("train", 2000, numbers, "epoch 12", left=12345.0))
+        draw(Began("predict", 5, "case"))
+        draw(Advanced("predict", 1.5, item=f"a_case_with_a_{'very_' * 20}long_name", left=12345.0))
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", file.getvalue())
+    [training] = [line for line in text.split("\r") if "2000/4100 steps" in line]
+    [predicting] = [line for line in text.split("\r") if "1/5 cases" in line]
+    for line in (training, predicting):
+        assert "3:25:4" in line and line.rstrip().endswith("left") and "━" in line
+    assert "epoch 12" in training and "a_case" in predicting
+    assert ("Dice 0.71" in training) is (width >= 100)
 
 
 def test_json_alone_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

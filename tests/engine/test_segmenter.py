@@ -12,7 +12,7 @@ import torch
 from mriseg.backends import Backend
 from mriseg.core.calibration import Calibration, Calibrations
 from mriseg.core.postprocess import components_of
-from mriseg.engine.segmenter import Segmenter, SegmentOptions
+from mriseg.engine.segmenter import Segmenter, SegmentOptions, network_share
 from mriseg.errors import InputError
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
@@ -65,6 +65,24 @@ def test_pixels_of_another_size_are_resampled_and_said(
     assert before.masks.shape == own.masks.shape
     assert np.array_equal(before.probabilities, after.probabilities)
     assert not np.array_equal(before.probabilities, own.probabilities)
+
+
+def test_progress_is_told_within_a_case(trained: Run, cpu: Backend, brats_store: Store) -> None:
+    case = brats_store.read_case(trained.manifest.validation[0])
+    for options, passes in ((SegmentOptions(), 2), (SegmentOptions(flips=False, adapt=False), 1)):
+        segmenter = Segmenter(load(trained), replace(options, batch_size=4))
+        shares = []
+        work = segmenter.segmenting(case, cpu)
+        for share in work:
+            # Whoever is told computes as ever.
+            assert not torch.is_inference_mode_enabled()
+            shares.append(share)
+        assert shares == sorted(set(shares)) and 0 <= shares[0] < 0.5 < shares[-1] < 1
+        batches = -(-np.count_nonzero(case.image.any(axis=(0, 2, 3))) // 4)
+        assert len(shares) == 1 + batches * passes
+    begin, share = network_share(case, passes=4, adapt=True)
+    assert 0 < begin < share < begin + share < 1
+    assert network_share(case, passes=1, adapt=False)[0] == 0
 
 
 def test_options_that_are_not_given_are_the_calibrations() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ import torch
 
 from mriseg.backends import Backend, select
 from mriseg.core.config import TrainConfig
+from mriseg.engine.trainer import Pair, Trainer
 from mriseg.errors import DivergedError
-from mriseg.events import Advanced, Began, Event, Measured, Notice, finish
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Partly, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
+from mriseg.recipes import epoch_end, fit, pace, training
+from mriseg.recipes.clock import Clock
 from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.setup import plan_training
 from mriseg.recipes.train import resume, train
 from mriseg.recipes.transfer import transfer
+from mriseg.recipes.validate import Validation
 from mriseg.testing import phantoms
 from tests.trainings import changed, numbers, run_training, weights_equal
 
@@ -58,11 +64,125 @@ def test_a_budget_ends_with_a_validation(
     events: list[Event] = []
     report = run_training(brats_store, config, cpu, tmp_path / "run", events.append)
     assert report.reason == "the budget is spent"
-    assert 1.0 <= report.seconds < 20
-    assert [e for e in events if isinstance(e, Began)] == [Began("train", 1, "second")]
+    assert report.seconds < 20
+    [began] = [e for e in events if isinstance(e, Began)]
+    assert (began.stage, began.total, began.unit) == ("train", 1, "second")
     row = open_run(tmp_path / "run").read_log()[-1]
     assert row["step"] < 100 and row["dice"] == report.best
     assert np.isfinite(row["loss"]) and row["loss"] > 0
+
+
+class Time:
+    """A time in which a step takes a second and a validation twenty, whatever the machine does."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, slices: int) -> None:
+        self.now = 0.0
+        step, validate = Trainer.step, epoch_end.validate
+
+        def slow_step(trainer: Trainer, batch: Pair, progress: float) -> torch.Tensor:
+            self.now += 1
+            return step(trainer, batch, progress)
+
+        def slow_validate(*given: Any, **more: Any) -> Partly[Validation]:
+            self.now += 20
+            return (yield from validate(*given, **more))
+
+        patch.setattr(Trainer, "step", slow_step)
+        patch.setattr(epoch_end, "validate", slow_validate)
+        patch.setattr(training, "seconds_per_slice", lambda *_, **__: 20 / slices)
+        patch.setattr(fit, "Clock", partial(Clock, now=lambda: self.now))
+
+
+@pytest.mark.parametrize(
+    ("budget", "batches", "validated"),
+    # One validation at the end; and of those after 30 and 60 steps only the first, since no step
+    # would follow the second.
+    [(60.0, 100, [True]), (110.0, 30, [True, False, True])],
+)
+def test_a_budget_is_for_the_validation_too(
+    brats_store: Store,
+    tiny: TrainConfig,
+    cpu: Backend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: float,
+    batches: int,
+    validated: list[bool],
+) -> None:
+    config = changed(
+        tiny, epochs=None, budget=budget, batch_size=2, slices_per_epoch=2 * batches, norm_batches=0
+    )
+    [held] = plan_training(brats_store, config).split.validation
+    Time(monkeypatch, brats_store.index().only([held]).cases[0].shape[0])
+    report = run_training(brats_store, config, cpu, tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert report.reason == "the budget is spent"
+    assert budget - 5 < report.seconds <= budget
+    assert ["dice" in row for row in run.read_log()] == validated
+    position = run.load("last").state["position"]
+    assert position["ending"] == 20
+    # The schedule ends with the steps.
+    assert position["rate"] < 0.03 * config.learning_rate
+
+
+def test_a_budget_that_is_too_short_is_said_to_be(
+    brats_store: Store,
+    tiny: TrainConfig,
+    cpu: Backend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training, "seconds_per_slice", lambda *_, **__: 10.0)
+    events: list[Event] = []
+    config = changed(tiny, epochs=None, budget=5.0)
+    report = run_training(brats_store, config, cpu, tmp_path / "run", events.append)
+    assert report.reason == "the budget is spent" and report.best is not None
+    assert open_run(tmp_path / "run").read_log()[-1]["step"] == 1
+    assert any("a budget of 5 s is too short here" in text for text in notices(events))
+
+
+@pytest.mark.parametrize("end", [{"epochs": 6}, {"epochs": None, "budget": 5.0}])
+def test_a_training_says_once_how_long_it_will_take_and_computes_the_same(
+    brats_store: Store,
+    short: TrainConfig,
+    cpu: Backend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: dict[str, Any],
+) -> None:
+    config = changed(short, **end)
+    untold: list[Event] = []
+    run_training(brats_store, config, cpu, tmp_path / "untold", untold.append)
+    assert not any("on this machine" in text for text in notices(untold))
+    for module in (fit, pace):
+        monkeypatch.setattr(module, "WORTH_SAYING", 0.0)
+    monkeypatch.setattr(pace, "LONG", 0.0)
+    events: list[Event] = []
+    run_training(brats_store, config, cpu, tmp_path / "told", events.append)
+    [text] = [text for text in notices(events) if "on this machine" in text]
+    if config.budget:
+        assert text.startswith("the budget is enough for about")
+    else:
+        assert "(6 epochs of 12 steps at width 8, " in text and " a validation)" in text
+        assert text.endswith("; --budget 30m would take 30 minutes")
+        run, other = open_run(tmp_path / "told"), open_run(tmp_path / "untold")
+        assert weights_equal(run, other) and numbers(run) == numbers(other)
+
+
+def test_a_training_that_finds_nothing_says_so(
+    brats_store: Store, tiny: TrainConfig, cpu: Backend, tmp_path: Path
+) -> None:
+    config = changed(tiny, epochs=1, learning_rate=1e-12, slices_per_epoch=4, loss="bce")
+    events: list[Event] = []
+    report = run_training(brats_store, config, cpu, tmp_path / "run", events.append)
+    assert report.best == 0
+    [text] = [text for text in notices(events) if "found no" in text]
+    assert "found no WT and no TC and no ET in any case" in text and "longer than 1 step," in text
+    assert [e.note for e in events if isinstance(e, Measured)] == [""]
+
+
+def notices(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Notice)]
 
 
 def test_training_ends_early_when_it_no_longer_gets_better(

@@ -165,7 +165,10 @@ def test_a_single_case_may_go_to_a_single_file(
         *(f"my.mask_prob_{region}.nii.gz" for region in ("ET", "TC", "WT")),
     ]
     assert Wrote(out, "mask") in events
-    assert any(isinstance(e, Advanced) and e.done == 1 for e in events)
+    done = [(e.done, e.item) for e in events if isinstance(e, Advanced)]
+    # The case moves as its slices do.
+    assert done == sorted(done) and len(done) > 3 and {item for _, item in done} == {folder.name}
+    assert 0 <= done[0][0] < 1 and done[-1][0] == 1
     with Image.open(out.with_suffix(".png")) as picture:
         assert picture.width > 100
     with pytest.raises(InputError, match="holds 4 cases"):

@@ -12,13 +12,13 @@ from mriseg.core.calibration import Calibration, Calibrations
 from mriseg.core.config import TrainConfig
 from mriseg.core.regions import region_masks
 from mriseg.engine.segmenter import Segmenter, SegmentOptions
-from mriseg.events import finish
+from mriseg.events import completed, finish
 from mriseg.io.runs import Run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.load import load, load_model
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import plan_training
-from mriseg.recipes.validate import validate
+from mriseg.recipes.validate import seconds_per_slice, validate
 
 
 def test_the_score_is_the_mean_of_regions_and_patients(
@@ -28,7 +28,8 @@ def test_the_score_is_the_mean_of_regions_and_patients(
     cases = list(brats_store.cases())
     model = load_model(trained, cpu)
     levels = (0.5,) * len(setup.task.regions)
-    result = validate(model, cpu, brats_store, cases, setup.task, levels=levels, pictures=2)
+    work = validate(model, cpu, brats_store, cases, setup.task, levels=levels, pictures=2)
+    result = completed(work)
     assert list(result.dice) == cases and len(result.rows) == 2
     means = [result.mean(region) for region in setup.task.regions]
     assert result.score == pytest.approx(sum(means) / len(means))
@@ -54,8 +55,8 @@ def test_an_output_that_is_not_a_number_is_reported_by_case(
     model = load_model(trained, cpu)
     with torch.no_grad():
         model.head.weight[:] = torch.nan
-    result = validate(
-        model, replace(cpu), brats_store, [name], setup.task, levels=(0.5,) * 3, pictures=0
+    result = completed(
+        validate(model, replace(cpu), brats_store, [name], setup.task, levels=(0.5,) * 3)
     )
     assert result.non_finite == (name,) and result.corrupt_slices == ()
 
@@ -79,3 +80,25 @@ def test_validation_resamples_as_prediction_does(
         for r, region in enumerate(model.task.regions):
             score = metrics.dice(metrics.count(output[r] > levels[r], truth[r]))
             assert result.dice[name][region] == pytest.approx(score)
+
+
+def test_a_few_slices_tell_how_long_a_validation_takes(
+    trained: Run, brats_store: Store, cpu: Backend, tiny: TrainConfig
+) -> None:
+    setup = plan_training(brats_store, tiny)
+    case = brats_store.read_case(next(iter(brats_store.cases())))
+    model = load_model(trained, cpu)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    seen: list[float] = []
+
+    def now() -> float:
+        seen.append(3.0 * len(seen))
+        return seen[-1]
+
+    levels = (0.5,) * len(setup.task.regions)
+    count = min(16, case.image.shape[1])
+    # Three seconds are long enough to try it once.
+    each = seconds_per_slice(model, cpu, case, setup.task, levels, now=now)
+    assert each == pytest.approx(3 / count) and len(seen) == 2
+    assert seconds_per_slice(model, cpu, case, setup.task, levels) > 0
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())

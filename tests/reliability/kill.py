@@ -149,7 +149,8 @@ def checkpoints(run: Path) -> dict[str, dict[str, Any]]:
 
 def _numbers(checkpoint: Checkpoint) -> dict[str, Any]:
     state = json.loads(json.dumps(checkpoint.state, default=asdict))
-    state.get("position", {}).pop("seconds", None)
+    for name in ("seconds", "paused", "ending"):
+        state.get("position", {}).pop(name, None)
     return {
         "weights": checkpoint.weights,
         "optimiser": checkpoint.optimiser,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,17 +38,18 @@ def backend_of(
 
 
 def select_backend(draw: Draw, **computing: Any) -> Backend:
-    """The backend that was asked for; says which it is and why."""
+    """The backend that was asked for; says which it is, and why where that may surprise."""
     from mriseg.backends import describe
+    from mriseg.backends.machine import graphics
 
     backend = backend_of(**computing)
     facts = describe(backend)
-    draw(
-        Notice(
-            f"backend {backend.name} ({facts['device name']}), {facts['precision']}: "
-            f"{backend.reason}"
-        )
-    )
+    text = f"backend {backend.name}, {facts['precision']}"
+    unused = graphics() if backend.name == "cpu" and computing["backend"] == "auto" else ""
+    if unused:
+        draw(Notice(f"{text}, although this machine seems to have {unused}: {backend.reason}"))
+    else:
+        draw(Notice(f"{text} (why: mriseg info)"))
     return backend
 
 
@@ -84,14 +86,31 @@ def newest_stopped(draw: Draw) -> Path:
 
 @contextmanager
 def naming_the_run(out: Path | None) -> Iterator[None]:
-    """Tell a stop (Ctrl-C) the run that it left, as a note, so that the message can name it."""
+    """Tell a stop (Ctrl-C) which run it left and how to continue it, as a note for the message.
+
+    Args:
+        out: the run's folder; None: the one that was begun in here.
+    """
     began = time.time()
     try:
         yield
     except KeyboardInterrupt as stop:
         run = local_path(out) if out else _saved_since(began)
         if run is not None and (run / "last.safetensors").is_file():
-            stop.add_note(str(run))
+            resume = f"mriseg train --resume {shlex.quote(str(run))}"
+            stop.add_note(f"the latest checkpoint is kept; continue with: {resume}")
+        raise
+
+
+@contextmanager
+def naming_the_comparison(out: Path | None) -> Iterator[None]:
+    """Tell a stop (Ctrl-C) how to continue a comparison, as a note for the message."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        named = "the --out that is named above"
+        folder = named if out is None else f"--out {shlex.quote(str(out))}"
+        stop.add_note(f"finished trainings are kept; continue with the same options and {folder}")
         raise
 
 

@@ -202,7 +202,8 @@ def transfer(
         }
         where = common.store_or_only(draw, store)
         if compare:
-            compared = api.compare(where, run, layers, **shared, **asked)
+            with common.naming_the_comparison(out):
+                compared = api.compare(where, run, layers, **shared, **asked)
             results.compared(render.results(), compared)
             return
         with common.naming_the_run(out):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from mriseg.cli.render import clock, say
+from mriseg.cli.render import say
 from mriseg.cli.reports.table import pairs, table
+from mriseg.cli.stage import clock
 from mriseg.core.wording import counted
 
 if TYPE_CHECKING:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from mriseg.backends import available
+from mriseg.backends import available, machine
 from mriseg.cli.commands.common import (
     _saved_since,
     check_complete,
     check_json,
+    naming_the_comparison,
     naming_the_run,
+    select_backend,
 )
 from mriseg.errors import ConfigError, IncompleteError
+from mriseg.events import Event, Notice
 from tests.cli.conftest import Type
 
 
@@ -66,7 +69,37 @@ def test_a_stop_names_the_run_that_it_left(tmp_path: Path, monkeypatch: pytest.M
     assert stopped(None) == stopped(Path("mine")) == []
     Path("mine").mkdir()
     Path("mine/last.safetensors").write_bytes(b"")
-    assert stopped(Path("mine")) == ["mine"]
+    resume = "the latest checkpoint is kept; continue with: mriseg train --resume"
+    assert stopped(Path("mine")) == [f"{resume} mine"]
+    # As it can be typed.
+    Path("mine").rename("my run")
+    assert stopped(Path("my run")) == [f"{resume} 'my run'"]
+
+
+def test_a_stop_says_how_a_comparison_continues() -> None:
+    for out, said in ((Path("a b"), "and --out 'a b'"), (None, "the --out that is named above")):
+        with pytest.raises(KeyboardInterrupt) as caught, naming_the_comparison(out):
+            raise KeyboardInterrupt
+        [note] = caught.value.__notes__
+        assert note.startswith("finished trainings are kept") and note.endswith(said)
+
+
+def test_the_backend_takes_a_short_line_unless_a_gpu_lies_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    computing = {"backend": "cpu", "precision": "fp32"}
+    events: list[Event] = []
+    monkeypatch.setattr(machine, "graphics", lambda: "an NVIDIA GPU")
+    select_backend(events.append, **computing)
+    assert events == [Notice("backend cpu, float32 (why: mriseg info)")]
+    if any(entry.ok for entry in available() if entry.name != "cpu"):
+        pytest.skip("this machine has another backend than the processor")
+    select_backend(events.append, **computing | {"backend": "auto"})
+    assert isinstance(events[1], Notice)
+    assert "although this machine seems to have an NVIDIA GPU: no CUDA (" in events[1].text
+    monkeypatch.setattr(machine, "graphics", str)
+    select_backend(events.append, **computing | {"backend": "auto"})
+    assert events[2] == events[0]
 
 
 def test_an_older_run_is_not_the_one_that_was_stopped(
