@@ -208,7 +208,7 @@ def test_the_command_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     phantoms.write_brats(tmp_path / "brats", 2, shape=(8, 16, 14))
     finish(preprocess(tmp_path / "brats", tmp_path / "out.zarr", workers=1))
     added("mriseg/recipes/volumes.py", monkeypatch)
-    monkeypatch.setattr(api, "volumes", within("mriseg/api.py")["volumes"], raising=False)
+    monkeypatch.setattr(api, "volumes", within("mriseg/api/_use.py")["volumes"], raising=False)
     # An app of its own: the real one must not get a command that is not there.
     scratch = typer.Typer(cls=Commands)
     scratch.callback()(lambda: None)

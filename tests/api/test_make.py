@@ -1,45 +1,14 @@
-"""Without the command line: the names of ``import mriseg``, on paths and on open things alike."""
+"""Making a model from Python: on paths and on open things alike."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 import mriseg
-from mriseg import api
 from mriseg.errors import BackendError, ConfigError, RunError
 from mriseg.events import Event, Measured, Notice
-from mriseg.testing import phantoms
-
-SETTINGS = {"epochs": 1, "width": 8, "batch_size": 8}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """``brats/``, ``out.zarr`` and ``run/``; and the current folder is another."""
-    root = tmp_path_factory.mktemp("api")
-    phantoms.write_brats(root / "brats", 3, shape=(12, 40, 36))
-    (root / "elsewhere").mkdir()
-    with chdir(root / "elsewhere"):
-        report = mriseg.preprocess(root / "brats", str(root / "out.zarr"), workers=1)
-        assert [case.status for case in report.cases] == ["written"] * 3
-        mriseg.train(str(root / "out.zarr"), backend="cpu", out=root / "run", **SETTINGS)
-        yield root
-
-
-def test_the_package_offers_what_the_module_holds() -> None:
-    assert mriseg.__all__ is api.__all__
-    for name in api.__all__:
-        assert getattr(mriseg, name) is getattr(api, name)
-
-
-def test_every_function_says_what_it_does() -> None:
-    for name in api.__all__:
-        assert inspect.getdoc(getattr(mriseg, name)), name
 
 
 def test_train_with_a_configuration_and_settings_over_it(folder: Path) -> None:
@@ -105,30 +74,7 @@ def test_transfer_inherits_the_width_and_takes_a_policy(folder: Path) -> None:
         mriseg.transfer(folder / "out.zarr", folder / "run", width=16, backend="cpu", epochs=1)
 
 
-def test_predict_evaluate_and_export(folder: Path) -> None:
-    options = mriseg.PredictOptions(overlays=False)
-    case = "BraTS20_Training_001"
-    predicted = mriseg.predict(
-        folder / "brats", folder / "masks", folder / "run", options, cases=case, backend="cpu"
-    )
-    assert [result.case for result in predicted.results] == [case]
-    assert [path.name for path in (folder / "masks").iterdir()] == [f"{case}.nii.gz"]
-
-    scores = mriseg.evaluate(
-        str(folder / "out.zarr"), str(folder / "run"), include_seen=True, cases=[case],
-        backend="cpu",
-    )  # fmt: skip
-    files = mriseg.evaluate_masks(folder / "masks", folder / "brats", regions="WT=1+2+3+4")
-    assert files.mean("WT") == 0 or files.mean("WT") <= 1
-    assert [row.case for row in scores.scores] == [row.case for row in files.scores] == [case]
-
-    exported = mriseg.export(folder / "run", out=folder / "model.pt")
-    assert exported.path == folder / "model.pt" and exported.path.is_file()
-
-
-def test_finish_runs_a_recipe(folder: Path) -> None:
-    from mriseg.recipes.evaluate_masks import evaluate_masks
-
-    truths = folder / "brats"
-    report = mriseg.finish(evaluate_masks(truths / "BraTS20_Training_002", truths))
-    assert report.scores
+def test_the_plan_of_a_folder(folder: Path) -> None:
+    report = mriseg.inspect(str(folder / "brats"), workers=1, csv=folder / "cases.csv")
+    assert len(report.cases) == 3 and not report.refused
+    assert (folder / "cases.csv").is_file()

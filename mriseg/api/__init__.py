@@ -1,0 +1,119 @@
+"""mriseg from Python: each stage as a plain function; `import mriseg` offers these names.
+
+A store or a run is given by its path or open, a store also by its URL (as text, such as
+"s3://bucket/brats.zarr"), a run also by the name of a shipped model ("base"), and a backend by its
+name or as `mriseg.select` gave it. Every function runs to its end and returns the recipe's report;
+``on_event`` is handed each `mriseg.events.Event` on the way, from progress to notices. The command
+line is made of these functions and a drawing of the events.
+"""
+
+from __future__ import annotations
+
+from mriseg.api._check import bench, demo, doctor, verify
+from mriseg.api._hand_on import export, share
+from mriseg.api._make import compare, inspect, preprocess, resume, train, transfer
+from mriseg.api._use import evaluate, evaluate_masks, predict
+from mriseg.backends import Backend, select
+from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
+from mriseg.engine.workloads import BenchConfig
+from mriseg.errors import (
+    BackendError,
+    BusyError,
+    CaseError,
+    ConfigError,
+    DamagedError,
+    DivergedError,
+    ExportError,
+    IncompleteError,
+    InputError,
+    MrisegError,
+    OutputError,
+    RunError,
+    StoreError,
+    UnknownNameError,
+)
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote, finish
+from mriseg.io.runs import Run, open_run
+from mriseg.io.store import Store, open_store
+from mriseg.recipes.bench import BenchReport
+from mriseg.recipes.compare import CompareOptions, CompareReport
+from mriseg.recipes.demo import DemoReport
+from mriseg.recipes.doctor import DoctorReport
+from mriseg.recipes.export import ExportReport
+from mriseg.recipes.inspect import InspectedCase, InspectReport
+from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
+from mriseg.recipes.preprocess import CaseReport, PreprocessReport
+from mriseg.recipes.scores import EvaluateReport
+from mriseg.recipes.share import ShareReport
+from mriseg.recipes.train import TrainReport
+from mriseg.recipes.transfer import TransferReport
+from mriseg.recipes.verify import VerifyReport
+
+# What `import mriseg` offers, and the one list of it.
+__all__ = [
+    "Advanced",
+    "AugmentConfig",
+    "Backend",
+    "BackendError",
+    "Began",
+    "BenchConfig",
+    "BenchReport",
+    "BusyError",
+    "CaseError",
+    "CasePrediction",
+    "CaseReport",
+    "CompareOptions",
+    "CompareReport",
+    "ConfigError",
+    "DamagedError",
+    "DemoReport",
+    "DivergedError",
+    "DoctorReport",
+    "EvaluateReport",
+    "Event",
+    "ExportError",
+    "ExportReport",
+    "IncompleteError",
+    "InputError",
+    "InspectReport",
+    "InspectedCase",
+    "Measured",
+    "MrisegError",
+    "Notice",
+    "OutputError",
+    "PredictOptions",
+    "PredictReport",
+    "PreprocessReport",
+    "Run",
+    "RunError",
+    "ShareReport",
+    "Skipped",
+    "Store",
+    "StoreError",
+    "TrainConfig",
+    "TrainReport",
+    "TransferConfig",
+    "TransferReport",
+    "UnknownNameError",
+    "VerifyReport",
+    "Wrote",
+    "bench",
+    "compare",
+    "demo",
+    "doctor",
+    "evaluate",
+    "evaluate_masks",
+    "export",
+    "finish",
+    "inspect",
+    "open_run",
+    "open_store",
+    "predict",
+    "preprocess",
+    "resume",
+    "select",
+    "share",
+    "train",
+    "transfer",
+    "verify",
+]

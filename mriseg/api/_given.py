@@ -1,0 +1,43 @@
+"""What a user may give in place of an open store, a run or a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mriseg.backends import Backend, select
+from mriseg.core.train_settings import names
+from mriseg.events import Event
+from mriseg.io.location import Location, local_path
+from mriseg.io.runs import Run, open_run
+from mriseg.io.store import Store, open_store
+
+OnEvent = Callable[[Event], None]
+Stored = str | Path | Location | Store
+
+
+def backend_of(given: str | Backend) -> Backend:
+    """A backend, given by its name or as `select` gave it."""
+    return given if isinstance(given, Backend) else select(given)
+
+
+def store_of(given: Stored) -> Store:
+    """An open store, given as such or by its place."""
+    return given if isinstance(given, Store) else open_store(given)
+
+
+def run_of(given: str | Path | Run) -> Run:
+    """An open run, given as such, by its folder or as a shipped model."""
+    return given if isinstance(given, Run) else open_run(given)
+
+
+def path_of(given: str | Path | None, what: str = "the output") -> Path | None:
+    """A local path, or None."""
+    return None if given is None else local_path(given, what)
+
+
+def names_of(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names, given as a list or with commas between them."""
+    if given is None:
+        return None
+    return names(given) if isinstance(given, str) else tuple(given)

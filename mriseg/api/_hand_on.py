@@ -1,0 +1,58 @@
+"""Hand a model on: export, share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mriseg.api._given import OnEvent, path_of, run_of
+from mriseg.io.location import local_path
+from mriseg.io.runs import Run
+from mriseg.recipes import export as exports
+from mriseg.recipes import share as sharing
+from mriseg.recipes.export import ExportReport
+from mriseg.recipes.share import ShareReport
+from mriseg.recipes.workers import carry_out
+
+
+def export(
+    run: str | Path | Run,
+    format: str = "torchscript",
+    out: str | Path | None = None,
+    *,
+    on_event: OnEvent | None = None,
+) -> ExportReport:
+    """Write a run's model as a file that other programs load, checked against the model.
+
+    See `mriseg.recipes.export.export` for the arguments and what is raised.
+    """
+    return carry_out(
+        exports.export(run_of(run), format, path_of(out, "an exported file")), on_event
+    )
+
+
+def share(
+    run: str | Path | Run,
+    out: str | Path,
+    *,
+    evaluations: Mapping[str, str | Path] | None = None,
+    data: str | None = None,
+    terms: str | None = None,
+    keep_names: bool = False,
+    on_event: OnEvent | None = None,
+) -> ShareReport:
+    """Make a slim folder of a run's model, with a model card, to hand to others.
+
+    See `mriseg.recipes.share.share` for the arguments and what is raised.
+    """
+    recipe = sharing.share(
+        run_of(run),
+        local_path(out, "a shared model"),
+        evaluations={
+            text: local_path(path, "an evaluation") for text, path in (evaluations or {}).items()
+        },
+        data=data,
+        terms=terms,
+        keep_names=keep_names,
+    )
+    return carry_out(recipe, on_event)

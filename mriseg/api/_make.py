@@ -1,0 +1,214 @@
+"""Make a model: inspect, preprocess, train, transfer, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Unpack
+
+from mriseg.api._given import OnEvent, Stored, backend_of, names_of, path_of, run_of, store_of
+from mriseg.backends import AUTO, Backend
+from mriseg.core.config import TrainConfig, TransferConfig
+from mriseg.core.keywords import ScanKeywords, TrainKeywords, TransferKeywords
+from mriseg.core.train_settings import training_config
+from mriseg.errors import ConfigError
+from mriseg.events import finish
+from mriseg.io.location import Location, local_path
+from mriseg.io.runs import Run
+from mriseg.recipes import compare as comparisons
+from mriseg.recipes import inspect as inspecting
+from mriseg.recipes import preprocess as preprocessing
+from mriseg.recipes import train as training
+from mriseg.recipes import transfer as transfers
+from mriseg.recipes.compare import CompareOptions, CompareReport
+from mriseg.recipes.inspect import InspectReport
+from mriseg.recipes.preprocess import PreprocessReport
+from mriseg.recipes.train import TrainReport
+from mriseg.recipes.transfer import TransferReport
+from mriseg.recipes.workers import carry_out
+
+
+def inspect(
+    source: str | Path,
+    *,
+    csv: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **scans: Unpack[ScanKeywords],
+) -> InspectReport:
+    """Look into a folder of scans: what would be read, and which files would not be, and why.
+
+    See `mriseg.recipes.inspect.inspect` for the arguments and what is raised.
+    """
+    where = local_path(source, "a folder of scans")
+    return finish(inspecting.inspect(where, csv=path_of(csv), **scans), on_event)
+
+
+def preprocess(
+    source: str | Path,
+    out: str | Path | Location,
+    *,
+    strict: bool = False,
+    overwrite: bool = False,
+    on_event: OnEvent | None = None,
+    **scans: Unpack[ScanKeywords],
+) -> PreprocessReport:
+    """Create or continue a store from a folder of scans or a table of cases.
+
+    In a script, call it under ``if __name__ == "__main__":``, or else one process reads all cases.
+
+    See `mriseg.recipes.preprocess.preprocess` for the arguments and what is raised. A case that
+    cannot be used is in the report, not raised, unless ``strict``.
+    """
+    where = local_path(source, "a folder of scans")
+    recipe = preprocessing.preprocess(
+        where, Location.of(out), strict=strict, overwrite=overwrite, **scans
+    )
+    return carry_out(recipe, on_event)
+
+
+def train(
+    store: Stored,
+    config: TrainConfig | None = None,
+    *,
+    backend: str | Backend = AUTO,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Unpack[TrainKeywords],
+) -> TrainReport:
+    """Train a SegNet on a store.
+
+    Args:
+        store: what `preprocess` made.
+        config: all that decides the training; None: the defaults.
+        backend: where to compute.
+        out: the run folder; None: a new one under ``runs/``.
+        on_event: is handed each event.
+        settings: go over ``config``, as `mriseg.core.train_settings.training_config` reads them:
+            ``train(store, modalities="FLAIR", budget="30m")``.
+
+    Raises:
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.train.train`.
+    """
+    chosen = training_config(config, settings)
+    if chosen.transfer is not None:
+        raise ConfigError(
+            "transfer is a setting of transfers alone: take it out, or use mriseg transfer"
+        )
+    where = backend_of(backend)
+    recipe = training.train(store_of(store), chosen, where, out=path_of(out))
+    return carry_out(recipe, on_event)
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    store: Stored | None = None,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> TrainReport:
+    """Continue a training that was stopped, as if it had not been.
+
+    Args:
+        run: its folder.
+        store: where the store is now; None: where it was.
+        backend: where to compute.
+        on_event: is handed each event.
+
+    Raises:
+        RunError, InputError: see `mriseg.recipes.train.resume`.
+    """
+    where = backend_of(backend)
+    opened = None if store is None else store_of(store)
+    return carry_out(training.resume(run_of(run), where, opened), on_event)
+
+
+def transfer(
+    store: Stored,
+    source: str | Path | Run,
+    config: TrainConfig | None = None,
+    *,
+    new_head: bool = False,
+    weights: Literal["source", "random"] = "source",
+    backend: str | Backend = AUTO,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Unpack[TransferKeywords],
+) -> TransferReport:
+    """Re-train the network of the run ``source`` for the task of ``store``.
+
+    Args:
+        store: of the new task.
+        source: the run to start from.
+        config: of the training; its width, unless set, is the source's.
+        new_head: re-initialise the head even where regions have the same name.
+        weights: "random" re-initialises all of them, as the control of a comparison.
+        backend: where to compute.
+        out: the run folder; None: a new one under ``runs/``.
+        on_event: is handed each event.
+        settings: go over ``config``, as in `train`; those of `mriseg.core.config.TransferConfig`
+            over its ``transfer``: ``transfer(store, run, freeze="none", schedule="lp-ft")``.
+
+    Raises:
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.transfer.transfer`.
+    """
+    run = run_of(source)
+    inherited = {"width": run.manifest.model["width"]}
+    given = {name: value for name, value in settings.items() if value is not None}
+    policy = {name: given.pop(name) for name in TransferConfig.model_fields if name in given}
+    chosen = training_config(inherited, config, given, {"transfer": policy})
+    where = backend_of(backend)
+    recipe = transfers.transfer(
+        store_of(store),
+        run,
+        chosen,
+        where,
+        new_head=new_head,
+        weights=weights,
+        out=path_of(out),
+    )
+    return carry_out(recipe, on_event)
+
+
+def compare(
+    store: Stored,
+    source: str | Path | Run,
+    config: TrainConfig | None = None,
+    *,
+    methods: str | Sequence[str] | None = None,
+    sizes: str | Sequence[str] | None = None,
+    folds: int = 5,
+    rounds: int | None = None,
+    seeds: int = 1,
+    new_head: bool = False,
+    backend: str | Backend = AUTO,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Unpack[TrainKeywords],
+) -> CompareReport:
+    """Whether a transfer from the run ``source`` helps, against training from scratch.
+
+    Args:
+        store: of the new task.
+        source: the run to start from.
+        config: of each training; its width, unless set, is the source's.
+        methods: names in `mriseg.core.comparison.METHODS`, as in "full,lp-ft"; None: the usual.
+        sizes: numbers of patients that train, or "all", as in "5,10,all"; None: those that fit.
+        folds: how many parts the patients are split into, each held out in turn.
+        rounds: how many of the folds are; None: all.
+        seeds: how often all of it is repeated.
+        new_head: a transfer re-initialises its head even where regions have the same name.
+        backend: where to compute.
+        out: the folder, new or of this comparison begun before; None: a new one under ``runs/``.
+        on_event: is handed each event.
+        settings: go over ``config``, as in `train`; epochs and budget are of one training.
+
+    Raises:
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.compare.compare`.
+    """
+    run = run_of(source)
+    inherited = {"width": run.manifest.model["width"]}
+    chosen = training_config(inherited, config, settings)
+    options = CompareOptions(names_of(methods), names_of(sizes), folds, rounds, seeds, new_head)
+    where = backend_of(backend)
+    recipe = comparisons.compare(store_of(store), run, chosen, where, options, out=path_of(out))
+    return carry_out(recipe, on_event)

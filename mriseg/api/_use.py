@@ -1,0 +1,104 @@
+"""Use a model: predict, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mriseg.api._given import OnEvent, Stored, backend_of, names_of, path_of, run_of, store_of
+from mriseg.backends import AUTO, Backend
+from mriseg.core.regions import Regions
+from mriseg.io.location import Location, local_path
+from mriseg.io.runs import Run
+from mriseg.recipes import evaluate as evaluations
+from mriseg.recipes import evaluate_masks as mask_evaluations
+from mriseg.recipes import predict as predictions
+from mriseg.recipes.predict import PredictOptions, PredictReport
+from mriseg.recipes.scores import EvaluateReport
+from mriseg.recipes.workers import carry_out
+
+
+def predict(
+    source: str | Path | Location,
+    out: str | Path,
+    run: str | Path | Run,
+    options: PredictOptions | None = None,
+    *,
+    layout: str = "auto",
+    channels: str | Sequence[str] | None = None,
+    cases: str | Sequence[str] | None = None,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> PredictReport:
+    """Write masks for scans, each on its scan's own grid.
+
+    See `mriseg.recipes.predict.predict` for the arguments and what is raised. A case that cannot
+    be used is in the report's ``skipped``, not raised.
+    """
+    where = backend_of(backend)
+    recipe = predictions.predict(
+        Location.of(source),
+        local_path(out, "a folder of masks"),
+        run_of(run),
+        where,
+        options,
+        layout=layout,
+        channels=names_of(channels),
+        cases=names_of(cases),
+    )
+    return carry_out(recipe, on_event)
+
+
+def evaluate(
+    store: Stored,
+    run: str | Path | Run,
+    options: PredictOptions | None = None,
+    *,
+    include_seen: bool = False,
+    cases: str | Sequence[str] | None = None,
+    out: str | Path | None = None,
+    pictures: bool = True,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+) -> EvaluateReport:
+    """Measure a model on the labelled cases of a store that it was not trained on.
+
+    See `mriseg.recipes.evaluate.evaluate` for the arguments and what is raised.
+    """
+    where = backend_of(backend)
+    recipe = evaluations.evaluate(
+        store_of(store),
+        run_of(run),
+        where,
+        options=options,
+        include_seen=include_seen,
+        cases=names_of(cases),
+        out=path_of(out),
+        pictures=pictures,
+    )
+    return carry_out(recipe, on_event)
+
+
+def evaluate_masks(
+    masks: str | Path,
+    truths: str | Path,
+    *,
+    regions: str | Regions | None = None,
+    tolerance: float = 2.0,
+    out: str | Path | None = None,
+    pictures: bool = True,
+    on_event: OnEvent | None = None,
+) -> EvaluateReport:
+    """Measure mask files of any origin against truth files of the same names.
+
+    See `mriseg.recipes.evaluate_masks.evaluate_masks` for the arguments and what is raised.
+    """
+    recipe = mask_evaluations.evaluate_masks(
+        local_path(masks, "a folder of masks"),
+        local_path(truths, "a folder of truths"),
+        regions=regions,
+        tolerance=tolerance,
+        out=path_of(out),
+        pictures=pictures,
+    )
+    return carry_out(recipe, on_event)
