@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -117,6 +117,10 @@ def plan_labels(
     for side in sides:
         side.plan()
     mask_side, truth_side = sides
+    meant = _tissues_meant(truth_side, wanted)
+    if meant:
+        plan = plan_labels(masks, truths, replace(wanted, named=wanted.named | meant.keys()))
+        return replace(plan, notices=(*meant.values(), *plan.notices))
     refused = mask_side.refused | truth_side.refused
     notices = [text for side in sides for text in side.notices()]
     if wanted.regions is not None:
@@ -260,6 +264,26 @@ class _Side:
             counts = agreeing(len(files), "counts", "count")
             texts.append(f"{self.kind}s: {be} in no region and {counts} as background: {each}")
         return texts
+
+
+def _tissues_meant(truths: _Side, wanted: Wanted) -> dict[str, str]:
+    """Regions whose numbers no truth holds, while its tissue has another number there.
+
+    Returns:
+        The region -> what is to be said of it.
+    """
+    meant = {}
+    for region, numbers in (wanted.regions or {}).items():
+        if region in wanted.named or not truths.values() or truths.holds(region):
+            continue
+        otherwise = truths.otherwise(region, numbers)
+        if set(otherwise.values()) <= set(numbers) and otherwise:
+            each = ", ".join(f"{old} is {_tissue(new)}" for old, new in otherwise.items())
+            meant[region] = (
+                f"no truth holds {region} as label {join_labels(numbers)}; by their names {each} "
+                f"there, so {region} goes by the tissue, and truths are renumbered for it"
+            )
+    return meant
 
 
 def _check_held(truths: _Side, wanted: Wanted) -> list[str]:
