@@ -175,7 +175,7 @@ Layout = Annotated[
     str,
     option(
         "--layout",
-        "Layout of the folder: auto, brats, flat, lgg or nnunet. (default: auto)",
+        "Layout of the folder: auto, brats, flat, h5, lgg or nnunet. (default: auto)",
         "LAYOUT",
     ),
 ]

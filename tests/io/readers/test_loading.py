@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from mriseg.core.volume import canonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io.readers.loading import errors_of, load_files, onto_grid, with_labels
 from mriseg.testing.phantoms import write_nifti
+from tests.io.images.written import by_itk, by_nibabel
 
 SHAPE = (3, 5, 4)
 
@@ -111,3 +113,25 @@ def test_voxels_that_are_no_numbers_are_noticed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(canonical(loaded.labels, loaded.geometry)[0], labels[0])
     assert not canonical(loaded.images["T1"], loaded.geometry)[0].any()
     assert not canonical(loaded.labels, loaded.geometry)[1].any()
+
+
+def test_each_file_of_a_case_may_be_in_a_container_of_its_own(tmp_path: Path) -> None:
+    plain = {
+        name: write_nifti(tmp_path / f"{name}.nii", volume(seed, np.int16))
+        for seed, name in enumerate(("seg", "T1", "T2", "FLAIR"))
+    }
+    endings = {"seg": ".hdr", "T1": ".mgz", "T2": ".nrrd", "FLAIR": ".mhd"}
+    files = {}
+    for name, path in plain.items():
+        image = nib.load(path)
+        by = by_itk if endings[name] in (".nrrd", ".mhd") else by_nibabel
+        files[name] = by(
+            tmp_path / f"{name}{endings[name]}", np.asarray(image.dataobj), image.affine
+        )
+    loaded, expected = load_files("a", files), load_files("a", plain)
+    assert loaded.notices == ()
+    assert loaded.labels is not None and expected.labels is not None
+    np.testing.assert_array_equal(loaded.labels, expected.labels)
+    np.testing.assert_allclose(loaded.geometry.affine, expected.geometry.affine)
+    for name, array in expected.images.items():
+        np.testing.assert_array_equal(loaded.images[name], array)
