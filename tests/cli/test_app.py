@@ -102,7 +102,7 @@ def test_the_shell_completes_commands_and_options() -> None:
         ("train --budget 30", 2, "budget = '30': say the unit, such as 30m"),
         ("train --width 12", 2, "width = 12"),
         ("train --size 100", 2, "size = '100': expected height x width"),
-        ("train --pos-weight -1", 2, "pos_weight = '-1'"),
+        ("train --pos-weight -1", 2, "--pos-weight = '-1'"),
         ("train --loss dise", 2, "there is no loss 'dise'"),
         ("train --precision fp8", 2, "precision = 'fp8'"),
         ("train --encoder-weights none.pth", 3, "no encoder weights at none.pth"),

@@ -129,7 +129,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
         ("predict four.zarr out --model three --channels T1", 2, "it tells them itself"),
         # Numbers
         ("train four.zarr --epochs 0", 2, "epochs = 0"),
-        ("train four.zarr --learning-rate 1e6", 2, "learning_rate = 1000000.0"),
+        ("train four.zarr --learning-rate 1e6", 2, "--learning-rate = 1000000.0"),
         ("train four.zarr --size 48x48", 2, "multiple of 32"),
         ("train four.zarr --config wide.toml --width 12", 2, "width = 12"),
         ("transfer four.zarr --from three --config wide.toml", 2, "has width 8 and the target 16"),

@@ -100,7 +100,7 @@ def test_transfer_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     wrong = type_in(worked, "mriseg transfer --freeze decoder")
     assert wrong.exit_code == 2 and "freeze = 'decoder'" in wrong.stderr
     wrong = type_in(worked, "mriseg transfer --schedule sideways")
-    assert wrong.exit_code == 2 and "transfer.schedule = 'sideways'" in wrong.stderr
+    assert wrong.exit_code == 2 and "--schedule = 'sideways'" in wrong.stderr
     assert "'lp-ft'" in wrong.stderr and "Traceback" not in wrong.output
 
 
