@@ -112,7 +112,7 @@ def test_predict_evaluate_and_export(folder: Path) -> None:
         folder / "brats", folder / "masks", folder / "run", options, cases=case, backend="cpu"
     )
     assert [result.case for result in predicted.results] == [case]
-    assert [path.name for path in (folder / "masks").iterdir()] == [f"{case}.nii.gz"]
+    assert {path.name for path in (folder / "masks").iterdir()} == {f"{case}.nii.gz", "report.json"}
 
     scores = mriseg.evaluate(
         str(folder / "out.zarr"), str(folder / "run"), include_seen=True, cases=[case],
