@@ -16,14 +16,16 @@ import pytest
 
 from mriseg.backends import Backend
 from mriseg.errors import OutputError
-from mriseg.events import Advanced, Event, Notice, finish
+from mriseg.events import Advanced, Began, Event, Notice, finish
 from mriseg.io import predictions
 from mriseg.io.disk.checksums import sha256
+from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.predictions import read_predictions
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import prediction
 from mriseg.recipes.predict import PredictOptions, PredictReport, predict
+from mriseg.recipes.predicted import _differs
 from mriseg.testing import phantoms
 
 QUICK = PredictOptions(overlays=False, flips=False, adapt=False, refine=False)
@@ -135,6 +137,18 @@ def test_a_correction_is_not_written_over(
     assert [result.kept for result in report.results] == [False, True] and not report.skipped
     assert first.read_bytes() != corrected
     assert json.loads((out / "report.json").read_text())["skipped"] == []
+
+
+def test_a_mask_is_compared_by_its_bytes_whatever_its_time(tmp_path: Path) -> None:
+    mask = tmp_path / "a.nii.gz"
+    mask.write_bytes(b"mask")
+    known = KnownFile.of(mask)
+    assert not _differs(known, mask)
+    mask.write_bytes(b"edit")
+    os.utime(mask, ns=(0, known.modified))
+    assert _differs(known, mask)
+    # Of a map, which is large, size and time are enough.
+    assert not _differs(known, tmp_path / "b.nii.gz")
 
 
 def test_what_nobody_recorded_is_not_written_over(
@@ -309,7 +323,7 @@ def test_what_comes_meanwhile_is_not_written_over(
     name = min(path.name for path in scans.iterdir())
 
     def meanwhile(event: Event) -> None:
-        if isinstance(event, Notice) and event.text.startswith("model"):
+        if isinstance(event, Began):
             out.mkdir()
             (out / f"{name}.nii.gz").write_bytes(b"mine")
 
