@@ -175,7 +175,7 @@ Layout = Annotated[
     str,
     option(
         "--layout",
-        "Layout of the folder: auto, brats, flat, h5, lgg or nnunet. (default: auto)",
+        "Layout of the scans: auto, brats, flat, h5, lgg, nnunet or table. (default: auto)",
         "LAYOUT",
     ),
 ]

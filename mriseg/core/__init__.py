@@ -7,8 +7,12 @@ In reading order, which follows one slice through a training:
     geometry that an affine defines; and what a NIfTI header states of it.
 `grids`
     whether two arrays lie on one grid, and how one becomes the other's.
-`modalities`
-    names of MRI sequences, and their canonical names.
+`modalities`, `filenames`, `patients`
+    names of MRI sequences; what a file's name says of its content; whose scan a case is.
+`scan_files`, `drafts`, `grouping`
+    the plan of a folder: which files are a case's, and why the others are in none.
+`tumour_labels`, `label_account`
+    BraTS's labels of all years; what became of every label of a segmentation.
 `intensity`, `prepare`
     brain or head against air, the z-score over it, and all of this together for one case.
 `regions`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -158,11 +158,20 @@ def _described(setup: Setup) -> str:
     task, held = setup.task, len(setup.split.validation)
     train = len(setup.split.train)
     return (
-        f"{counted(train, 'case')} {agreeing(train, 'trains', 'train')}, "
-        f"{held or 'none'} {agreeing(held, 'validates', 'validate')}; "
+        f"{counted(train, 'case')}{_whose(setup, setup.split.train)} "
+        f"{agreeing(train, 'trains', 'train')}, "
+        f"{held or 'none'}{_whose(setup, setup.split.validation)} "
+        f"{agreeing(held, 'validates', 'validate')}; "
         f"{'+'.join(task.modalities)} -> {', '.join(task.regions)}; "
         f"slices of {task.frame[0]}x{task.frame[1]}"
     )
+
+
+def _whose(setup: Setup, names: Sequence[str]) -> str:
+    """Of how many patients cases are, where some are visits of one."""
+    entries = {case.name: case.patient for case in setup.index.cases}
+    patients = {entries[name] for name in names}
+    return f" of {counted(len(patients), 'patient')}" if len(patients) < len(names) else ""
 
 
 def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[TrainReport]:

@@ -26,6 +26,7 @@ from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import open_store
 from mriseg.recipes.evaluate_masks import evaluate_masks
 from mriseg.recipes.info import holds
+from mriseg.recipes.inspect import inspect
 from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
@@ -40,6 +41,7 @@ from tests.fuzz.nifti_ import damaged_nifti, packed
 from tests.fuzz.pickles import pickled
 from tests.fuzz.safetensors_ import damaged_safetensors
 from tests.fuzz.seeds import Seeds
+from tests.fuzz.table_ import damaged_table, written_table
 from tests.fuzz.toml_ import damaged_toml
 from tests.fuzz.tree import disturbed
 from tests.fuzz.zip_ import damaged_zip
@@ -156,7 +158,9 @@ def _whole(data: bytes) -> bool:
 def _read_folder(rng: Random, seeds: Seeds, box: Box) -> None:
     layout = rng.choice(("auto", "auto", "auto", *readers.READERS))
     way = rng.random()
-    if way < 0.7:
+    if way < 0.2:
+        finish(inspect(box.given, layout=layout, workers=1))
+    elif way < 0.7:
         report = finish(preprocess(box.given, box.out / "new.zarr", layout=layout, workers=1))
         assert report.cases
         open_store(box.out / "new.zarr").index()
@@ -172,6 +176,23 @@ def _predict(rng: Random, source: Path, run: Path, box: Box, layout: str = "auto
     )
     cpu = select("cpu", precision="fp32")
     finish(predict(source, box.out / "masks", open_run(run), cpu, options, layout=layout))
+
+
+# Tables of cases
+
+
+def _bad_table(rng: Random, seeds: Seeds, box: Box) -> None:
+    shutil.copytree(seeds.folders["brats"], box.given, dirs_exist_ok=True)
+    path = written_table(box.given)
+    path.write_bytes(damaged_table(rng, path.read_bytes()))
+
+
+def _read_table(rng: Random, seeds: Seeds, box: Box) -> None:
+    table = box.given / "cases.csv"
+    if rng.random() < 0.5:
+        finish(inspect(table, workers=1, csv=box.out / "again.csv"))
+    else:
+        finish(preprocess(table, box.out / "new.zarr", workers=1))
 
 
 # TIFF slices
@@ -335,6 +356,7 @@ TARGETS: dict[str, Target] = {
     "h5": Target(_bad_h5, _read_h5, 6),
     "tiff": Target(_bad_slices, _read_slices, 8),
     "folder": Target(_bad_folder, _read_folder, 20),
+    "table": Target(_bad_table, _read_table, 8),
     "store": Target(_bad_store, _read_store, 12),
     "run": Target(_bad_run, _read_run, 12),
     "settings": Target(_bad_settings, _read_settings, 8),

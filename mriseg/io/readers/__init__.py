@@ -1,4 +1,16 @@
-"""Data layouts: one module each, listed in ``READERS``; ``find`` picks one and lists its cases."""
+"""Data layouts: one module each, listed in ``READERS``; ``find`` picks one and lists its cases.
+
+`lgg`, `h5`, `nnunet`, `brats`, `flat`, `table`
+    the layouts.
+`base`
+    what a reader returns.
+`folders`, `account`
+    a folder walked through its links; and every file of it that is in no case.
+`loading`, `inspection`
+    a case read; and looked into, without its images' voxels.
+`label_folder`, `slices`, `dataset_json`
+    segmentations from elsewhere; cases of numbered slices; what nnU-Net's ``dataset.json`` states.
+"""
 
 from __future__ import annotations
 
