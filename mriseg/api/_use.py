@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mriseg.api._given import OnEvent, Stored, backend_of, names_of, path_of, run_of, store_of
 from mriseg.backends import AUTO, Backend
 from mriseg.core.regions import Regions
+from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run
+from mriseg.io.store import Store
 from mriseg.recipes import evaluate as evaluations
 from mriseg.recipes import evaluate_masks as mask_evaluations
 from mriseg.recipes import predict as predictions
+from mriseg.recipes.evaluate_scans import evaluate_scans
 from mriseg.recipes.predict import PredictOptions, PredictReport
 from mriseg.recipes.scores import EvaluateReport
 from mriseg.recipes.workers import carry_out
@@ -63,20 +67,21 @@ def evaluate(
 ) -> EvaluateReport:
     """Measure a model on the labelled cases of a store that it was not trained on.
 
-    See `mriseg.recipes.evaluate.evaluate` for the arguments and what is raised.
+    ``store`` may also be a folder of scans or a table of cases, which is then preprocessed for this
+    alone. See `mriseg.recipes.evaluate.evaluate` for the arguments and what is raised.
     """
-    where = backend_of(backend)
-    recipe = evaluations.evaluate(
-        store_of(store),
-        run_of(run),
-        where,
-        options=options,
-        include_seen=include_seen,
-        cases=names_of(cases),
-        out=path_of(out),
-        pictures=pictures,
-    )
-    return carry_out(recipe, on_event)
+    asked: dict[str, Any] = {
+        "options": options,
+        "include_seen": include_seen,
+        "cases": names_of(cases),
+        "out": path_of(out),
+        "pictures": pictures,
+    }
+    opened, where = run_of(run), backend_of(backend)
+    if not isinstance(store, Store) and what_is(Location.of(store)) is Kind.SCANS:
+        scans = local_path(store, "a folder of scans")
+        return carry_out(evaluate_scans(scans, opened, where, **asked), on_event)
+    return carry_out(evaluations.evaluate(store_of(store), opened, where, **asked), on_event)
 
 
 def evaluate_masks(

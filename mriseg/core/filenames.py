@@ -289,6 +289,7 @@ def _with_contrast(words: Sequence[str], stem: str, modalities: Sequence[_Term])
         if meaning is _Kind.CONTRAST and (index >= after - 2) and not negated:
             return True
         following = words[index + 1] if index + 1 < len(words) else ""
-        if meaning is _Kind.POST and index == after and following not in _NOT_CONTRAST:
+        # Before the modality it is a visit: "anna_post_T1"; after it "T1_AX_POST".
+        if meaning is _Kind.POST and index >= after and following not in _NOT_CONTRAST:
             return True
     return False

@@ -210,8 +210,12 @@ def _refused(
     for draft in drafts:
         own = [m for m in masks if m.subject and m.subject[: len(draft.subject)] == draft.subject]
         rows.append(Row(draft.name, {item.role: item.file.path for item in (*draft.items, *own)}))
+    name = _named(folder, outer, (), ())
+    if len({item.role for item in items}) == len(items):
+        # As of a patient's series, numbered by the scanner: 3_T1, 4_FLAIR.
+        rows.append(Row(name, {item.role: item.file.path for item in items}))
     return Draft(
-        _named(folder, outer, (), ()),
+        name,
         folder,
         (),
         list(items),

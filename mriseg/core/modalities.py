@@ -21,7 +21,7 @@ _ALIASES = {
     "T1": "t1 t1n t1w t1wi t1pre t1native t1weighted mrt1 t1precontrast",
     "T1CE": (
         "t1ce t1c t1gd t1gado t1km t1post t1wce t1cew t1wc t1wgd t1wpost t1contrast t1+c mrt1c ct1 "
-        "cet1 cet1w t1cw t1postcontrast t1postgd"
+        "cet1 cet1w t1c+ t1cw t1postcontrast t1postgd"
     ),
     "T2": "t2 t2w t2wi t2weighted mrt2",
     "FLAIR": "flair t2f t2flair flairt2 t2wflair mrflair",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from mriseg.core.filenames import BRAIN_MASK, NameReading, common_words, read_name, words_of
-from mriseg.core.modalities import MODALITIES
+from mriseg.core.modalities import MODALITIES, SEGMENTATION
 
 Folder = tuple[str, ...]
 
@@ -77,6 +77,9 @@ def _by_name_or_folder(
     reading = read_name(file.stem, common)
     if own.reason == BRAIN_MASK and reading.role not in MODALITIES:
         return NameReading(None, reason=BRAIN_MASK)
+    if pure and own.role == SEGMENTATION and reading.role in MODALITIES:
+        # In labels/, pat1_FLAIR is the segmentation that was drawn on pat1's FLAIR.
+        return NameReading(SEGMENTATION, reading.subject or file.stem)
     says_nothing = reading.role is None and reading.reason.startswith("its name states")
     if says_nothing and own.role and (pure or (alone and own.role in MODALITIES)):
         # pat1.nii.gz in labels/ is of pat1; image.nii.gz in pat1/T1/ names nobody.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from mriseg.core.label_account import WHITE, white_label
+from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, parse_regions
 from mriseg.core.tumour_labels import renumbered
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.readers import Listing, RawCase
 
+# Of the brain. The largest tumours of BraTS take up a fifth.
+_MOST_OF_A_LESION = 0.6
 # BraTS has numbered these differently over the years.
 _HIGH = {"3", "4", "5"}
 
@@ -75,6 +80,29 @@ def checked_labels(loaded: RawCase, regions: Regions, *, own_labels: bool) -> Ra
         renamed={**loaded.renamed, WHITE: label},
         notices=(*loaded.notices, notice),
     )
+
+
+def refuse_brain_mask(prepared: PreparedCase, loaded: RawCase) -> None:
+    """Refuse a segmentation of one value that covers most of the brain: it is the brain's mask.
+
+    Args:
+        prepared: the case, as a network sees it.
+        loaded: as it was read.
+
+    Raises:
+        InputError: it is.
+    """
+    if prepared.labels is None or len(loaded.values) != 1:
+        return
+    brain = prepared.image.any(axis=0)
+    size = int(np.count_nonzero(brain))
+    share = int(np.count_nonzero(prepared.labels[brain])) / max(1, size)
+    if share > _MOST_OF_A_LESION:
+        raise InputError(
+            f"its segmentation covers {share:.0%} of the brain, as a mask of the brain does and no "
+            f"lesion; take it out of the folder, or name it as a region, as with "
+            f"--regions brain={next(iter(loaded.values))}"
+        )
 
 
 def _named_and_numbered(regions: str) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mriseg.core.grids import on_one_grid, states_a_place
 from mriseg.core.modalities import MODALITIES, SEGMENTATION
 from mriseg.core.volume import Geometry
 from mriseg.errors import InputError
-from mriseg.io import images
+from mriseg.io import images, readers
 from mriseg.io.readers import folders
 
 Labels = NDArray[np.uint8]
@@ -77,17 +78,14 @@ def pair_up(masks: Path, truths: Path) -> Pairing:
 
     Args:
         masks: a folder of masks, searched with its subfolders.
-        truths: a folder of truths, likewise; scans beside them are no truths.
+        truths: a folder of truths, likewise; scans beside them are no truths. Or a table of cases,
+            whose segmentations are the truths.
 
     Raises:
         InputError: no pair is found, or a name has two candidates.
     """
-    by_name, wanted = _files(masks, "masks"), _files(truths, "truths")
-    segmentations = {name: paths for name, paths in wanted.items() if not _is_scan(paths[0])}
-    # Unless the truths themselves are named by a modality.
-    if by_name.keys() & segmentations.keys():
-        wanted = segmentations
-    wanted = _by_folder(wanted, truths, by_name.keys() - wanted.keys())
+    by_name = _files(masks, "masks")
+    wanted = _of_table(truths) if truths.is_file() else _of_folder(truths, by_name.keys())
     shared = [name for name in by_name if name in wanted]
     if not shared:
         raise InputError(
@@ -104,6 +102,23 @@ def pair_up(masks: Path, truths: Path) -> Pairing:
         tuple(sorted(set(by_name) - set(shared))),
         tuple(sorted(set(wanted) - set(shared))),
     )
+
+
+def _of_folder(truths: Path, names: AbstractSet[str]) -> dict[str, list[Path]]:
+    wanted = _files(truths, "truths")
+    segmentations = {name: paths for name, paths in wanted.items() if not _is_scan(paths[0])}
+    # Unless the truths themselves are named by a modality.
+    if names & segmentations.keys():
+        wanted = segmentations
+    return _by_folder(wanted, truths, names - wanted.keys())
+
+
+def _of_table(truths: Path) -> dict[str, list[Path]]:
+    _, listing = readers.find(truths, "table")
+    files = {case.name: list(case.sources[SEGMENTATION]) for case in listing.cases if case.labelled}
+    if not files:
+        raise InputError(f"{truths} names no segmentation")
+    return files
 
 
 def read_labels(path: Path) -> tuple[Labels, Geometry, tuple[str, ...]]:

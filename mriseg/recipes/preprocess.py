@@ -32,7 +32,12 @@ from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
 from mriseg.io.store import CaseAttributes, Store, StoreSpec
-from mriseg.recipes.labels import checked_labels, means_own_labels, wanted_regions
+from mriseg.recipes.labels import (
+    checked_labels,
+    means_own_labels,
+    refuse_brain_mask,
+    wanted_regions,
+)
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.stored import is_same, other_scan
 from mriseg.recipes.workers import default_workers, results
@@ -254,6 +259,8 @@ def write_case(
         try:
             loaded = checked_labels(case.load(), regions, own_labels=own_labels)
             prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
+            if not own_labels:
+                refuse_brain_mask(prepared, loaded)
             content = content_digest(loaded.images)
             sources = tuple(map(KnownFile.of, case.files))
             stored = None if overwrite else store.stored(case.name)

@@ -61,6 +61,8 @@ from mriseg.core.modalities import MODALITIES
         ("T1_pre_contrast", "T1", ""),
         ("T1_non_contrast", "T1", ""),
         ("T1_post_op", "T1", ""),
+        ("4_T1_AX_POST", "T1CE", "4"),
+        ("SAG_T1_MPRAGE_POST_GAD", "T1CE", ""),
         ("pat1_post_T1", "T1", "pat1_post"),
     ],
 )

@@ -211,7 +211,12 @@ class TestArrangements:
         grouping = group("anna_t1.nii.gz", "bert_flair.nii.gz", "bert_seg.nii.gz")
         assert "2 subjects (anna, bert)" in problems(grouping)["data"]
         rows = {row.name.case: list(row.files) for row in grouping.groups[0].rows}
-        assert rows == {"anna": ["T1"], "bert": ["FLAIR", "seg"]}
+        # By subjects, or all as one case: a person decides.
+        assert rows == {
+            "anna": ["T1"],
+            "bert": ["FLAIR", "seg"],
+            "data": ["T1", "FLAIR", "seg"],
+        }
 
     def test_a_segmentation_of_somebody_else(self) -> None:
         assert problems(group("scans/anna_t1.nii.gz", "scans/bert_seg.nii.gz"))

@@ -31,6 +31,7 @@ def read(*paths: str) -> tuple[dict[str, tuple[str, str, str]], dict[PurePath, s
         ("p/FLAIR/image.nii", ("FLAIR", "", "p")),
         ("p/T1/T1.nii", ("T1", "", "p")),
         ("labels/a.nii", ("seg", "a", "")),
+        ("labels/a_FLAIR.nii", ("seg", "a", "")),
         ("p/seg/seg.nii", ("seg", "", "p")),
         ("tumor_001/a_t1.nii", ("T1", "a", "tumor_001")),
     ],

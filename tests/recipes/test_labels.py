@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from mriseg.core.orientation import geometry_of
+from mriseg.core.prepare import prepare
 from mriseg.core.tumour_labels import TUMOUR_LABELS, TUMOUR_REGIONS
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.readers import Listing, RawCase
-from mriseg.recipes.labels import checked_labels, means_own_labels, wanted_regions
+from mriseg.recipes.labels import (
+    checked_labels,
+    means_own_labels,
+    refuse_brain_mask,
+    wanted_regions,
+)
 
 TUMOURS = Listing((), TUMOUR_REGIONS, TUMOUR_LABELS, numbering="tumour")
 OWN = Listing((), {}, {})
@@ -61,3 +67,23 @@ def test_255_is_the_only_region() -> None:
 def test_an_unlabelled_case_passes() -> None:
     case = RawCase({}, None, geometry_of((1, 1, 2), np.eye(4)))
     assert checked_labels(case, {"WT": (1,)}, own_labels=False) is case
+
+
+def test_a_mask_of_the_brain_is_refused_whatever_its_name() -> None:
+    rng = np.random.default_rng(0)
+    images = {"T1": np.zeros((8, 12, 12), np.float32)}
+    images["T1"][1:7, 2:10, 2:10] = rng.uniform(50, 99, (6, 8, 8))
+    grid = geometry_of((8, 12, 12), np.eye(4))
+    brain, lesion = (np.zeros((8, 12, 12), np.uint8) for _ in range(2))
+    brain[1:7, 2:10, 2:10] = 1
+    lesion[2:5, 3:6, 3:6] = 1
+    for labels, values in ((lesion, {1: 27}), (brain, {1: 384})):
+        loaded = RawCase(images, labels, grid, values=values)
+        prepared = prepare(images, labels, grid)
+        if labels is lesion:
+            refuse_brain_mask(prepared, loaded)
+        else:
+            with pytest.raises(InputError, match="covers 100% of the brain, as a mask"):
+                refuse_brain_mask(prepared, loaded)
+    # Tissues of several values may cover all of it.
+    refuse_brain_mask(prepared, RawCase(images, brain, grid, values={1: 9, 2: 375}))

@@ -77,3 +77,15 @@ def test_both_arrays_are_in_canonical_axes_with_the_truths_geometry(tmp_path: Pa
     np.testing.assert_array_equal(placed.mask, labels)
     np.testing.assert_array_equal(placed.truth, labels)
     assert placed.geometry.spacing == (3, 2, 1) and "turned" in placed.remark
+
+
+def test_truths_from_a_table(tmp_path: Path) -> None:
+    for name, folder in (("a", "masks"), ("x", "elsewhere"), ("y", "elsewhere")):
+        phantoms.write_nifti(tmp_path / folder / f"{name}.nii", np.ones((2, 3, 4), np.uint8))
+    table = tmp_path / "cases.csv"
+    table.write_text("case,T1,seg\na,elsewhere/x.nii,elsewhere/y.nii\nb,elsewhere/x.nii,\n")
+    pairing = pair_up(tmp_path / "masks", table)
+    assert pairing.pairs["a"].truth == tmp_path / "elsewhere" / "y.nii"
+    table.write_text("case,T1,seg\na,elsewhere/x.nii,\n")
+    with pytest.raises(InputError, match="names no segmentation"):
+        pair_up(tmp_path / "masks", table)

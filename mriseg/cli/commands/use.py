@@ -133,7 +133,10 @@ _Masks = Annotated[
 _Truths = Annotated[
     Path | None,
     options.option(
-        "--truths", "Reference masks to compare --masks with.", "DIR", panel="Mask files"
+        "--truths",
+        "Reference masks to compare --masks with: a folder, or a table of cases.",
+        "DIR",
+        panel="Mask files",
     ),
 ]
 _MaskRegions = Annotated[

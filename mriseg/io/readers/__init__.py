@@ -121,10 +121,15 @@ def _recognised(root: Path, options: ReaderOptions) -> tuple[str, Listing]:
             f"{root} holds data sets of several layouts: {listed}; give the folder of one, or name "
             f"its layout with --layout"
         )
-    return first, READERS[first].find(root, options)
+    # Of layouts that see the same files, the one that makes use of most; the first, if alike.
+    best = max(specific, key=lambda name: len(_used(listings[name])))
+    return best, READERS[best].find(root, options)
+
+
+def _used(listing: Listing) -> set[Path]:
+    return {path for case in listing.cases for path in case.files}
 
 
 def _disjoint(one: Listing, other: Listing) -> bool:
     """Whether two layouts see different files, and both see some."""
-    files, others = ({path for case in lst.cases for path in case.files} for lst in (one, other))
-    return bool(others) and files.isdisjoint(others)
+    return bool(_used(other)) and _used(one).isdisjoint(_used(other))
