@@ -40,6 +40,7 @@ TINY = {
     ),
     "loading": ("--rounds 1 --batches 2", ("monai", "torchio")),
     "preprocessing": ("--rounds 1", ("monai", "torchio")),
+    "inspection": ("--rounds 1 --cases 4", ()),
     "case": ("--rounds 1 --width 8 --backend cpu --precision fp32", ()),
     "training_wait": (
         "--steps 2 --epochs 1 --cases 3 --batch-size 2 --width 8 --backend cpu --precision fp32",
@@ -200,7 +201,7 @@ def test_a_patient_counts_once_in_the_summary() -> None:
     assert summary.difference.patients == 2
 
 
-@pytest.mark.parametrize("script", ["preprocessing", "case", "training_wait"])
+@pytest.mark.parametrize("script", ["preprocessing", "inspection", "case", "training_wait"])
 def test_without_scans_there_is_nothing_to_do(
     script: str,
     tmp_path: Path,
