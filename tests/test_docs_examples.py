@@ -113,16 +113,16 @@ def test_the_loss_is_finite_and_never_negative(with_new_loss: str, size: float) 
 # A data layout
 
 
-class TestByModality(ReaderContract):
+class TestByProtocol(ReaderContract):
     @pytest.fixture(autouse=True)
     def registered(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        module = added("mriseg/io/readers/by_modality.py", monkeypatch)
-        entries = READERS._targets | {"by-modality": f"{module.__name__}:READER"}
+        module = added("mriseg/io/readers/by_protocol.py", monkeypatch)
+        entries = READERS._targets | {"by-protocol": f"{module.__name__}:READER"}
         monkeypatch.setattr(READERS, "_targets", entries)
 
     @property
     def reader(self) -> Reader:  # type: ignore[override]
-        return READERS["by-modality"]
+        return READERS["by-protocol"]
 
     def write(self, root: Path) -> Truth:
         truth = {}
@@ -130,21 +130,20 @@ class TestByModality(ReaderContract):
             images, brats = phantoms.head(np.random.default_rng([5, index]), (9, 14, 12))
             shown = {"T1": np.rint(images["t1"]), "FLAIR": np.rint(images["flair"])}
             labels = (brats > 0).astype(np.uint8)
-            for name, image in shown.items():
-                phantoms.write_nifti(root / name / f"s{index}.nii.gz", image, dtype=np.int16)
-            phantoms.write_nifti(root / "seg" / f"s{index}.nii.gz", labels)
+            for folder, image in zip(("p3", "p7"), shown.values(), strict=True):
+                phantoms.write_nifti(root / folder / f"s{index}.nii.gz", image, dtype=np.int16)
+            phantoms.write_nifti(root / "p9" / f"s{index}.nii.gz", labels)
             truth[f"s{index}"] = (shown, labels)
         return truth
 
     def test_labels_are_read_as_labels_and_the_images_say_where(self, root: Path) -> None:
         self.write(root)
         images, brats = phantoms.head(np.random.default_rng(6), (9, 14, 12))
-        where = root / "T1" / "s2.nii.gz"
+        where = root / "p3" / "s2.nii.gz"
         phantoms.write_nifti(where, images["t1"])
-        # Floats, of another origin, in a folder that comes before the others.
-        (root / "seg").rename(root / "Label")
+        # Floats, of another origin.
         labels = (brats > 0) * np.float32(0.999999999)
-        phantoms.write_nifti(root / "Label" / "s2.nii.gz", labels, origin=(5, 0, 0))
+        phantoms.write_nifti(root / "p9" / "s2.nii.gz", labels, origin=(5, 0, 0))
         loaded = self.reader.find(root, self.options).cases[2].load()
         assert loaded.labels is not None and loaded.labels.dtype == np.uint8
         assert loaded.labels.sum() == (brats > 0).sum()

@@ -133,7 +133,7 @@ def test_the_wheel_holds_the_suites_for_plug_ins_and_what_they_need(
 
 
 # A plug-in of another package: the reader and its test as docs/extend.md shows them.
-_READER, _TEST = "mriseg/io/readers/by_modality.py", "tests/test_readers.py"
+_READER, _TEST = "mriseg/io/readers/by_protocol.py", "tests/test_readers.py"
 
 
 def _shown(path: str) -> str:
@@ -154,7 +154,7 @@ def _tested(wheel: zipfile.ZipFile, folder: Path, reader: str) -> tuple[set[str]
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[mriseg.readers]\nby-modality = my_package.readers:READER\n"
+        "[mriseg.readers]\nby-protocol = my_package.readers:READER\n"
     )
     (folder / "test_readers.py").write_text(
         f"import mriseg\nassert mriseg.__file__.startswith({str(site)!r})\n" + _shown(_TEST),

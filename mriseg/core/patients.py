@@ -113,7 +113,8 @@ def name_case(levels: Sequence[str], subject: str, inside: int) -> CaseName:
 
 def says_whose(folder: str, case: str) -> bool:
     """Whether a folder's name adds to a case's name: it is not generic, nor part of it already."""
-    return folder.lower() not in _GENERIC and folder not in case
+    words = re.split(r"[^A-Za-z0-9]+", case)
+    return folder.lower() not in _GENERIC and folder != case and folder not in words
 
 
 def _names_a_patient(folder: str, subject: str) -> bool:

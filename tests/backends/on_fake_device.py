@@ -557,7 +557,7 @@ class TestRecipes:
         unpooling = {shape for batch in (IMAGE, SLICES) for pair in levels(batch) for shape in pair}
         for crossing in done.trained:
             if crossing.way == "out" and crossing.by != "collect":
-                expected = weights | {()} | (unpooling if lacking == "un-pooling" else set())
+                expected = weights | {(), (1,)} | (unpooling if lacking == "un-pooling" else set())
                 assert crossing.shape in expected, crossing
         assert sum(c.by == "collect" for c in done.trained) == 1
 

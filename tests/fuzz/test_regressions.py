@@ -151,7 +151,7 @@ def test_two_scans_whose_names_differ_in_case(tmp_path: Path) -> None:
     shutil.copy(path, other)
     _, listing = readers.find(tmp_path, "brats")
     assert not listing.cases
-    assert "2 files of T1" in listing.skipped[0][1]
+    assert "2 files may be its T1" in listing.skipped[0][1]
 
 
 def test_a_store_without_a_case_is_not_predicted(store: Path, seeds: Seeds, tmp_path: Path) -> None:

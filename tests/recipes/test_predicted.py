@@ -87,7 +87,7 @@ def test_it_goes_on_where_it_stopped(predicting: Predicting, scans: Path, tmp_pa
         pass
 
     def kill(event: Event) -> None:
-        if isinstance(event, Advanced):
+        if isinstance(event, Advanced) and event.done >= 1:
             raise Killed
 
     with pytest.raises(Killed):
@@ -169,10 +169,10 @@ def test_what_nobody_recorded_is_not_written_over(
 
 
 def test_two_scans_of_one_name(predicting: Predicting, scans: Path, tmp_path: Path) -> None:
-    """P1/MR and P2/MR, of the same file names, sizes and times, one after the other."""
+    """P1/case and P2/case, of the same file names, sizes and times, one after the other."""
     folders = sorted(scans.iterdir())
     for patient, folder in zip(("P1", "P2"), folders, strict=True):
-        target = tmp_path / patient / "MR"
+        target = tmp_path / patient / "case"
         target.mkdir(parents=True)
         for path in folder.iterdir():
             role = path.name.rpartition("_")[2]
@@ -181,23 +181,23 @@ def test_two_scans_of_one_name(predicting: Predicting, scans: Path, tmp_path: Pa
             moved.unlink()
             os.utime(target / f"x_{role.removesuffix('.gz')}", (1, 1))
     out = tmp_path / "masks"
-    predicting(tmp_path / "P1" / "MR", out)
-    before = (out / "MR.nii.gz").read_bytes()
-    report = predicting(tmp_path / "P2" / "MR", out)
+    predicting(tmp_path / "P1" / "case", out)
+    before = (out / "case.nii.gz").read_bytes()
+    report = predicting(tmp_path / "P2" / "case", out)
     [(_, reason)] = report.skipped
-    assert "another scan" in reason and str(tmp_path / "P1" / "MR") in reason
-    assert (out / "MR.nii.gz").read_bytes() == before
-    assert predicting(tmp_path / "P1" / "MR", out).results[0].kept
+    assert "another scan" in reason and str(tmp_path / "P1" / "case") in reason
+    assert (out / "case.nii.gz").read_bytes() == before
+    assert predicting(tmp_path / "P1" / "case", out).results[0].kept
 
-    report = predicting(tmp_path / "P2" / "MR", out, FORCED)
+    report = predicting(tmp_path / "P2" / "case", out, FORCED)
     assert not report.results[0].kept
-    assert recorded(out)["MR.nii.gz"]["source"] == str(tmp_path / "P2" / "MR")
+    assert recorded(out)["case.nii.gz"]["source"] == str(tmp_path / "P2" / "case")
     # A file of its own, likewise.
     one = tmp_path / "one" / "m.nii.gz"
-    predicting(tmp_path / "P1" / "MR", one)
+    predicting(tmp_path / "P1" / "case", one)
     assert (tmp_path / "one" / "m.report.json").exists()
-    assert predicting(tmp_path / "P2" / "MR", one).skipped
-    assert predicting(tmp_path / "P1" / "MR", one).results[0].kept
+    assert predicting(tmp_path / "P2" / "case", one).skipped
+    assert predicting(tmp_path / "P1" / "case", one).results[0].kept
 
 
 def test_other_settings_and_another_model_are_other_masks(

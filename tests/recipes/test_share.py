@@ -95,7 +95,7 @@ def test_an_evaluation_leaves_its_cases_out(shared: Run, brats_store: Store, cpu
     report = finish(evaluate(brats_store, shared, cpu), events.append)
     notices = [event.text for event in events if isinstance(event, Notice)]
     assert any("cases that the model was trained on are left out" in text for text in notices)
-    assert any("validation cases" in text for text in notices)
+    assert any("validation case" in text for text in notices)
     held = {score.case for score in report.scores}
     assert held.isdisjoint(report.seen) and len(held | set(report.seen)) == 4
 

@@ -10,10 +10,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mriseg.errors import CaseError, IncompleteError
+from mriseg.errors import CaseError
 from mriseg.events import finish
 from mriseg.io.store import open_store
-from mriseg.recipes.preprocess import PreprocessReport, check_complete, preprocess
+from mriseg.recipes.preprocess import PreprocessReport, preprocess
 from mriseg.testing import phantoms
 
 
@@ -26,11 +26,11 @@ def status(report: PreprocessReport) -> list[str]:
 
 
 def two_of_one_name(root: Path, *, same_time: bool = False) -> tuple[Path, Path]:
-    """P1/MR and P2/MR: two patients' scans by the same names of files, sizes and maybe times."""
+    """P1/case and P2/case: two patients' scans by the same names of files, sizes and maybe times."""
     folders = []
     for number, patient in enumerate(("P1", "P2")):
         (written,) = phantoms.write_brats(root / "raw" / patient, 1, seed=number, gz=False)
-        folder = shutil.move(written, root / patient / "MR")
+        folder = shutil.move(written, root / patient / "case")
         for path in Path(folder).iterdir():
             if same_time:
                 os.utime(path, (1, 1))
@@ -43,60 +43,62 @@ def test_another_scan_of_that_name_is_refused(tmp_path: Path, same_time: bool) -
     first, second = two_of_one_name(tmp_path, same_time=same_time)
     out = tmp_path / "out.zarr"
     assert status(run(first, out)) == ["written"]
-    before = open_store(out).cases()["MR"]
+    before = open_store(out).cases()["case"]
     report = run(second, out)
     assert status(report) == ["refused"]
     reason = report.cases[0].reason
     assert "other scans" in reason and "rename" in reason and "--overwrite" in reason
-    with pytest.raises(IncompleteError, match="1 of 1 case was skipped: MR"):
-        check_complete(report)
-    assert open_store(out).cases()["MR"] == before
+    assert [case.case for case in report.skipped] == ["case"]
+    assert open_store(out).cases()["case"] == before
     assert status(run(first, out)) == ["kept"]
     with pytest.raises(CaseError, match="other scans"):
         run(second, out, strict=True)
 
     assert status(run(second, out, overwrite=True)) == ["written"]
-    assert open_store(out).cases()["MR"].content != before.content
+    assert open_store(out).cases()["case"].content != before.content
     assert status(run(second, out)) == ["kept"]
 
 
 def test_another_case_beside_it_is_written(tmp_path: Path) -> None:
     first, second = two_of_one_name(tmp_path)
     run(first, tmp_path / "out.zarr")
-    shutil.copytree(second / "MR", second / "new")
+    shutil.copytree(second / "case", second / "new")
     report = run(second, tmp_path / "out.zarr")
-    assert {case.case: case.status for case in report.cases} == {"MR": "refused", "new": "written"}
+    assert {case.case: case.status for case in report.cases} == {
+        "case": "refused",
+        "new": "written",
+    }
 
 
 def test_a_corrected_segmentation_is_written_again(tmp_path: Path) -> None:
     first, _ = two_of_one_name(tmp_path)
     run(first, tmp_path / "out.zarr")
-    seg = next((first / "MR").glob("*seg*"))
+    seg = next((first / "case").glob("*seg*"))
     image = nib.load(seg)
     corrected = np.asarray(image.dataobj).copy()
     corrected[tuple(np.argwhere(corrected > 0)[0])] = 0
     nib.save(nib.Nifti1Image(corrected, image.affine), seg)
-    before = open_store(tmp_path / "out.zarr").cases()["MR"]
+    before = open_store(tmp_path / "out.zarr").cases()["case"]
     assert status(run(first, tmp_path / "out.zarr")) == ["written"]
-    after = open_store(tmp_path / "out.zarr").cases()["MR"]
+    after = open_store(tmp_path / "out.zarr").cases()["case"]
     assert after.content == before.content and after.foreground != before.foreground
 
 
 def test_a_modality_that_comes_or_goes_is_the_same_scan(tmp_path: Path) -> None:
     """Though the first modality by name, of which the digest is, becomes another."""
     first, _ = two_of_one_name(tmp_path)
-    flair = next((first / "MR").glob("*flair*"))
+    flair = next((first / "case").glob("*flair*"))
     aside = shutil.move(flair, tmp_path)
     run(first, tmp_path / "out.zarr")
     shutil.move(aside, flair)
     assert status(run(first, tmp_path / "out.zarr")) == ["written"]
-    assert "FLAIR" in open_store(tmp_path / "out.zarr").cases()["MR"].modalities
+    assert "FLAIR" in open_store(tmp_path / "out.zarr").cases()["case"].modalities
     flair.unlink()
     assert status(run(first, tmp_path / "out.zarr")) == ["written"]
 
 
 def test_equal_segmentations_alone_do_not_make_one_scan(tmp_path: Path) -> None:
     first, second = two_of_one_name(tmp_path)
-    shutil.copyfile(next((first / "MR").glob("*seg*")), next((second / "MR").glob("*seg*")))
+    shutil.copyfile(next((first / "case").glob("*seg*")), next((second / "case").glob("*seg*")))
     run(first, tmp_path / "out.zarr")
     assert status(run(second, tmp_path / "out.zarr")) == ["refused"]

@@ -72,7 +72,8 @@ def test_validation_resamples_as_prediction_does(
     network = load_model(trained, cpu)
     # The calibration lies in the network's head, which validation does not know of.
     bare = Segmenter(replace(model, calibrations=Calibrations((Calibration(),) * 3)), plain)
-    result = validate(network, cpu, store, cases, model.task, levels=levels, pictures=0)
+    work = validate(network, cpu, store, cases, model.task, levels=levels, pictures=0)
+    result = completed(work)
     for name in cases:
         case = store.read_case(name)
         output = bare.segment(case, cpu).probabilities

@@ -81,7 +81,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
         ("transfer two.zarr --from three --modalities T2", 2, "no modality T2"),
         ("train four.zarr --modalities ,", 2, "modalities names nothing"),
         # Regions
-        ("evaluate less.zarr --model three", 2, "preprocess it with --regions WT,TC"),
+        ("evaluate less.zarr --model three", 2, "into another store with --regions WT,TC"),
         ("train less.zarr --resume --run stopped", 3, "has no region TC"),
         ("train shifted.zarr --resume --run stopped", 3, "the region WT is of the labels 1+2"),
         ("train four.zarr --regions ET", 2, "no region ET; it has WT, TC"),

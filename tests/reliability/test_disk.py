@@ -158,7 +158,7 @@ def away(folder: Path, at: Callable[[Event], bool]) -> Callable[[Event], None]:
 
 
 def advanced(event: Event) -> bool:
-    return isinstance(event, Advanced)
+    return isinstance(event, Advanced) and event.done >= 1
 
 
 def validated(event: Event) -> bool:

@@ -42,7 +42,7 @@ class KnownFile:
         """
         now = path.stat()
         digest = sha256(path)
-        return cls(path.name, now.st_size, now.st_mtime_ns, digest, digest_of_folder(path.parent))
+        return cls(_text(path), now.st_size, now.st_mtime_ns, digest, digest_of_folder(path.parent))
 
     def is_still(self, path: Path) -> bool:
         """Whether a file is this one, unchanged; its name does not count.
@@ -63,9 +63,14 @@ class KnownFile:
 
 def same_files(known: Sequence[KnownFile], paths: Sequence[Path]) -> bool:
     """Whether these are the same files by the same names, in the same order."""
-    if [file.name for file in known] != [path.name for path in paths]:
+    if [file.name for file in known] != [_text(path) for path in paths]:
         return False
     return all(file.is_still(path) for file, path in zip(known, paths, strict=True))
+
+
+def _text(path: Path) -> str:
+    """A file's name as text, whatever bytes it consists of."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def digest_of_folder(folder: Path) -> str:

@@ -28,7 +28,7 @@ def test_info_of_a_store_and_a_run(worked: Path, run: Path, type_in: Type) -> No
     assert "T1CE (3 cases)" in store.stdout and "WT (labels 1+2+3+4)" in store.stdout
     result = type_in(worked, f"mriseg info {run}")
     assert result.exit_code == 0 and "width 8: T1+T2+FLAIR -> WT" in result.stdout
-    assert "all 1 epochs are done" in result.stdout
+    assert "its one epoch is done" in result.stdout
 
 
 def test_info_lists_the_cases_of_a_store(worked: Path, type_in: Type) -> None:
@@ -47,7 +47,7 @@ def test_info_lists_the_runs_of_a_folder(worked: Path, run: Path, type_in: Type)
     result = type_in(worked, "mriseg info runs --csv runs.csv")
     assert result.exit_code == 0, result.output
     (row,) = [line for line in result.stdout.splitlines() if run.name in line]
-    assert re.search(r"0\.\d{3}", row) and " out " in row and "all 1 epochs are done" in row
+    assert re.search(r"0\.\d{3}", row) and " out " in row and "its one epoch is done" in row
     (line,) = csv.DictReader((worked / "runs.csv").open(encoding="utf-8"))
     assert line["name"] == run.name
     for given, what in ((f"{run} --all", "a run"), ("--csv x.csv", "this machine")):
