@@ -274,15 +274,15 @@ class TestIdentity:
 
     def test_a_mask_of_another_scan_stays(self, put: Put, tmp_path: Path) -> None:
         out, options = tmp_path / "masks", PredictOptions(overlays=False, allow_missing=True)
-        made: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         for patient in ("P1", "P2"):
             put(f"{patient}/case/flair.nii.gz")
             recipe = predict(
                 tmp_path / "in" / patient / "case", out, open_run("base"), select("cpu"), options
             )
             report = finish(recipe)
-            made[patient] = (out / "case.nii.gz").read_bytes()
-        assert made["P1"] == made["P2"]
+            contents[patient] = (out / "case.nii.gz").read_bytes()
+        assert contents["P1"] == contents["P2"]
         assert "another scan" in dict(report.skipped)["case"]
 
 

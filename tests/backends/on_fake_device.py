@@ -557,7 +557,11 @@ class TestRecipes:
         unpooling = {shape for batch in (IMAGE, SLICES) for pair in levels(batch) for shape in pair}
         for crossing in done.trained:
             if crossing.way == "out" and crossing.by != "collect":
-                expected = weights | {(), (1,)} | (unpooling if lacking == "un-pooling" else set())
+                # The losses of the steps since they were last looked at come together.
+                losses = {(steps,) for steps in range(1, 11)}
+                expected = (
+                    weights | losses | {()} | (unpooling if lacking == "un-pooling" else set())
+                )
                 assert crossing.shape in expected, crossing
         assert sum(c.by == "collect" for c in done.trained) == 1
 

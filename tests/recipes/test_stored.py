@@ -26,7 +26,7 @@ def status(report: PreprocessReport) -> list[str]:
 
 
 def two_of_one_name(root: Path, *, same_time: bool = False) -> tuple[Path, Path]:
-    """P1/case and P2/case: two patients' scans by the same names of files, sizes and maybe times."""
+    """P1/case and P2/case: scans of two patients by equal names, sizes and maybe times."""
     folders = []
     for number, patient in enumerate(("P1", "P2")):
         (written,) = phantoms.write_brats(root / "raw" / patient, 1, seed=number, gz=False)

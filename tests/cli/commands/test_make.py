@@ -50,9 +50,8 @@ def test_preprocess_refuses_another_scan_of_a_name(worked: Path, type_in: Type) 
 
 
 def test_preprocess_takes_regions(worked: Path, type_in: Type) -> None:
-    result = type_in(
-        worked, "mriseg preprocess brats/ r.zarr --regions WT=1+2+4,core=1+4 --workers 1"
-    )
+    line = "mriseg preprocess brats/ r.zarr --regions WT=1+2+4,core=1+4 --workers 1"
+    result = type_in(worked, line)
     assert result.exit_code == 0, result.output
     shown = type_in(worked, "mriseg info r.zarr").stdout
     assert "WT (labels 1+2+4), core (labels 1+4)" in shown
