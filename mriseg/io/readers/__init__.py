@@ -20,8 +20,9 @@ from pathlib import Path
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.wording import counted
 from mriseg.errors import InputError
-from mriseg.io.images import is_image
-from mriseg.io.readers.account import accounted, data_sets, what_else
+from mriseg.io.images import is_image, kind_of
+from mriseg.io.readers import folders
+from mriseg.io.readers.account import accounted, data_sets, what_else, with_rows
 from mriseg.io.readers.base import Case, Listing, RawCase, Reader, ReaderOptions
 from mriseg.io.readers.label_folder import with_label_folder
 from mriseg.registry import Registry
@@ -79,7 +80,7 @@ def find(
         layout, listing = _recognised(root, options)
     if options.labels is not None:
         listing = with_label_folder(listing, options.labels)
-    return layout, accounted(listing, root, layout)
+    return layout, with_rows(accounted(listing, root, layout), root)
 
 
 def _of_file(path: Path) -> str:
@@ -87,8 +88,10 @@ def _of_file(path: Path) -> str:
         return "table"
     if is_image(path):
         return "flat"
+    kind = kind_of(path)
     raise InputError(
-        f"{path} is not an image; give one, the folder with the scans, or a table of cases"
+        f"{path} is not an image{f' but {kind}' if kind else ''}; give one, the folder with the "
+        f"scans, or a table of cases"
     )
 
 
@@ -101,6 +104,7 @@ def _recognised(root: Path, options: ReaderOptions) -> tuple[str, Listing]:
     # Any folder with images in it is flat.
     specific = [name for name in names if name != "flat"] or names
     if not specific:
+        _refuse_several(root)
         expected = "\n".join(f"  {name}: {reader.summary}" for name, reader in READERS.items())
         raise InputError(
             f"{root} is in no known layout{what_else(root)}; expected one of\n{expected}"
@@ -124,6 +128,19 @@ def _recognised(root: Path, options: ReaderOptions) -> tuple[str, Listing]:
     # Of layouts that see the same files, the one that makes use of most; the first, if alike.
     best = max(specific, key=lambda name: len(_used(listings[name])))
     return best, READERS[best].find(root, options)
+
+
+def _refuse_several(root: Path) -> None:
+    """Refuse a folder of several data sets of nnU-Net, none of which lies in ``root`` itself.
+
+    Raises:
+        InputError: it is one.
+    """
+    _, subfolders, _ = next(folders.walk(root))
+    inside = [path.name for path in subfolders if READERS["nnunet"].matches(path)]
+    if len(inside) > 1:
+        listed = ", ".join(map(folders.text, inside[:5])) + (", ..." if len(inside) > 5 else "")
+        raise InputError(f"{root} holds {len(inside)} data sets: {listed}; give the folder of one")
 
 
 def _used(listing: Listing) -> set[Path]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mriseg.core.drafts import Row
 from mriseg.core.wording import counted
 from mriseg.io import images as containers
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Listing
 
 _MAX_NAMED = 5
+# Rows that would settle one case, in a message.
+_MAX_ROWS = 3
 
 
 def accounted(listing: Listing, root: Path, layout: str) -> Listing:
@@ -30,6 +33,32 @@ def accounted(listing: Listing, root: Path, layout: str) -> Listing:
         if path not in used and (path.is_symlink() or containers.is_image(path)):
             unused.setdefault(path, why)
     return replace(listing, unused=dict(sorted(unused.items())))
+
+
+def with_rows(listing: Listing, root: Path) -> Listing:
+    """``listing`` whose refusals show the rows of a table of cases that would settle them."""
+    skipped = tuple(
+        (name, _settled_by(why, listing.proposals.get(name, ()), root))
+        for name, why in listing.skipped
+    )
+    return replace(listing, skipped=skipped)
+
+
+def _settled_by(why: str, rows: Sequence[Row], root: Path) -> str:
+    if not rows:
+        return why
+    shown = " or ".join(
+        ", ".join(
+            [f"case {row.name.case}"]
+            + [f"{role} {_relative(Path(path), root)}" for role, path in row.files.items()]
+        )
+        for row in rows[:_MAX_ROWS]
+    )
+    more = f" (and {len(rows) - _MAX_ROWS} more)" if len(rows) > _MAX_ROWS else ""
+    return (
+        f"{why}; a row in a table of cases settles it: {shown}{more}; mriseg inspect "
+        f"{folders.text(str(root))} --csv cases.csv writes such rows"
+    )
 
 
 def short_account(unused: Mapping[Path, str], root: Path) -> list[str]:

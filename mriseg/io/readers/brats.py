@@ -64,7 +64,8 @@ class BratsReader:
             problem = group.problem or _missing_content(group)
             if problem:
                 skipped.append((group.name.case, problem))
-                proposals[group.name.case] = group.rows or (Row(group.name, group.files),)
+                if group.problem:
+                    proposals[group.name.case] = group.rows or (Row(group.name, group.files),)
             else:
                 cases.append(_case(group, numbering))
         unused = {Path(path): reason for path, reason in grouping.unused.items()}

@@ -48,6 +48,27 @@ def test_several_data_sets_under_one_folder(tmp_path: Path) -> None:
     assert any("other" in str(path) for path in listing.unused)
 
 
+def test_several_data_sets_of_one_layout(tmp_path: Path) -> None:
+    for name in ("Dataset001_a", "Dataset002_b"):
+        phantoms.write_nnunet(tmp_path / name, 1, shape=SHAPE, modalities=("t1",))
+    with pytest.raises(InputError, match="holds 2 data sets: Dataset001_a, Dataset002_b"):
+        readers.find(tmp_path)
+
+
+def test_a_refusal_shows_the_rows_that_settle_it(tmp_path: Path) -> None:
+    for name in ("anna_t1", "bert_flair"):
+        phantoms.write_nifti(tmp_path / f"{name}.nii", np.ones(SHAPE, np.int16))
+    ((_, why),) = readers.find(tmp_path)[1].skipped
+    assert "a row in a table of cases settles it: case anna, T1 anna_t1.nii or case bert" in why
+    assert f"mriseg inspect {tmp_path} --csv cases.csv" in why
+
+
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.dcm").write_bytes(b"")
+    with pytest.raises(InputError, match="is not an image but DICOM: convert the series first"):
+        readers.find(tmp_path / "x.dcm")
+
+
 def test_where_data_sets_are(tmp_path: Path) -> None:
     phantoms.write_brats(tmp_path / "a", 1, shape=SHAPE)
     _, listing = readers.find(tmp_path)
