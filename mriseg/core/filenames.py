@@ -26,7 +26,7 @@ _MAX_WORDS = 3
 # Only such words begin one: "A_seg" is the segmentation of A, and no "aseg".
 _BEGINNINGS = (
     *("t1", "t2", "flair", "3d", "mr", "gold", "ground", "lesion", "tumor", "tumour", "brain"),
-    *("head", "skull", "manual", "manually", "bet", "post"),
+    *("head", "skull", "manual", "manually", "bet", "post", "dark"),
 )
 
 
@@ -56,7 +56,10 @@ _BRAIN_MASKS = "brainmask headmask skullmask brainseg betmask brainmasks aseg ap
 _OTHER_WORDS = {
     "another sequence": (
         "adc dwi dti swi swan asl cbf cbv mtt rcbv dsc dce pwi perfusion tof bold qsm ktrans pet "
-        "t2star t2starw t2s trace tensor"
+        "t2star t2starw t2s trace tensor stir gre hemo localizer localiser scout survey"
+    ),
+    "a map or a part of a signal": (
+        "map maps mapping t1map t2map phase ph imaginary subtraction subtracted mip"
     ),
     "a probability map": "prob probs probability probabilities probseg softmax logits",
     "a transformation": "warp xfm jacobian deformation displacement",
@@ -168,10 +171,18 @@ def read_name(stem: str, common: frozenset[str] = frozenset()) -> NameReading:
 
 
 def _before(stem: str, words: Sequence[str], first: int) -> str:
-    while first > 0 and words[first - 1] in _QUALIFIERS:
+    while first > 0 and _qualifies(words, first - 1):
         first -= 1
     starts = [match.start() for match in _WORD.finditer(stem)]
     return stem[: starts[first]].rstrip("_-. ")
+
+
+def _qualifies(words: Sequence[str], index: int) -> bool:
+    """Whether a word belongs to what follows and names no subject: of contrast, of a mask."""
+    word, following = words[index], words[index + 1]
+    contrast = {w for w in (word, following) if _TABLE.get(w, (None,))[0] is _Kind.CONTRAST}
+    about_contrast = word in contrast or (word in {*_NEGATIONS, "post"} and following in contrast)
+    return word in _QUALIFIERS or about_contrast
 
 
 def _read(words: Sequence[str], stem: str) -> tuple[NameReading, int]:

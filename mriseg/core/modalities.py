@@ -24,7 +24,7 @@ _ALIASES = {
         "cet1 cet1w t1c+ t1cw t1postcontrast t1postgd"
     ),
     "T2": "t2 t2w t2wi t2weighted mrt2",
-    "FLAIR": "flair t2f t2flair flairt2 t2wflair mrflair",
+    "FLAIR": "flair t2f t2flair flairt2 t2wflair mrflair darkfluid",
 }
 _CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 _SEPARATORS = re.compile(r"[\s_.\-]+")

@@ -40,6 +40,10 @@ _VISIT = (
 _IS_VISIT = re.compile(_VISIT, re.IGNORECASE)
 _IS_NUMBER = re.compile(r"\d{1,3}")
 _ENDS_IN_VISIT = re.compile(rf"(?P<patient>.*\w)[-_.](?P<visit>{_VISIT})", re.IGNORECASE)
+# P01_S2 and OAS1_0001_MR2: so short a word is a visit only after a number.
+_ENDS_IN_NUMBERED = re.compile(
+    r"(?P<patient>.*\d)[-_.](?P<visit>(?:s|t|mr|mri|scan|exam|time)\d{1,2})", re.IGNORECASE
+)
 
 # Folders that say what is in them and not whose it is.
 _OF_A_SCAN_WORDS = "mr mri anat scan orig native structural preprocessed processed"
@@ -73,7 +77,7 @@ def patient_of(name: str) -> tuple[str, str]:
         return f"{match[1]}_{match[2]}".upper(), match[3]
     if match := _TCIA_2015.fullmatch(name):
         return f"TCIA_{match[1]}", match[2]
-    for pattern in (*_KNOWN, _ENDS_IN_VISIT):
+    for pattern in (*_KNOWN, _ENDS_IN_VISIT, _ENDS_IN_NUMBERED):
         if match := pattern.fullmatch(name):
             return match["patient"], match["visit"] or ""
     return name, ""

@@ -34,6 +34,9 @@ from mriseg.core.patients import CaseName, name_case, patient_of
         ("anna_visit2", "anna", "visit2"),
         ("anna_2019-01-02", "anna", "2019-01-02"),
         ("anna_post", "anna", "post"),
+        ("P01_S2", "P01", "S2"),
+        ("OAS1_0001_MR2", "OAS1_0001", "MR2"),
+        ("study_s1", "study_s1", ""),
     ],
 )
 def test_names(name: str, patient: str, visit: str) -> None:
