@@ -37,6 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         ],
         check=True,
         timeout=120,
+        env={**os.environ, "MRISEG_VIEWER": "skip"},
     )
     [path] = folder.glob("mriseg-*.whl")
     return zipfile.ZipFile(path)
