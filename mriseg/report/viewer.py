@@ -193,7 +193,8 @@ def _content(case: ViewedCase) -> dict[str, Any]:
     affine = display.ras_affine(case.geometry, case.box)
     masks = [array for array in (case.mask, case.truth) if array is not None]
     z, y, x = display.focus(masks, case.box.shape)
-    depth, height, width = case.box.shape
+    _, height, width = case.box.shape
+    focus = affine @ (width - 1 - x, height - 1 - y, z, 1)
     return {
         "title": case.title,
         "mm": case.geometry.unit == "mm",
@@ -201,7 +202,7 @@ def _content(case: ViewedCase) -> dict[str, Any]:
         "flat": _is_flat(case),
         "first": case.box.start,
         "shape": case.box.shape,
-        "focus": (width - 1 - x, height - 1 - y, z),
+        "focus": focus[:3].tolist(),
         "images": [_image(image, affine, case.geometry.unit == "mm") for image in case.images],
         "layers": [
             *_layers("mask", case.mask, case, affine),

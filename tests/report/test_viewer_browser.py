@@ -291,6 +291,26 @@ def test_every_control_has_a_name(shared: Opened) -> None:
     assert shared.page.get_attribute("output", "aria-live") == "polite"
 
 
+def test_a_single_slice_is_shown_in_its_own_plane(browser: Any, tmp_path: Path) -> None:
+    image = np.random.default_rng(5).uniform(100, 160, (24, 30, 1))
+    image[:2] = image[-2:] = 0
+    labels = np.zeros(image.shape, np.uint8)
+    labels[15:18, 20:24] = 1
+    # Sagittal: its axes run to the front and up.
+    affine = np.array([[0.0, 0, 1, 7], [1, 0, 0, -9], [0, 1, 0, 3], [0, 0, 0, 1]])
+    case = prepare({"T1": image}, labels, geometry_of(image.shape, affine, ndim=2))
+    assert case.labels is not None
+    shown = viewed("slice", case, ("lesion",), truth=case.labels[None] > 0)
+    file = tmp_path / "page.html"
+    page_of(file, shown)
+    with opened(browser, file, 640, 640) as state:
+        start(state)
+        assert state.page.input_value("[name=planes]") == "2"
+        assert "truth: lesion" in spoken(state) and "RAS 7.0, " in spoken(state)
+        assert (pixels(state).max(axis=2) > 40).mean() > 0.3
+        assert state.complaints == []
+
+
 @pytest.mark.slow
 def test_many_viewers_end_the_first(browser: Any, phantom: PreparedCase, tmp_path: Path) -> None:
     cases = [viewed(f"case {number}", phantom) for number in range(9)]

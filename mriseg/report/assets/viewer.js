@@ -2,9 +2,9 @@
 //
 // The section's JSON holds: title; mm (whether the world is in mm); slice (a single slice: its plane
 // is not known to be axial); flat (few slices); first and shape, of the box (z, y, x) that is shown,
-// in the whole scan; focus, the voxel to look at first, as NiiVue counts (x to the right, y to the
-// front, z up); images {name, nifti, window, background}; layers {kind, nifti, regions}, where bit n
-// of a voxel is regions[n] {index, colour, size}; probabilities {index, nifti, colour}.
+// in the whole scan; focus, the place to look at first, in the world; images {name, nifti, window,
+// background}; layers {kind, nifti, regions}, where bit n of a voxel is regions[n] {index, colour,
+// size}; probabilities {index, nifti, colour}. A nifti is a gzipped file in base64.
 (() => {
   "use strict";
 
@@ -12,7 +12,7 @@
   // Browsers allow some 16 WebGL contexts; the viewer opened first ends where more are asked for.
   const MOST = 8;
   const running = [];
-  const AXIAL = 0, THREE_PLANES = 3;
+  const AXIAL = 0, CORONAL = 1, SAGITTAL = 2, THREE_PLANES = 3;
 
   class Viewer {
     constructor(root) {
@@ -37,6 +37,7 @@
         showAllOrientationMarkers: true,
         isNearestInterpolation: false,
         crosshairColor: [0.34, 0.71, 0.91, 0.8],
+        crosshairWidth: 0.5,
         fontColor: [1, 1, 1, 1],
         show3Dcrosshair: true,
         multiplanarForceRender: true,
@@ -60,12 +61,11 @@
       const layers = await Promise.all(this.case.layers.map((layer) => this.layer(layer)));
       this.layers = layers;
       this.show([image, ...layers.map((layer) => layer.volume)]);
-      const single = this.case.slice || this.case.flat;
-      this.control("planes").value = single ? AXIAL : THREE_PLANES;
+      this.control("planes").value = this.plane();
       this.setPlanes();
       this.setSliders();
       this.redraw();
-      this.moveTo(this.case.focus);
+      this.moveToFocus();
       this.root.dataset.ready = "yes";
     }
 
@@ -213,6 +213,13 @@
       this.nv.setSliceType(Number(this.control("planes").value));
     }
 
+    // The plane of a single slice is where it is one voxel thick.
+    plane() {
+      const thin = this.case.slice ? this.size.indexOf(1) : -1;
+      if (thin >= 0) return [SAGITTAL, CORONAL, AXIAL][thin];
+      return this.case.flat ? AXIAL : THREE_PLANES;
+    }
+
     // --- the cross -------------------------------------------------------------------------------
 
     get size() {
@@ -237,6 +244,11 @@
       this.nv.scene.crosshairPos = this.nv.vox2frac(inside);
       this.nv.createOnLocationChange();
       this.nv.drawScene();
+    }
+
+    moveToFocus() {
+      const place = this.nv.mm2frac(this.case.focus, 0, true);
+      this.moveTo(Array.from(this.nv.frac2vox(place), Math.round));
     }
 
     setSliders() {
@@ -316,7 +328,7 @@
         else this.redraw();
       });
       this.control("focus").addEventListener("click", () => {
-        if (this.nv) this.moveTo(this.case.focus);
+        if (this.nv) this.moveToFocus();
       });
       // Before NiiVue hears of them: its own keys do what no help here states.
       this.stage.addEventListener("keydown", (event) => this.press(event), true);
