@@ -133,6 +133,11 @@ def test_the_wheel_holds_the_suites_for_plug_ins_and_what_they_need(
     assert needed == ["Requires-Dist: pytest>=8.3; extra == 'testing'"]
 
 
+def test_the_wheel_holds_what_reports_are_made_of(wheel: zipfile.ZipFile) -> None:
+    assets = {f"mriseg/report/assets/viewer.{kind}" for kind in ("js", "css", "html")}
+    assert assets <= set(wheel.namelist())
+
+
 # A plug-in of another package: the reader and its test as docs/extend.md shows them.
 _READER, _TEST = "mriseg/io/readers/by_modality.py", "tests/test_readers.py"
 

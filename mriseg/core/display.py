@@ -75,18 +75,14 @@ def grey_levels(image: Array) -> Levels:
     values = image[inside].astype(np.float32)
     if not values.size:
         return Levels(np.zeros(image.shape, np.uint8), 1.0, 0.0, (0.0, 1.0), exact=True)
+    black, low, high, white = np.percentile(values, (_WINDOW[0], *_TAILS, _WINDOW[1])).tolist()
+    window = (black, white if white > black else black + 1)
     if image.dtype.kind in "biu" and values.min() >= 0 and values.max() <= 255:
-        return Levels(image.astype(np.uint8), 1.0, 0.0, _window(values), exact=True)
-    low, high = np.percentile(values, _TAILS).tolist()
+        return Levels(image.astype(np.uint8), 1.0, 0.0, window, exact=True)
     slope = max((high - low) / 254, float(np.finfo(np.float32).tiny))
     data = np.zeros(image.shape, np.uint8)
     data[inside] = np.clip(np.rint((values - low) / slope) + 1, 1, 255)
-    return Levels(data, slope, low - slope, _window(values))
-
-
-def _window(values: Array) -> tuple[float, float]:
-    low, high = np.percentile(values, _WINDOW).tolist()
-    return low, high if high > low else low + 1
+    return Levels(data, slope, low - slope, window)
 
 
 def shares(probabilities: Array) -> Levels:
