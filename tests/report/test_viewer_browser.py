@@ -187,6 +187,17 @@ def test_the_cross_starts_in_the_lesion_and_keys_move_it(shared: Opened) -> None
     assert (spoken(shared), again) == (first, numbers)
 
 
+def test_arrow_keys_turn_the_head_in_3d(shared: Opened) -> None:
+    shared.page.select_option("[name=planes]", "4")
+    settle(shared)
+    before, place = pixels(shared), spoken(shared)
+    shared.page.focus("canvas")
+    shared.page.keyboard.press("Shift+ArrowLeft")
+    settle(shared)
+    assert np.abs(pixels(shared) - before).mean() > 1
+    assert spoken(shared) == place
+
+
 def test_slices_are_numbered_as_in_the_pictures(shared: Opened, phantom: PreparedCase) -> None:
     # The whole of the head is inside; the scan has three empty rows before it.
     assert phantom.box.start == (2, 3, 3)

@@ -12,7 +12,7 @@
   // Browsers allow some 16 WebGL contexts; the viewer opened first ends where more are asked for.
   const MOST = 8;
   const running = [];
-  const AXIAL = 0, CORONAL = 1, SAGITTAL = 2, THREE_PLANES = 3;
+  const AXIAL = 0, CORONAL = 1, SAGITTAL = 2, THREE_PLANES = 3, RENDERING = 4;
 
   class Viewer {
     constructor(root) {
@@ -353,6 +353,12 @@
       if (!step || !this.nv || event.ctrlKey || event.altKey || event.metaKey) return;
       event.preventDefault();
       const size = event.shiftKey ? 10 : 1;
+      if (Number(this.control("planes").value) === RENDERING && event.key.startsWith("Arrow")) {
+        const { renderAzimuth, renderElevation } = this.nv.scene;
+        const [x, y] = step.map((part) => part * 5 * size);
+        this.nv.setRenderAzimuthElevation(renderAzimuth - x, renderElevation + y);
+        return;
+      }
       this.moveTo(this.voxel.map((place, axis) => place + size * step[axis]));
     }
   }
