@@ -37,6 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         ],
         check=True,
         timeout=120,
+        env={**os.environ, "MRISEG_VIEWER": "skip"},
     )
     [path] = folder.glob("mriseg-*.whl")
     return zipfile.ZipFile(path)
@@ -130,6 +131,11 @@ def test_the_wheel_holds_the_suites_for_plug_ins_and_what_they_need(
     assert {f"mriseg/testing/{name}.py" for name in suites} <= set(wheel.namelist())
     needed = [line for line in _metadata(wheel).splitlines() if "extra == 'testing'" in line]
     assert needed == ["Requires-Dist: pytest>=8.3; extra == 'testing'"]
+
+
+def test_the_wheel_holds_what_reports_are_made_of(wheel: zipfile.ZipFile) -> None:
+    assets = {f"mriseg/report/assets/viewer.{kind}" for kind in ("js", "css", "html")}
+    assert assets <= set(wheel.namelist())
 
 
 # A plug-in of another package: the reader and its test as docs/extend.md shows them.

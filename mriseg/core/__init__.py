@@ -32,8 +32,8 @@ In reading order, which follows one slice through a training:
 `refine`, `calibration`, `postprocess`, `metrics`
     probabilities refined by the scan's intensities and calibrated; masks made of them, and their
     quality.
-`showcase`
-    which cases and slices illustrate it.
+`showcase`, `display`
+    which cases and slices illustrate it; volumes as bytes for a viewer.
 `pretrained`, `transfer`
     weights from VGG16, and from a network for another task.
 `finetune`, `batchnorm`

@@ -16,8 +16,8 @@
     trained models as files that other programs load.
 `images`
     volumes and masks of any container, with their geometry; what readers use.
-`nifti`, `nifti_header`, `nifti_place`
-    NIfTI in and out: the container that is written.
+`nifti`, `nifti_header`, `nifti_place`, `nifti_embed`
+    NIfTI in and out: the container that is written; in memory, for pages.
 `voxels`, `gunzip`
     the voxels behind a header, checked and unpacked.
 `disk`
@@ -25,8 +25,8 @@
     again, what a document must look like, and files that anyone may have made.
 `location`, `finding`, `model_sources`
     a path or a URL, what lies there, and the models that ship with the package, by name.
-`sample`
-    the scans that ship with the package.
+`sample`, `assets`
+    the scans that ship with the package, and the scripts and styles of reports.
 
 What is read may be damaged or come from a stranger: it raises an InputError that names the file,
 and none of it can run code. What is written is complete or absent.

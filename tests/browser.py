@@ -1,0 +1,71 @@
+"""A real browser for tests of pages: Debian's Chromium, headless, WebGL in software.
+
+    apt-get install chromium
+
+A page opens from its file, and everything that it asks for and says is kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FLAGS = (
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+)
+
+
+@dataclass
+class Opened:
+    """A page in the browser.
+
+    Attributes:
+        page: playwright's.
+        requests: every address that it asked for, its own first.
+        complaints: errors and warnings on its console, and what it threw.
+    """
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """The browser; skips the test where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Any, file: Path, width: int = 1000, height: int = 900) -> Iterator[Opened]:
+    """The page of ``file``, from disk."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    state = Opened(page)
+    page.on("request", lambda request: state.requests.append(request.url))
+    page.on("console", lambda message: _note(state, message))
+    page.on("pageerror", lambda error: state.complaints.append(str(error)))
+    page.goto(file.as_uri())
+    yield state
+    page.close()
+
+
+def _note(state: Opened, message: Any) -> None:
+    if message.type in {"error", "warning"}:
+        state.complaints.append(message.text)
