@@ -62,7 +62,7 @@ def plant_in_nifti(path: Path) -> None:
         ]
     # Between the last extension and the end of the file there may be anything, too.
     content += MARK + b"-trailer"
-    path.write_bytes(gzip.compress(bytes(content)))
+    path.write_bytes(gzip.compress(bytes(content), mtime=0))
 
 
 def plant_in_tiff(path: Path) -> None:

@@ -69,7 +69,7 @@ def _replaced(rng: Random, data: bytes) -> bytes:
             rng.randbytes(512),
             b"<!DOCTYPE html><html><body>404</body></html>",
             b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
-            gzip.compress(data),
+            gzip.compress(data, mtime=0),
             data[::-1],
         )
     )

@@ -60,7 +60,7 @@ def damaged_nifti(rng: Random, plain: bytes) -> bytes:
 
 def packed(rng: Random, plain: bytes) -> bytes:
     """As a gzip file; in one of five, a damaged one."""
-    data = gzip.compress(plain, compresslevel=1)
+    data = gzip.compress(plain, compresslevel=1, mtime=0)
     if rng.random() < 0.8:
         return data
     return rng.choice(
@@ -70,10 +70,13 @@ def packed(rng: Random, plain: bytes) -> bytes:
             data[:-8] + b"\0" * 8,
             data + b"garbage",
             data + data,
-            gzip.compress(data),
+            gzip.compress(data, mtime=0),
             data[:10] + zlib.compress(plain),
             _bomb(plain.ljust(352, b"\0")),
-            b"".join(gzip.compress(plain[i : i + 64]) for i in range(0, min(len(plain), 6400), 64)),
+            b"".join(
+                gzip.compress(plain[i : i + 64], mtime=0)
+                for i in range(0, min(len(plain), 6400), 64)
+            ),
         )
     )
 
@@ -82,7 +85,7 @@ def _bomb(plain: bytes) -> bytes:
     """48 MB of zeros in 50 kB, behind a header that says where its voxels begin: after them."""
     header = bytearray(plain[:352])
     struct.pack_into("<f", header, 108, 48e6)
-    return gzip.compress(bytes(header) + bytes(48_000_000), compresslevel=9)
+    return gzip.compress(bytes(header) + bytes(48_000_000), compresslevel=9, mtime=0)
 
 
 def _change(rng: Random, data: bytearray) -> None:

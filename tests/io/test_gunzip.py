@@ -18,7 +18,7 @@ CONTENT = bytes(range(256)) * 3000
 @pytest.fixture(params=["plain", "packed.GZ"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / str(request.param)
-    path.write_bytes(gzip.compress(CONTENT) if gunzip.is_gzipped(path) else CONTENT)
+    path.write_bytes(gzip.compress(CONTENT, mtime=0) if gunzip.is_gzipped(path) else CONTENT)
     return path
 
 
@@ -35,7 +35,7 @@ def test_the_unpacked_bytes_are_read(path: Path) -> None:
     assert gunzip.capacity(path, packing) >= len(CONTENT)
 
 
-@pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT)])
+@pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT, mtime=0)])
 def test_the_content_decides_and_not_the_name(tmp_path: Path, content: bytes) -> None:
     for name in ("x.nii", "x.nii.gz"):
         (tmp_path / name).write_bytes(content)
@@ -84,7 +84,7 @@ def test_filling_stops_where_the_buffer_is_full() -> None:
 
 
 def test_skipped_bytes_are_never_kept_in_memory() -> None:
-    packed = io.BytesIO(gzip.compress(bytes(2**26), 1))
+    packed = io.BytesIO(gzip.compress(bytes(2**26), 1, mtime=0))
     tracemalloc.start()
     try:
         with gzip.open(packed) as file:
@@ -104,8 +104,8 @@ def test_equal_content_is_compressed_to_equal_bytes_without_a_time() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(CONTENT)[:-4], "is truncated"),
-        (gzip.compress(CONTENT)[:-6] + bytes(6), "is a damaged gzip file"),
+        (gzip.compress(CONTENT, mtime=0)[:-4], "is truncated"),
+        (gzip.compress(CONTENT, mtime=0)[:-6] + bytes(6), "is a damaged gzip file"),
     ],
 )
 def test_a_file_that_cannot_be_unpacked_is_refused(
@@ -131,7 +131,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         (b"", "it is empty"),
         (b"  <HTML>", "a web page"),
         (b"version https://git-lfs", "a Git LFS pointer"),
-        (gzip.compress(b""), "a gzip file inside a gzip file"),
+        (gzip.compress(b"", mtime=0), "a gzip file inside a gzip file"),
         (b"other", "it starts with 'other'"),
     ],
 )

@@ -31,7 +31,9 @@ def save(path: Path, array: Array, affine: Any = None, **header: Any) -> Path:
     for name, value in header.items():
         raw[name] = value
     content[:348] = raw.binaryblock
-    path.write_bytes(gzip.compress(bytes(content)) if path.suffix == ".gz" else bytes(content))
+    path.write_bytes(
+        gzip.compress(bytes(content), mtime=0) if path.suffix == ".gz" else bytes(content)
+    )
     return path
 
 

@@ -74,7 +74,7 @@ def test_windows_ends_of_lines(tmp_path: Path) -> None:
 def test_bytes_before_the_voxels(tmp_path: Path, skipped: int) -> None:
     for encoding in ("raw", "gzip"):
         content = bytes(skipped) + VOXELS.tobytes()
-        stored = gzip.compress(content) if encoding == "gzip" else content
+        stored = gzip.compress(content, mtime=0) if encoding == "gzip" else content
         line = f"byte skip: {skipped}"
         path = nrrd(tmp_path / "x.nrrd", line, voxels=stored, encoding=encoding)
         np.testing.assert_array_equal(images.read(path).array.ravel("F"), VOXELS)
