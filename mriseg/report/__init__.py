@@ -1,1 +1,1 @@
-"""Documents for people: pictures, charts, curves, model cards. Nothing here computes."""
+"""Documents for people: pictures, charts, pages, model cards. Nothing here computes."""
