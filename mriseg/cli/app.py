@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ from mriseg.cli.commands.info import info
 from mriseg.cli.commands.make import inspect, preprocess, train, transfer
 from mriseg.cli.commands.use import evaluate, predict
 from mriseg.cli.group import Command, Commands
+from mriseg.recipes.about import COMMAND
 
 app = typer.Typer(
     cls=Commands,
@@ -35,6 +38,7 @@ GROUPS = {
 def main() -> None:
     """Run the command line."""
     encoding.use_utf8()
+    COMMAND.set(shlex.join(["mriseg", *sys.argv[1:]]))
     app(prog_name="mriseg")
 
 

@@ -17,8 +17,9 @@ In reading order, which follows one slice through a training:
     brain or head against air, the z-score over it, and all of this together for one case.
 `regions`
     named unions of labels, their masks, and the way back to one label per voxel.
-`fingerprint`, `identity`
-    whether two cases look like the same scan; whether a model was trained on a case.
+`fingerprint`, `identity`, `data_set`
+    whether two cases look like the same scan; whether a model was trained on a case; which cases
+    stand out among the others.
 `sampling`, `rng`
     the split by patient and the plan of an epoch; the source of all randomness.
 `augment`, `resolution`

@@ -28,6 +28,9 @@ And of a prediction:
 - ``predicted``: the masks that are there already, and the record of what made them
 - ``prediction``: one case predicted, written and recorded
 
+And of the pages that commands write: ``about`` is what each says of its making; ``predict_page``,
+``evaluate_page``, ``store_page``, ``run_page`` and ``demo_page`` gather what is on them.
+
 And of scans: ``scans`` is how they are read, ``labels`` which regions their labels give, ``stored``
 of which scan a store's case is. ``load`` gives a run's model; ``scores`` is what an evaluation
 finds; ``mask_pairs`` brings mask files and truths onto one grid, ``mask_labels`` to the same

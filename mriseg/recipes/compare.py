@@ -1,6 +1,7 @@
 """Which start is best: each way to begin a training, on the same patients, folds, seeds and budget.
 
-What it writes is described in `mriseg.io.comparisons`, and ``compare.png`` beside that.
+What it writes is described in `mriseg.io.comparisons`, and ``compare.png`` and ``report.html``
+beside that.
 
 A fold's patients choose nothing: no training of the fold sees them, and without validation the
 averaged weights at the end of the training count. A training with a ``result.json`` is not run
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from mriseg.backends import describe
 from mriseg.backends.base import Backend
 from mriseg.core.comparison import METHODS, Comparison, Score, chosen_methods, compared
 from mriseg.core.config import TrainConfig
@@ -30,10 +32,12 @@ from mriseg.io.disk.atomic import is_free
 from mriseg.io.disk.locks import locked
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
-from mriseg.recipes.setup import Setup, plan_training
+from mriseg.recipes.about import Heard, about, machine_of
+from mriseg.recipes.setup import Setup, plan_training, versions
 from mriseg.recipes.transfer import shape_of
 from mriseg.recipes.trial import Study
-from mriseg.report import charts
+from mriseg.report import charts, html
+from mriseg.report.pages.comparison import comparison_page, lines
 
 
 @dataclass(frozen=True)
@@ -127,13 +131,15 @@ def compare(
     )
     with locked(study.out, "compare"):
         _claim(study.out, study.plan)
-        for text in (*setup.notices, *_announcement(planned, study, options, left_out)):
+        heard = Heard([*setup.notices, *_announcement(planned, study, options, left_out)])
+        for text in heard.notices:
             yield Notice(text)
         scores = yield from _run_all(study, planned)
         comparison = compared(scores)
         comparisons.write_summary(study.out, study.plan, scores, comparison)
-        _draw(study, comparison)
+        page = _draw(study, comparison, heard)
         yield Wrote(study.out, "compare.json, compare.csv and compare.png")
+        yield Wrote(page, "report")
         return CompareReport(study.out, tuple(scores), comparison)
 
 
@@ -247,21 +253,27 @@ def _run_all(study: Study, planned: Sequence[Trial]) -> Recipe[list[Score]]:
     return scores
 
 
-def _draw(study: Study, comparison: Comparison) -> None:
-    """``compare.png``: Dice over the number of training patients, one line per method."""
-    cells = {(cell.size, cell.method): cell for cell in comparison.cells}
-    sizes = list(comparison.verdicts)
-    methods = list(dict.fromkeys(cell.method for cell in comparison.cells))
-    lines = {
-        name: [
-            (cell.dice.mean, cell.dice.low, cell.dice.high)
-            for cell in (cells[size, name] for size in sizes)
-        ]
-        for name in methods
-    }
-    counts = [cells[size, methods[0]].patients for size in sizes]
+def _draw(study: Study, comparison: Comparison, heard: Heard) -> Path:
+    """``compare.png``, Dice over the number of training patients by method; and the page."""
+    counts, drawn = lines(comparison)
     title = f"{study.source.name} to {study.store.name}"
-    charts.dice_against_cases(study.out / "compare.png", counts, lines, title)
+    charts.dice_against_cases(study.out / "compare.png", counts, drawn, title)
+    page = comparison_page(
+        comparison,
+        about(
+            versions(),
+            heard=heard,
+            settings=study.plan.config,
+            machine=machine_of(describe(study.backend)),
+        ),
+        source=study.source.name,
+        store=study.store.name,
+        patients=len(study.patients),
+        folds=study.folds,
+    )
+    path = study.out / html.FILE
+    html.write(path, page)
+    return path
 
 
 class _Progress:

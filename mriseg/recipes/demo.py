@@ -17,6 +17,8 @@ from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.runs import fresh_path, open_run
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
+from mriseg.recipes.about import Heard
+from mriseg.recipes.demo_page import page_written
 from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.export import ExportReport, export
 from mriseg.recipes.predict import predict
@@ -39,6 +41,7 @@ class DemoReport:
         scores: of the first model on the third patient.
         mask: of that patient.
         picture: of that patient, the mask over its slices.
+        page: ``report.html``, with the shipped model's mask beside the expert's outline.
         export: the exported model.
         seconds: in all.
     """
@@ -48,6 +51,7 @@ class DemoReport:
     scores: EvaluateReport
     mask: Path
     picture: Path
+    page: Path
     export: ExportReport
     seconds: float
 
@@ -70,6 +74,7 @@ def demo(backend: Backend, out: Path, *, minutes: float = 2.5) -> Recipe[DemoRep
         raise ConfigError(f"minutes = {minutes:g}: expected a number above 0")
     started = time.monotonic()
     folder = fresh_path(out, "demo", datetime.now())
+    heard = Heard()
     yield Notice("three patients of the LGG data set (Buda et al. 2019), one held out")
 
     yield Notice("1 of 6: preprocess")
@@ -108,13 +113,17 @@ def demo(backend: Backend, out: Path, *, minutes: float = 2.5) -> Recipe[DemoRep
     yield Notice("6 of 6: export")
     exported = yield from export(run, "torchscript", folder / "model.pt")
 
+    seconds = time.monotonic() - started
+    page = yield from heard.listening(page_written(folder, store, run, seconds, heard, backend))
     yield Wrote(folder, "all of this demo")
+    yield Wrote(page, "report")
     return DemoReport(
         train=trained,
         transfer=transferred,
         scores=scores,
         mask=result.mask,
         picture=result.mask.with_name(f"{result.case}.png"),
+        page=page,
         export=exported,
         seconds=time.monotonic() - started,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mriseg.backends import describe
 from mriseg.backends.base import Backend
 from mriseg.core.metrics import CaseScores, score_case
 from mriseg.core.prepare import PreparedCase
@@ -20,9 +21,12 @@ from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io.disk.space import check_writable
+from mriseg.io.model_sources import spoken
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
+from mriseg.recipes.about import machine_of
 from mriseg.recipes.channels import restricted
+from mriseg.recipes.evaluate_page import page_written
 from mriseg.recipes.load import load
 from mriseg.recipes.prediction import PredictOptions, in_parts
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
@@ -69,7 +73,8 @@ def evaluate(
         options: how masks are made; None: the defaults.
         include_seen: measure training cases as well, labelled as such.
         cases: only these.
-        out: a folder for ``cases.csv``, ``summary.csv`` and ``evaluation.json``; None: no files.
+        out: a folder for ``cases.csv``, ``summary.csv``, ``evaluation.json`` and ``report.html``;
+            None: no files.
         pictures: also ``dice.png``, a point per case, and ``cases.png``, a slice each of the best,
             the median and the worst cases.
 
@@ -89,6 +94,7 @@ def evaluate(
     scores: list[CaseScores] = []
     skipped: list[tuple[str, str]] = []
     views: dict[str, Views] = {}
+    said: list[str] = []
     yield Began("evaluate", len(chosen.names), "case")
     for number, name in enumerate(chosen.names, start=1):
         try:
@@ -98,6 +104,7 @@ def evaluate(
             yield Skipped(name, str(error))
             yield Advanced("evaluate", number, item=name)
             continue
+        said += (f"{name}: {text}" for text in measured.notices)
         yield from (Notice(f"{name}: {text}") for text in measured.notices)
         scores += measured.scores
         if out is not None and pictures and len(views) < _KEPT:
@@ -117,8 +124,10 @@ def evaluate(
         notices=chosen.notices,
     )
     report = yield from reported(result, out, pictures=pictures)
-    if out is not None and pictures:
-        yield from _showcase(out / "cases.png", run, measurement, report, views)
+    if out is not None:
+        if pictures:
+            yield from _showcase(out / "cases.png", run, measurement, report, views)
+        yield from _page(report, out, measurement, said, pictures=pictures)
     return report
 
 
@@ -242,6 +251,25 @@ class _Measurement:
         truth = region_masks(case.labels, self.regions)
         scores = score_case(name, segmented.masks, truth, tuple(self.regions), case.geometry)
         return _Measured(case, segmented.masks, truth, scores, segmented.notices)
+
+
+def _page(
+    report: EvaluateReport,
+    out: Path,
+    measurement: _Measurement,
+    said: Sequence[str],
+    *,
+    pictures: bool,
+) -> Recipe[None]:
+    assert report.prediction is not None, "a model made these masks"
+    return page_written(
+        report,
+        out,
+        model=spoken(Path(report.prediction["model"])),
+        machine=machine_of(describe(measurement.backend)),
+        said=said,
+        pictures=pictures,
+    )
 
 
 def _showcase(

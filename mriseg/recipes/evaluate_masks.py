@@ -14,6 +14,7 @@ from mriseg.core.surface import TOLERANCE
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped
+from mriseg.recipes.evaluate_page import page_written
 from mriseg.recipes.mask_labels import FileLabels, LabelPlan, Wanted, plan_labels
 from mriseg.recipes.mask_pairs import Pair, Pairing, pair_up, read_labels, read_placed, stems
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
@@ -88,7 +89,10 @@ def evaluate_masks(
     report = EvaluateReport(
         tuple(scores), (), skipped=tuple(skipped), notices=tuple(notices), tolerance=tolerance
     )
-    return (yield from reported(report, out, pictures=pictures))
+    report = yield from reported(report, out, pictures=pictures)
+    if out is not None:
+        yield from page_written(report, out)
+    return report
 
 
 def _planned(pairing: Pairing, wanted: Wanted, skipped: list[tuple[str, str]]) -> Recipe[LabelPlan]:

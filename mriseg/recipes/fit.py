@@ -30,6 +30,7 @@ from mriseg.recipes.keeper import Keeper, Position
 from mriseg.recipes.pace import WORTH_SAYING, Pace, too_short
 from mriseg.recipes.setup import Setup
 from mriseg.recipes.training import Training
+from mriseg.report.html import FILE
 
 # Steps, or seconds, between two looks at the loss: each look waits for the device.
 _LOOK_EVERY, _LOOK_AFTER = 10, 2.0
@@ -113,13 +114,16 @@ def fit(
                 f"{backend.name} cannot augment ({batches.why_on_cpu}): that is done on the CPU"
             )
         yield Began("train", clock.total, clock.unit, clock.done(at.step))
-        reason = ""
+        reason, heard = "", keeper.heard
+        heard.notices += [*backend.notes, *setup.notices]
         while not reason:
-            row = yield from _train_epoch(training)
-            reason = yield from _finish_epoch(training, row)
+            row = yield from heard.listening(_train_epoch(training))
+            reason = yield from heard.listening(_finish_epoch(training, row))
     for text in _nothing_in(at):
         yield Notice(text)
     yield Wrote(run.path, "run")
+    if (run.path / FILE).exists():
+        yield Wrote(run.path / FILE, "report")
     best = at.best if at.dice else None
     return TrainReport(run.path, best, at.best_epoch, at.epoch, at.seconds, reason, at.dice)
 
@@ -204,7 +208,7 @@ def _finish_epoch(training: Training, row: dict[str, Any]) -> Recipe[str]:
     numbers = {key: value for key, value in row.items() if key != "epoch"}
     note = "best so far" if better and at.best > 0 else ""
     yield Measured("epoch", row["epoch"], numbers, note)
-    if problem := training.keeper.draw_curves(last=bool(reason)):
+    if problem := training.keeper.draw_curves(reason):
         yield Notice(problem)
     clock.go_on()
     if validated:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mriseg.core.calibration import Calibration
@@ -12,8 +13,11 @@ from mriseg.engine.trainer import Trainer, TrainerState, on_cpu
 from mriseg.io.disk.space import check_space
 from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.runs.tensorboard import Board
+from mriseg.recipes.about import Heard
+from mriseg.recipes.run_page import write_page
 from mriseg.report import pictures
 from mriseg.report.curves import Curves
+from mriseg.report.pages.training import Progress
 from mriseg.report.pictures import GridRow
 
 
@@ -64,6 +68,7 @@ class Keeper:
 
     Attributes:
         rows: the log, one row per epoch.
+        heard: what the training said, for its page.
         took: seconds that the last checkpoint took to write, as its training measured.
     """
 
@@ -73,7 +78,10 @@ class Keeper:
         self.took = 0.0
         self._every, self._saved = every, position.seconds
         self._board = Board(run.path / "tensorboard", position.step)
-        self._curves = Curves(run)
+        self.heard = Heard()
+        self._position, self._ended = position, ""
+        self._slices: Path | None = None
+        self._curves = Curves(run, also=self._write_page)
 
     def check_space(self) -> None:
         """Refuse a disk that is too small.
@@ -119,9 +127,20 @@ class Keeper:
         self.run.write_log(self.rows)
         self._board.add(row["step"], {k: v for k, v in row.items() if k not in ("epoch", "step")})
 
-    def draw_curves(self, *, last: bool) -> str | None:
-        """Draw the learning curves if it is time to; what went wrong, the first time."""
-        return self._curves.draw(self.rows, last=last)
+    def draw_curves(self, ended: str) -> str | None:
+        """Draw the curves and write the page if it is time to; what went wrong, the first time.
+
+        Args:
+            ended: why the training ended; empty while it goes on.
+        """
+        self._ended = ended
+        return self._curves.draw(self.rows, last=bool(ended))
+
+    def _write_page(self) -> None:
+        at = self._position
+        best = at.best if at.dice else None
+        progress = Progress(self.rows, best, at.best_epoch, at.dice, self._ended)
+        write_page(self.run, progress, self.heard, self._slices)
 
     def draw_slices(
         self,
@@ -132,7 +151,8 @@ class Keeper:
     ) -> None:
         """Draw a validation's slices."""
         name = f"image_{position.epoch:04d}_{position.step:06d}.png"
-        pictures.grid(self.run.within("images", name), rows, modalities, tuple(regions))
+        self._slices = self.run.within("images", name)
+        pictures.grid(self._slices, rows, modalities, tuple(regions))
 
 
 def trainer_state(checkpoint: Checkpoint, position: Position) -> TrainerState:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mriseg.backends.base import Backend
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, InputError, OutputError
-from mriseg.events import Advanced, Began, Notice, Recipe
+from mriseg.events import Advanced, Began, Notice, Recipe, Wrote
 from mriseg.io import nifti
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
@@ -20,11 +20,13 @@ from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
+from mriseg.recipes.about import Heard
 from mriseg.recipes.channels import unfit
+from mriseg.recipes.predict_page import write_page
 from mriseg.recipes.predicted import Masks
 from mriseg.recipes.prediction import Prediction, PredictOptions, asked_for
 from mriseg.recipes.single_file import naming_channels, with_siblings
-from mriseg.recipes.sources import Source, choose, list_sources
+from mriseg.recipes.sources import Listed, Source, choose, list_sources
 
 __all__ = ["CasePrediction", "PredictOptions", "PredictReport", "predict"]
 
@@ -71,10 +73,12 @@ class PredictReport:
     Attributes:
         results: of the cases that have a mask, made now or kept.
         skipped: (case, reason) of what was skipped.
+        page: ``report.html``, to look at them.
     """
 
     results: tuple[CasePrediction, ...]
     skipped: tuple[tuple[str, str], ...]
+    page: Path | None = None
 
     @property
     def empty(self) -> tuple[str, ...]:
@@ -127,9 +131,29 @@ def predict(
     if len(unusable) == len(chosen):
         raise _none_fits(source, out, run, unusable)
     work = Prediction(run, backend, options, Masks(out, asked_for(source, run, options)))
+    heard = Heard()
+    beside = (*listed.notices, *_beside(source, out, run, channels))
+    listed = Listed(chosen, beside, listed.unused)
+    report = yield from heard.listening(_predicted(source, listed, targets, work, unusable))
+    page = write_page(work, heard)
+    if page is not None:
+        yield Wrote(page, "report")
+    return replace(report, page=page)
+
+
+def _predicted(
+    source: Location,
+    listed: Listed,
+    targets: Mapping[str, Path],
+    work: Prediction,
+    unusable: Mapping[str, str],
+) -> Recipe[PredictReport]:
+    """Predict the listed cases; those that are ``unusable`` are skipped."""
+    run, chosen = work.run, listed.cases
+    manifest = run.manifest
     regions = ", ".join(manifest.regions)
     yield Notice(f"model {run.path}: {'+'.join(manifest.modalities)} -> {regions}")
-    for text in (*listed.notices, *_beside(source, out, run, channels)):
+    for text in listed.notices:
         yield Notice(text)
     states = {n: work.masks.standing(targets[n], chosen[n]) for n in chosen if n not in unusable}
     records = {name: state.kept for name, state in states.items() if state.kept}
@@ -141,7 +165,7 @@ def predict(
             f"settings: kept"
         )
     skipped: dict[str, str] = {}
-    for name, reason in (unusable | taken).items():
+    for name, reason in {**unusable, **taken}.items():
         yield from work.skip(name, reason, skipped)
     todo = [name for name in chosen if name not in records and name not in skipped]
     yield Began("predict", len(todo), "case")

@@ -32,6 +32,7 @@ from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
 from mriseg.io.store import CaseAttributes, Store, StoreSpec
+from mriseg.recipes.about import Heard
 from mriseg.recipes.labels import (
     checked_labels,
     means_own_labels,
@@ -39,6 +40,7 @@ from mriseg.recipes.labels import (
     wanted_regions,
 )
 from mriseg.recipes.scans import ScanOptions
+from mriseg.recipes.store_page import write_page
 from mriseg.recipes.stored import is_same, other_scan
 from mriseg.recipes.workers import default_workers, results
 
@@ -178,9 +180,17 @@ def preprocess(
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
             if len(report.skipped) < len(report.cases):
                 yield Wrote(where.path, "store")
+            skipped = [(case.case, case.reason) for case in report.skipped]
+            heard = Heard([*report.notices, *_said(report)], skipped)
+            if page := write_page(store, where.path, heard, report.unused):
+                yield Wrote(page, "report")
     if all(case.status == "skipped" for case in report.cases):
         raise none_usable(source, {case.case: case.reason for case in report.skipped})
     return report
+
+
+def _said(report: PreprocessReport) -> list[str]:
+    return [f"{case.case}: {text}" for case in report.cases for text in case.notices]
 
 
 def _summary(listing: Listing, layout: str, regions: Regions) -> str:

@@ -1,1 +1,1 @@
-"""Documents for people: pictures, charts, curves, model cards, a viewer. Nothing here computes."""
+"""Documents for people: pictures, charts, pages, a viewer, model cards. Nothing here computes."""

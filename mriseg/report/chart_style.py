@@ -6,7 +6,9 @@ known here and in `mriseg.report.charts` alone.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,14 +92,39 @@ def as_written(text: Text) -> Text:
     return text
 
 
-def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as a PNG, the same bytes for the same figure; whole, or not at all.
+@dataclass
+class Vector:
+    """Takes a chart as SVG, in the place of a file's path, to be shown in a page.
+
+    Attributes:
+        svg: the drawing; its words are words, so that they can be read aloud and searched.
+    """
+
+    svg: str = ""
+
+
+def save_figure(target: Path | Vector, figure: Figure) -> None:
+    """Write a figure as a PNG, whole or not at all, or as SVG; the same bytes for the same figure.
 
     Raises:
         OutputError: it cannot be written.
     """
-    with replacing(path) as temporary:
+    if isinstance(target, Vector):
+        target.svg = _svg(figure)
+        return
+    with replacing(target) as temporary:
         # Without the library's version the bytes are those of the picture alone.
         figure.savefig(
             temporary, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None}
         )
+
+
+def _svg(figure: Figure) -> str:
+    from matplotlib import rc_context
+
+    known = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    file = io.BytesIO()
+    # Identifiers are random unless they are salted.
+    with rc_context({"svg.hashsalt": "mriseg", "svg.fonttype": "none"}):
+        figure.savefig(file, format="svg", facecolor="white", metadata=known)
+    return file.getvalue().decode()

@@ -1,8 +1,8 @@
 """Charts of numbers: lines and points, drawn with matplotlib.
 
-A chart is a PNG, the same bytes for the same input, and whole or not there. NaN is left out.
-Letters and lines are large enough to be read at half size, and markers differ as the colours do.
-How all of them look is in `mriseg.report.chart_style`.
+A chart is a PNG, or SVG for a page: the same bytes for the same input, and whole or not there. NaN
+is left out. Letters and lines are large enough to be read at half size, and markers differ as the
+colours do. How all of them look is in `mriseg.report.chart_style`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mriseg.report.chart_style import (
     LABEL_SIZE,
     MARKERS,
     TICK_SIZE,
+    Vector,
     as_written,
     label_ticks,
     legend_below,
@@ -40,11 +41,11 @@ if TYPE_CHECKING:
 _FEW = 40
 
 
-def learning_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> None:
+def learning_curves(path: Path | Vector, rows: Sequence[Mapping[str, Any]], title: str) -> None:
     """How a training went: its loss, its validation's Dice and its learning rate over the epochs.
 
     Args:
-        path: of the PNG to write.
+        path: of the PNG to write; or what takes the chart as SVG.
         rows: a run's log, one row per epoch, see `mriseg.io.runs.Run.read_log`. Of "loss", "dice",
             "dice_REGION" and "learning_rate", what no row has gets no curve; minutes are shown
             where every row has "seconds".
@@ -169,11 +170,11 @@ def _round_numbers(low: float, high: float, most: int = 6) -> NDArray[np.float64
     return np.array([number * apart for number in counted], dtype=np.float64)
 
 
-def dice_of_cases(path: Path, scores: Mapping[str, Sequence[float]], title: str) -> None:
+def dice_of_cases(path: Path | Vector, scores: Mapping[str, Sequence[float]], title: str) -> None:
     """One point per case, region beside region, with quartiles: how well the mean represents them.
 
     Args:
-        path: of the PNG to write.
+        path: of the PNG to write; or what takes the chart as SVG.
         scores: region -> Dice of each case; nan where it is undefined.
         title: the chart's.
 
@@ -233,7 +234,7 @@ def _spread(values: NDArray[np.float64], near: float) -> NDArray[np.float64]:
 
 
 def dice_against_cases(
-    path: Path,
+    path: Path | Vector,
     sizes: Sequence[int],
     methods: Mapping[str, Sequence[tuple[float, float, float]]],
     title: str,
@@ -241,7 +242,7 @@ def dice_against_cases(
     """One line per method: Dice over the number of training cases, with bars for the intervals.
 
     Args:
-        path: of the PNG to write.
+        path: of the PNG to write; or what takes the chart as SVG.
         sizes: numbers of training cases, in any order.
         methods: name -> (mean, low, high) for each of ``sizes``; where the mean is nan there is no
             point, and where an end is, no bar.

@@ -21,10 +21,16 @@ class Curves:
     Args:
         run: whose curves.
         clock: tells the seconds.
+        also: writes what goes with them, such as the run's page.
     """
 
-    def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
-        self._run = run
+    def __init__(
+        self,
+        run: Run,
+        clock: Callable[[], float] = time.monotonic,
+        also: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._run, self._also = run, also
         self._clock = clock
         self._drawn = clock()
         self._reported = False
@@ -46,6 +52,7 @@ class Curves:
         try:
             path = self._run.within(self._run.curves_path.name)
             charts.learning_curves(path, rows, self._run.name)
+            self._also()
         # Whatever it is: hours of training are worth more than a picture of them.
         except Exception as error:
             reported, self._reported = self._reported, True

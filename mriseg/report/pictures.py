@@ -1,11 +1,13 @@
-"""The two pictures mriseg makes: the validation grid, and the overlay beside a predicted mask.
+"""The pictures mriseg makes: the validation grid, the overlay beside a mask, a case's thumbnail.
 
-Both are PNG, the same bytes for the same input, and whole or not there. Regions have colours that
-people with any colour vision can distinguish; the truth, where it is known, is a pale outline.
+The first two are PNG, the same bytes for the same input, and whole or not there. Regions have
+colours that people with any colour vision can distinguish; the truth, where it is known, is a pale
+outline.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ from mriseg.report.drawing import WHITE, Key, Tile, colour, grey, pale, sheet
 Array = NDArray[Any]
 
 _GRID_TILE = 184
+_THUMBNAIL = 220
 _OVERLAY_TILE = 264
 # Slices of an overlay, and how many of them stand side by side.
 _SLICES, _COLUMNS = 8, 4
@@ -144,6 +147,23 @@ def overlay(
         tiles.append(tile.image(f"slice {case.box.start[0] + z}"))
     rows = [("", tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)]
     _save(path, sheet(rows, title, legend=_legend(case.geometry, mask, regions, truth)))
+
+
+def thumbnail(image: Array, masks: Array, spacing: tuple[float, float]) -> bytes:
+    """A small picture of one slice with its masks in colour, as a JPEG, for a sheet of many.
+
+    Args:
+        image: [h, w], normalised or raw.
+        masks: 0/1 [r, h, w].
+        spacing: of its pixels (y, x).
+    """
+    level = grey(image)
+    cut = _frame(((level > _AIR) | masks.any(axis=0))[None])
+    size = _size(cut, spacing, _THUMBNAIL)
+    tile = _painted(Tile(level[cut], size), masks[:, *cut], opacity=0.25)
+    file = io.BytesIO()
+    tile.image().save(file, format="JPEG", quality=82)
+    return file.getvalue()
 
 
 def _legend(

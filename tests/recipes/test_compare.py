@@ -121,7 +121,14 @@ def test_smaller_training_sets_are_within_larger_ones(
 def test_what_it_writes_and_reports(done: tuple[CompareReport, list[Event]]) -> None:
     report, events = done
     names = {path.name for path in report.path.iterdir()}
-    assert names == {"plan.json", "runs", "compare.json", "compare.csv", "compare.png"}
+    assert names == {
+        "plan.json",
+        "runs",
+        "compare.json",
+        "compare.csv",
+        "compare.png",
+        "report.html",
+    }
     data = json.loads((report.path / "compare.json").read_text())
     assert (data["format"], data["version"]) == ("mriseg-compare", 1)
     assert len(data["cells"]) == 6 and len(data["contrasts"]) == 4

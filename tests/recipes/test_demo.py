@@ -11,6 +11,7 @@ from PIL import Image
 from mriseg import api
 from mriseg.errors import ConfigError
 from mriseg.io.sample import sample_dir
+from tests.pages import checked
 
 
 def test_the_whole_chain_where_a_demo_was_before(tmp_path: Path) -> None:
@@ -26,6 +27,10 @@ def test_the_whole_chain_where_a_demo_was_before(tmp_path: Path) -> None:
     [score] = report.scores.scores
     assert score.case in report.picture.name and score.unit == "px"
     assert not report.scores.seen
+    page = checked(report.page.read_text(encoding="utf-8"))
+    assert "it was trained on this patient" in page.text and len(page.all("img")) == 2
+    local = [a["href"] or "" for a in page.all("a") if not (a["href"] or "").startswith("#")]
+    assert len(local) == 5 and all((report.page.parent / link).is_file() for link in local)
     assert api.open_run(report.transfer.run).manifest.modalities == ("FLAIR",)
     assert [text[:4] for e in events if (text := getattr(e, "text", ""))[1:6] == " of 6"] == [
         f"{n} of" for n in range(1, 7)
@@ -33,7 +38,10 @@ def test_the_whole_chain_where_a_demo_was_before(tmp_path: Path) -> None:
 
     # Nothing that was there is gone or made again, but for the store's report.
     after = {path: path.stat().st_mtime_ns for path in before}
-    assert {path.name for path in before if after[path] != before[path]} <= {"report.json"}
+    assert {path.name for path in before if after[path] != before[path]} <= {
+        "report.json",
+        "report.html",
+    }
 
 
 def test_training_time_must_be_positive(tmp_path: Path) -> None:

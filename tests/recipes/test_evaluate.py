@@ -27,6 +27,7 @@ from mriseg.recipes.scores import EvaluateReport
 from mriseg.report import pictures
 from mriseg.report.pictures import GridRow
 from mriseg.testing import phantoms
+from tests.pages import checked
 
 
 def measure(
@@ -186,9 +187,10 @@ def test_an_evaluation_draws_its_cases(
         brats_store, trained, cpu, events.append, include_seen=True, out=tmp_path / "all"
     )
     wrote = [event.path.name for event in events if isinstance(event, Wrote)]
-    assert wrote == ["all", "dice.png", "cases.png"]
+    assert wrote == ["all", "dice.png", "cases.png", "report.html"]
     assert {path.name for path in (tmp_path / "all").iterdir()} == {
         "cases.csv", "summary.csv", "evaluation.json", "dice.png", "cases.png",
+        "report.html",
     }  # fmt: skip
 
     ((rows, title),) = grids
@@ -223,6 +225,8 @@ def test_an_evaluation_draws_its_cases(
 
     measure(brats_store, trained, cpu, out=tmp_path / "none", pictures=False)
     assert not list((tmp_path / "none").glob("*.png"))
+    page = checked((tmp_path / "none" / "report.html").read_text(encoding="utf-8"))
+    assert not page.all("img") and page.all("table")
 
 
 def test_finer_pixels_are_resampled_and_reported(

@@ -57,7 +57,9 @@ def recorded(out: Path) -> dict[str, Any]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "report.json"}
+    """All but the record, and the page, which says when it was written."""
+    paths = [path for path in folder.iterdir() if path.stem != "report"]
+    return {path.name: path.read_bytes() for path in paths}
 
 
 def test_the_same_again_is_no_work(
@@ -236,7 +238,7 @@ def test_maps_belong_to_their_mask(predicting: Predicting, scans: Path, tmp_path
     assert not predicting(scans / name, out, maps).results[0].kept
 
     predicting(scans / name, out, replace(FORCED, threshold=0.9))
-    assert {path.name for path in out.iterdir()} == {f"{name}.nii.gz", "report.json"}
+    assert {path.name for path in out.iterdir()} == {f"{name}.nii.gz", "report.json", "report.html"}
 
     # Of unknown origin: in the way, too, and never removed.
     stray = out / f"{name}_prob_WT.nii.gz"

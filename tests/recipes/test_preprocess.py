@@ -39,7 +39,7 @@ def content(out: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != "report.json"
+        if path.is_file() and path.stem != "report"
     }
 
 

@@ -350,6 +350,7 @@ def _stops(folder: Path, count: int, chance: random.Random) -> None:
             actual, expected = files(out), files(whole)
             for report in (actual, expected):
                 report.pop("report.json", None)
+                report.pop("report.html", None)
             assert actual == expected, (line, actual.keys() ^ expected.keys())
         assert finished or not leftovers(out), leftovers(out)
         shutil.rmtree(out)
@@ -371,6 +372,7 @@ def _check_outputs(out: Path, whole: Path) -> None:
     """Every file that exists is complete, and every mask is the one that its record speaks of."""
     present = {k: v for k, v in files(out).items() if not k.startswith(".")}
     present.pop("report.json", None)
+    present.pop("report.html", None)
     assert present.items() <= files(whole).items()
     recorded = read_predictions(record_path(out)).masks
     for name in present:

@@ -196,12 +196,13 @@ def shown(console: Console, report: DemoReport) -> None:
     say(console, f"transferred to FLAIR alone: {_best(report.transfer)}")
     say(console, f"exported: {report.export.path}")
     say(console, f"mask:     {report.mask}")
-    say(console, f"picture:  {report.picture}", "bold")
+    say(console, f"picture:  {report.picture}")
     say(
         console,
         f"Done in {clock(report.seconds)}. This shows that mriseg works here, not how well it "
         f"segments: of three patients, one chose the best epoch and was also evaluated.",
     )
+    say(console, f"look at it: {report.page}", "bold")
 
 
 def verified(console: Console, report: VerifyReport) -> None:

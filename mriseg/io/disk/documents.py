@@ -1,4 +1,4 @@
-"""CSV and JSON, written complete or not at all; what is undefined is empty or null, never "nan"."""
+"""CSV, JSON and text, written complete or not at all; what is undefined is never "nan"."""
 
 from __future__ import annotations
 
@@ -48,6 +48,28 @@ def write_json(path: Path, value: Any) -> None:
     value = plain(value)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def write_text(path: Path, text: str) -> None:
+    """``text`` in UTF-8, with the same line ends on every system.
+
+    Raises:
+        OutputError: the file cannot be written; what was there before is untouched.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_picture(path: Path) -> bytes:
+    """The bytes of a picture that mriseg wrote.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mriseg.errors import OutputError
-from mriseg.io.disk.documents import plain, write_csv, write_json
+from mriseg.errors import InputError, OutputError
+from mriseg.io.disk.documents import plain, read_picture, write_csv, write_json, write_text
 
 # The folder is shared by a test's examples; each writes the whole file again.
 modest = settings(
@@ -109,3 +109,10 @@ def test_json_is_readable(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"ä": [1, None]})
     text = (tmp_path / "x.json").read_text(encoding="utf-8")
     assert json.loads(text) == {"ä": [1, None]} and text.endswith("\n")
+
+
+def test_text_has_the_same_bytes_everywhere_and_pictures_come_back(tmp_path: Path) -> None:
+    write_text(tmp_path / "page.html", "a\né")
+    assert read_picture(tmp_path / "page.html") == "a\né".encode()
+    with pytest.raises(InputError, match=r"none\.png cannot be read"):
+        read_picture(tmp_path / "none.png")

@@ -1,0 +1,227 @@
+"""A page as one file of HTML that opens from a disk, without a network.
+
+Pictures, charts, style and script are in the file, and its policy forbids everything else. Text
+from files (names, reasons) is escaped, and what does not print is written out. The same values give
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mriseg.io.disk.documents import write_text
+from mriseg.report import page as values
+from mriseg.report.page import About, CaseEntry, Page, Viewer
+
+FILE = "report.html"
+FOLDER = "report"
+"""Beside the page: a file for each case, where one page would be too large."""
+
+# Beyond this many bytes of pictures, or this many cases, each case has a file of its own.
+_ONE_FILE = 12_000_000
+_MANY = 60
+
+_POLICY = {
+    "default-src": "'none'",
+    "img-src": "data:",
+    "style-src": "'unsafe-inline'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+}
+
+
+@dataclass
+class _Scope:
+    """What belongs to the file that is being rendered.
+
+    Attributes:
+        link: the place of a case -> where it leads to.
+        charts: how many there are so far.
+        scripts: what runs.
+        sources: what viewers ask of the policy.
+    """
+
+    link: Callable[[str], str]
+    charts: int = 0
+    scripts: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def chart(self, svg: str) -> Markup:
+        """A chart whose identifiers are its own among those of the page."""
+        self.charts += 1
+        return Markup(_inline(svg, f"chart{self.charts}"))
+
+    def viewer(self, entry: CaseEntry) -> Markup | str | None:
+        """A case's viewer, or why it has none; None where nothing is to be said."""
+        view = entry.viewer() if entry.viewer else None
+        if not isinstance(view, Viewer):
+            return view
+        self.scripts += view.scripts
+        self.sources |= view.sources
+        return Markup(view.markup)
+
+
+def write(path: Path, page: Page) -> None:
+    """Write a page; and where it would be too large, a file for each case in ``report/`` beside it.
+
+    Args:
+        path: of the page, such as ``OUT/report.html``.
+        page: what it shows.
+
+    Raises:
+        OutputError: it cannot be written; what was there is untouched.
+    """
+    if is_one_file(page):
+        write_text(path, render(page))
+        return
+    stem = path.name.removesuffix(FILE)
+    folder = path.with_name(f"{stem}{FOLDER}")
+    # The pages of the cases first: the index never leads to one that is not there.
+    for number in range(len(page.cases)):
+        entry = page.cases[number]
+        write_text(folder / f"{entry.place}.html", render_case(page, number, f"../{path.name}"))
+    write_text(path, render(page, link=lambda place: _address(f"{folder.name}/{place}.html")))
+
+
+def is_one_file(page: Page) -> bool:
+    """Whether all cases fit into one file that a browser opens at once."""
+    large = sum(entry.size for entry in page.cases) * 4 // 3
+    return len(page.cases) <= _MANY and large <= _ONE_FILE
+
+
+def render(page: Page, link: Callable[[str], str] | None = None) -> str:
+    """A page as HTML.
+
+    Args:
+        page: what it shows.
+        link: the place of a case -> its own file; None: all cases are in the page.
+    """
+    anchors = {entry.place: f"#case-{number}" for number, entry in enumerate(page.cases, start=1)}
+    scope = _Scope(link or anchors.__getitem__)
+    return _finished(scope, "page.html.j2", page=page, entries=() if link else page.cases)
+
+
+def render_case(page: Page, number: int, index: str) -> str:
+    """The file of one case.
+
+    Args:
+        page: of all cases.
+        number: which of them.
+        index: where the page of all is, from this file.
+    """
+    entry = page.cases[number]
+    before = page.cases[number - 1] if number else None
+    after = page.cases[number + 1] if number + 1 < len(page.cases) else None
+    scope = _Scope(lambda place: _address(f"{place}.html"))
+    names: dict[str, Any] = {"page": page, "entry": entry, "index": index}
+    return _finished(scope, "case.html.j2", **names, before=before, after=after)
+
+
+def _finished(scope: _Scope, template: str, **names: Any) -> str:
+    environment = _environment()
+    script = environment.get_template("sort.js").render()
+    # Rendered before the head, which says what may run in it.
+    body = environment.get_template(template).render(scope=scope, **names)
+    scripts = [script, *scope.scripts]
+    outer = environment.get_template("frame.html.j2")
+    return outer.render(
+        body=Markup(body),
+        scripts=[Markup(text) for text in scripts],
+        policy=_policy(scripts, scope.sources),
+        **names,
+    )
+
+
+def _policy(scripts: Iterable[str], sources: Mapping[str, str]) -> str:
+    """The Content-Security-Policy of a file: these scripts, and nothing that is not in the file."""
+    digests = (hashlib.sha256(text.encode()).digest() for text in dict.fromkeys(scripts))
+    allowed = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+    rules = {**_POLICY, "script-src": " ".join(allowed)}
+    for directive, more in sources.items():
+        before = rules.get(directive, "")
+        rules[directive] = f"{before} {more}".strip()
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mriseg.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["address"] = _address
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    environment.tests |= {
+        name.lower(): _is(kind)
+        for name, kind in vars(values).items()
+        if isinstance(kind, type) and kind.__module__ == values.__name__
+    }
+    environment.globals |= {"disclaimer": values.DISCLAIMER, "reasons": _reasons}
+    environment.globals["software"] = _software
+    return environment
+
+
+def _is(kind: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, kind)
+
+
+def _visible(value: Any) -> Any:
+    """``value`` with what does not print, such as a sign that reverses text, written out."""
+    if isinstance(value, Markup) or not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
+
+
+def _address(path: str) -> str:
+    """A relative path as an address; names of files may hold what is not UTF-8."""
+    return quote(path.encode("utf-8", "surrogateescape"))
+
+
+def _reasons(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{name}: {reason}" for name, reason in pairs]
+
+
+def _software(about: About) -> list[tuple[str, str]]:
+    """What computed it, as terms and values."""
+    rows = [(name, version) for name, version in about.versions.items()]
+    return [*rows, *([("computed on", about.machine)] if about.machine else [])]
+
+
+# The charts' ink and rules (`mriseg.report.chart_style`) become those of the page, light or dark.
+_COLOURS = {
+    "fill: #22252b": "fill: currentColor",
+    "stroke: #22252b": "stroke: currentColor",
+    "stroke: #d9dce1": "stroke: var(--rule)",
+    "fill: #ffffff": "fill: none",
+    "'DejaVu Sans'": "'DejaVu Sans', Verdana, sans-serif",
+}
+
+
+def _inline(svg: str, name: str) -> str:
+    """An SVG file as an element of a page: its own identifiers, the page's colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(
+        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 aria-hidden="true">', svg, count=1
+    )
+    # A style in an SVG is one of the whole page.
+    svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", svg)
+    for before, after in _COLOURS.items():
+        svg = svg.replace(before, after)
+    return svg.strip()

@@ -1,0 +1,76 @@
+"""The page of the demo: the shipped model on a patient, and where everything else lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mriseg.core.wording import duration
+from mriseg.report.page import About, Links, Page, Picture, Section, Words
+
+
+def demo_page(
+    about: About,
+    *,
+    case: str,
+    base: bytes,
+    base_dice: float,
+    trained: bytes,
+    trained_dice: float,
+    seconds: float,
+    links: Mapping[str, str],
+) -> Page:
+    """The page of a demo.
+
+    Args:
+        about: how the page came about.
+        case: the patient held out.
+        base: the shipped model's mask over its slices, with the expert's outline.
+        base_dice: of that mask.
+        trained: the demo's own model's, likewise.
+        trained_dice: of that mask.
+        seconds: that the demo took.
+        links: what else there is -> its page, from this one.
+    """
+    tiles = (
+        ("Dice of base", f"{base_dice:.3f}", "it was trained on this patient"),
+        ("Dice of the demo's model", f"{trained_dice:.3f}", "trained here, on two others"),
+        ("Time", duration(seconds), "all steps"),
+    )
+    outline = "The expert's outline is pale."
+    shipped = Picture(
+        base,
+        f"Slices of {case} with the mask of the model base, Dice {base_dice:.3f}. {outline}",
+        f"The mask of base in colour. {outline} This patient was among those it was trained on: "
+        f"the picture shows what a mask looks like, and not how good it is on yours.",
+    )
+    own = Picture(
+        trained,
+        f"Slices of {case} with the mask of the demo's model, Dice {trained_dice:.3f}. {outline}",
+        "The mask of a narrow network after a moment's training on two patients, which has not "
+        "seen this one.",
+    )
+    return Page(
+        kind="Demo",
+        title="Every step, on three patients",
+        lead=(
+            "Scans were preprocessed; a network was trained, measured, carried over to FLAIR "
+            "alone and exported. This shows that mriseg works on this machine, not how well it "
+            "segments: three patients are too few for that."
+        ),
+        about=about,
+        tiles=tiles,
+        sections=(
+            Section(f"The shipped model on {case}", (shipped,)),
+            Section("The model that the demo trained", (own,)),
+            Section("The pages of each step", (Links(tuple(links.items())),)),
+            Section("On your own scans", (Words(_NEXT),)),
+        ),
+    )
+
+
+_NEXT = (
+    "Masks from the shipped model: mriseg predict scans/ masks/ --model base",
+    "A model of your own: mriseg preprocess data/ data.zarr, look at the page in data.zarr, and "
+    "then mriseg train data.zarr",
+    "Better on your scanner: mriseg transfer data.zarr --from base",
+)

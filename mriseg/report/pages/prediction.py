@@ -1,0 +1,192 @@
+"""The page of a folder of masks: each case's picture, volumes, channels, and what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mriseg.core.wording import counted
+from mriseg.io import nifti
+from mriseg.io.predictions import MaskRecord
+from mriseg.report import methods
+from mriseg.report.page import (
+    About,
+    Block,
+    CaseEntry,
+    Cell,
+    Column,
+    Facts,
+    Flag,
+    Items,
+    Methods,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Viewer,
+    Words,
+    number,
+)
+
+
+@dataclass(frozen=True)
+class ShownMask:
+    """A mask on the page.
+
+    Attributes:
+        record: what made it.
+        edited: whether the file was changed since, so that the volumes are no longer its own.
+        picture: reads its picture; None where there is none.
+        size: of the picture, in bytes.
+        viewer: as in `mriseg.report.page.CaseEntry`.
+    """
+
+    record: MaskRecord
+    edited: bool = False
+    picture: Callable[[], bytes] | None = None
+    size: int = 0
+    viewer: Callable[[], Viewer | str] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether no voxel is segmented."""
+        return not any(self.record.volumes.values())
+
+    @property
+    def place(self) -> str:
+        """Its name among the files of the page."""
+        return nifti.stem(Path(self.record.mask))
+
+
+def prediction_page(
+    masks: Sequence[ShownMask], about: About, *, title: str, citing: Methods
+) -> Page:
+    """The page of the masks in a folder, whenever they were made.
+
+    Args:
+        masks: at least one, in order.
+        about: how the page came about.
+        title: of the page.
+        citing: the text to paste.
+    """
+    empty = sum(mask.empty for mask in masks)
+    seen = sum(mask.record.trained_on for mask in masks)
+    lacking = sum(bool(mask.record.missing) for mask in masks)
+    tiles = (
+        ("Masks", str(len(masks)), ""),
+        ("Empty masks", str(empty), "look at these first" if empty else ""),
+        ("Without a channel", str(lacking), "of those that the model reads" if lacking else ""),
+        ("Trained on", str(seen), "say nothing of other scans" if seen else ""),
+        ("Left out", str(len(about.skipped)), "see the notes" if about.skipped else ""),
+    )
+    lead = (
+        f"Masks of {counted(len(masks), 'case')}, each on its scan's own grid. Where a "
+        f"scan states its orientation, slices show the patient's right on the left."
+    )
+    entries = tuple(map(_entry, masks)) if any(mask.picture for mask in masks) else ()
+    return Page(
+        kind="Prediction",
+        title=title,
+        lead=lead,
+        about=about,
+        tiles=tiles,
+        sections=(Section("Volumes", (_volumes(masks, linked=bool(entries)),)),),
+        cases=entries,
+        methods=citing,
+    )
+
+
+def citing_prediction(record: MaskRecord) -> Methods:
+    """The text to paste for masks that were made like this one."""
+    return methods.of_prediction(
+        version=record.versions.get("mriseg", "?"),
+        torch=record.versions.get("torch", "?"),
+        model=record.model.path,
+        digest=record.model.digest,
+        modalities=record.settings.get("modalities") or record.modalities,
+        regions=tuple(record.volumes),
+        settings=record.settings,
+    )
+
+
+def _volumes(masks: Sequence[ShownMask], *, linked: bool) -> Table:
+    regions = tuple(dict.fromkeys(name for mask in masks for name in mask.record.volumes))
+    units = {mask.record.unit for mask in masks}
+    several = len({mask.record.model.digest for mask in masks}) > 1
+    unit = "" if len(units) > 1 else f", {_unit(units.pop())}"
+    columns = (
+        Column("case"),
+        *(Column(f"{region}{unit}", numeric=True) for region in regions),
+        Column("channels used"),
+        *((Column("model"),) if several else ()),
+        Column("remarks"),
+    )
+    rows = []
+    for mask in masks:
+        record = mask.record
+        digits = 2 if record.unit == "mm" else 0
+        rows.append(
+            (
+                Cell(record.case, case=mask.place if linked else ""),
+                *(number(record.volumes.get(region), digits) for region in regions),
+                Cell(", ".join(record.modalities)),
+                *((Cell(record.model.path),) if several else ()),
+                Cell("", flags=_flags(mask)),
+            )
+        )
+    return Table("Volume of each region; a heading sorts", columns, tuple(rows))
+
+
+def _unit(unit: str) -> str:
+    return "mL" if unit == "mm" else "voxels"
+
+
+def _flags(mask: ShownMask) -> tuple[Flag, ...]:
+    record = mask.record
+    flags = []
+    if mask.empty:
+        flags.append(Flag("empty mask", "warn"))
+    if record.missing:
+        flags.append(Flag(f"without {', '.join(record.missing)}", "warn"))
+    if record.trained_on:
+        flags.append(Flag("trained on it", "warn"))
+    if mask.edited:
+        flags.append(Flag("edited since", "warn"))
+    return tuple(flags)
+
+
+def _entry(mask: ShownMask) -> CaseEntry:
+    return CaseEntry(
+        name=mask.record.case,
+        place=mask.place,
+        size=mask.size,
+        flags=_flags(mask),
+        blocks=partial(_blocks, mask),
+        viewer=mask.viewer,
+    )
+
+
+def _blocks(mask: ShownMask) -> tuple[Block, ...]:
+    record = mask.record
+    unit, digits = _unit(record.unit), 2 if record.unit == "mm" else 0
+    each = (f"{name} {value:,.{digits}f} {unit}" for name, value in record.volumes.items())
+    volumes = ", ".join(each)
+    rows = [("volume", volumes), ("channels used", ", ".join(record.modalities))]
+    if record.missing:
+        rows.append(("the scan lacks", ", ".join(record.missing)))
+    if record.unused:
+        rows.append(("not used", ", ".join(record.unused)))
+    rows += [("mask", record.mask), ("model", record.model.path)]
+    blocks: list[Block] = []
+    if mask.picture is not None:
+        alt = f"Slices of {record.case} with the mask in colour. {volumes}."
+        blocks.append(Picture(mask.picture(), alt))
+    if mask.edited:
+        words = "The mask was edited since: picture and volumes are those of the mask as predicted."
+        blocks.append(Words((words,)))
+    blocks.append(Facts(tuple(rows)))
+    if record.notices:
+        blocks.append(Items(record.notices, "notice"))
+    return tuple(blocks)

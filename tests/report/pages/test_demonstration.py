@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from mriseg.report import html
+from mriseg.report.pages.demonstration import demo_page
+from tests.pages import ABOUT, checked, png
+
+
+def test_the_shipped_model_comes_first_and_the_rest_is_linked() -> None:
+    page = demo_page(
+        ABOUT,
+        case="TCGA <1>",
+        base=png(),
+        base_dice=0.9,
+        trained=png(),
+        trained_dice=0.5,
+        seconds=200.0,
+        links={"the training": "run/report.html"},
+    )
+    checked_page = checked(html.render(page))
+    assert "it was trained on this patient" in checked_page.text
+    assert "run/report.html" in {a["href"] for a in checked_page.all("a")}
+    assert len(checked_page.all("img")) == 2 and "--model base" in checked_page.text
