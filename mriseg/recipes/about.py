@@ -10,9 +10,8 @@ from contextlib import closing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import metadata
 from typing import Any
-
-import numpy as np
 
 from mriseg import __version__
 from mriseg.events import Notice, R, Recipe, Skipped
@@ -93,7 +92,7 @@ def software() -> dict[str, str]:
     """The versions of what is always there; see also `mriseg.recipes.setup.versions`."""
     return {
         "mriseg": __version__,
-        "numpy": np.__version__,
+        "numpy": metadata.version("numpy"),  # itself unimported: --help comes by here
         "python": platform.python_version(),
     }
 

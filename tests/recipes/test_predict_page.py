@@ -35,6 +35,7 @@ def test_kept_edited_removed_and_skipped_masks(trained: Run, cpu: Backend, tmp_p
     assert events[-1] == Wrote(out / "report.html", "report")
     page = read(out / "report.html")
     assert len(page.all("img")) == 3 and len(page.all("article")) == 3
+    assert "edited since" not in page.text
 
     report = again()
     assert all(result.kept for result in report.results) and report.page == out / "report.html"

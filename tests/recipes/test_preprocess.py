@@ -128,7 +128,10 @@ def test_events_report_progress(tmp_path: Path) -> None:
     run(tmp_path / "src", tmp_path / "out.zarr", events.append)
     assert [e for e in events if isinstance(e, Began)] == [Began("preprocess", 2, "case")]
     assert [e.done for e in events if isinstance(e, Advanced)] == [1, 2]
-    assert [e for e in events if isinstance(e, Wrote)] == [Wrote(tmp_path / "out.zarr", "store")]
+    assert [e for e in events if isinstance(e, Wrote)] == [
+        Wrote(tmp_path / "out.zarr", "store"),
+        Wrote(tmp_path / "out.zarr" / "report.html", "report"),
+    ]
 
 
 def test_an_unlabelled_case_and_one_that_lacks_a_modality_are_in(tmp_path: Path) -> None:
