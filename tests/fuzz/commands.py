@@ -35,6 +35,7 @@ def words(rng: Random, name: str, seeds: Seeds, box: Box) -> list[str]:
             ["preprocess", given, str(out / "new.zarr"), "--workers", "1", "--strict"],
             ["predict", given, str(out / "masks"), *predict],
             ["evaluate", "--masks", given, "--truths", given, "--out", str(out / "measured")],
+            ["inspect", given, "--workers", "1", "--csv", str(out / "cases.csv")],
         ],
         "store": [
             ["info", given],
@@ -69,6 +70,13 @@ def words(rng: Random, name: str, seeds: Seeds, box: Box) -> list[str]:
         ["preprocess", given, str(out / "new.zarr"), "--workers", "1", *channels],
         ["preprocess", given, str(out / "new.zarr"), "--workers", "1"],
         ["predict", given, str(out / "masks"), *predict, *channels],
+    ]
+    table = f"{given}/cases.csv"
+    choices["table"] = [
+        ["inspect", table, "--workers", "1"],
+        ["preprocess", table, str(out / "new.zarr"), "--workers", "1"],
+        ["predict", table, str(out / "masks"), *predict],
+        ["evaluate", "--masks", given, "--truths", table],
     ]
     if name == "weights":
         (path,) = box.given.iterdir()
