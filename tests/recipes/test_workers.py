@@ -99,6 +99,7 @@ def test_a_script_without_a_guard_works_alone_and_says_so(tmp_path: Path, as_fil
     assert said in ended.stdout and "memory" not in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_script_that_does_more_before_does_it_once(tmp_path: Path) -> None:
     before = 'mriseg.preprocess("scans", "first.zarr", workers=1)\n'
     text = UNGUARDED.replace("report =", before + "report =")

@@ -164,6 +164,7 @@ class TestRealCases:
         assert listing.skipped == ()
         assert listing.regions == {"WT": (1,)}
 
+    @pytest.mark.slow
     def test_the_copies_of_flair(self, lgg_dir: Path) -> None:
         missing = {}
         for case in find(lgg_dir).cases:
