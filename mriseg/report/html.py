@@ -20,6 +20,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mriseg.errors import OutputError, reason_of
 from mriseg.io.disk.documents import write_text
 from mriseg.report import page as values
 from mriseg.report.page import About, CaseEntry, Page, Viewer
@@ -31,6 +32,8 @@ FOLDER = "report"
 # Beyond this many bytes of pictures, or this many cases, each case has a file of its own.
 _ONE_FILE = 12_000_000
 _MANY = 60
+# By which a page of mriseg's is known, within its first bytes.
+_GENERATOR, _HEAD = b'<meta name="generator" content="mriseg">', 1024
 
 _POLICY = {
     "default-src": "'none'",
@@ -80,8 +83,10 @@ def write(path: Path, page: Page) -> None:
         page: what it shows.
 
     Raises:
-        OutputError: it cannot be written; what was there is untouched.
+        OutputError: it cannot be written, or a page of somebody else is there; what was there is
+            untouched.
     """
+    _check_ours(path)
     if is_one_file(page):
         write_text(path, render(page))
         return
@@ -92,6 +97,26 @@ def write(path: Path, page: Page) -> None:
         entry = page.cases[number]
         write_text(folder / f"{entry.place}.html", render_case(page, number, f"../{path.name}"))
     write_text(path, render(page, link=lambda place: _address(f"{folder.name}/{place}.html")))
+
+
+def _check_ours(path: Path) -> None:
+    """Refuse to write over a page that mriseg did not write.
+
+    Raises:
+        OutputError: one is there.
+    """
+    try:
+        with path.open("rb") as file:
+            ours = _GENERATOR in file.read(_HEAD)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {reason_of(error)}") from error
+    if not ours:
+        raise OutputError(
+            f"{path} is not a page of mriseg's and is not written over; move it, or name another "
+            f"folder (all other results are complete)"
+        )
 
 
 def is_one_file(page: Page) -> bool:

@@ -192,6 +192,16 @@ def _luminance(colour: str) -> float:
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
 
+def test_a_page_of_somebody_else_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    html.write(path, a_page())
+    html.write(path, a_page())
+    path.write_text("<html>the study's own page</html>")
+    with pytest.raises(OutputError, match="is not a page of mriseg's and is not written over"):
+        html.write(path, a_page())
+    assert path.read_text() == "<html>the study's own page</html>"
+
+
 def test_text_stands_out_in_light_and_in_dark() -> None:
     """Contrast AA (4.5) of all pairs of ink and paper that the style uses."""
     style = html.render(a_page()).partition("<style>")[2]
