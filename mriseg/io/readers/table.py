@@ -39,6 +39,8 @@ BETWEEN = " | "
 
 _CASE, _PATIENT, _VISIT, _NUMBERING = "case", "patient", "visit", "numbering"
 _NUMBERINGS = get_args(Numbering)
+# Characters of a cell that a message quotes, and of the longest name or path that is meant.
+_QUOTED, _LONGEST = 60, 1000
 
 
 class TableReader:
@@ -145,6 +147,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
             raise InputError(
                 f"{path}: row {number} has {len(line)} cells and the header {len(columns)}"
             )
+        if max(map(len, line)) > _LONGEST:
+            raise InputError(
+                f"{path}: row {number} has a cell of more than {_LONGEST} characters, which is "
+                f"neither a name nor a path"
+            )
         rows.append(dict(zip(columns, line, strict=False)))
     _check_names(path, rows)
     return rows
@@ -165,7 +172,11 @@ def _columns(path: Path, header: Sequence[str]) -> list[str]:
         )
     doubled = sorted({name for name in columns if columns.count(name) > 1})
     if doubled or "" in columns:
-        what = f"two columns for {doubled[0]}" if doubled and doubled[0] else "a column of no name"
+        what = (
+            f"two columns for {doubled[0][:_QUOTED]}"
+            if doubled and doubled[0]
+            else "a column of no name"
+        )
         raise InputError(f"{path} has {what}; expected each once")
     if not set(columns) - {_CASE, _PATIENT, _VISIT, _NUMBERING, SEGMENTATION}:
         raise InputError(f"{path} has no column of a modality, such as T1 or FLAIR")
@@ -187,11 +198,13 @@ def _check_names(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         raise InputError(f"{path}: row {names.index('') + 2} names no case")
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise InputError(f"{path} names the case {doubled[0]} twice; expected one row per case")
+        raise InputError(
+            f"{path} names the case {doubled[0][:_QUOTED]} twice; expected one row per case"
+        )
     strange = sorted({row[_NUMBERING] for row in rows if row.get(_NUMBERING)} - {*_NUMBERINGS})
     if strange:
         raise InputError(
-            f"{path}: {strange[0]!r} in the column {_NUMBERING}; expected {', '.join(_NUMBERINGS)}"
+            f"{path}: {strange[0][:_QUOTED]!r} in the column {_NUMBERING}; expected {', '.join(_NUMBERINGS)}"
         )
     if len({row[_NUMBERING] for row in rows if row.get(_NUMBERING)}) > 1:
         raise InputError(f"{path} has more than one {_NUMBERING}; make a store of each")
