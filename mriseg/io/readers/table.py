@@ -140,17 +140,17 @@ def _rows(path: Path) -> list[dict[str, str]]:
     except csv.Error as error:
         raise InputError(f"{path} is not a table of cases ({error})") from error
     lines = [[cell.strip() for cell in line] for line in lines if any(map(str.strip, line))]
+    if any(len(cell) > _LONGEST for line in lines for cell in line):
+        raise InputError(
+            f"{path} has a cell of more than {_LONGEST} characters, which is neither a name nor a "
+            f"path"
+        )
     columns = _columns(path, lines[0] if lines else [])
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         if len(line) > len(columns):
             raise InputError(
                 f"{path}: row {number} has {len(line)} cells and the header {len(columns)}"
-            )
-        if max(map(len, line)) > _LONGEST:
-            raise InputError(
-                f"{path}: row {number} has a cell of more than {_LONGEST} characters, which is "
-                f"neither a name nor a path"
             )
         rows.append(dict(zip(columns, line, strict=False)))
     _check_names(path, rows)
@@ -203,8 +203,9 @@ def _check_names(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         )
     strange = sorted({row[_NUMBERING] for row in rows if row.get(_NUMBERING)} - {*_NUMBERINGS})
     if strange:
+        shown = strange[0][:_QUOTED]
         raise InputError(
-            f"{path}: {strange[0][:_QUOTED]!r} in the column {_NUMBERING}; expected {', '.join(_NUMBERINGS)}"
+            f"{path}: {shown!r} in the column {_NUMBERING}; expected {', '.join(_NUMBERINGS)}"
         )
     if len({row[_NUMBERING] for row in rows if row.get(_NUMBERING)}) > 1:
         raise InputError(f"{path} has more than one {_NUMBERING}; make a store of each")
