@@ -77,7 +77,7 @@ def group_files(
     drafts = _without_copies(drafts, unused)
     join_masks(drafts, loose, unused)
     groups = [_settled(draft, unused) for draft in drafts]
-    return Grouping(tuple(_uniquely_named(groups, outer)), unused)
+    return Grouping(tuple(_uniquely_named(groups)), unused)
 
 
 def _drafts(
@@ -181,7 +181,7 @@ def _take_masks(draft: Draft, masks: Sequence[Item]) -> list[Item]:
     for mask in masks:
         if agree(mask.subject, draft.subject) or agree(mask.subject, own):
             draft.items.append(mask)
-        elif own[: len(draft.subject)] == draft.subject or own == draft.subject:
+        elif own[: len(draft.subject)] == draft.subject:
             # As in BraTS2020's case 355: the folder is the images' own.
             draft.items.append(mask)
             draft.notices.append(
@@ -326,7 +326,7 @@ def _chosen(items: Sequence[Item], notices: list[str], unused: dict[PurePath, st
     return chosen
 
 
-def _uniquely_named(groups: Sequence[Group], outer: Sequence[str]) -> list[Group]:
+def _uniquely_named(groups: Sequence[Group]) -> list[Group]:
     """Cases of one name differ by the folders that lead to them."""
     count: dict[str, int] = {}
     for group in groups:

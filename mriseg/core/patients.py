@@ -10,8 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Names of public data sets: (patient)(visit), the visit not always there. A prefix is put before
-# the patient where the year's names leave it out.
+# Names of public data sets: (patient)(visit), the visit not always there.
 _KNOWN = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (

@@ -127,6 +127,8 @@ def _recognised(root: Path, options: ReaderOptions) -> tuple[str, Listing]:
         )
     # Of layouts that see the same files, the one that makes use of most; the first, if alike.
     best = max(specific, key=lambda name: len(_used(listings[name])))
+    if options.channels is None:
+        return best, listings[best]
     return best, READERS[best].find(root, options)
 
 

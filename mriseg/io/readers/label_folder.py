@@ -14,11 +14,11 @@ from pathlib import Path
 from mriseg.core.filenames import BRAIN_MASK, read_name, words_of
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.wording import counted
-from mriseg.errors import CaseError, InputError
+from mriseg.errors import InputError
 from mriseg.io import images as containers
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, Numbering, RawCase
-from mriseg.io.readers.loading import with_labels
+from mriseg.io.readers.loading import errors_of, with_labels
 
 
 def with_label_folder(listing: Listing, folder: Path) -> Listing:
@@ -126,8 +126,6 @@ def _load(
     loaded = replace(load(), labels=None, values={}, renamed={}, regions=None)
     if path is None:
         return loaded
-    try:
+    with errors_of(name):
         stems = [containers.stem(file) for file in (path, *files)]
         return with_labels(name, loaded, path, numbering, stems)
-    except InputError as error:
-        raise error if isinstance(error, CaseError) else CaseError(name, str(error)) from error
