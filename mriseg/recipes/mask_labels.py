@@ -10,10 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from mriseg.core.regions import Regions, join_labels, parse_regions
-from mriseg.core.tumour_labels import TUMOUR_LABELS, TUMOUR_REGIONS, canonical_labels
+from mriseg.core.tumour_labels import TUMOUR_LABELS, TUMOUR_REGIONS, numbering
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import ConfigError
 
@@ -322,11 +320,9 @@ def _check_held(truths: _Side, wanted: Wanted) -> list[str]:
 
 def _by_year(name: str, labels: FileLabels) -> tuple[dict[int, int], tuple[str, ...]]:
     """A file's own values -> those of `TUMOUR_LABELS`; and what was assumed."""
-    own = np.array(sorted(labels.voxels), dtype=np.uint8)
-    if not own.size:
-        return {}, ()
-    renamed, assumptions = canonical_labels(own.reshape(-1, 1, 1), name, labels.stems)
-    return dict(zip(own.tolist(), renamed.ravel().tolist(), strict=True)), assumptions
+    plan = numbering(labels.voxels.keys(), name, labels.stems)
+    pairs = {value: plan.renamed.get(value, value) for value in sorted(labels.voxels)}
+    return pairs, (plan.notice,) if plan.notice else ()
 
 
 def _tissue(label: int) -> str:
