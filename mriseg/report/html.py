@@ -20,8 +20,8 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mriseg.errors import OutputError, reason_of
-from mriseg.io.disk.documents import write_text
+from mriseg.errors import OutputError
+from mriseg.io.disk.documents import first_bytes, write_text
 from mriseg.report import page as values
 from mriseg.report.page import About, CaseEntry, Page, Viewer
 
@@ -105,14 +105,8 @@ def _check_ours(path: Path) -> None:
     Raises:
         OutputError: one is there.
     """
-    try:
-        with path.open("rb") as file:
-            ours = _GENERATOR in file.read(_HEAD)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {reason_of(error)}") from error
-    if not ours:
+    present = first_bytes(path, _HEAD)
+    if present is not None and _GENERATOR not in present:
         raise OutputError(
             f"{path} is not a page of mriseg's and is not written over; move it, or name another "
             f"folder (all other results are complete)"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mriseg.errors import InputError
+from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.untrusted import parse_json, read_text
 
@@ -58,6 +58,21 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def first_bytes(path: Path, count: int) -> bytes | None:
+    """The first ``count`` bytes of a file that is about to be written over; None: there is none.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {reason_of(error)}") from error
 
 
 def read_picture(path: Path) -> bytes:
