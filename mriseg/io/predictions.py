@@ -157,7 +157,9 @@ def read_predictions(path: Path, *, replaces_damaged: bool = False) -> Predictio
     except FileNotFoundError:
         return Predictions()
     except (OSError, ValueError) as error:
-        raise OutputError(f"{path} cannot be read ({error}); name another folder") from None
+        raise OutputError(
+            f"{path} cannot be read ({reason_of(error)}); name another folder"
+        ) from None
     try:
         data = parse_json(text)
     except ValueError:

@@ -84,7 +84,7 @@ def read_picture(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+        raise InputError(f"{path} cannot be read: {reason_of(error)}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = parse_json(read_text(path))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged or cannot be read: {error}") from None
+        raise InputError(f"{path} is damaged or cannot be read: {reason_of(error)}") from None
     if not isinstance(value, dict):
         raise InputError(f"{path} is damaged: it does not hold a JSON object")
     return value

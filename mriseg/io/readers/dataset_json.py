@@ -44,7 +44,7 @@ def read_description(path: Path) -> Description:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
     except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error})") from error
+        raise InputError(f"{path} is not JSON ({reason_of(error)})") from error
     if not isinstance(data, dict):
         raise InputError(f"{path} is JSON but not an object (in braces)")
     try:

@@ -134,7 +134,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
     except ValueError as error:
-        raise InputError(f"{path} is not a table of cases ({error})") from error
+        raise InputError(f"{path} is not a table of cases ({reason_of(error)})") from error
     try:
         lines = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
     except csv.Error as error:

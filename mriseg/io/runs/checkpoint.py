@@ -21,7 +21,7 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from mriseg.core.calibration import Calibration
-from mriseg.errors import OutputError, RunError
+from mriseg.errors import OutputError, RunError, reason_of
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.checksums import BLANK, as_written, seal
 from mriseg.io.disk.schemas import Name, as_json, checked
@@ -155,7 +155,9 @@ def _read(path: Path, read: Callable[[], T]) -> T:
     try:
         return _from_one_file(path, read)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise RunError(f"{path} is damaged ({error}); train again or restore it") from None
+        raise RunError(
+            f"{path} is damaged ({reason_of(error)}); train again or restore it"
+        ) from None
 
 
 def _from_one_file(path: Path, read: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from mriseg.core.config import parse
 from mriseg.core.ops import PURE
 from mriseg.core.segnet import SegNet, SegNetConfig
-from mriseg.errors import ConfigError, RunError
+from mriseg.errors import ConfigError, RunError, reason_of
 from mriseg.io import runs
 from mriseg.io.disk.checksums import as_written, read_sealed_json
 from mriseg.io.disk.faults import Findings
@@ -79,7 +79,7 @@ def check_weights(
             shapes = {name: list(file.get_slice(name).get_shape()) for name in names}
             findings.count("tensors", len(names))
     except (SafetensorError, OSError, ValueError) as error:
-        findings.blame(path.name, f"is damaged ({error})")
+        findings.blame(path.name, f"is damaged ({reason_of(error)})")
         return
     for name, shape in (expected or {}).items():
         if shapes.get(name) != shape:
@@ -98,7 +98,7 @@ def check_texts(findings: Findings, folder: Path) -> None:
         try:
             check(path)
         except (OSError, ValueError) as error:
-            findings.blame(name, f"is damaged ({error})")
+            findings.blame(name, f"is damaged ({reason_of(error)})")
 
 
 def _check_lines(path: Path) -> None:

@@ -17,7 +17,7 @@ from mriseg.core.sampling import CaseEntry
 from mriseg.core.segnet import SegNetConfig
 from mriseg.core.task import Task
 from mriseg.core.volume import Spacing
-from mriseg.errors import ConfigError, RunError
+from mriseg.errors import ConfigError, RunError, reason_of
 from mriseg.io.disk.checksums import as_written, write_sealed_json
 from mriseg.io.disk.schemas import Name, RegionTable, Side, as_json, checked
 from mriseg.io.disk.untrusted import MAX_TEXT, open_regular, parse_json
@@ -185,7 +185,9 @@ def read_manifest(folder: Path) -> Manifest:
         if data.get("format") != FORMAT:
             raise ValueError("its run.json is of another format")
     except (OSError, ValueError, AttributeError) as error:
-        raise RunError(f"{folder} is not a run folder ({error}); name one under runs/") from None
+        raise RunError(
+            f"{folder} is not a run folder ({reason_of(error)}); name one under runs/"
+        ) from None
     read = reading(
         VERSIONS,
         data.get("version"),

@@ -135,7 +135,7 @@ def check_report(findings: Findings, location: str, keys: set[str]) -> None:
         report = read_sealed_json(where.path / "report.json")
         names = [case["case"] for case in report["cases"] if case["status"] != "skipped"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        findings.blame("report.json", f"is damaged ({error})")
+        findings.blame("report.json", f"is damaged ({reason_of(error)})")
         return
     for name in names:
         key = key_of(name)
@@ -170,7 +170,7 @@ def check_case(location: str, key: str, document: bytes, regions: int | None) ->
     try:
         _check_files(check, case, location, folder)
     except OSError as error:
-        check.blame(folder, f"cannot be read: {error}")
+        check.blame(folder, f"cannot be read: {reason_of(error)}")
     return check
 
 

@@ -29,7 +29,7 @@ from mriseg.core.regions import region_masks
 from mriseg.core.sampling import CaseEntry, VolumeIndex
 from mriseg.core.task import Task
 from mriseg.core.volume import Geometry, Pad, SliceRef, round_up
-from mriseg.errors import StoreError
+from mriseg.errors import StoreError, reason_of
 from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.location import Location
 from mriseg.io.store import writer
@@ -174,7 +174,7 @@ class Store:
             return None if document is None else case_in(document, len(self.spec.regions))
         except (OSError, ValueError) as error:
             place = f"{self.location}: {CASES}/{key}/zarr.json"
-            raise StoreError(f"{place} cannot be read ({error})") from None
+            raise StoreError(f"{place} cannot be read ({reason_of(error)})") from None
 
     def has_files_of(self, case: CaseAttributes) -> bool:
         """Whether all files of a case exist, in the size that they were written with."""

@@ -128,6 +128,10 @@ def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
             open_run(folder)
     with pytest.raises(RunError, match="is not a run folder"):
         open_run(tmp_path)
+    # The system's words alone: no number of an error, no second path.
+    (file := tmp_path / "model.pt").write_bytes(b"")
+    with pytest.raises(RunError, match=r"model\.pt is not a run folder \(Not a directory\);"):
+        open_run(file)
 
 
 @pytest.mark.parametrize(
