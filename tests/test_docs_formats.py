@@ -26,7 +26,7 @@ from mriseg.core import modalities
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.filenames import read_name
 from mriseg.core.regions import label_map
-from mriseg.core.tumour_labels import TUMOUR_REGIONS, canonical_labels
+from mriseg.core.tumour_labels import TUMOUR_REGIONS, numbering, renumbered
 from mriseg.events import finish
 from mriseg.io.readers import READERS
 from mriseg.io.runs import Run, open_run
@@ -340,5 +340,6 @@ def test_the_labels_of_brats() -> None:
     for column, year in list(enumerate(years))[2:]:
         pairs = {int(row[column]): int(row[1]) for row in _rows(table) if row[column].isdecimal()}
         labels = np.array([[[0, *pairs]]], dtype=np.uint8)
-        mapped, _ = canonical_labels(labels, names.get(year, "BraTS-GLI-00000-000"))
+        renamed = numbering(pairs.keys(), names.get(year, "BraTS-GLI-00000-000")).renamed
+        mapped = renumbered(labels, renamed)
         assert mapped.ravel().tolist() == [0, *pairs.values()], year

@@ -35,8 +35,7 @@ def canonical_modality(name: str) -> str:
 
     An unknown name (``ADC``, ``CT``) is returned as written, without surrounding spaces.
     """
-    canonical = _CANONICAL.get(_SEPARATORS.sub("", name.lower()))
-    return canonical if canonical in MODALITIES else name.strip()
+    return _CANONICAL.get(_SEPARATORS.sub("", name.lower()), name.strip())
 
 
 def modalities_among(names: Sequence[str], known: Sequence[str], what: str) -> tuple[str, ...]:

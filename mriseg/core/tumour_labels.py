@@ -109,20 +109,3 @@ def label_counts(labels: NDArray[np.uint8]) -> dict[int, int]:
     flat = labels.ravel(order="K")
     counts = np.bincount(flat[flat != 0], minlength=1)
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-
-
-def canonical_labels(
-    labels: NDArray[np.uint8], name: str, stems: Iterable[str] = ()
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """BraTS labels of any year, converted to the canonical ones of this module.
-
-    Args:
-        labels: [i, j, k], as in the file.
-        name: the case's name.
-        stems: the stems of the case's files.
-
-    Returns:
-        The labels, and a notice if an assumption was made.
-    """
-    plan = numbering(label_counts(labels).keys(), name, stems)
-    return renumbered(labels, plan.renamed), (plan.notice,) if plan.notice else ()

@@ -6,14 +6,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mriseg.core.tumour_labels import canonical_labels, label_counts, numbering, renumbered
+from mriseg.core.tumour_labels import label_counts, numbering, renumbered
 from tests import strategies
 
 
 def relabelled(values: list[int], name: str, *stems: str) -> tuple[list[int], bool]:
     """The labels that ``values`` become, and whether there is a notice."""
-    labels, notices = canonical_labels(np.array(values, dtype=np.uint8), name, stems)
-    return labels.tolist(), bool(notices)
+    labels = np.array(values, dtype=np.uint8)
+    plan = numbering(label_counts(labels).keys(), name, stems)
+    return renumbered(labels, plan.renamed).tolist(), bool(plan.notice)
 
 
 class TestLabels:
@@ -54,7 +55,8 @@ class TestLabels:
         strategies.label_maps(values=(0, 1, 2, 3, 4, 5)), st.sampled_from(["x", "BraTS-GLI-1-0"])
     )
     def test_the_background_and_the_tumour_stay_apart(self, labels: Any, name: str) -> None:
-        canonical_map, _ = canonical_labels(labels, name)
+        renamed = numbering(label_counts(labels).keys(), name).renamed
+        canonical_map = renumbered(labels, renamed)
         np.testing.assert_array_equal(canonical_map > 0, labels > 0)
 
 
