@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from mriseg.backends import Backend, describe
@@ -22,6 +23,7 @@ from mriseg.recipes.setup import versions
 from mriseg.report import html
 from mriseg.report.pages.demonstration import demo_page
 from mriseg.report.pictures import overlay
+from mriseg.report.viewer import ViewedCase, packed, page_viewer, viewed
 
 # One pass for each slice: it is a demo.
 _OPTIONS = SegmentOptions(flips=False)
@@ -51,10 +53,8 @@ def page_written(
     [held] = run.manifest.validation[:1]
     case = store.read_case(held)
     yield Began("base", 1, "case")
-    base, base_dice = yield from _drawn(
-        open_run(locate("base")), case, folder / "base.png", backend
-    )
-    own, own_dice = yield from _drawn(run, case, folder / "trained.png", backend)
+    base = yield from _drawn(open_run(locate("base")), case, folder / "base.png", backend)
+    own = yield from _drawn(run, case, folder / "trained.png", backend)
     places = {
         "the data set": Path(store.location),
         "the training": folder / "run",
@@ -71,22 +71,29 @@ def page_written(
     page = demo_page(
         noted,
         case=held,
-        base=base,
-        base_dice=base_dice,
-        trained=own,
-        trained_dice=own_dice,
+        base=base.picture,
+        base_dice=base.dice,
+        trained=own.picture,
+        trained_dice=own.dice,
         seconds=seconds,
         links=links,
+        viewer=lambda opened: page_viewer(packed(base.case), opened=opened),
     )
     path = folder / html.FILE
     html.write(path, page)
     return path
 
 
-def _drawn(
-    run: Run, case: PreparedCase, picture: Path, backend: Backend
-) -> Recipe[tuple[bytes, float]]:
-    """The picture of a model's mask beside the truth, and its mean Dice."""
+@dataclass(frozen=True)
+class _Drawn:
+    """A model's mask beside the truth: as a picture, its mean Dice, and for a viewer."""
+
+    picture: bytes
+    dice: float
+    case: ViewedCase
+
+
+def _drawn(run: Run, case: PreparedCase, picture: Path, backend: Backend) -> Recipe[_Drawn]:
     segmenter = Segmenter(load(run), _OPTIONS)
     work = segmenter.segmenting(case, backend)
     masks = (yield from in_parts(work, "base", 1, picture.stem)).masks
@@ -96,4 +103,8 @@ def _drawn(
     truth = region_masks(case.labels, regions)
     scores = score_case(picture.stem, masks, truth, tuple(regions), case.geometry)
     overlay(picture, case, masks, tuple(regions), run.name, truth)
-    return read_picture(picture), sum(score.dice for score in scores) / len(scores)
+    return _Drawn(
+        read_picture(picture),
+        sum(score.dice for score in scores) / len(scores),
+        viewed(f"Mask of {run.name}", case, tuple(regions), mask=masks, truth=truth),
+    )

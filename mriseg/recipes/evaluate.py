@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from mriseg.core.wording import agreeing, counted
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
+from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.disk.space import check_writable
 from mriseg.io.model_sources import spoken
 from mriseg.io.runs import Manifest, Run
@@ -31,8 +33,10 @@ from mriseg.recipes.load import load
 from mriseg.recipes.prediction import PredictOptions, in_parts
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
 from mriseg.report import gallery
+from mriseg.report.case_views import CaseViews
 from mriseg.report.gallery import Views
 from mriseg.report.pictures import grid
+from mriseg.report.viewer import ViewedCase, viewed
 
 # Slices of this many cases are kept for the picture; of more, those shown are segmented once more.
 _KEPT = 32
@@ -75,8 +79,8 @@ def evaluate(
         cases: only these.
         out: a folder for ``cases.csv``, ``summary.csv``, ``evaluation.json`` and ``report.html``;
             None: no files.
-        pictures: also ``dice.png``, a point per case, and ``cases.png``, a slice each of the best,
-            the median and the worst cases.
+        pictures: also ``dice.png``, a point per case, ``cases.png``, a slice each of the best, the
+            median and the worst cases, and each case's volumes on the page.
 
     Raises:
         InputError: there is nothing to measure, or the store lacks the model's regions.
@@ -91,44 +95,85 @@ def evaluate(
     if out is not None:
         check_writable(out)
     measurement = _Measurement(store, Segmenter(load(run), options), backend, options, regions)
-    scores: list[CaseScores] = []
-    skipped: list[tuple[str, str]] = []
-    views: dict[str, Views] = {}
-    said: list[str] = []
-    yield Began("evaluate", len(chosen.names), "case")
-    for number, name in enumerate(chosen.names, start=1):
+    with temporary_folder() as folder:
+        looks = _Looks(CaseViews(folder)) if out is not None and pictures else None
+        results = yield from _measured(measurement, chosen.names, looks)
+        settings = {key: getattr(measurement.segmenter.options, key) for key in _PREDICTION}
+        result = EvaluateReport(
+            tuple(results.scores),
+            (),
+            chosen.seen,
+            tuple(results.skipped),
+            prediction={"model": str(run.path), **settings},
+            notices=chosen.notices,
+        )
+        report = yield from reported(result, out, pictures=pictures)
+        if out is not None:
+            if looks is not None:
+                yield from _showcase(out / "cases.png", run, measurement, report, looks.slices)
+            cases_shown = looks.volumes if looks else None
+            yield from _page(report, out, measurement, results.said, cases_shown)
+    return report
+
+
+@dataclass
+class _Looks:
+    """What the measured cases look like.
+
+    Attributes:
+        volumes: for the viewers of the page.
+        slices: for the picture, of the first cases.
+    """
+
+    volumes: CaseViews
+    slices: dict[str, Views] = field(default_factory=dict)
+
+    def add(self, name: str, measured: _MeasuredCase, regions: Regions) -> None:
+        """Keep a case."""
+        if len(self.slices) < _KEPT:
+            self.slices[name] = measured.slices()
+        self.volumes.add(name, partial(measured.viewed, name, tuple(regions)))
+
+
+@dataclass
+class _Results:
+    """Of all cases: scores, (case, reason) of the skipped ones, and what was said of any."""
+
+    scores: list[CaseScores] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+
+def _measured(
+    measurement: _Measurement, names: Sequence[str], looks: _Looks | None
+) -> Recipe[_Results]:
+    """Measure cases, one in memory at a time.
+
+    Raises:
+        InputError: none could be measured.
+    """
+    results = _Results()
+    yield Began("evaluate", len(names), "case")
+    for number, name in enumerate(names, start=1):
         try:
             measured = yield from in_parts(measurement.of(name), "evaluate", number, name)
         except InputError as error:
-            skipped.append((name, str(error)))
+            results.skipped.append((name, str(error)))
             yield Skipped(name, str(error))
             yield Advanced("evaluate", number, item=name)
             continue
-        said += (f"{name}: {text}" for text in measured.notices)
+        results.said += (f"{name}: {text}" for text in measured.notices)
         yield from (Notice(f"{name}: {text}") for text in measured.notices)
-        scores += measured.scores
-        if out is not None and pictures and len(views) < _KEPT:
-            views[name] = measured.views(manifest.modalities)
+        results.scores += measured.scores
+        if looks is not None:
+            looks.add(name, measured, measurement.regions)
         yield from (case_event(row) for row in measured.scores)
         yield Advanced("evaluate", number, item=name)
-    if not scores:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)
-        raise InputError(f"no case of {store.location} could be measured: {reasons}")
-    settings = {key: getattr(measurement.segmenter.options, key) for key in _PREDICTION}
-    result = EvaluateReport(
-        tuple(scores),
-        (),
-        chosen.seen,
-        tuple(skipped),
-        prediction={"model": str(run.path), **settings},
-        notices=chosen.notices,
-    )
-    report = yield from reported(result, out, pictures=pictures)
-    if out is not None:
-        if pictures:
-            yield from _showcase(out / "cases.png", run, measurement, report, views)
-        yield from _page(report, out, measurement, said, pictures=pictures)
-    return report
+    if not results.scores:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in results.skipped)
+        location = measurement.store.location
+        raise InputError(f"no case of {location} could be measured: {reasons}")
+    return results
 
 
 @dataclass(frozen=True)
@@ -216,18 +261,27 @@ def _check_modalities(
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """A case, its masks and truth [r, z, y, x], what they score, and what to say of the masks."""
+class _MeasuredCase:
+    """A case, its masks and truth [r, z, y, x], what they score, and what to say of the masks.
+
+    Attributes:
+        modalities: that the model reads.
+    """
 
     case: PreparedCase
+    modalities: tuple[str, ...]
     masks: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     scores: list[CaseScores]
     notices: tuple[str, ...]
 
-    def views(self, modalities: tuple[str, ...]) -> Views:
+    def slices(self) -> Views:
         """The slices to look at, copied, so that the volumes can go."""
-        return gallery.views(self.case, modalities, self.masks, self.truth)
+        return gallery.views(self.case, self.modalities, self.masks, self.truth)
+
+    def viewed(self, name: str, regions: Sequence[str]) -> ViewedCase:
+        """The case for a viewer."""
+        return viewed(name, self.case, regions, mask=self.masks, truth=self.truth)
 
 
 @dataclass(frozen=True)
@@ -240,7 +294,7 @@ class _Measurement:
     options: PredictOptions
     regions: Regions
 
-    def of(self, name: str) -> Partly[_Measured]:
+    def of(self, name: str) -> Partly[_MeasuredCase]:
         """Measure a case; yields the share of it that is done."""
         case = restricted(self.store.read_case(name), self.options.modalities)
         modalities = self.segmenter.model.task.modalities
@@ -250,7 +304,8 @@ class _Measurement:
         assert case.labels is not None, "only labelled cases were chosen"
         truth = region_masks(case.labels, self.regions)
         scores = score_case(name, segmented.masks, truth, tuple(self.regions), case.geometry)
-        return _Measured(case, segmented.masks, truth, scores, segmented.notices)
+        masks = segmented.masks
+        return _MeasuredCase(case, modalities, masks, truth, scores, segmented.notices)
 
 
 def _page(
@@ -258,8 +313,7 @@ def _page(
     out: Path,
     measurement: _Measurement,
     said: Sequence[str],
-    *,
-    pictures: bool,
+    volumes: CaseViews | None,
 ) -> Recipe[None]:
     assert report.prediction is not None, "a model made these masks"
     return page_written(
@@ -268,7 +322,7 @@ def _page(
         model=spoken(Path(report.prediction["model"])),
         machine=machine_of(describe(measurement.backend)),
         said=said,
-        pictures=pictures,
+        volumes=volumes,
     )
 
 
@@ -277,16 +331,16 @@ def _showcase(
     run: Run,
     measurement: _Measurement,
     report: EvaluateReport,
-    views: dict[str, Views],
+    slices: dict[str, Views],
 ) -> Recipe[None]:
     """Draw the best, the median and the worst cases."""
     shown = showcase(report.scores)
     modalities = run.manifest.modalities
-    for name in {item.case for item in shown} - set(views):
+    for name in {item.case for item in shown} - set(slices):
         measured = yield from in_parts(measurement.of(name), "evaluate", shown[0].of, name)
-        views[name] = measured.views(modalities)
+        slices[name] = measured.slices()
     title = f"{run.name}: {counted(shown[0].of, 'case')} by mean Dice"
-    rows = gallery.rows(shown, views, report.seen)
+    rows = gallery.rows(shown, slices, report.seen)
     grid(path, rows, modalities, tuple(measurement.regions), title)
     yield Wrote(path, "picture")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from mriseg.backends.base import Backend
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, InputError, OutputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Wrote
+from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io import nifti
+from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
@@ -22,11 +23,12 @@ from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
 from mriseg.recipes.about import Heard
 from mriseg.recipes.channels import unfit
-from mriseg.recipes.predict_page import write_page
+from mriseg.recipes.predict_page import page_written
 from mriseg.recipes.predicted import Masks
 from mriseg.recipes.prediction import Prediction, PredictOptions, asked_for
 from mriseg.recipes.single_file import naming_channels, with_siblings
 from mriseg.recipes.sources import Listed, Source, choose, list_sources
+from mriseg.report.case_views import CaseViews
 
 __all__ = ["CasePrediction", "PredictOptions", "PredictReport", "predict"]
 
@@ -130,14 +132,14 @@ def predict(
     unusable = _unusable(chosen, manifest, options)
     if len(unusable) == len(chosen):
         raise _none_fits(source, out, run, unusable)
-    work = Prediction(run, backend, options, Masks(out, asked_for(source, run, options)))
-    heard = Heard()
+    masks, heard = Masks(out, asked_for(source, run, options)), Heard()
     beside = (*listed.notices, *_beside(source, out, run, channels))
     listed = Listed(chosen, beside, listed.unused)
-    report = yield from heard.listening(_predicted(source, listed, targets, work, unusable))
-    page = write_page(work, heard)
-    if page is not None:
-        yield Wrote(page, "report")
+    with temporary_folder() as folder:
+        work = Prediction(run, backend, options, masks, CaseViews(folder))
+        report = yield from heard.listening(_predicted(source, listed, targets, work, unusable))
+        scans = {targets[name].name: item for name, item in chosen.items()}
+        page = yield from page_written(work, heard, scans)
     return replace(report, page=page)
 
 

@@ -30,6 +30,8 @@ from mriseg.recipes.predicted import Asked, Masks
 from mriseg.recipes.setup import versions
 from mriseg.recipes.sources import Source
 from mriseg.report import pictures
+from mriseg.report.case_views import CaseViews
+from mriseg.report.viewer import viewed
 
 # What of the options no mask depends on.
 _FREE = ("probabilities", "overlays", "allow_missing", "overwrite", "batch_size", "modalities")
@@ -88,10 +90,21 @@ def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
 
 
 class Prediction:
-    """Cases made one by one; the model is loaded with the first."""
+    """Cases made one by one; the model is loaded with the first.
 
-    def __init__(self, run: Run, backend: Backend, options: PredictOptions, masks: Masks) -> None:
+    Args:
+        run: the model.
+        backend: where to compute.
+        options: how masks are made.
+        masks: where they go.
+        views: the cases for the viewers of their page, by the names of their masks.
+    """
+
+    def __init__(
+        self, run: Run, backend: Backend, options: PredictOptions, masks: Masks, views: CaseViews
+    ) -> None:
         self.run, self.backend, self.options, self.masks = run, backend, options, masks
+        self.views = views
         self._segmenter: Segmenter | None = None
 
     def skip(self, name: str, reason: str, skipped: dict[str, str]) -> Recipe[None]:
@@ -160,8 +173,21 @@ class Prediction:
         with staging(target.parent) as part:
             _write(name, case, item, segmentation, part / target.name, options, manifest)
             record = self.masks.place(part, target, item, record)
+        if options.overlays:
+            self._view(name, whole, segmentation, target)
         yield Wrote(target, "mask")
         return record
+
+    def _view(
+        self, name: str, case: PreparedCase, segmentation: Segmentation, target: Path
+    ) -> None:
+        """Keep a case for its viewer, with all modalities that the scan has."""
+        maps = segmentation.probabilities if self.options.probabilities else None
+        regions = tuple(self.run.manifest.regions)
+        masks = segmentation.masks
+        self.views.add(
+            target.name, lambda: viewed(name, case, regions, mask=masks, probabilities=maps)
+        )
 
 
 def _write(

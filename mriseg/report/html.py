@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,8 +29,9 @@ FILE = "report.html"
 FOLDER = "report"
 """Beside the page: a file for each case, where one page would be too large."""
 
-# Beyond this many bytes of pictures, or this many cases, each case has a file of its own.
-_ONE_FILE = 12_000_000
+# Beyond this many bytes of pictures and volumes, or this many cases, each case has its own file.
+# NiiVue itself is 2.3 MB more.
+_ONE_FILE = 9_500_000
 _MANY = 60
 # By which a page of mriseg's is known, within its first bytes.
 _GENERATOR, _HEAD = b'<meta name="generator" content="mriseg">', 1024
@@ -50,15 +51,17 @@ class _Scope:
 
     Attributes:
         link: the place of a case -> where it leads to.
+        one_case: whether it shows one case, whose viewer then starts at once.
         charts: how many there are so far.
-        scripts: what runs.
-        sources: what viewers ask of the policy.
+        scripts: what runs, once each.
+        styles: beside the page's own, once each.
     """
 
     link: Callable[[str], str]
+    one_case: bool = False
     charts: int = 0
-    scripts: list[str] = field(default_factory=list)
-    sources: dict[str, str] = field(default_factory=dict)
+    scripts: dict[str, None] = field(default_factory=dict)
+    styles: dict[str, None] = field(default_factory=dict)
 
     def chart(self, svg: str) -> Markup:
         """A chart whose identifiers are its own among those of the page."""
@@ -67,11 +70,11 @@ class _Scope:
 
     def viewer(self, entry: CaseEntry) -> Markup | str | None:
         """A case's viewer, or why it has none; None where nothing is to be said."""
-        view = entry.viewer() if entry.viewer else None
+        view = entry.viewer(self.one_case) if entry.viewer else None
         if not isinstance(view, Viewer):
             return view
-        self.scripts += view.scripts
-        self.sources |= view.sources
+        self.scripts |= dict.fromkeys(view.scripts)
+        self.styles |= dict.fromkeys(view.styles)
         return Markup(view.markup)
 
 
@@ -90,13 +93,28 @@ def write(path: Path, page: Page) -> None:
     if is_one_file(page):
         write_text(path, render(page))
         return
-    stem = path.name.removesuffix(FILE)
-    folder = path.with_name(f"{stem}{FOLDER}")
     # The pages of the cases first: the index never leads to one that is not there.
-    for number in range(len(page.cases)):
-        entry = page.cases[number]
-        write_text(folder / f"{entry.place}.html", render_case(page, number, f"../{path.name}"))
-    write_text(path, render(page, link=lambda place: _address(f"{folder.name}/{place}.html")))
+    for number, entry in enumerate(page.cases):
+        if entry.written:
+            continue
+        text = render_case(page, number, f"../{path.name}")
+        write_text(case_path(path, entry.place), text)
+    write_text(path, render(page, link=lambda place: _address_of(case_path(path, place))))
+
+
+def case_path(page: Path, place: str) -> Path:
+    """Where the file of a case is, if the cases of a page have files of their own.
+
+    Args:
+        page: of all cases.
+        place: `mriseg.report.page.CaseEntry.place`.
+    """
+    return page.with_name(f"{page.name.removesuffix(FILE)}{FOLDER}") / f"{place}.html"
+
+
+def _address_of(case: Path) -> str:
+    """Of a case's file, from the page of all."""
+    return _address(f"{case.parent.name}/{case.name}")
 
 
 def _check_ours(path: Path) -> None:
@@ -115,8 +133,11 @@ def _check_ours(path: Path) -> None:
 
 def is_one_file(page: Page) -> bool:
     """Whether all cases fit into one file that a browser opens at once."""
-    large = sum(entry.size for entry in page.cases) * 4 // 3
-    return len(page.cases) <= _MANY and large <= _ONE_FILE
+    cases = page.cases
+    if any(entry.written for entry in cases):
+        return False
+    large = sum(entry.size for entry in cases) > _ONE_FILE
+    return len(cases) <= 1 or (len(cases) <= _MANY and not large)
 
 
 def render(page: Page, link: Callable[[str], str] | None = None) -> str:
@@ -127,7 +148,7 @@ def render(page: Page, link: Callable[[str], str] | None = None) -> str:
         link: the place of a case -> its own file; None: all cases are in the page.
     """
     anchors = {entry.place: f"#case-{number}" for number, entry in enumerate(page.cases, start=1)}
-    scope = _Scope(link or anchors.__getitem__)
+    scope = _Scope(link or anchors.__getitem__, one_case=len(page.cases) == 1)
     return _finished(scope, "page.html.j2", page=page, entries=() if link else page.cases)
 
 
@@ -142,7 +163,7 @@ def render_case(page: Page, number: int, index: str) -> str:
     entry = page.cases[number]
     before = page.cases[number - 1] if number else None
     after = page.cases[number + 1] if number + 1 < len(page.cases) else None
-    scope = _Scope(lambda place: _address(f"{place}.html"))
+    scope = _Scope(lambda place: _address(f"{place}.html"), one_case=True)
     names: dict[str, Any] = {"page": page, "entry": entry, "index": index}
     return _finished(scope, "case.html.j2", **names, before=before, after=after)
 
@@ -157,19 +178,17 @@ def _finished(scope: _Scope, template: str, **names: Any) -> str:
     return outer.render(
         body=Markup(body),
         scripts=[Markup(text) for text in scripts],
-        policy=_policy(scripts, scope.sources),
+        styles=[Markup(text) for text in scope.styles],
+        policy=_policy(scripts),
         **names,
     )
 
 
-def _policy(scripts: Iterable[str], sources: Mapping[str, str]) -> str:
+def _policy(scripts: Iterable[str]) -> str:
     """The Content-Security-Policy of a file: these scripts, and nothing that is not in the file."""
-    digests = (hashlib.sha256(text.encode()).digest() for text in dict.fromkeys(scripts))
+    digests = (hashlib.sha256(text.encode()).digest() for text in scripts)
     allowed = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
     rules = {**_POLICY, "script-src": " ".join(allowed)}
-    for directive, more in sources.items():
-        before = rules.get(directive, "")
-        rules[directive] = f"{before} {more}".strip()
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 

@@ -166,13 +166,12 @@ class Viewer:
     Attributes:
         markup: trusted as it is; its scripts are in ``scripts`` and not in it.
         scripts: what runs after it, in order; the page's policy allows these by their digests.
-        sources: of the page's Content-Security-Policy, directive -> sources, such as
-            ``{"connect-src": "data:"}``.
+        styles: of its elements, once a page.
     """
 
     markup: str
     scripts: tuple[str, ...] = ()
-    sources: Mapping[str, str] = field(default_factory=dict)
+    styles: tuple[str, ...] = ()
 
 
 Block = Table | Facts | Words | Items | Picture | Chart | Cards | Links
@@ -193,11 +192,12 @@ class CaseEntry:
     Attributes:
         name: the case's.
         place: its anchor and its file's name, unique in the page, and fit for a file.
-        size: about how many bytes its pictures and volumes take.
+        size: about how many bytes its pictures and volumes take in a page.
         flags: what to know of it.
         blocks: what is shown, made when it is written.
-        viewer: its volumes in a viewer, likewise, or a sentence that there is none; None where
-            nothing is to be said of it.
+        viewer: its volumes in a viewer, likewise, or a sentence that there is none; it is given
+            whether the viewer starts with the page. None where nothing is to be said of it.
+        written: whether its own file is there already, as it is to be.
     """
 
     name: str
@@ -205,7 +205,8 @@ class CaseEntry:
     size: int
     flags: tuple[Flag, ...]
     blocks: Callable[[], tuple[Block, ...]]
-    viewer: Callable[[], Viewer | str] | None = None
+    viewer: Callable[[bool], Viewer | str] | None = None
+    written: bool = False
 
 
 @dataclass(frozen=True)

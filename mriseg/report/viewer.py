@@ -1,10 +1,9 @@
 """The viewer in a report: NiiVue with a case inside the page, for three planes and 3-D.
 
 A page holds `viewer_style` and `viewer_script` once, the script after all sections, and a
-`viewer_section` per case. Nothing is fetched: scans, masks and script are in the page. A viewer
-starts when its section is opened, so that a page of many cases opens at once.
-
-What the page's content security policy must allow is in `DIRECTIVES`.
+`viewer_section` per case; `page_viewer` gives all of it to a page. Nothing is fetched: scans, masks
+and script are in the page. A viewer starts when its section is opened, so that a page of many cases
+opens at once.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from mriseg.errors import InputError
 from mriseg.io.assets import asset, niivue
 from mriseg.io.nifti_embed import embedded
 from mriseg.report.drawing import colour, pale
+from mriseg.report.page import Viewer
 
 Array = NDArray[Any]
 
@@ -38,9 +38,6 @@ ABSENT = (
     "The interactive viewer is not part of this page: mriseg was installed without it. Install "
     "mriseg from PyPI, or run scripts/viewer in a checkout, and make the report again."
 )
-DIRECTIVES = {"script-src": "the page's own nonce or hash", "img-src": "data:"}
-"""What NiiVue needs of a content security policy: its letters are a picture in the script."""
-
 MOST_VOXELS = 40_000_000
 """Of all images of a case together, about 20 MB of page; four of BraTS have 13 million."""
 
@@ -165,20 +162,62 @@ def viewer_style() -> str:
     return asset("viewer.css")
 
 
-def viewer_section(case: ViewedCase, *, opened: bool = False) -> Markup:
-    """A case in a section of its own, or one sentence where there is no viewer.
+@dataclass(frozen=True)
+class PackedCase:
+    """A case as it is in a page: its volumes as text, and what stands around them.
+
+    Attributes:
+        title: of the section.
+        images: their names.
+        regions: their names.
+        layers: which of "mask", "truth" and "probabilities" it has.
+        notes: what the viewer shows other than the scan's files have it.
+        content: what viewer.js starts from; no text in it can end its element.
+    """
+
+    title: str
+    images: tuple[str, ...]
+    regions: tuple[str, ...]
+    layers: frozenset[str]
+    notes: tuple[str, ...]
+    content: str
+
+
+def packed(case: ViewedCase) -> PackedCase:
+    """A case packed for a page: about 9 MB for four images of BraTS, in a second."""
+    content = json.dumps(_content(case), separators=(",", ":"))
+    layers = ("mask", "truth", "probabilities")
+    return PackedCase(
+        title=case.title,
+        images=tuple(image.name for image in case.images),
+        regions=tuple(case.regions),
+        layers=frozenset(name for name in layers if getattr(case, name) is not None),
+        notes=tuple(_notes(case)),
+        content=content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+    )
+
+
+def viewer_section(case: PackedCase, *, opened: bool = False) -> Markup:
+    """A case in a section of its own.
 
     Args:
         case: what to show.
         opened: whether it starts with the page; else it does when someone opens it.
     """
-    if niivue() is None:
-        return Markup('<p class="viewer-absent">{}</p>').format(ABSENT)
-    content = json.dumps(_content(case), separators=(",", ":"))
-    # No text can end the element, whatever it says.
-    safe = content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    html = _template().render(case=case, opened=opened, content=Markup(safe), notes=_notes(case))
-    return Markup(html)
+    return Markup(_template().render(case=case, opened=opened, content=Markup(case.content)))
+
+
+def page_viewer(case: PackedCase, *, opened: bool = False) -> Viewer | str:
+    """A case's viewer with all that its page needs; one sentence where NiiVue is absent.
+
+    Args:
+        case: what to show.
+        opened: as `viewer_section` has it.
+    """
+    script = viewer_script()
+    if script is None:
+        return ABSENT
+    return Viewer(viewer_section(case, opened=opened), scripts=(script,), styles=(viewer_style(),))
 
 
 @cache

@@ -57,7 +57,7 @@ def entry(name: str, size: int = 100, viewer: Viewer | str | None = None) -> Cas
         size=size,
         flags=(Flag("empty mask", "warn"),),
         blocks=lambda: (Picture(png(), f"slices of {name}"), Facts((("channels", "T1"),))),
-        viewer=None if viewer is None else lambda: viewer,
+        viewer=None if viewer is None else lambda _: viewer,
     )
 
 
@@ -133,15 +133,39 @@ def test_the_policy_allows_our_script_alone() -> None:
     assert f"script-src &#39;sha256-{digest}&#39;" in text
 
 
-def test_a_viewer_brings_its_own_script_and_policy() -> None:
-    viewer = Viewer("<canvas></canvas>", ("let a = '<';",), {"connect-src": "data:"})
-    page = a_page(count=0, cases=(entry("a", viewer=viewer), entry("b", viewer="there is none")))
-    text = html.render(page)
+def test_a_viewer_brings_its_own_script_and_style_once() -> None:
+    viewer = Viewer("<canvas></canvas>", ("let a = '<';",), ("canvas { width: 1px; }",))
+    entries = (entry("a", viewer=viewer), entry("b", viewer="there is <none>"))
+    text = html.render(a_page(count=0, cases=(*entries, entry("c", viewer=viewer))))
     elements = checked(text)
-    assert len(elements.all("script")) == 2 and len(elements.all("canvas")) == 1
-    assert "connect-src data:" in text and "there is none" in elements.text
+    assert len(elements.all("script")) == 2 and len(elements.all("canvas")) == 2
+    assert text.count("canvas { width: 1px; }") == 1 and "there is <none>" in elements.text
     digest = base64.b64encode(hashlib.sha256(b"let a = '<';").digest()).decode()
-    assert digest in text and "let a = '<';" in text
+    assert digest in text and text.count("let a = '<';") == 1
+
+
+def test_a_viewer_starts_with_the_page_of_one_case_alone() -> None:
+    asked: list[bool] = []
+
+    def viewer(opened: bool) -> str:
+        asked.append(opened)
+        return ""
+
+    one, two = (replace(entry(name), viewer=viewer) for name in ("a", "b"))
+    html.render(a_page(count=0, cases=(one,)))
+    html.render(a_page(count=0, cases=(one, two)))
+    html.render_case(a_page(count=0, cases=(one, two)), 1, "report.html")
+    assert asked == [True, False, False, True]
+
+
+def test_a_case_whose_file_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    first, second = entry("a"), replace(entry("b"), written=True)
+    path = html.case_path(tmp_path / "report.html", "b")
+    path.parent.mkdir()
+    path.write_text("as it was")
+    html.write(tmp_path / "report.html", a_page(count=0, cases=(first, second)))
+    assert path.read_text() == "as it was"
+    assert html.case_path(tmp_path / "report.html", "a").exists()
 
 
 def test_one_file_or_an_index_with_a_file_each(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from mriseg.errors import InputError
 from mriseg.io import assets
 from mriseg.report import viewer
 from mriseg.report.drawing import colour, pale
-from mriseg.report.viewer import ViewedCase, ViewedImage, viewed, viewer_section
+from mriseg.report.page import Viewer
+from mriseg.report.viewer import ViewedCase, ViewedImage, packed, page_viewer, viewed
 from mriseg.testing import phantoms
 from tests.report.cases import brats_case
 
@@ -55,6 +56,10 @@ def _script(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewer, "niivue", lambda: "/* NiiVue */")
 
 
+def section(case: ViewedCase, *, opened: bool = False) -> str:
+    return str(viewer.viewer_section(packed(case), opened=opened))
+
+
 def content(section: str) -> dict[str, Any]:
     [text] = re.findall(r'<script type="application/json">(.*?)</script>', section, re.DOTALL)
     parsed: dict[str, Any] = json.loads(text)
@@ -69,7 +74,7 @@ def image_of(packed: Mapping[str, Any]) -> nib.Nifti1Image:
 def test_the_section_holds_images_and_masks_in_their_place(
     case: PreparedCase, masks: np.ndarray
 ) -> None:
-    held = content(viewer_section(viewed("p1", case, REGIONS, mask=masks, truth=~masks)))
+    held = content(section(viewed("p1", case, REGIONS, mask=masks, truth=~masks)))
     assert [image["name"] for image in held["images"]] == ["FLAIR", "T1", "T1CE", "T2"]
     normalised = case.image[3].astype(np.float32)
     raw = normalised * case.normalisation.std[3] + case.normalisation.mean[3]
@@ -91,7 +96,7 @@ def test_the_section_holds_images_and_masks_in_their_place(
 def test_regions_have_the_pictures_colours_and_the_truth_pale_ones(
     case: PreparedCase, masks: np.ndarray
 ) -> None:
-    held = content(viewer_section(viewed("p1", case, REGIONS, mask=masks, truth=masks)))
+    held = content(section(viewed("p1", case, REGIONS, mask=masks, truth=masks)))
     for layer in held["layers"]:
         for region in layer["regions"]:
             paint = colour(region["index"])[1]
@@ -103,7 +108,7 @@ def test_regions_have_the_pictures_colours_and_the_truth_pale_ones(
 @pytest.mark.usefixtures("_script")
 def test_probabilities_are_one_volume_per_region(case: PreparedCase, masks: np.ndarray) -> None:
     shares = masks * np.float32(0.7)
-    held = content(viewer_section(viewed("p1", case, REGIONS, probabilities=shares)))
+    held = content(section(viewed("p1", case, REGIONS, probabilities=shares)))
     assert held["layers"] == [] and len(held["probabilities"]) == 2
     image = np.asarray(image_of(held["probabilities"][1]).dataobj).T[:, ::-1, ::-1]
     assert np.abs(image - shares[1]).max() < 0.003
@@ -114,18 +119,18 @@ HOSTILE = "</script><script>alert(1)</script>\"'&<!-- ü"
 
 @pytest.mark.usefixtures("_script")
 def test_no_name_breaks_out_of_its_place(case: PreparedCase, masks: np.ndarray) -> None:
-    section = viewer_section(viewed(HOSTILE, case, (HOSTILE, "b"), mask=masks))
-    assert section.count("<script") == section.count("</script>") == 1
-    assert "alert(1)</script>" not in section and "<!--" not in section
-    assert content(section)["title"] == HOSTILE
-    assert section.count("&lt;/script&gt;") >= 4
+    text = section(viewed(HOSTILE, case, (HOSTILE, "b"), mask=masks))
+    assert text.count("<script") == text.count("</script>") == 1
+    assert "alert(1)</script>" not in text and "<!--" not in text
+    assert content(text)["title"] == HOSTILE
+    assert text.count("&lt;/script&gt;") >= 4
 
 
 @pytest.mark.usefixtures("_script")
 def test_more_regions_than_a_byte_has_bits_are_in_layers(case: PreparedCase) -> None:
     many = np.zeros((11, *case.image.shape[1:]), np.uint8)
     many[10, 3, 4, 5] = 1
-    held = content(viewer_section(viewed("p1", case, [f"r{n}" for n in range(11)], mask=many)))
+    held = content(section(viewed("p1", case, [f"r{n}" for n in range(11)], mask=many)))
     assert [[r["index"] for r in layer["regions"]] for layer in held["layers"]] == [
         [*range(8)],
         [8, 9, 10],
@@ -141,10 +146,10 @@ def test_the_notes_say_what_is_not_as_in_the_files(unit: Any, said: str) -> None
     box = Box((0, 0, 0), geometry.canonical_shape)
     exact = ViewedImage("T1", grey_levels(np.ones(box.shape, np.uint8)))
     rounded = ViewedImage("T2", grey_levels(np.arange(120.0).reshape(box.shape)))
-    section = str(viewer_section(ViewedCase("p", [exact, rounded], geometry, box)))
-    assert said in section.replace("&#39;", "'")
-    assert "off by up to: T2 0.23" in section
-    assert "255 steps" not in viewer_section(ViewedCase("p", [exact], geometry, box))
+    text = str(section(ViewedCase("p", [exact, rounded], geometry, box)))
+    assert said in text.replace("&#39;", "'")
+    assert "off by up to: T2 0.23" in text
+    assert "255 steps" not in section(ViewedCase("p", [exact], geometry, box))
 
 
 @pytest.mark.usefixtures("_script")
@@ -156,17 +161,15 @@ def test_what_would_make_the_page_too_large_is_left_out_and_named(
         (0.5, ["FLAIR"], "T1, T1CE, T2"),
     ):
         monkeypatch.setattr(viewer, "MOST_VOXELS", int(case.image[0].size * fitting))
-        section = viewer_section(viewed("p1", case))
-        assert [image["name"] for image in content(section)["images"]] == kept
-        assert f"Left out, as the page would be too large: {left_out}." in section
+        text = section(viewed("p1", case))
+        assert [image["name"] for image in content(text)["images"]] == kept
+        assert f"Left out, as the page would be too large: {left_out}." in text
 
 
 @pytest.mark.usefixtures("_script")
 def test_a_section_may_start_with_the_page(case: PreparedCase) -> None:
-    assert viewer_section(viewed("p1", case), opened=True).startswith(
-        '<details class="viewer" open>'
-    )
-    assert viewer_section(viewed("p1", case)).startswith('<details class="viewer">')
+    assert section(viewed("p1", case), opened=True).startswith('<details class="viewer" open>')
+    assert section(viewed("p1", case)).startswith('<details class="viewer">')
 
 
 def test_without_niivue_one_sentence_says_so(
@@ -174,8 +177,16 @@ def test_without_niivue_one_sentence_says_so(
 ) -> None:
     monkeypatch.setattr(viewer, "niivue", lambda: None)
     assert viewer.viewer_script() is None
-    section = viewer_section(viewed("p1", case))
-    assert section == f'<p class="viewer-absent">{viewer.ABSENT}</p>'
+    assert page_viewer(packed(viewed("p1", case))) == viewer.ABSENT
+
+
+@pytest.mark.usefixtures("_script")
+def test_a_page_is_given_all_that_the_section_needs(case: PreparedCase) -> None:
+    whole = packed(viewed("p1", case))
+    given = page_viewer(whole, opened=True)
+    assert isinstance(given, Viewer)
+    assert given.markup == viewer.viewer_section(whole, opened=True)
+    assert given.scripts == (viewer.viewer_script(),) and given.styles == (viewer.viewer_style(),)
 
 
 @pytest.mark.usefixtures("_script")
@@ -214,7 +225,7 @@ def test_a_page_of_four_images_mask_and_truth_is_small(brats_dir: Path) -> None:
     mask = np.roll(truth, 2, axis=3)
     shown = viewed("case", case, ("WT", "TC", "ET"), mask=mask, truth=truth)
     # NiiVue itself is 2.3 MB more.
-    assert len(viewer_section(shown)) < 9 * MEGABYTE
+    assert len(section(shown)) < 9 * MEGABYTE
     # 0.3 % of the range: less than the noise of the scan.
     for image in shown.images:
         low, high = image.levels.window

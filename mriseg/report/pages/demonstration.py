@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mriseg.core.wording import duration
-from mriseg.report.page import About, Links, Page, Picture, Section, Words
+from mriseg.report.page import About, CaseEntry, Links, Page, Picture, Section, Viewer, Words
 
 
 def demo_page(
@@ -18,6 +18,7 @@ def demo_page(
     trained_dice: float,
     seconds: float,
     links: Mapping[str, str],
+    viewer: Callable[[bool], Viewer | str] | None = None,
 ) -> Page:
     """The page of a demo.
 
@@ -30,6 +31,8 @@ def demo_page(
         trained_dice: of that mask.
         seconds: that the demo took.
         links: what else there is -> its page, from this one.
+        viewer: of the patient, with the shipped model's mask and the expert's, as in
+            `mriseg.report.page.CaseEntry`.
     """
     tiles = (
         ("Dice of base", f"{base_dice:.3f}", "it was trained on this patient"),
@@ -59,8 +62,17 @@ def demo_page(
         ),
         about=about,
         tiles=tiles,
-        sections=(
-            Section(f"The shipped model on {case}", (shipped,)),
+        cases=(
+            CaseEntry(
+                name=f"The shipped model on {case}",
+                place=case,
+                size=len(base),
+                flags=(),
+                blocks=lambda: (shipped,),
+                viewer=viewer,
+            ),
+        ),
+        closing=(
             Section("The model that the demo trained", (own,)),
             Section("The pages of each step", (Links(tuple(links.items())),)),
             Section("On your own scans", (Words(_NEXT),)),

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
 from mriseg.core.metrics import CaseScores, Summary
 from mriseg.core.wording import counted
+from mriseg.io.writers.names import file_stems
 from mriseg.report import methods
 from mriseg.report.chart_style import Vector
 from mriseg.report.charts import dice_of_cases
 from mriseg.report.page import (
     About,
     Block,
+    CaseEntry,
     Cell,
     Chart,
     Column,
+    Facts,
     Flag,
     Page,
     Picture,
     Section,
     Table,
+    Viewer,
     number,
 )
 
@@ -35,7 +42,22 @@ _METRICS: Mapping[str, tuple[str, int]] = {
     "lesion_f1": ("lesion F1", 2),
 }
 _LENGTHS = ("hd95", "assd")
+# Beside a case's volumes; the table has the others.
+_OF_A_CASE = ("dice", "sensitivity", "precision", "hd95")
 _COLUMNS = ("mean", "low", "high", "median", "cases", "undefined")
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """A case to look at.
+
+    Attributes:
+        viewer: as in `mriseg.report.page.CaseEntry`.
+        size: that its volumes take in a page, in bytes.
+    """
+
+    viewer: Callable[[bool], Viewer | str]
+    size: int = 0
 
 
 def evaluation_page(
@@ -47,6 +69,7 @@ def evaluation_page(
     seen: Collection[str] = (),
     tolerance: float,
     picture: bytes | None = None,
+    views: Mapping[str, CaseView] = MappingProxyType({}),
 ) -> Page:
     """The page of scores.
 
@@ -58,6 +81,7 @@ def evaluation_page(
         seen: cases that the model was trained on.
         tolerance: of the normalised surface Dice.
         picture: of the best, the median and the worst cases.
+        views: case -> its volumes to look at; the case then has a place of its own.
     """
     cases = len({score.case for score in scores})
     unit = "mm" if scores[0].unit == "mm" else "px"
@@ -77,7 +101,9 @@ def evaluation_page(
             picture, f"One slice each of the best, the median and the worst cases. {said}.", words
         )
         sections.append(Section("Best, median and worst", (shown,)))
-    sections.append(Section("Cases", (_cases(scores, seen, unit),)))
+    entries = _entries(scores, seen, views, unit)
+    places = {entry.name: entry.place for entry in entries}
+    sections.append(Section("Cases", (_cases(scores, seen, unit, places),)))
     name = f"{model} on {counted(cases, 'case')}" if model else f"Masks of {counted(cases, 'case')}"
     return Page(
         kind="Evaluation",
@@ -86,6 +112,7 @@ def evaluation_page(
         about=about,
         tiles=tiles,
         sections=tuple(sections),
+        cases=entries,
         methods=methods.of_evaluation(
             version=about.versions.get("mriseg", "?"),
             tolerance=tolerance,
@@ -141,7 +168,9 @@ def _summary(summary: Sequence[Summary], unit: str) -> Table:
     return Table("Means over the cases, with their 95 % intervals", columns, tuple(rows))
 
 
-def _cases(scores: Sequence[CaseScores], seen: Collection[str], unit: str) -> Table:
+def _cases(
+    scores: Sequence[CaseScores], seen: Collection[str], unit: str, places: Mapping[str, str]
+) -> Table:
     volume = "mL" if unit == "mm" else "voxels"
     columns = (
         Column("case"),
@@ -154,7 +183,7 @@ def _cases(scores: Sequence[CaseScores], seen: Collection[str], unit: str) -> Ta
     digits = 2 if unit == "mm" else 0
     rows = [
         (
-            Cell(score.case),
+            Cell(score.case, case=places.get(score.case, "")),
             Cell(score.region),
             *(number(getattr(score, name), places) for name, (_, places) in _METRICS.items()),
             number(score.volume_pred, digits),
@@ -173,3 +202,48 @@ def _flags(score: CaseScores, seen: Collection[str]) -> tuple[Flag, ...]:
     if not score.volume_pred and score.volume_truth:
         flags.append(Flag("empty mask", "warn"))
     return tuple(flags)
+
+
+def _entries(
+    scores: Sequence[CaseScores],
+    seen: Collection[str],
+    views: Mapping[str, CaseView],
+    unit: str,
+) -> tuple[CaseEntry, ...]:
+    """A place for each case that can be looked at, the lowest mean Dice first."""
+    by_case: dict[str, list[CaseScores]] = {}
+    for score in scores:
+        by_case.setdefault(score.case, []).append(score)
+    order = sorted(set(by_case) & set(views), key=lambda name: (_mean_dice(by_case[name]), name))
+    stems = file_stems(order)
+    return tuple(
+        CaseEntry(
+            name=name,
+            place=stems[name],
+            size=views[name].size,
+            flags=tuple(dict.fromkeys(f for s in by_case[name] for f in _flags(s, seen))),
+            blocks=partial(_blocks, tuple(by_case[name]), unit),
+            viewer=views[name].viewer,
+        )
+        for name in order
+    )
+
+
+def _mean_dice(scores: Sequence[CaseScores]) -> float:
+    return sum(score.dice for score in scores) / len(scores)
+
+
+def _blocks(scores: Sequence[CaseScores], unit: str) -> tuple[Block, ...]:
+    return (
+        Facts(
+            tuple(
+                (
+                    f"{score.region}, {_heading(name, unit)}",
+                    number(getattr(score, name), digits).text,
+                )
+                for score in scores
+                for name, (_, digits) in _METRICS.items()
+                if name in _OF_A_CASE
+            )
+        ),
+    )

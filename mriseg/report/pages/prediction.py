@@ -39,15 +39,17 @@ class ShownMask:
         record: what made it.
         edited: whether the file was changed since, so that the volumes are no longer its own.
         picture: reads its picture; None where there is none.
-        size: of the picture, in bytes.
+        size: that its picture and volumes take in a page, in bytes.
         viewer: as in `mriseg.report.page.CaseEntry`.
+        written: likewise.
     """
 
     record: MaskRecord
     edited: bool = False
     picture: Callable[[], bytes] | None = None
     size: int = 0
-    viewer: Callable[[], Viewer | str] | None = None
+    viewer: Callable[[bool], Viewer | str] | None = None
+    written: bool = False
 
     @property
     def empty(self) -> bool:
@@ -165,6 +167,7 @@ def _entry(mask: ShownMask) -> CaseEntry:
         flags=_flags(mask),
         blocks=partial(_blocks, mask),
         viewer=mask.viewer,
+        written=mask.written,
     )
 
 

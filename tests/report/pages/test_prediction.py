@@ -43,6 +43,6 @@ def test_masks_of_two_models_say_which() -> None:
 
 
 def test_a_viewer_has_its_place_in_each_case() -> None:
-    viewer = Viewer("<canvas id='volume'></canvas>")
-    page = checked(rendered(ShownMask(mask_record(), picture=png, viewer=lambda: viewer)))
+    viewer = Viewer("<details><canvas id='volume'></canvas></details>")
+    page = checked(rendered(ShownMask(mask_record(), picture=png, viewer=lambda _: viewer)))
     assert len(page.all("details")) == 1 and page.all("canvas")
