@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from mriseg.report import html
+from mriseg.report.page import Viewer
 from mriseg.report.pages.demonstration import demo_page
 from tests.pages import ABOUT, checked, png
 
@@ -15,8 +16,10 @@ def test_the_shipped_model_comes_first_and_the_rest_is_linked() -> None:
         trained_dice=0.5,
         seconds=200.0,
         links={"the training": "run/report.html"},
+        viewer=lambda opened: Viewer(f"<canvas class='{opened}'></canvas>"),
     )
     checked_page = checked(html.render(page))
     assert "it was trained on this patient" in checked_page.text
     assert "run/report.html" in {a["href"] for a in checked_page.all("a")}
+    assert [canvas["class"] for canvas in checked_page.all("canvas")] == ["True"]
     assert len(checked_page.all("img")) == 2 and "--model base" in checked_page.text

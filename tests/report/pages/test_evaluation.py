@@ -4,7 +4,8 @@ import numpy as np
 
 from mriseg.core.metrics import CaseScores, summarise
 from mriseg.report import html
-from mriseg.report.pages.evaluation import evaluation_page
+from mriseg.report.page import Viewer
+from mriseg.report.pages.evaluation import CaseView, evaluation_page
 from tests.pages import ABOUT, checked, png
 
 
@@ -36,3 +37,21 @@ def test_scores_are_there_the_lowest_first() -> None:
 def test_one_case_is_no_distribution() -> None:
     page = checked(rendered(score("a", 0.9)))
     assert not page.all("svg") and not page.all("img") and "over 1 case are" in page.text
+
+
+def test_a_case_that_can_be_looked_at_has_a_place_the_worst_first() -> None:
+    scores = (score("a", 0.9), score("b/c", 0.25), score("d", 0.5))
+    view = CaseView(lambda _: Viewer("<canvas></canvas>"), 10)
+    page = evaluation_page(
+        scores,
+        summarise(scores, np.random.default_rng(0)),
+        ABOUT,
+        tolerance=2.0,
+        views={"a": view, "b/c": view},
+    )
+    assert [entry.name for entry in page.cases] == ["b/c", "a"]
+    assert "/" not in page.cases[0].place and page.cases[0].size == 10
+    shown = checked(html.render(page))
+    assert len(shown.all("canvas")) == 2
+    assert {"#case-1", "#case-2"} <= {a["href"] for a in shown.all("a")}
+    assert "WT, HD95, mm" in shown.text
