@@ -3,7 +3,7 @@
 A folder with ``corrections.json`` and a label map ``STEM.nii.gz`` per corrected case. A correction
 is work of a person, so that no moment may lose it. It is written whole under a hidden name, then
 recorded with its checksum, then moved to its place. What was killed before the record never
-happened; what was killed after it is finished by whoever reads the folder next. A mask that is not
+happened; what was killed after it is finished when the folder is read next. A mask that is not
 what its record says was therefore edited in another program: it counts, and is that person's.
 """
 
