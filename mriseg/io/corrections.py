@@ -53,6 +53,7 @@ class Correction:
         when: local time, ISO 8601.
         file: the label map as it was written; None for a skipped case.
         patient: whose scan it is.
+        volumes: region -> mL, or voxels where the scan states no voxel size.
     """
 
     case: Name
@@ -66,6 +67,7 @@ class Correction:
     when: str
     file: KnownFile | None
     patient: Name
+    volumes: dict[Name, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status == "skipped":
