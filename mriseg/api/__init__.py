@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mriseg.api._check import bench, demo, doctor, verify
 from mriseg.api._hand_on import export, share
-from mriseg.api._make import compare, inspect, preprocess, resume, train, transfer
+from mriseg.api._make import compare, forecast, inspect, preprocess, resume, train, transfer
 from mriseg.api._use import evaluate, evaluate_masks, predict
 from mriseg.backends import Backend, select
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
@@ -40,6 +40,7 @@ from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.export import ExportReport
+from mriseg.recipes.forecast import ForecastOptions, ForecastReport
 from mriseg.recipes.inspect import InspectedCase, InspectReport
 from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
@@ -73,6 +74,8 @@ __all__ = [
     "Event",
     "ExportError",
     "ExportReport",
+    "ForecastOptions",
+    "ForecastReport",
     "IncompleteError",
     "InputError",
     "InspectReport",
@@ -105,6 +108,7 @@ __all__ = [
     "evaluate_masks",
     "export",
     "finish",
+    "forecast",
     "inspect",
     "open_run",
     "open_store",

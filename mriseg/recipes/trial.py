@@ -1,4 +1,4 @@
-"""One training of a comparison: run it, or the rest of it, and measure the patients held out."""
+"""One training of a study: run it, or the rest of it, and measure the patients held out."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _FREE_SETTINGS = {"checkpoint_every"}
 
 @dataclass(frozen=True)
 class Study:
-    """What all trainings of a comparison share.
+    """What all trainings of a comparison or a forecast share.
 
     Attributes:
-        out: the comparison's folder.
+        out: the study's folder.
         store: of the target task.
-        source: the run that transfers start from.
+        source: the run that transfers start from; None where none transfers.
         backend: where to compute.
         config: of each training, up to seed, patients and transfer.
         cases: names of all cases of the store.
@@ -44,7 +44,7 @@ class Study:
 
     out: Path
     store: Store
-    source: Run
+    source: Run | None
     backend: Backend
     config: TrainConfig
     cases: frozenset[str]
@@ -55,9 +55,10 @@ class Study:
 
     @property
     def plan(self) -> Plan:
-        """What must stay the same when the comparison is continued."""
+        """What must stay the same when the study is continued."""
+        source = self.source
         return Plan(
-            source=SourceRun(self.source.name, self.source.manifest.created),
+            source=None if source is None else SourceRun(source.name, source.manifest.created),
             store=self.store.name,
             cases=tuple(
                 PlannedCase(case.name, _patient(group), case.content)
@@ -69,6 +70,11 @@ class Study:
             new_head=self.new_head,
             config=self.config.model_dump(mode="json", exclude={"transfer", *_FREE_SETTINGS}),
         )
+
+    @property
+    def name_of_source(self) -> str:
+        """The name of the run that transfers start from, or of none."""
+        return "scratch" if self.source is None else self.source.name
 
     def is_done(self, trial: Trial) -> bool:
         """Whether the trial has a result."""
@@ -84,8 +90,8 @@ class Study:
         results = comparisons.read_result(path) or ()
         if sorted(result.case for result in results) != sorted(trial.held):
             raise InputError(
-                f"{path / comparisons.RESULT} is not of the cases that were held out; start the "
-                f"comparison in another folder with --out"
+                f"{path / comparisons.RESULT} is not of the cases that were held out; start again "
+                f"in another folder with --out"
             )
         return [_score(trial, result) for result in results]
 
@@ -100,7 +106,7 @@ class Study:
         if set(run.manifest.train) != set(trial.train):
             raise InputError(
                 f"{run.path} was trained on {', '.join(run.manifest.train)}, and planned were "
-                f"{', '.join(trial.train)}; start the comparison in another folder with --out"
+                f"{', '.join(trial.train)}; start again in another folder with --out"
             )
         return run
 
@@ -147,6 +153,7 @@ class Study:
         if config.transfer is None:
             yield from train(self.store, config, self.backend, out=path)
         else:
+            assert self.source is not None, "only a study with a source transfers"
             yield from transfer(
                 self.store,
                 self.source,
