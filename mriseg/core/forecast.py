@@ -54,7 +54,7 @@ class Curve:
 
     def at(self, patients: float) -> float:
         """Dice with so many training patients; at least 0."""
-        return max(0.0, self.limit - self.drop * patients**-self.rate)
+        return float(max(0.0, self.limit - self.drop * patients**-self.rate))
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,7 @@ class _Table:
         for score in scores:
             of_size.setdefault(score.size, []).append(score)
         mean = {
-            size: float(np.mean(list(_trainings(rows).values())))
-            for size, rows in of_size.items()
+            size: float(np.mean(list(_trainings(rows).values()))) for size, rows in of_size.items()
         }
         order = sorted(of_size, key=lambda size: mean[size])
         places = sorted({(score.seed, score.fold) for score in scores})
@@ -248,7 +247,7 @@ class _Table:
 
     def means(self) -> Floats:
         """[s], each group's patients with the same weight."""
-        return np.concatenate(self.groups).mean(axis=0)
+        return np.asarray(np.concatenate(self.groups).mean(axis=0))
 
     def points(self, generator: np.random.Generator) -> tuple[Point, ...]:
         """What was measured, with intervals."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mriseg.backends.base import Backend
@@ -13,12 +14,12 @@ from mriseg.core.sampling import CaseEntry
 from mriseg.core.trials import Trial
 from mriseg.errors import InputError
 from mriseg.events import Recipe
-from mriseg.io import comparisons, runs
+from mriseg.io import comparisons
 from mriseg.io.comparisons import CaseResult, Plan, PlannedCase, SourceRun
-from mriseg.io.runs import Checkpoint, Run, open_run
+from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.train import resume, train
+from mriseg.recipes.train import TrainReport, begun_or_resumed, train
 from mriseg.recipes.transfer import transfer
 
 # These settings decide no number, so they may change between two sittings.
@@ -101,8 +102,9 @@ class Study:
         Raises:
             InputError: other cases trained than were planned, so that it would compare nothing.
         """
-        yield from self._train(trial)
-        run = open_run(self._folder(trial))
+        begin = partial(self._begin, trial)
+        path = self._folder(trial)
+        run = yield from begun_or_resumed(path, self.store, self.backend, begin)
         if set(run.manifest.train) != set(trial.train):
             raise InputError(
                 f"{run.path} was trained on {', '.join(run.manifest.train)}, and planned were "
@@ -140,29 +142,21 @@ class Study:
     def _folder(self, trial: Trial) -> Path:
         return self.out / "runs" / trial.place
 
-    def _train(self, trial: Trial) -> Recipe[None]:
+    def _begin(self, trial: Trial) -> Recipe[TrainReport]:
         path, method = self._folder(trial), METHODS[trial.method]
-        if (path / "run.json").exists():
-            run = open_run(path)
-            if run.has("last"):
-                if not run.ended:
-                    yield from resume(run, self.backend, self.store)
-                return
-            runs.discard(run)
         config = self._config(trial, method)
         if config.transfer is None:
-            yield from train(self.store, config, self.backend, out=path)
-        else:
-            assert self.source is not None, "only a study with a source transfers"
-            yield from transfer(
-                self.store,
-                self.source,
-                config,
-                self.backend,
-                weights=method.weights,
-                new_head=self.new_head,
-                out=path,
-            )
+            return train(self.store, config, self.backend, out=path)
+        assert self.source is not None, "only a study with a source transfers"
+        return transfer(
+            self.store,
+            self.source,
+            config,
+            self.backend,
+            weights=method.weights,
+            new_head=self.new_head,
+            out=path,
+        )
 
     def _config(self, trial: Trial, method: Method) -> TrainConfig:
         others = self.cases - set(trial.train)

@@ -43,7 +43,7 @@ def forecast_chart(path: Path | Vector, forecast: Forecast, title: str) -> None:
         handles += _curve(axes, forecast)
         names += ["curve", "forecast"]
         axes.axvline(forecast.now, color=INK, lw=1.2, ls=":")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.margins(x=0.04, y=0.06)
     legend_below(figure, handles, names)
     save_figure(path, figure)

@@ -1,4 +1,4 @@
-"""A curve recovers what it was made from, never falls, stays within bounds, and knows its limits."""
+"""A curve recovers what it was made from, never falls, stays in bounds, and knows its limits."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def scored(
 
 
 def foretold(scores: list[Score], now: int = 25, more: int = 10):  # type: ignore[no-untyped-def]
-    return forecast(
-        scores, now=now, more=more, generator=np.random.default_rng(1), resamples=400
-    )
+    return forecast(scores, now=now, more=more, generator=np.random.default_rng(1), resamples=400)
 
 
 @given(st.floats(0.5, 1.0), st.floats(0.1, 0.9), st.floats(0.15, 1.9))

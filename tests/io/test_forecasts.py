@@ -33,4 +33,9 @@ def test_without_a_curve_nothing_is_made_up(tmp_path: Path) -> None:
     plan = Plan(None, "lgg.zarr", (), {"WT": (1,)}, 5, False, {})
     write_forecast(tmp_path, plan, scores, result)
     data = json.loads((tmp_path / JSON).read_text())
-    assert (data["curve"], data["gain"], data["spread"], data["predicted"]) == (None, None, None, [])
+    assert (data["curve"], data["gain"], data["spread"], data["predicted"]) == (
+        None,
+        None,
+        None,
+        [],
+    )
