@@ -129,7 +129,7 @@ def _standardised(cases: Sequence[Candidate]) -> NDArray[np.float64]:
     # What rounding alone tells apart is alike.
     floor = 1e-9 * np.maximum(np.abs(filled).max(axis=0, initial=0), 1e-12)
     scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > floor)
-    return np.clip(scaled, -_CLIP, _CLIP)
+    return np.asarray(np.clip(scaled, -_CLIP, _CLIP))
 
 
 def _distances(points: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mriseg.core.volume import Geometry
 from mriseg.errors import ConfigError, InputError
 
 Regions = dict[str, tuple[int, ...]]
@@ -170,6 +171,29 @@ def labels_of_numbers(
             f"{', '.join(regions)}"
         )
     return np.array([0, *own_labels(regions)], np.uint8)[numbers]
+
+
+def region_volumes(
+    labels: NDArray[np.uint8], regions: Mapping[str, tuple[int, ...]], geometry: Geometry
+) -> dict[str, float]:
+    """Region -> its volume in a label map as `label_map` makes it, as `Geometry.volume_of` has it.
+
+    Args:
+        labels: of any shape.
+        regions: name -> the label values that it unites.
+        geometry: of the scan.
+
+    Raises:
+        InputError: a label is in no region.
+    """
+    counts = np.bincount(region_numbers(labels, regions).reshape(-1), minlength=len(regions) + 1)
+    inner = list(enumerate(regions.values(), start=1))
+    return {
+        name: geometry.volume_of(
+            sum(int(counts[n]) for n, own in inner if set(own) <= set(values))
+        ).value
+        for name, values in regions.items()
+    }
 
 
 def _painted_in_order(regions: Mapping[str, tuple[int, ...]]) -> list[int]:
