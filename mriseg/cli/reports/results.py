@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
     from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
+    from mriseg.recipes.forecast import ForecastReport
     from mriseg.recipes.predict import CasePrediction, PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
     from mriseg.recipes.scores import EvaluateReport
@@ -104,6 +105,23 @@ def compared(console: Console, report: CompareReport) -> None:
     for size, verdict in report.comparison.verdicts.items():
         say(console, f"{size} patients: {verdict}", "bold")
     say(console, f"comparison: {report.path}")
+
+
+def forecasted(console: Console, report: ForecastReport) -> None:
+    """One row per size, then what more cases would be worth."""
+    rows = [
+        (
+            f"{point.patients:.0f}",
+            number(point.dice.mean),
+            _interval(point.dice.low, point.dice.high),
+            str(point.dice.patients),
+            str(point.trainings),
+        )
+        for point in report.forecast.points
+    ]
+    table(console, ("patients", "Dice", "95 % interval", "held out", "trainings"), rows, text=0)
+    say(console, report.forecast.sentence, "bold")
+    say(console, f"forecast: {report.path}")
 
 
 def _interval(low: float, high: float) -> str:
