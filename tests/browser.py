@@ -2,7 +2,7 @@
 
     apt-get install chromium
 
-A page opens from its file, and everything that it asks for and says is kept.
+A page opens from its file or its address, and everything that it asks for and says is kept.
 """
 
 from __future__ import annotations
@@ -54,14 +54,18 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, file: Path, width: int = 1000, height: int = 900) -> Iterator[Opened]:
-    """The page of ``file``, from disk."""
+def opened(
+    browser: Any, place: Path | str, width: int = 1000, height: int = 900
+) -> Iterator[Opened]:
+    """The page of a file, from disk, or of an address."""
     page = browser.new_page(viewport={"width": width, "height": height})
+    # Drawing in software, beside other tests, is slow.
+    page.set_default_timeout(120_000)
     state = Opened(page)
     page.on("request", lambda request: state.requests.append(request.url))
     page.on("console", lambda message: _note(state, message))
     page.on("pageerror", lambda error: state.complaints.append(str(error)))
-    page.goto(file.as_uri())
+    page.goto(place.as_uri() if isinstance(place, Path) else place)
     yield state
     page.close()
 

@@ -24,6 +24,7 @@ from mriseg.io import nifti
 from mriseg.io.disk.documents import read_picture
 from mriseg.io.predictions import MaskRecord, Predictions, read_predictions, record_path
 from mriseg.recipes.about import Heard, about, machine_of
+from mriseg.recipes.mask_tables import kept_masks
 from mriseg.recipes.prediction import Prediction
 from mriseg.recipes.setup import versions
 from mriseg.recipes.sources import Source
@@ -130,11 +131,8 @@ def _is_written(page: Path, record: MaskRecord) -> bool:
 
 
 def _shown(page: Path, known: Predictions, work: Prediction) -> Iterator[ShownMask]:
-    for record in known.masks.values():
-        target = page.parent / record.mask
-        if not target.exists():
-            continue
-        edited = not record.files[0].is_still(target)
+    for mask in kept_masks(page.parent, known):
+        record, edited = mask.record, mask.edited
         if not work.options.overlays:
             yield ShownMask(record, edited=edited)
             continue
