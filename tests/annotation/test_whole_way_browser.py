@@ -1,0 +1,183 @@
+"""The whole way in a real browser: masks from a model, corrections, a model learnt from them.
+
+The real session serves the page: its queue is filled, a mask is corrected by the mouse, others are
+accepted, and what was learnt is judged on patients kept aside.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mriseg.annotation.annotate import annotate, open_session
+from mriseg.backends import Backend
+from mriseg.io.assets import niivue
+from mriseg.io.corrections import read_corrections
+from mriseg.io.improvements import read_chain
+from mriseg.io.location import Location
+from mriseg.io.model_sources import locate
+from mriseg.io.runs import Run, open_run
+from mriseg.io.sample import sample_dir
+from mriseg.recipes import improve
+from mriseg.recipes.scans import ScanOptions
+from mriseg.testing import phantoms
+from tests.browser import Opened, chromium, opened
+
+pytestmark = pytest.mark.slow
+
+# Milliseconds for what a model does: a queue of masks, a training.
+_LONG = 600_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if niivue() is None:
+        pytest.skip("the viewer was not fetched (scripts/viewer)")
+    with chromium() as started:
+        yield started
+
+
+@contextmanager
+def running(source: Path, run: Run, out: Path, backend: Backend) -> Iterator[str]:
+    """The address of a session that goes on until the block ends."""
+    session, notices = open_session(Location.of(source), run, "reader", out, ScanOptions())
+    ready, ending, addresses = threading.Event(), threading.Event(), list[str]()
+
+    def on_ready(address: str) -> None:
+        addresses.append(address)
+        ready.set()
+
+    def serve() -> None:
+        with closing(annotate(session, backend, notices, on_ready=on_ready)) as events:
+            for _ in events:
+                if ending.is_set():
+                    return
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield addresses[0]
+    finally:
+        ending.set()
+        thread.join(60)
+
+
+def filled(tab: Opened, count: int) -> None:
+    """Wait until the queue has the masks of all its cases and the first one is drawn."""
+    page = tab.page
+    page.wait_for_selector("body[data-ready]", timeout=_LONG)
+    page.wait_for_function(
+        "async (count) => { const queue = await (await fetch('api/queue')).json();"
+        " return !queue.preparing && queue.cases.length === count; }",
+        arg=count,
+        timeout=_LONG,
+        polling=1000,
+    )
+    page.reload()
+    page.wait_for_selector("body[data-ready]", timeout=_LONG)
+    settle(tab)
+
+
+def settle(tab: Opened) -> None:
+    tab.page.wait_for_function(
+        "() => annotate.desk.open && !annotate.desk.busy && !annotate.panel.asking"
+        " && !annotate.stage.waiting.size"
+    )
+
+
+def press(tab: Opened, key: str) -> None:
+    tab.page.keyboard.press(key)
+    settle(tab)
+
+
+def draw(tab: Opened) -> None:
+    """A stroke of the pen across the middle of the first plane."""
+    box = tab.page.locator("#scan").bounding_box()
+    x, y = box["x"] + 0.3 * box["width"], box["y"] + 0.25 * box["height"]
+    tab.page.mouse.move(x, y)
+    tab.page.mouse.down()
+    tab.page.mouse.move(x + 0.05 * box["width"], y, steps=4)
+    tab.page.mouse.up()
+    settle(tab)
+
+
+def correct_one_and_accept(tab: Opened, accepted: int) -> None:
+    press(tab, "p")
+    draw(tab)
+    assert tab.page.inner_text("#dirty") == "unsaved edits"
+    press(tab, "s")
+    for _ in range(accepted):
+        press(tab, "a")
+    done = accepted + 1
+    tab.page.wait_for_function(f"document.querySelector('#progress').innerText.includes('{done}')")
+
+
+def learn(tab: Opened) -> str:
+    """Ask for it, wait for its end, and read what the page says."""
+    panel = tab.page.locator("#improve")
+    panel.get_by_role("button", name="Train on them").click()
+    tab.page.locator("#question").get_by_role("button").first.click()
+    tab.page.wait_for_function(
+        "async () => { const { state } = await (await fetch('api/improve')).json();"
+        " return ['done', 'failed'].includes(state); }",
+        timeout=_LONG,
+        polling=1000,
+    )
+    tab.page.wait_for_function(
+        "() => ['#improve', '#banners'].some((name) => "
+        "/stays in use|is in use|at least/.test(document.querySelector(name).innerText))"
+    )
+    return str(panel.inner_text() + tab.page.inner_text("#banners"))
+
+
+def test_from_scans_to_a_verdict(
+    browser: Any, trained: Run, cpu: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(improve, "_BUDGET", 20.0)
+    monkeypatch.chdir(tmp_path)
+    phantoms.write_brats(tmp_path / "scans", 4, seed=77, shape=(8, 40, 36))
+    out = tmp_path / "corrections"
+    with (
+        running(tmp_path / "scans", trained, out, cpu) as address,
+        opened(browser, address, 1280, 720) as tab,
+    ):
+        filled(tab, 4)
+        correct_one_and_accept(tab, 3)
+        said = learn(tab)
+        assert "kept aside" in said and "in use" in said
+        assert tab.complaints == []
+        assert all(request.startswith((address, "data:")) for request in tab.requests)
+    record = read_corrections(out)
+    assert sorted(item.status for item in record.cases.values()) == ["accepted"] * 3 + ["corrected"]
+    [corrected] = [item for item in record.cases.values() if item.status == "corrected"]
+    assert corrected.who == "reader"
+    predicted = out / "predictions" / corrected.mask
+    before, after = (
+        np.asarray(nib.load(path).dataobj) for path in (predicted, out / corrected.mask)
+    )  # type: ignore[attr-defined]
+    assert 0 < np.count_nonzero(before != after) < before.size / 4
+    [round_] = read_chain(out).rounds
+    assert not set(round_.learnt) & set(round_.held_out) and len(round_.held_out) == 2
+    assert set(record.held_out) == set(round_.held_out)
+
+
+def test_the_sample_with_the_shipped_model(browser: Any, cpu: Backend, tmp_path: Path) -> None:
+    out = tmp_path / "corrections"
+    base = open_run(locate("base"))
+    with (
+        running(sample_dir(), base, out, cpu) as address,
+        opened(browser, address, 1280, 720) as tab,
+    ):
+        filled(tab, 3)
+        correct_one_and_accept(tab, 2)
+        assert tab.complaints == []
+    statuses = sorted(item.status for item in read_corrections(out).cases.values())
+    assert statuses == ["accepted", "accepted", "corrected"]
