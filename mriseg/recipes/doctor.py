@@ -264,7 +264,9 @@ def _task(
     channels, classes = len(setup.task.modalities), len(setup.task.regions)
     slices = len(plans) * batch_size
     frame = size or setup.task.frame
-    return Workload(channels, classes, width, frame, batch_size, slices, source), setup.notices
+    # They name options of `mriseg train`, which this has not.
+    notices = tuple(f"a training here: {text}" for text in setup.notices)
+    return Workload(channels, classes, width, frame, batch_size, slices, source), notices
 
 
 def _summary(

@@ -177,6 +177,11 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         RunError: there is none, it is damaged, or of a version that this mriseg cannot read.
     """
+    if folder.is_file():
+        raise RunError(
+            f"{folder} is a file, and a model is a run's folder: name one under runs/, or a "
+            f"shipped model such as base (what mriseg exports is for other programs)"
+        )
     path = folder / FILE
     try:
         with open_regular(path) as file:

@@ -129,9 +129,16 @@ def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a run folder"):
         open_run(tmp_path)
     # The system's words alone: no number of an error, no second path.
-    (file := tmp_path / "model.pt").write_bytes(b"")
-    with pytest.raises(RunError, match=r"model\.pt is not a run folder \(Not a directory\);"):
-        open_run(file)
+    (folder := tmp_path / "blocked").mkdir()
+    (folder / "run.json").mkdir()
+    with pytest.raises(RunError, match=r"blocked is not a run folder \(Is a directory\);"):
+        open_run(folder)
+
+
+def test_an_exported_file_is_no_model_to_use(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"PK")
+    with pytest.raises(RunError, match="is a file, and a model is a run's folder: name one under"):
+        open_run(tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize(
