@@ -128,10 +128,10 @@ def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
             open_run(folder)
     with pytest.raises(RunError, match="is not a run folder"):
         open_run(tmp_path)
-    # The system's words alone: no number of an error, no second path.
+    # In words alone: no number of an error, no second path.
     (folder := tmp_path / "blocked").mkdir()
     (folder / "run.json").mkdir()
-    with pytest.raises(RunError, match=r"blocked is not a run folder \(Is a directory\);"):
+    with pytest.raises(RunError, match=r"blocked is not a run folder \(it is not a file"):
         open_run(folder)
 
 
