@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -72,7 +73,7 @@ def _doubled(rng: Random, box: Box, path: Path) -> None:
     """The same again under a like name."""
     if path.is_file() and not path.is_symlink():
         other = path.with_name(rng.choice((path.name.upper(), f"x_{path.name}", f"{path.name}.gz")))
-        if not other.exists():
+        with suppress(OSError):  # it is there, or this file system refuses the name
             os.link(path, other)
 
 

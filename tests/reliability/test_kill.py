@@ -67,7 +67,8 @@ def test_preprocessing_stops_with_all_of_its_processes(
         "stopped: finished cases are complete; the same command continues with the others"
     )
     assert "Traceback" not in going.stderr
-    assert len(open_store(out).cases()) < 5
+    # Without a finished case there is no store.
+    assert not out.exists() or len(open_store(out).cases()) < 5
     api.preprocess(source, out, workers=1)
     api.preprocess(source, tmp_path / "whole.zarr", workers=1)
     actual, expected = files(out), files(tmp_path / "whole.zarr")
