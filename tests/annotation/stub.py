@@ -133,7 +133,9 @@ class Stub:
         names = sorted(held.case.modalities, key=lambda name: name != first)
         modalities = []
         for name in names:
-            levels = display.grey_levels(held.part(held.case.image[held.case.modalities.index(name)]))
+            levels = display.grey_levels(
+                held.part(held.case.image[held.case.modalities.index(name)])
+            )
             modalities.append({"name": name, "window": list(levels.window)})
         return JSONResponse(
             {

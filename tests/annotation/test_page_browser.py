@@ -305,9 +305,7 @@ def test_a_tab_that_saves_second_loses_nothing(tab: Opened, session: Stub) -> No
     tab.complaints[:] = [text for text in tab.complaints if "409" not in text]
 
 
-def test_edits_survive_a_failed_save_another_case_and_a_reload(
-    tab: Opened, session: Stub
-) -> None:
+def test_edits_survive_a_failed_save_another_case_and_a_reload(tab: Opened, session: Stub) -> None:
     page, before = tab.page, kept(session)
     page.route(
         "**/mask?status=corrected",
