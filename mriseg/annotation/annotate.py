@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +114,8 @@ def _check_corrections(session: AnnotateSession) -> None:
         if correction.regions != regions:
             raise InputError(
                 f"{session.out} holds corrections of {', '.join(correction.regions)}, and "
-                f"{session.model.path} segments {', '.join(regions)}; name another folder with --out"
+                f"{session.model.path} segments {', '.join(regions)}; name another folder "
+                f"with --out"
             )
         item = session.cases.get(name)
         if item is not None and correction.scan and not item.is_of(correction.scan):
@@ -127,6 +128,7 @@ def _check_corrections(session: AnnotateSession) -> None:
 def annotate(
     session: AnnotateSession,
     backend: Backend,
+    notices: Sequence[str] = (),
     *,
     port: int | None = None,
     improve: Improve | None = None,
@@ -137,6 +139,7 @@ def annotate(
     Args:
         session: from `open_session`.
         backend: where to compute.
+        notices: what was assumed about the scans.
         port: to listen on; None: a free one.
         improve: makes the recipe that learns from the corrections; None: the page offers none.
         on_ready: is handed the page's address when it can be opened.
@@ -155,6 +158,8 @@ def annotate(
         _ended(desk, preparing, improving.work),
         serving(Page(desk, preparing, improving), port) as address,
     ):
+        for text in notices:
+            yield Notice(text)
         yield Notice(f"the page is open at {address}")
         yield Notice(f"corrections go into {session.out}; end the session with Ctrl-C")
         on_ready(address)

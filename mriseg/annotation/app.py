@@ -6,7 +6,7 @@ Files are known by name beforehand, cases by number: nothing of a request is use
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -204,7 +204,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _mriseg_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, MrisegError)
     refusal = refusal_of(error)
-    return _refused(refusal.status, str(refusal), **refusal.facts)
+    return _refused(refusal.status, str(refusal), refusal.facts)
 
 
 async def _gone(request: Request, error: Exception) -> Response:
@@ -215,6 +215,6 @@ async def _own_mistake(request: Request, error: Exception) -> Response:
     return _refused(500, f"mriseg made a mistake, and nothing was changed: {first_line(error)}")
 
 
-def _refused(status: int, message: str, **facts: Any) -> Response:
+def _refused(status: int, message: str, facts: Mapping[str, Any] | None = None) -> Response:
     # What follows of a body that was refused is not read.
-    return JSONResponse({**facts, "error": message}, status, {"connection": "close"})
+    return JSONResponse({**(facts or {}), "error": message}, status, {"connection": "close"})

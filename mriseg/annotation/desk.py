@@ -140,7 +140,7 @@ class Desk:
             self._check(name, revision, now, drawn=bool(content))
             former = now.cases.get(name)
             if former is not None and former.status == "corrected" and status == "accepted":
-                raise RefusedError(409, f"{former.who} corrected it already", **self._state(name))
+                raise RefusedError(409, f"{former.who} corrected it already", self._state(name))
             return replace(draft, status=status, volumes=volumes)
 
         save_correction(
@@ -161,7 +161,7 @@ class Desk:
             former = now.cases.get(name)
             if former is not None and former.mask:
                 raise RefusedError(
-                    409, f"{former.who} {_did(former)} it, which counts", **self._state(name)
+                    409, f"{former.who} {_did(former)} it, which counts", self._state(name)
                 )
             return now.with_case(replace(draft, status="skipped", mask=""))
 
@@ -177,11 +177,11 @@ class Desk:
             former = now.cases.get(name)
             if former is None or former.status not in ("skipped", "accepted"):
                 raise RefusedError(
-                    409, "only a skip or an acceptance is taken back", **self._state(name)
+                    409, "only a skip or an acceptance is taken back", self._state(name)
                 )
             if former.mask and is_edited(self.session.out, former):
                 raise RefusedError(
-                    409, "its mask was edited in another program since", **self._state(name)
+                    409, "its mask was edited in another program since", self._state(name)
                 )
             return now.without_case(name)
 
@@ -276,9 +276,7 @@ class Desk:
         state = self._state(name, now)
         who, when = state["who"], state["when"]
         by = f"{who} saved it at {when}" if who else "it was changed"
-        raise RefusedError(
-            409, f"{by} since this page loaded it; nothing was written over", **state
-        )
+        raise RefusedError(409, f"{by} since this page loaded it; nothing was written over", state)
 
     def _state(self, name: str, now: Corrections | None = None) -> dict[str, Any]:
         now = now or self.queue.corrections

@@ -161,17 +161,15 @@ class Queue:
 
 def candidates(records: Mapping[str, MaskRecord], annotation: Annotation) -> list[Candidate]:
     """The predicted cases for the order; one that is not described yet is as any other."""
-    numbers = {case: item.numbers for case, item in annotation.described.items()}
-    width = max(map(len, numbers.values()), default=0)
+    described = {case: item.numbers for case, item in annotation.described.items()}
+    width = max(map(len, described.values()), default=0)
     unknown = (float("nan"),) * width
-    return [
-        Candidate(
-            case,
-            uncertainty(record),
-            numbers[case] if len(numbers.get(case, ())) == width else unknown,
-        )
-        for case, record in records.items()
-    ]
+    listed = []
+    for case, record in records.items():
+        numbers = described.get(case, unknown)
+        fits = len(numbers) == width
+        listed.append(Candidate(case, uncertainty(record), numbers if fits else unknown))
+    return listed
 
 
 def is_edited(folder: Path, correction: Correction) -> bool:

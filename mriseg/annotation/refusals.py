@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mriseg.errors import BusyError, CaseError, InputError, MrisegError, OutputError
@@ -15,9 +16,9 @@ class RefusedError(MrisegError):
         facts: further values of the answer.
     """
 
-    def __init__(self, status: int, message: str, **facts: Any) -> None:
+    def __init__(self, status: int, message: str, facts: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.status, self.facts = status, facts
+        self.status, self.facts = status, facts or {}
 
 
 def refusal_of(error: MrisegError) -> RefusedError:

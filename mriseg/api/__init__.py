@@ -9,7 +9,9 @@ line is made of these functions and a drawing of the events.
 
 from __future__ import annotations
 
+from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._check import bench, demo, doctor, verify
+from mriseg.api._correct import annotate
 from mriseg.api._hand_on import export, share
 from mriseg.api._make import compare, forecast, inspect, preprocess, resume, train, transfer
 from mriseg.api._use import evaluate, evaluate_masks, predict
@@ -53,6 +55,7 @@ from mriseg.recipes.verify import VerifyReport
 # What `import mriseg` offers, and the one list of it.
 __all__ = [
     "Advanced",
+    "AnnotateReport",
     "AugmentConfig",
     "Backend",
     "BackendError",
@@ -100,6 +103,7 @@ __all__ = [
     "UnknownNameError",
     "VerifyReport",
     "Wrote",
+    "annotate",
     "bench",
     "compare",
     "demo",

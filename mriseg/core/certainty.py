@@ -11,10 +11,11 @@ region, and shrunk:
 It is 0 where nothing is certain and 1 where everything is, whatever the exponent, so that it
 cannot leave this range for a scan unlike those that it was fitted on.
 
-The range is that of the volumes at two thresholds, as many logits below and above the usual one as
-hold the true volume of eight in ten validation patients (split conformal prediction: Angelopoulos
-and Bates 2021, arXiv 2107.07511, with the distance from the threshold as the score). Where
-probabilities fall off gently the range is wide.
+Masks of the volumes V and T cannot have a Dice above 2 min(V, T) / (V + T), so where the Dice is d
+at least, T lies between V d / (2 - d) and V (2 - d) / d. The range is that of a Dice which eight in
+ten validation patients reach, relative to the predicted one (split conformal prediction:
+Angelopoulos and Bates 2021, arXiv 2107.07511). Masks of one volume may well differ, so it is rather
+too wide than too narrow.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Annotated, Protocol
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from mriseg.core.evidence import LIMIT, Evidence
+from mriseg.core.evidence import Evidence
 
 FEWEST = 4
 """Validation cases that have a mask of a region, which its calibration needs."""
@@ -42,8 +43,6 @@ _PRIOR, _PRIOR_WEIGHT = 1.0, 0.15
 _MAX_EXPONENT = 4.0
 # A Dice of 0 has no logarithm.
 _LOWEST = 0.02
-# Of a range that nothing calibrates: thresholds of 0.2 and 0.8 around one half.
-_USUAL_OFFSET = math.log(4)
 # What a flag weighs in the queue, in Dice.
 _FLAG = 0.1
 
@@ -87,7 +86,7 @@ class CertaintyMap:
     Attributes:
         exponent: of the predicted Dice, see the module's text.
         error: mean absolute error of the predicted Dice of a validation patient, from the others.
-        offset: logits from the threshold to those of the range.
+        reached: the share of its predicted Dice that a case reaches, but for the worst two in ten.
         covers: the share of patients that the range was calibrated to.
         cases: validation cases that it is from.
     """
@@ -97,7 +96,7 @@ class CertaintyMap:
 
     exponent: Annotated[float, Field(ge=0, le=_MAX_EXPONENT)]
     error: Share
-    offset: Annotated[float, Field(ge=0, le=LIMIT)]
+    reached: Share
     covers: Share
     cases: Annotated[int, Field(ge=1)]
 
@@ -113,12 +112,10 @@ class Known:
     Attributes:
         evidence: of its mask.
         dice: of the mask with the truth.
-        voxels: of the truth.
     """
 
     evidence: Evidence
     dice: float
-    voxels: int
 
 
 def fit(cases: Sequence[Known]) -> CertaintyMap | None:
@@ -131,13 +128,14 @@ def fit(cases: Sequence[Known]) -> CertaintyMap | None:
         abs(case.evidence.score**exponent - case.dice)
         for case, exponent in zip(masked, others, strict=True)
     ]
-    # To the threshold at which a mask would have the volume of the truth.
-    distances = sorted(case.evidence.offset_of(case.voxels) for case in masked)
-    rank = min(math.ceil((len(masked) + 1) * COVERS), len(masked))
+    # A conformal quantile counts the new case as one more; with few cases it is the worst of them.
+    rank = math.floor((len(masked) + 1) * (1 - COVERS) + 1e-9)
+    exponent = _exponent(masked)
+    shares = sorted(case.dice / max(case.evidence.score**exponent, _LOWEST) for case in masked)
     return CertaintyMap(
-        exponent=_exponent(masked),
+        exponent=exponent,
         error=fmean(errors),
-        offset=distances[rank - 1],
+        reached=min(shares[max(rank, 1) - 1], 1.0),
         covers=COVERS,
         cases=len(masked),
     )
@@ -153,16 +151,16 @@ def certainty_of(
         calibration: of the region; None: there is none for a mask that was made like this one.
         voxel_volume: of one voxel, in mL, or 1 to count voxels.
     """
-    offset = calibration.offset if calibration else _USUAL_OFFSET
-    low, high = evidence.volume_at(offset), evidence.volume_at(-offset)
+    dice = calibration.dice(evidence) if calibration else None
+    likely = evidence.expected if dice is None else dice
+    low, high = _range(evidence, likely * (calibration.reached if calibration else 1.0))
     return RegionCertainty(
-        dice=calibration.dice(evidence) if calibration else None,
+        dice=dice,
         expected_dice=evidence.expected,
-        # The mask's own volume lies in it, however thresholds were rounded.
-        volume_low=min(low, evidence.voxels) * voxel_volume,
-        volume_high=max(high, evidence.voxels) * voxel_volume,
+        volume_low=low * voxel_volume,
+        volume_high=high * voxel_volume,
         components=evidence.components,
-        covers=calibration.covers if calibration else None,
+        covers=calibration.covers if calibration and dice is not None else None,
     )
 
 
@@ -211,6 +209,14 @@ def urgency(of: Flagged, *, edited: bool = False) -> float:
     if not any(of.volumes.values()):
         return 2.0
     return min(uncertainty(of) + _FLAG * len(of.flags), 1.9)
+
+
+def _range(evidence: Evidence, dice: float) -> tuple[float, float]:
+    """The volumes, in voxels, that a truth may have whose Dice with the mask is ``dice``."""
+    if not evidence.voxels:
+        return 0.0, evidence.mass
+    share = max(dice, _LOWEST) / (2 - max(dice, _LOWEST))
+    return evidence.voxels * share, evidence.voxels / share
 
 
 def _exponent(cases: Sequence[Known]) -> float:

@@ -167,7 +167,7 @@ class Segmenter:
         masks = remove_small(masks, options.min_volume, voxel)
         h, w = case.image.shape[-2:]
         _, notice = resampling.plan((h, w), case.geometry, model.task.spacing)
-        evidence = tuple(map(evidence_of, output, masks, rough, levels, copies.agreements))
+        evidence = tuple(map(evidence_of, output, masks, rough, copies.agreements))
         return Segmentation(masks, output, evidence, (notice,) if notice else ())
 
     def _network_for(self, backend: Backend) -> NetworkFor:

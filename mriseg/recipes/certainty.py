@@ -77,8 +77,7 @@ def _calibrated(
         truth = region_masks(case.labels, regions)
         for r, region in enumerate(regions):
             dice = metrics.dice(metrics.count(made.masks[r], truth[r]))
-            voxels = int(np.count_nonzero(truth[r]))
-            known[region].append(Known(made.evidence[r], dice, voxels))
+            known[region].append(Known(made.evidence[r], dice))
     maps = {region: fit(cases) for region, cases in known.items()}
     return {region: each for region, each in maps.items() if each is not None}
 

@@ -57,7 +57,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def once(browser: Any, session: Stub) -> Iterator[Opened]:
-    with opened(browser, session.address, 1280, 720) as state:
+    with opened(browser, session.address, 1000, 600) as state:
         state.page.wait_for_selector("body[data-ready]")
         yield state
         # Whatever the tests did, it asked its own server alone and complained about nothing.
@@ -74,6 +74,8 @@ def tab(once: Opened) -> Opened:
 
 def again(tab: Opened, name: str = "a") -> None:
     """Open a case from its saved mask."""
+    settle(tab)
+    tab.page.uncheck("[name=advance]")
     tab.page.evaluate(
         "async (id) => { const { desk, queue, stage } = annotate; desk.theirs = null;"
         " stage.history.saved(); sessionStorage.clear(); await desk.open(id); }",
@@ -84,7 +86,9 @@ def again(tab: Opened, name: str = "a") -> None:
 
 def settle(tab: Opened) -> None:
     """Wait until what was asked for is done and drawn."""
-    tab.page.wait_for_function("() => !annotate.desk.busy && !annotate.stage.waiting.size")
+    tab.page.wait_for_function(
+        "() => !annotate.desk.busy && !annotate.panel.asking && !annotate.stage.waiting.size"
+    )
 
 
 def get(session: Stub, path: str) -> bytes:
@@ -108,8 +112,8 @@ def kept(session: Stub, name: str = "a") -> np.ndarray:
 
 def drawing(tab: Opened) -> np.ndarray:
     """NiiVue's drawing, likewise."""
-    flat = tab.page.evaluate("Array.from(annotate.stage.bitmap)")
-    return np.array(flat, np.uint8).reshape(tab.page.evaluate("annotate.stage.dims"), order="F")
+    digits, dims = tab.page.evaluate("[annotate.stage.bitmap.join(''), annotate.stage.dims]")
+    return (np.frombuffer(digits.encode(), np.uint8) - 48).reshape(dims, order="F")
 
 
 def at(tab: Opened, right: float, down: float) -> tuple[float, float]:
@@ -123,7 +127,7 @@ def drag(tab: Opened, *places: tuple[float, float]) -> None:
     mouse.move(*at(tab, *places[0]))
     mouse.down()
     for place in places[1:]:
-        mouse.move(*at(tab, *place), steps=6)
+        mouse.move(*at(tab, *place), steps=3)
     mouse.up()
     settle(tab)
 
@@ -146,7 +150,7 @@ def test_the_first_of_the_queue_is_drawn(tab: Opened) -> None:
     assert names == [f"case {name}" for name in _CASES]
     assert "of 4 done" in page.inner_text("#progress")
     shares = page.evaluate(
-        "() => { const { canvas, nv } = annotate.stage; nv.drawScene();"
+        "() => { const { canvas, nv } = annotate.stage; annotate.stage.draw();"
         " const { gl } = nv; const { width, height } = canvas;"
         " const all = new Uint8Array(4 * width * height);"
         " gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, all);"
@@ -170,7 +174,6 @@ def test_what_the_pen_draws_is_saved_voxel_by_voxel(tab: Opened, session: Stub) 
     middle = image(session, "api/cases/a/mask.nii.gz").affine @ [*np.divide(drawn.shape, 2), 1]
     assert world[0] < middle[0] - 3 and world[1] > middle[1] + 3
     assert len(set(changed[:, 2])) == 1
-    tab.page.uncheck("[name=advance]")
     press(tab, "s")
     tab.page.wait_for_selector("#dirty", state="hidden")
     assert (kept(session) == drawn).all()
@@ -234,9 +237,7 @@ def test_the_threshold_gives_what_is_above_it_and_asks_before_it_replaces(
     assert (drawing(tab) == edited).all()
     tab.page.evaluate(move, 0.31)
     tab.page.get_by_role("button", name="Replace them").click()
-    tab.page.wait_for_function("() => annotate.panel.maps")
-    tab.page.evaluate(move, 0.31)
-    settle(tab)
+    tab.page.wait_for_function("() => annotate.panel.maps && !annotate.panel.commits")
     maps = [image(session, f"api/cases/a/probability/{n}.nii.gz") for n in range(2)]
     shares = [np.asarray(each.dataobj.get_unscaled()) / 255 for each in maps]
     expected = np.where(shares[0] > 0.31, 1, 0)
@@ -405,4 +406,4 @@ def test_nothing_is_wider_than_the_window(tab: Opened, width: int) -> None:
     tab.page.set_viewport_size({"width": width, "height": 720})
     settle(tab)
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
-    tab.page.set_viewport_size({"width": 1280, "height": 720})
+    tab.page.set_viewport_size({"width": 1000, "height": 600})

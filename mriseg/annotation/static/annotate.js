@@ -2,9 +2,9 @@
 import { Desk } from "./desk.js";
 import { Hand } from "./hand.js";
 import { Improve } from "./improve.js";
-import { actionOf, overlay } from "./keys.js";
+import { KEYS, actionOf, overlay } from "./keys.js";
 import { Panel } from "./panel.js";
-import { Queue, isDone, statusText } from "./queue.js";
+import { Queue, isDone, isReady, statusText } from "./queue.js";
 import * as server from "./server.js";
 import { Stage } from "./stage.js";
 import { answering, banner, dismissable, notice, silence } from "./talk.js";
@@ -53,6 +53,8 @@ async function refresh() {
     queue.set(answer);
     if (answer.improve) improve.set(answer.improve);
     if (!desk.case && !desk.busy && queue.first()) await choose(queue.first());
+    const entry = queue.entry(desk.case?.id);
+    if (entry) await desk.changed(entry, isReady(entry));
     watch(answer.preparing || improve.running ? SOON : LATER);
   } catch (error) {
     failed(error);
@@ -65,7 +67,11 @@ function watch(delay) {
   timer = setTimeout(refresh, delay);
 }
 
-function about({ model, who }) {
+let message = "";
+
+function about({ model, who, message: said }) {
+  if (said && said !== message) dismissable("preparing", said);
+  message = said;
   const digest = model.digest ? ` (${model.digest.slice(0, 8)})` : "";
   $("model").textContent = `Model ${model.path}${digest}${who ? ` · corrections by ${who}` : ""}`;
   $("model").title = $("model").textContent;
@@ -73,13 +79,25 @@ function about({ model, who }) {
 
 // --- the case ------------------------------------------------------------------------------------
 
+let wanted = null;
+
 async function choose(id) {
-  if (!id || id === desk.case?.id) return;
-  if (await desk.open(id)) $("scan").focus({ preventScroll: true });
+  // While one case is being read or saved, the last that was asked for comes next.
+  wanted = id;
+  if (desk.busy) return;
+  while (wanted && wanted !== desk.case?.id) {
+    const next = wanted;
+    wanted = null;
+    if (!(await desk.open(next))) return;
+    $("scan").focus({ preventScroll: true });
+  }
 }
 
 function opened() {
   queue.current = desk.case.id;
+  desk.case.ready = isReady(queue.entry(desk.case.id));
+  // A reload comes back to it.
+  history.replaceState(null, "", `#${encodeURIComponent(desk.case.id)}`);
   queue.draw();
   $("cases").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   panel.opened(desk.case);
@@ -216,7 +234,8 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   // A key that is held repeats: that moves and undoes, and saves nothing twice.
   if (event.repeat && !/^(slice|shift|undo|redo|smaller|larger|fainter|stronger|zoom)/.test(action.action)) return;
-  act(action);
+  // A stroke ends before anything else happens to the mask.
+  if (!hand.gesture) act(action);
 });
 document.addEventListener("keyup", (event) => {
   if (event.key === " " || event.key.toUpperCase() === "H") hide(false);
@@ -250,6 +269,15 @@ document.addEventListener("visibilitychange", () => {
 // --- start ---------------------------------------------------------------------------------------
 
 overlay($("keys"));
+for (const [, rows] of KEYS) {
+  for (const [keys, action] of rows) {
+    document.querySelector(`[data-do="${action}"]`)?.setAttribute("aria-keyshortcuts", keys.join(" "));
+  }
+}
+$("scan").addEventListener("webglcontextlost", () => {
+  const kept = desk.keepDraft() && desk.dirty ? "; your unsaved edits are kept" : "";
+  banner("viewer", `The browser has ended the viewer, for lack of graphics memory. Reload the page${kept}.`);
+});
 panel.tool("move");
 if (!window.niivue) {
   banner("viewer", "The viewer is missing: mriseg was installed without it. Install mriseg from PyPI, or run scripts/viewer in a checkout, and start mriseg annotate again.");

@@ -169,7 +169,9 @@ export class Desk {
     try {
       answer = await request();
     } catch (error) {
-      if (error instanceof server.Refusal && error.status === 409) this.conflict(error, status);
+      const { revision } = error.answer ?? {};
+      // Another reason to refuse, and nobody saved in between, is said in the server's words.
+      if (error.status === 409 && revision && revision !== this.case.revision) this.conflict(error);
       else this.notSaved(error);
       return false;
     } finally {
@@ -196,10 +198,11 @@ export class Desk {
   }
 
   notSaved(error) {
-    const kept = this.dirty ? " Your edits are kept here." : "";
-    this.hooks.failed(error);
-    if (error instanceof server.Gone || !this.dirty) return;
-    banner("save", `It was not saved: ${error.message}${kept}`, [
+    if (error instanceof server.Gone || !this.dirty) {
+      this.hooks.failed(error);
+      return;
+    }
+    banner("save", `It was not saved: ${error.message} Your edits are kept here.`, [
       { label: "Try again", act: () => this.save(), main: true },
       { label: "Download the edits", act: () => this.download() },
     ]);
@@ -212,7 +215,7 @@ export class Desk {
 
   // --- somebody saved first ----------------------------------------------------------------------
 
-  conflict(error, status) {
+  conflict(error) {
     const { who, when, revision } = error.answer;
     const by = `${who || "Somebody"} saved this case${when ? ` at ${time(when)}` : ""}, after you opened it.`;
     const mine = this.dirty ? " Your edits are not saved, and are kept here." : "";
@@ -221,7 +224,23 @@ export class Desk {
       buttons.push({ label: "Keep mine…", act: () => this.keepMine(who, when, revision) });
     }
     banner("conflict", by + mine, buttons);
-    this.conflicted = { who, when, revision, status };
+  }
+
+  // Another tab or person changed the case that is open here, or its mask was made meanwhile.
+  async changed(entry, ready) {
+    const { case: now } = this;
+    const late = ready && !now.ready;
+    now.ready = ready;
+    if (this.busy || this.theirs) return;
+    const other = entry.status !== now.status || (entry.when && entry.when !== now.when);
+    if (!other && !late) return;
+    if (!this.dirty) {
+      await this.open(now.id);
+      notice(other ? `${entry.who || "Somebody"} changed this case: it was loaded again.` : "The mask of this case is ready.");
+    } else if (other && now.seen !== entry.when) {
+      now.seen = entry.when;
+      dismissable("conflict", `${entry.who || "Somebody"} saved this case meanwhile. Your edits are kept here; saving them asks first.`);
+    }
   }
 
   // The second of two steps: nothing is replaced by one key.

@@ -74,7 +74,8 @@ export class Improve {
     return [];
   }
 
-  invitation({ state, corrected, needed }) {
+  invitation({ state, corrected, needed, message }) {
+    if (state === "none" && message) return [element("p", "soft", message)];
     const missing = Math.max(0, needed - corrected);
     const text = missing
       ? `${corrected} of ${needed} cases that it needs: ${missing} more to correct or accept.`

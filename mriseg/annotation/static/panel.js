@@ -211,7 +211,11 @@ export class Panel {
     document.getElementById("threshold-value").textContent = value.toFixed(2);
     if (stage.readOnly || !desk.case?.has_probabilities) return;
     if (this.asking) return;
-    if (this.byHand && !(await this.mayReplace())) return;
+    if (this.byHand) {
+      if (!(await this.mayReplace())) return;
+      // The question ended the movement.
+      this.commits = true;
+    }
     this.thresholds[hand.region] = Number(this.control("threshold").value);
     await this.remake();
   }

@@ -1,4 +1,5 @@
 // The list of cases, most worth correcting first.
+import * as drafts from "./drafts.js";
 import { element, time } from "./talk.js";
 
 const STATUS = {
@@ -7,6 +8,22 @@ const STATUS = {
 };
 
 export const isDone = (entry) => entry.status !== "open";
+
+export const isReady = (entry) => typeof entry.uncertainty === "number";
+
+// The first open case, of those that have a mask if any has.
+function best(entries) {
+  const open = entries.filter((entry) => !isDone(entry));
+  return open.find(isReady) ?? open[0];
+}
+
+function addressed() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
 
 export function statusText(entry) {
   const by = entry.who ? ` by ${entry.who}` : "";
@@ -27,6 +44,10 @@ export class Queue {
   }
 
   set(answer) {
+    // A list that is drawn again under the pointer would lose a click.
+    const text = JSON.stringify([answer.cases, answer.preparing]);
+    if (text === this.shown) return;
+    this.shown = text;
     this.entries = answer.cases.slice().sort((a, b) => a.rank - b.rank);
     this.preparing = answer.preparing;
     this.draw();
@@ -47,15 +68,13 @@ export class Queue {
     const count = this.entries.length;
     const at = this.entries.findIndex((entry) => entry.id === id);
     if (!open) return this.entries[at + step]?.id ?? null;
-    for (let n = 1; n < count; n++) {
-      const entry = this.entries[(at + n) % count];
-      if (!isDone(entry)) return entry.id;
-    }
-    return null;
+    const others = Array.from({ length: count - 1 }, (_, n) => this.entries[(at + n + 1) % count]);
+    return best(others)?.id ?? null;
   }
 
+  // The case to start with: the one that this tab had open, or the first open one.
   first() {
-    return (this.entries.find((entry) => !isDone(entry)) ?? this.entries[0])?.id ?? null;
+    return (this.entry(addressed()) ?? best(this.entries) ?? this.entries[0])?.id ?? null;
   }
 
   turnFilter() {
@@ -120,7 +139,11 @@ export class Queue {
     head.append(element("span", "rank", String(entry.rank + 1)), element("b", "", entry.name));
     if (isDone(entry)) head.append(element("span", `status ${entry.status}`, statusText(entry)));
     button.append(head, this.facts(entry));
-    const flags = [...entry.flags, ...(entry.held_out ? ["kept aside as a test"] : [])];
+    const flags = [
+      ...entry.flags,
+      ...(entry.held_out ? ["kept aside as a test"] : []),
+      ...(entry.id !== this.current && drafts.has(entry.id) ? ["unsaved draft"] : []),
+    ];
     if (flags.length) {
       const row = element("span", "flags");
       row.append(...flags.map((flag) => element("span", "flag", flag)));
@@ -134,13 +157,16 @@ export class Queue {
     const row = element("span", "facts");
     const bar = element("span", "uncertainty");
     bar.append(element("span"));
-    bar.firstElementChild.style.width = `${Math.round(100 * entry.uncertainty)}%`;
+    const { uncertainty, dice, volumes, unit } = entry;
+    bar.firstElementChild.style.width = `${Math.round(100 * (uncertainty ?? 0))}%`;
     bar.setAttribute("aria-hidden", "true");
-    const words = [`uncertainty ${entry.uncertainty.toFixed(2)}`];
-    if (entry.dice !== null && entry.dice !== undefined) {
-      words.push(`predicted Dice ${entry.dice.toFixed(2)}`);
-    }
+    const words = [];
+    words.push(isReady(entry) ? `uncertainty ${uncertainty.toFixed(2)}` : "no mask yet");
+    if (typeof dice === "number") words.push(`Dice about ${dice.toFixed(2)}`);
+    const amounts = Object.entries(volumes ?? {}).slice(0, 3)
+      .map(([name, amount]) => `${name} ${unit === "mL" ? amount.toFixed(1) : Math.round(amount)}`);
     row.append(bar, element("span", "", words.join(" · ")));
+    if (amounts.length) row.append(element("span", "amounts", `${amounts.join(" · ")} ${unit}`));
     return row;
   }
 }

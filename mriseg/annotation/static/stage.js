@@ -21,6 +21,7 @@ export class Stage {
     this.readOnly = false;
     this.history = null;
     this.image = null;
+    this.frame = null;
   }
 
   async start() {
@@ -45,6 +46,9 @@ export class Stage {
     // `History` undoes and redoes; NiiVue's own steps would cost time with every stroke.
     this.nv.drawAddUndoBitmap = () => {};
     await this.nv.attachToCanvas(this.canvas);
+    // NiiVue draws after every change; several changes at once need one drawing.
+    this.draw = this.nv.drawScene.bind(this.nv);
+    this.nv.drawScene = () => this.soon("scene", this.draw);
   }
 
   // --- what is shown -----------------------------------------------------------------------------
@@ -303,14 +307,19 @@ export class Stage {
 
   // At most once per frame: a pointer says more.
   soon(what, act) {
-    if (!this.waiting.size) {
-      requestAnimationFrame(() => {
-        const acts = [...this.waiting.values()];
-        this.waiting.clear();
-        acts.forEach((each) => each());
-      });
-    }
+    this.waiting.delete(what);
     this.waiting.set(what, act);
+    this.frame ??= requestAnimationFrame(() => this.onFrame());
+  }
+
+  // What was asked for, and what that asked for in turn, such as the drawing of the scene.
+  onFrame() {
+    this.frame = null;
+    for (let round = 0; round < 3 && this.waiting.size; round++) {
+      const acts = [...this.waiting.values()];
+      this.waiting.clear();
+      acts.forEach((act) => act());
+    }
   }
 
   // --- words -------------------------------------------------------------------------------------
