@@ -32,6 +32,9 @@ from mriseg.io.disk.atomic import is_free
 from mriseg.io.disk.locks import locked
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard, about, machine_of
 from mriseg.recipes.setup import Setup, plan_training, versions
 from mriseg.recipes.transfer import shape_of
@@ -64,8 +67,8 @@ class CompareOptions:
     new_head: bool = False
 
 
-@dataclass(frozen=True)
-class CompareReport:
+@dataclass(frozen=True, repr=False)
+class CompareReport(Shown):
     """The result of a comparison, and where it is written.
 
     Attributes:
@@ -77,6 +80,15 @@ class CompareReport:
     path: Path
     scores: tuple[Score, ...]
     comparison: Comparison
+
+    @property
+    def page(self) -> Path | None:
+        """The comparison's page; None where there is none."""
+        return overviews.page_in(self.path)
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.compared(self)
 
 
 def compare(

@@ -20,6 +20,9 @@ from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
 from mriseg.recipes.channels import unfit
 from mriseg.recipes.predict_page import write_page
@@ -65,9 +68,15 @@ class CasePrediction:
         """Whether no voxel is segmented."""
         return not any(self.volumes.values())
 
+    @property
+    def picture(self) -> Path | None:
+        """The picture beside the mask; None where none was drawn."""
+        path = self.mask.with_name(f"{nifti.stem(self.mask)}.png")
+        return path if path.is_file() else None
 
-@dataclass(frozen=True)
-class PredictReport:
+
+@dataclass(frozen=True, repr=False)
+class PredictReport(Shown):
     """What `predict` did; also in ``report.json`` beside the masks.
 
     Attributes:
@@ -84,6 +93,10 @@ class PredictReport:
     def empty(self) -> tuple[str, ...]:
         """The cases whose mask is empty."""
         return tuple(result.case for result in self.results if result.empty)
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.predicted(self)
 
 
 def predict(

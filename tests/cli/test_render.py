@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mriseg.cli import render
-from mriseg.cli.render import drawing, plain
+from mriseg.cli.render import drawing
+from mriseg.core.wording import visible
 from mriseg.events import Advanced, Began, Measured, Notice, Skipped, Wrote
 
 
@@ -97,7 +98,7 @@ def test_every_event_can_be_drawn(name: str, reason: str) -> None:
 
 
 def test_names_that_are_not_utf8_are_written_out() -> None:
-    assert plain("caf\udce9\x1b[2J\t") == r"caf\udce9\x1b[2J\t"
+    assert visible("caf\udce9\x1b[2J\t") == r"caf\udce9\x1b[2J\t"
 
 
 def test_a_bar_shows_the_time_left_after_half_a_minute_without_news(
