@@ -37,7 +37,8 @@ def lists_settings(*kinds: type[Config]) -> Callable[[F], F]:
 def _settings(kind: type[Config]) -> list[str]:
     lines = []
     for name, (field, setting) in settings_of(kind).items():
-        text = f"{name}: {setting.text}. Default: {setting.default_text(field)}."
+        unit = "" if setting.default or not setting.unit else f" {setting.unit}"
+        text = f"{name}: {setting.text}. Default: {setting.default_text(field)}{unit}."
         lines += textwrap.wrap(
             text, _WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 12, break_on_hyphens=False
         )

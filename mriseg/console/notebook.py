@@ -38,7 +38,7 @@ class Notebook(Drawing):
 
     def began(self) -> None:
         """A new bar, in the place of the last."""
-        self._progress = self.stage.line("")
+        self._progress = visible(self.stage.line(""))
         self._draw()
 
     def advanced(self, event: Advanced) -> None:

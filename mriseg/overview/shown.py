@@ -6,6 +6,7 @@ import os
 import sys
 import webbrowser
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ class Shown(ABC):
     @property
     def pictures(self) -> tuple[Path, ...]:
         """The files of its pictures, as far as they exist."""
-        return tuple(path for path in self.overview().pictures if path.is_file())
+        return tuple(_existing(self.overview()).pictures)
 
     def show(self) -> None:
         """Show its numbers and its pictures, or the page of them.
@@ -48,13 +49,11 @@ class Shown(ABC):
         Raises:
             MrisegError: it cannot be read.
         """
-        overview = self.overview()
-        pictures = [path for path in overview.pictures if path.is_file()]
-        page = overview.page if overview.page is not None and overview.page.is_file() else None
+        overview = _existing(self.overview())
         if in_notebook():
-            _show_in_notebook(overview, pictures, page)
+            _show_in_notebook(overview)
         else:
-            _show_elsewhere(overview, pictures, page)
+            _show_elsewhere(overview)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Its table in full, as a data frame of pandas.
@@ -90,7 +89,7 @@ class Shown(ABC):
     def _readable(self) -> Overview:
         """The overview, or why there is none: what a notebook prints must not raise."""
         try:
-            return self.overview()
+            return _existing(self.overview())
         except MrisegError as error:
             return Overview(f"{type(self).__name__} that cannot be read: {error}")
 
@@ -102,15 +101,21 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def _show_in_notebook(overview: Overview, pictures: list[Path], page: Path | None) -> None:
+def _existing(overview: Overview) -> Overview:
+    """The overview with those of its files that exist."""
+    page = overview.page if overview.page is not None and overview.page.is_file() else None
+    return replace(overview, pictures=[p for p in overview.pictures if p.is_file()], page=page)
+
+
+def _show_in_notebook(overview: Overview) -> None:
     ipython: Any = import_module("IPython.display")
+    page, pictures = overview.page, overview.pictures
     ipython.display({"text/html": as_html(overview), "text/plain": as_text(overview)}, raw=True)
     for path in pictures[:_MAX_PICTURES]:
         ipython.display(ipython.Image(filename=str(path), embed=True))
     if len(pictures) > _MAX_PICTURES:
-        more = len(pictures) - _MAX_PICTURES
-        text = f"and {counted(more, 'more picture')}: see .pictures"
-        ipython.display({"text/plain": text}, raw=True)
+        more = f"and {counted(len(pictures) - _MAX_PICTURES, 'more picture')}: see .pictures"
+        ipython.display({"text/plain": more}, raw=True)
     if page is None:
         return
     if not pictures and page.stat().st_size <= _MAX_PAGE:
@@ -129,12 +134,12 @@ def _framed(page: str) -> str:
     )
 
 
-def _show_elsewhere(overview: Overview, pictures: list[Path], page: Path | None) -> None:
+def _show_elsewhere(overview: Overview) -> None:
     print(as_text(overview))
-    best = page or next(iter(pictures), None)
+    best = overview.page or next(iter(overview.pictures), None)
     if best is None:
         return
-    if best != page:
+    if best != overview.page:
         print(f"picture: {best}")
     if has_desktop():
         webbrowser.open(best.absolute().as_uri())

@@ -122,6 +122,7 @@ def predicted(report: PredictReport) -> Overview:
     results, skipped = report.results, report.skipped
     regions = list(dict.fromkeys(region for result in results for region in result.volumes))
     units = " or ".join(dict.fromkeys(volume_unit(result.unit) for result in results))
+    digits = 2 if "mL" in units else 0
     empty = f"{counted(len(report.empty), 'empty mask')}: {', '.join(report.empty[:10])}"
     title = f"{counted(len(results), 'mask')}" + f", {len(skipped)} skipped" * bool(skipped)
     return Overview(
@@ -136,7 +137,7 @@ def predicted(report: PredictReport) -> Overview:
         ],
         columns=(
             Column("case", "case"),
-            *(Column(f"volume_{region}", f"{region} ({units})", 2) for region in regions),
+            *(Column(f"volume_{region}", f"{region} ({units})", digits) for region in regions),
             *_columns("modalities", "missing", "kept"),
         ),
         notes=[*([empty] if report.empty else []), *_reasons(skipped)],
@@ -152,8 +153,10 @@ def evaluated(report: EvaluateReport) -> Overview:
     """The scores of each case, and their means."""
     cases = {score.case for score in report.scores}
     units = " or ".join(dict.fromkeys(score.unit for score in report.scores))
+    digits = 2 if "mm" in units else 0
     means = [row for row in report.summary if row.metric == "dice"]
     seen = [case for case in report.seen if case in cases]
+    trained_on = f"the model was trained on {', '.join(seen)}: no measure of new cases"
     folder = report.folder
     return Overview(
         title=f"{counted(len(cases), 'case')}: "
@@ -168,14 +171,14 @@ def evaluated(report: EvaluateReport) -> Overview:
             *(Column("case", "case"), Column("region", "region"), Column("dice", "Dice")),
             *(Column("sensitivity", "sensitivity"), Column("precision", "precision")),
             *(Column("hd95", f"HD95 ({units})", 2), Column("nsd", "NSD")),
-            *(Column("volume_pred", "volume", 2), Column("volume_truth", "true volume", 2)),
+            *(
+                Column("volume_pred", "volume", digits),
+                Column("volume_truth", "true volume", digits),
+            ),
         ),
         notes=[
             *report.undefined(),
-            *(
-                f"the model was trained on {case}: its score says nothing of others"
-                for case in seen
-            ),
+            *([trained_on] if seen else []),
             *_reasons(report.skipped),
         ],
         pictures=(folder / "cases.png", folder / "dice.png") if folder else (),

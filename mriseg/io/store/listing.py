@@ -81,7 +81,8 @@ def store_overview(
     labelled = sum(case.labelled for case in cases)
     units = " or ".join(dict.fromkeys(volume_unit(case.unit) for case in cases)) or "mL"
     place = Location.of(location)
-    volumes = [Column(f"volume_{region}", f"{region} ({units})", 2) for region in regions]
+    digits = 2 if "mL" in units else 0
+    volumes = [Column(f"volume_{region}", f"{region} ({units})", digits) for region in regions]
     return Overview(
         title=f"store {location}: {counted(len(cases), 'case')} of "
         f"{counted(patients, 'patient')}, {labelled} labelled",
