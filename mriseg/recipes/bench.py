@@ -37,7 +37,7 @@ from mriseg.io.store import Batch, Store, frame_for, open_store
 from mriseg.io.store.loader import prefetch
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
-from mriseg.recipes import overviews
+from mriseg.recipes import overviews_machine
 from mriseg.recipes.info_machine import MachineInfo, machine
 from mriseg.recipes.preprocess import preprocess
 
@@ -165,7 +165,7 @@ class BenchReport(Shown):
 
     def overview(self) -> Overview:
         """See `mriseg.overview.shown.Shown.overview`."""
-        return overviews.benched(self)
+        return overviews_machine.benched(self)
 
 
 def bench(

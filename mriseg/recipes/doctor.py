@@ -23,7 +23,7 @@ from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io.store import Store
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
-from mriseg.recipes import overviews
+from mriseg.recipes import overviews_machine
 from mriseg.recipes.setup import plan_training
 
 SIZE = (240, 240)
@@ -111,7 +111,7 @@ class DoctorReport(Shown):
 
     def overview(self) -> Overview:
         """See `mriseg.overview.shown.Shown.overview`."""
-        return overviews.doctored(self)
+        return overviews_machine.doctored(self)
 
 
 def doctor(

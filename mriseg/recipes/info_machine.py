@@ -12,7 +12,7 @@ from mriseg.backends import Backend, available, describe
 from mriseg.backends.machine import cores, memory
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
-from mriseg.recipes import overviews
+from mriseg.recipes import overviews_machine
 
 _LIBRARIES = ("torch", "numpy", "scipy", "zarr", "nibabel", "safetensors")
 
@@ -39,7 +39,7 @@ class MachineInfo(Shown):
 
     def overview(self) -> Overview:
         """See `mriseg.overview.shown.Shown.overview`."""
-        return overviews.of_a_machine(self)
+        return overviews_machine.of_a_machine(self)
 
 
 def machine(chosen: Backend) -> MachineInfo:

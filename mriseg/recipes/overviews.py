@@ -15,13 +15,10 @@ from mriseg.overview.values import PAGE, Column, Overview, cell
 
 if TYPE_CHECKING:
     # For the types alone: each report imports this module.
-    from mriseg.recipes.bench import BenchReport
     from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
-    from mriseg.recipes.doctor import DoctorReport
     from mriseg.recipes.export import ExportReport
     from mriseg.recipes.fit import TrainReport
-    from mriseg.recipes.info_machine import MachineInfo
     from mriseg.recipes.info_runs import RunInfo, RunsInfo
     from mriseg.recipes.inspect import InspectReport
     from mriseg.recipes.predict import PredictReport
@@ -40,7 +37,7 @@ def inspected(report: InspectReport) -> Overview:
         f"{labelled} with a segmentation, {len(report.refused)} refused; "
         f"{counted(len(report.unused), 'file')} not used",
         records=[asdict(case) for case in report.cases],
-        columns=_columns("case", "patient", "visit", "shape", "spacing", "orientation", "problem"),
+        columns=columns("case", "patient", "visit", "shape", "spacing", "orientation", "problem"),
         notes=report.notices,
     )
 
@@ -55,7 +52,7 @@ def preprocessed(report: PreprocessReport) -> Overview:
         f"{labelled} labelled",
         facts=(("layout", report.layout),),
         records=[asdict(case) for case in report.cases],
-        columns=_columns("case", "patient", "status", "modalities", "shape", "reason"),
+        columns=columns("case", "patient", "status", "modalities", "shape", "reason"),
         notes=report.notices,
         page=report.page,
     )
@@ -108,7 +105,7 @@ def compared(report: CompareReport) -> Overview:
             for each in report.comparison.cells
         ],
         columns=(
-            *_columns("patients", "method"),
+            *columns("patients", "method"),
             *(Column("dice", "Dice"), Column("low", "95 % low"), Column("high", "95 % high")),
             Column("seconds", "seconds", 0),
         ),
@@ -138,7 +135,7 @@ def predicted(report: PredictReport) -> Overview:
         columns=(
             Column("case", "case"),
             *(Column(f"volume_{region}", f"{region} ({units})", digits) for region in regions),
-            *_columns("modalities", "missing", "kept"),
+            *columns("modalities", "missing", "kept"),
         ),
         notes=[*([empty] if report.empty else []), *_reasons(skipped)],
         pictures=[result.picture for result in results if result.picture],
@@ -193,54 +190,8 @@ def verified(report: VerifyReport) -> Overview:
         title=f"{report.path}: {report.kind}, format {report.version}: {faults}",
         facts=[(what, str(count)) for what, count in report.checked.items()],
         records=[asdict(fault) for fault in report.faults],
-        columns=_columns("case", "file", "slices", ("what", "problem")),
+        columns=columns("case", "file", "slices", ("what", "problem")),
         notes=[f"unfinished: {name}" for name in report.unfinished],
-    )
-
-
-def doctored(report: DoctorReport) -> Overview:
-    """The verdict, and each check."""
-    pace, memory = report.pace, report.memory
-    safe = memory.safe_batch if memory else None
-    return Overview(
-        title=report.summary,
-        facts=(
-            ("backend", f"{report.backend['name']}, {report.backend['precision']}"),
-            ("safe batch size", counted(safe, "slice") if safe is not None else ""),
-            ("step", f"{pace.step:.3g} s" if pace else ""),
-            ("epoch", f"{duration(pace.epoch)} ({report.task.source})" if pace else ""),
-        ),
-        records=[{**asdict(check), "verdict": str(check.verdict)} for check in report.findings],
-        columns=_columns(("name", "operation"), "verdict", "reason", "instead"),
-    )
-
-
-def benched(report: BenchReport) -> Overview:
-    """What a batch costs."""
-    chosen, config = report.machine.chosen, report.config
-    h, w = config.size
-    return Overview(
-        title=f"{chosen['name']}, {chosen['precision']}: "
-        f"{report.training.images_per_second:.1f} images/s in training, "
-        f"{report.inference.images_per_second:.1f} in prediction",
-        facts=(
-            ("machine", f"{chosen['device name']}, {report.machine.system}"),
-            ("network", f"width {config.width}, {report.parameters / 1e6:.1f} million parameters"),
-            ("batch", f"{config.batch_size} slices of {h}x{w}"),
-            ("reading", f"{report.reading.slices_per_second:.0f} slices/s"),
-            ("preprocessing", f"{report.preprocessing.seconds.median:.2g} s for one case"),
-            ("date", report.date),
-        ),
-        records=[
-            {
-                "batch": what,
-                "seconds": work.seconds.median,
-                "images_per_second": work.images_per_second,
-                "memory": work.memory,
-            }
-            for what, work in (("training", report.training), ("prediction", report.inference))
-        ],
-        columns=(*_columns("batch", "seconds"), Column("images_per_second", "images/s", 1)),
     )
 
 
@@ -303,7 +254,7 @@ def of_a_run(info: RunInfo) -> Overview:
             ("terms", info.card.terms if info.card else ""),
         ),
         records=[asdict(row) for row in info.card.figures] if info.card else (),
-        columns=_columns(("measured_on", "measured on"), "region", ("mean", "Dice"), "cases"),
+        columns=columns(("measured_on", "measured on"), "region", ("mean", "Dice"), "cases"),
         notes=info.card.caveats if info.card else (),
         pictures=(info.curves,) if info.curves else (),
         page=info.path / PAGE,
@@ -315,25 +266,7 @@ def of_runs(info: RunsInfo) -> Overview:
     return Overview(
         title=f"{info.path}: {counted(len(info.runs), 'run')}",
         records=[asdict(line) for line in info.runs],
-        columns=_columns(("name", "run"), ("dice", "Dice"), "epochs", "store", "task", "state"),
-    )
-
-
-def of_a_machine(info: MachineInfo) -> Overview:
-    """A machine, and the backend that would be chosen."""
-    memory = "" if info.memory is None else f"{info.memory / 2**30:.1f} GiB"
-    return Overview(
-        title=f"backend {info.chosen['name']}, since {info.chosen['reason']}",
-        facts=(
-            *info.versions.items(),
-            ("system", info.system),
-            ("cores", str(info.cores)),
-            ("memory", memory),
-        ),
-        records=[
-            {"backend": name, "available": ok, "reason": why} for name, ok, why in info.backends
-        ],
-        columns=_columns("backend", "available", "reason"),
+        columns=columns(("name", "run"), ("dice", "Dice"), "epochs", "store", "task", "state"),
     )
 
 
@@ -343,7 +276,7 @@ def page_in(folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _columns(*names: str | tuple[str, str]) -> tuple[Column, ...]:
+def columns(*names: str | tuple[str, str]) -> tuple[Column, ...]:
     """Columns under their own names, or (key, heading)."""
     return tuple(Column(n, n) if isinstance(n, str) else Column(*n) for n in names)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.core.regions import described
+from mriseg.core.wording import counted
 from mriseg.io.runs.manifest import Manifest
 from mriseg.overview.values import PAGE, Column, Overview
 
@@ -28,7 +29,7 @@ def run_overview(
     regions = ", ".join(f"{name} ({described(of)})" for name, of in manifest.regions.items())
     best = f"best Dice {max(scores):.4f}, " if scores else ""
     state = f"ended: {ended}" if ended else "not ended"
-    trained = f"{best}{len(log)} epochs, {state}"
+    trained = f"{best}{counted(len(log), 'epoch')}, {state}"
     numbers = [name for name in ("loss", "dice") if any(name in row for row in log)]
     return Overview(
         title=f"{'model' if is_model else 'run'} {path}: "
@@ -37,8 +38,8 @@ def run_overview(
             ("modalities", ", ".join(manifest.modalities)),
             ("regions", regions),
             ("width", str(manifest.model.get("width", ""))),
-            ("trained on", f"{len(manifest.train)} cases of {manifest.store}"),
-            ("validated on", f"{len(manifest.validation)} cases"),
+            ("trained on", f"{counted(len(manifest.train), 'case')} of {manifest.store}"),
+            ("validated on", counted(len(manifest.validation), "case")),
             ("transferred from", str(parent or "")),
         ),
         records=log,
