@@ -6,11 +6,13 @@ The map, from the outside in; imports point only downwards (import-linter and
     cli/        thin: parse -> config -> backend -> recipe -> draw
     testing/    beside it: the suites that plug-ins inherit
     api         the same from Python: the names that ``import mriseg`` offers
+    console     how events look: bars in a terminal, a display in a notebook, or lines
     recipes/    one command per file, read top to bottom; they yield events and never print
     engine/     computes on a backend; opens no file
     report/     documents for people; computes nothing
     io/         the only code that opens files: readers, the store, runs, exporters
     backends/   the only code that asks what the machine has: cpu, cuda, mps
+    overview/   what reports, stores and runs show of themselves
     core/       pure: configs, volumes, sampling, augmentation, SegNet, losses, metrics
     events      what a recipe reports while it runs
     registry    name -> "module:attribute", imported on first use
@@ -53,4 +55,5 @@ else:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__getattr__("__all__")})
+        # What is public, and not what this module itself has imported.
+        return sorted({*__getattr__("__all__"), "__version__", "errors", "events"})

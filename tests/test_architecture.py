@@ -219,6 +219,7 @@ EXCEPTIONS = {
         "torch offers no dropout with a generator; it is off by default, and a training that "
         "turns it on does not repeat bit for bit"
     ),
+    ("overview/shown.py", "print()"): "show() is how a user asks to have something printed",
     ("backends/machine.py", ".read_text()"): _THE_KERNELS,
     ("backends/machine.py", ".write_text()"): _THE_KERNELS,
     ("testing/backends.py", "torch.backends"): _A_SUITE,

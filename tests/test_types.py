@@ -49,6 +49,13 @@ def main(folder: Path) -> float | None:
     print(moved.plan.count("kept"), moved.run, moved.best)
     backend: mriseg.Backend = mriseg.select("cpu")
     print(mriseg.evaluate(store, moved.run, backend=backend).mean("WT"), mriseg.__version__)
+    mriseg.show_progress(False)
+    pictures: tuple[Path, ...] = predicted.pictures
+    picture: Path | None = results[0].picture or trained.page or mriseg.open_run(run).curves
+    print(pictures, picture, len(store), [store[name].modalities for name in store])
+    info: mriseg.StoreInfo = mriseg.info(store)
+    info.show()
+    print(mriseg.info(mriseg.open_run(run)).width, mriseg.info().cores, trained.to_pandas())
     return best
 """
 
@@ -72,6 +79,10 @@ mriseg.evaluate("out.zarr", "run", include_seen="yes please")  # wrong
 print(mriseg.errors.NoSuchError)  # wrong
 mriseg.Notice(words="x")  # wrong
 best: str = mriseg.train("out.zarr").best  # wrong
+mriseg.show_progress("no")  # wrong
+print(mriseg.info().width)  # wrong
+print(mriseg.open_store("out.zarr")[0])  # wrong
+mriseg.train("out.zarr").show_me()  # wrong
 """
 
 # File -> the lines with an error.

@@ -24,6 +24,8 @@ from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import ModelName
 from mriseg.io.runs import Run
 from mriseg.io.writers.names import file_stems
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
 from mriseg.recipes.annotation_labels import take_over
 from mriseg.recipes.annotation_queue import AnnotateSession, fill_queue
 from mriseg.recipes.scans import ScanOptions
@@ -32,12 +34,14 @@ from mriseg.recipes.sources import list_sources
 ENDING = "-annotation"
 """What follows the name of the scans' folder in the name of the session's, beside it."""
 
+_STATES = ("corrected", "accepted", "skipped", "open")
+
 # Seconds between two looks at whether the session is to end, and those that its work gets to end.
 _TURN, _GRACE = 0.5, 5.0
 
 
-@dataclass(frozen=True)
-class AnnotateReport:
+@dataclass(frozen=True, repr=False)
+class AnnotateReport(Shown):
     """What is recorded when a session ends.
 
     Attributes:
@@ -53,6 +57,12 @@ class AnnotateReport:
     accepted: int
     skipped: int
     open: int
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        counts = {name: getattr(self, name) for name in _STATES}
+        said = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return Overview(title=f"corrections in {self.out}: {said}", records=[counts])
 
 
 def folder_of(source: Location, out: Path | None) -> Path:

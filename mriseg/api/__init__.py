@@ -3,8 +3,9 @@
 A store or a run is given by its path or open, a store also by its URL (as text, such as
 "s3://bucket/brats.zarr"), a run also by the name of a shipped model ("base"), and a backend by its
 name or as `mriseg.select` gave it. Every function runs to its end and returns the recipe's report;
-``on_event`` is handed each `mriseg.events.Event` on the way, from progress to notices. The command
-line is made of these functions and a drawing of the events.
+``on_event`` is handed each `mriseg.events.Event` on the way, from progress to notices; without one,
+notebooks and terminals show them (`show_progress`). The command line is made of these functions and
+the same drawing of the events.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._check import bench, demo, doctor, verify
 from mriseg.api._correct import annotate, improve
 from mriseg.api._hand_on import export, share
+from mriseg.api._look import info
 from mriseg.api._make import compare, forecast, inspect, preprocess, resume, train, transfer
 from mriseg.api._use import evaluate, evaluate_masks, predict
 from mriseg.backends import Backend, select
+from mriseg.console.progress import show_progress
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
 from mriseg.engine.workloads import BenchConfig
 from mriseg.errors import (
@@ -44,6 +47,9 @@ from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.forecast import ForecastOptions, ForecastReport
 from mriseg.recipes.improve import ImproveOptions, ImproveReport
+from mriseg.recipes.info import StoredCase, StoreInfo
+from mriseg.recipes.info_machine import MachineInfo
+from mriseg.recipes.info_runs import RunInfo, RunsInfo
 from mriseg.recipes.inspect import InspectedCase, InspectReport
 from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
@@ -86,6 +92,7 @@ __all__ = [
     "InputError",
     "InspectReport",
     "InspectedCase",
+    "MachineInfo",
     "Measured",
     "MrisegError",
     "Notice",
@@ -95,10 +102,14 @@ __all__ = [
     "PreprocessReport",
     "Run",
     "RunError",
+    "RunInfo",
+    "RunsInfo",
     "ShareReport",
     "Skipped",
     "Store",
     "StoreError",
+    "StoreInfo",
+    "StoredCase",
     "TrainConfig",
     "TrainReport",
     "TransferConfig",
@@ -117,6 +128,7 @@ __all__ = [
     "finish",
     "forecast",
     "improve",
+    "info",
     "inspect",
     "open_run",
     "open_store",
@@ -125,6 +137,7 @@ __all__ = [
     "resume",
     "select",
     "share",
+    "show_progress",
     "train",
     "transfer",
     "verify",

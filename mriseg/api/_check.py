@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mriseg.api._given import OnEvent, Stored, backend_of, names_of, store_of
+from mriseg.api._running import run_to_end
 from mriseg.backends import AUTO, Backend
 from mriseg.core.config import parse
 from mriseg.core.train_settings import height_width
@@ -19,7 +20,6 @@ from mriseg.recipes.demo import demo as demo_recipe
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.doctor import doctor as doctor_recipe
 from mriseg.recipes.verify import VerifyReport
-from mriseg.recipes.workers import carry_out
 
 
 def verify(
@@ -38,7 +38,7 @@ def verify(
     given = [sources] if isinstance(sources, str | Path) else sources
     folders = [local_path(folder, "a folder of scans") for folder in given]
     recipe = verification.verify(path, sources=folders, layout=layout, channels=names_of(channels))
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)
 
 
 def bench(
@@ -59,7 +59,7 @@ def bench(
     settings = {"width": width, "batch_size": batch_size, "size": height_width(size)}
     config = parse(BenchConfig, {**settings, "quick": quick})
     opened = None if store is None else store_of(store)
-    return carry_out(benches.bench(backend_of(backend), config, opened), on_event)
+    return run_to_end(benches.bench(backend_of(backend), config, opened), on_event)
 
 
 def doctor(
@@ -80,7 +80,7 @@ def doctor(
     where, opened = backend_of(backend), None if store is None else store_of(store)
     frame = None if size is None else height_width(size)
     recipe = doctor_recipe(where, opened, width=width, batch_size=batch_size, size=frame)
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)
 
 
 def demo(
@@ -92,4 +92,4 @@ def demo(
 ) -> DemoReport:
     """The whole chain on the sample in the package; see `mriseg.recipes.demo.demo`."""
     where = backend_of(backend)
-    return carry_out(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)
+    return run_to_end(demo_recipe(where, local_path(out, "the demo"), minutes=minutes), on_event)

@@ -11,6 +11,7 @@ from typing import Unpack
 from mriseg.annotation import annotate as sessions
 from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._given import OnEvent, backend_of, path_of, run_of
+from mriseg.api._running import run_to_end
 from mriseg.backends import AUTO, Backend
 from mriseg.core.config import TrainConfig
 from mriseg.core.keywords import ScanKeywords, TrainKeywords
@@ -23,7 +24,6 @@ from mriseg.recipes import improve as improving
 from mriseg.recipes.annotation_queue import AnnotateSession
 from mriseg.recipes.improve import ImproveOptions, ImproveReport
 from mriseg.recipes.scans import ScanOptions
-from mriseg.recipes.workers import carry_out
 
 
 def annotate(
@@ -78,7 +78,7 @@ def annotate(
         on_ready=on_ready,
     )
     try:
-        return carry_out(recipe, on_event)
+        return run_to_end(recipe, on_event)
     except KeyboardInterrupt:
         # The way in which a session ends. A signal of another kind is its caller's.
         return sessions.report_of(session)
@@ -115,7 +115,7 @@ def improve(
     inherited = {"width": chosen.manifest.model["width"]}
     options = ImproveOptions(training_config(inherited, config, settings), scans)
     where = backend_of(backend)
-    return carry_out(improving.improve(chosen, folder, where, options, out=path_of(out)), on_event)
+    return run_to_end(improving.improve(chosen, folder, where, options, out=path_of(out)), on_event)
 
 
 def _learn_on(session: AnnotateSession, backend: Backend) -> Recipe[ImproveReport]:

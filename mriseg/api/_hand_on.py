@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mriseg.api._given import OnEvent, path_of, run_of
+from mriseg.api._running import run_to_end
 from mriseg.io.location import local_path
 from mriseg.io.runs import Run
 from mriseg.recipes import export as exports
 from mriseg.recipes import share as sharing
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.share import ShareReport
-from mriseg.recipes.workers import carry_out
 
 
 def export(
@@ -26,7 +26,7 @@ def export(
 
     See `mriseg.recipes.export.export` for the arguments and what is raised.
     """
-    return carry_out(
+    return run_to_end(
         exports.export(run_of(run), format, path_of(out, "an exported file")), on_event
     )
 
@@ -55,4 +55,4 @@ def share(
         terms=terms,
         keep_names=keep_names,
     )
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from mriseg.api._given import OnEvent, Stored, backend_of, names_of, path_of, run_of, store_of
+from mriseg.api._running import run_to_end
+from mriseg.api._settings import lists_settings
 from mriseg.backends import AUTO, Backend
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.keywords import ScanKeywords, TrainKeywords, TransferKeywords
 from mriseg.core.train_settings import training_config
 from mriseg.errors import ConfigError
-from mriseg.events import finish
 from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run
 from mriseg.recipes import compare as comparisons
@@ -27,7 +28,6 @@ from mriseg.recipes.inspect import InspectReport
 from mriseg.recipes.preprocess import PreprocessReport
 from mriseg.recipes.train import TrainReport
 from mriseg.recipes.transfer import TransferReport
-from mriseg.recipes.workers import carry_out
 
 
 def inspect(
@@ -42,7 +42,7 @@ def inspect(
     See `mriseg.recipes.inspect.inspect` for the arguments and what is raised.
     """
     where = local_path(source, "a folder of scans")
-    return finish(inspecting.inspect(where, csv=path_of(csv), **scans), on_event)
+    return run_to_end(inspecting.inspect(where, csv=path_of(csv), **scans), on_event)
 
 
 def preprocess(
@@ -65,9 +65,10 @@ def preprocess(
     recipe = preprocessing.preprocess(
         where, Location.of(out), strict=strict, overwrite=overwrite, **scans
     )
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)
 
 
+@lists_settings(TrainConfig)
 def train(
     store: Stored,
     config: TrainConfig | None = None,
@@ -98,7 +99,7 @@ def train(
         )
     where = backend_of(backend)
     recipe = training.train(store_of(store), chosen, where, out=path_of(out))
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)
 
 
 def resume(
@@ -121,9 +122,10 @@ def resume(
     """
     where = backend_of(backend)
     opened = None if store is None else store_of(store)
-    return carry_out(training.resume(run_of(run), where, opened), on_event)
+    return run_to_end(training.resume(run_of(run), where, opened), on_event)
 
 
+@lists_settings(TransferConfig, TrainConfig)
 def transfer(
     store: Stored,
     source: str | Path | Run,
@@ -168,9 +170,10 @@ def transfer(
         weights=weights,
         out=path_of(out),
     )
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)
 
 
+@lists_settings(TrainConfig)
 def compare(
     store: Stored,
     source: str | Path | Run,
@@ -213,7 +216,7 @@ def compare(
     options = CompareOptions(names_of(methods), names_of(sizes), folds, rounds, seeds, new_head)
     where = backend_of(backend)
     recipe = comparisons.compare(store_of(store), run, chosen, where, options, out=path_of(out))
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)
 
 
 def forecast(
@@ -247,4 +250,4 @@ def forecast(
     chosen = training_config(inherited, config, settings)
     where = backend_of(backend)
     recipe = forecasts.forecast(store_of(store), run, chosen, where, options, out=path_of(out))
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)

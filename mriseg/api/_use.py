@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.api._given import OnEvent, Stored, backend_of, names_of, path_of, run_of, store_of
+from mriseg.api._running import run_to_end
 from mriseg.backends import AUTO, Backend
 from mriseg.core.regions import Regions
 from mriseg.io.finding import Kind, what_is
@@ -19,7 +20,6 @@ from mriseg.recipes import predict as predictions
 from mriseg.recipes.evaluate_scans import evaluate_scans
 from mriseg.recipes.predict import PredictOptions, PredictReport
 from mriseg.recipes.scores import EvaluateReport
-from mriseg.recipes.workers import carry_out
 
 
 def predict(
@@ -50,7 +50,7 @@ def predict(
         channels=names_of(channels),
         cases=names_of(cases),
     )
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)
 
 
 def evaluate(
@@ -80,8 +80,8 @@ def evaluate(
     opened, where = run_of(run), backend_of(backend)
     if not isinstance(store, Store) and what_is(Location.of(store)) is Kind.SCANS:
         scans = local_path(store, "a folder of scans")
-        return carry_out(evaluate_scans(scans, opened, where, **asked), on_event)
-    return carry_out(evaluations.evaluate(store_of(store), opened, where, **asked), on_event)
+        return run_to_end(evaluate_scans(scans, opened, where, **asked), on_event)
+    return run_to_end(evaluations.evaluate(store_of(store), opened, where, **asked), on_event)
 
 
 def evaluate_masks(
@@ -106,4 +106,4 @@ def evaluate_masks(
         out=path_of(out),
         pictures=pictures,
     )
-    return carry_out(recipe, on_event)
+    return run_to_end(recipe, on_event)

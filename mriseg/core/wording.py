@@ -1,4 +1,4 @@
-"""Numbers in sentences."""
+"""Words, numbers and foreign text in sentences."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def agreeing(count: int, one: str, many: str) -> str:
 def pixel_size(spacing: Iterable[float]) -> str:
     """The size of pixels (y, x) in mm, as in "0.43 x 0.43 mm"."""
     return f"{' x '.join(f'{side:.3g}' for side in spacing)} mm"
+
+
+def visible(text: str) -> str:
+    """``text`` with what does not print, but for line ends, written out as escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def duration(seconds: float) -> str:

@@ -35,6 +35,9 @@ from mriseg.io.disk.documents import plain
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import Batch, Store, frame_for, open_store
 from mriseg.io.store.loader import prefetch
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews_machine
 from mriseg.recipes.info_machine import MachineInfo, machine
 from mriseg.recipes.preprocess import preprocess
 
@@ -126,8 +129,8 @@ class Preprocessing:
     seconds: Timing
 
 
-@dataclass(frozen=True)
-class BenchReport:
+@dataclass(frozen=True, repr=False)
+class BenchReport(Shown):
     """What `bench` measured.
 
     Attributes:
@@ -159,6 +162,10 @@ class BenchReport:
         values = {**self.__dict__, "config": self.config.model_dump(mode="json")}
         data: dict[str, Any] = plain({"format": FORMAT, "version": FORMAT_VERSION, **values})
         return data
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews_machine.benched(self)
 
 
 def bench(

@@ -28,6 +28,9 @@ from mriseg.io import comparisons, runs
 from mriseg.io.disk.locks import locked
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard, about, machine_of
 from mriseg.recipes.setup import Setup, plan_training, versions
 from mriseg.recipes.trainings import all_scores, claim, extent, unseen
@@ -61,8 +64,8 @@ class CompareOptions:
     new_head: bool = False
 
 
-@dataclass(frozen=True)
-class CompareReport:
+@dataclass(frozen=True, repr=False)
+class CompareReport(Shown):
     """The result of a comparison, and where it is written.
 
     Attributes:
@@ -74,6 +77,15 @@ class CompareReport:
     path: Path
     scores: tuple[Score, ...]
     comparison: Comparison
+
+    @property
+    def page(self) -> Path | None:
+        """The comparison's page; None where there is none."""
+        return overviews.page_in(self.path)
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.compared(self)
 
 
 def compare(

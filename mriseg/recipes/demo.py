@@ -17,6 +17,9 @@ from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.runs import fresh_path, open_run
 from mriseg.io.sample import sample_dir
 from mriseg.io.store import open_store
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
 from mriseg.recipes.demo_page import page_written
 from mriseg.recipes.evaluate import evaluate
@@ -31,8 +34,8 @@ from mriseg.recipes.transfer import TransferReport, transfer
 _TRAIN_SHARE = 0.85
 
 
-@dataclass(frozen=True)
-class DemoReport:
+@dataclass(frozen=True, repr=False)
+class DemoReport(Shown):
     """What the demo made.
 
     Attributes:
@@ -54,6 +57,10 @@ class DemoReport:
     page: Path
     export: ExportReport
     seconds: float
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.demonstrated(self)
 
 
 def demo(backend: Backend, out: Path, *, minutes: float = 2.5) -> Recipe[DemoReport]:

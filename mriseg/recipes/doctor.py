@@ -21,6 +21,9 @@ from mriseg.engine.op_checks import CHECKS
 from mriseg.errors import BackendError, ConfigError, first_line
 from mriseg.events import Advanced, Began, Notice, Recipe
 from mriseg.io.store import Store
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews_machine
 from mriseg.recipes.setup import plan_training
 
 SIZE = (240, 240)
@@ -80,8 +83,8 @@ class Finding:
         return self.verdict in (Verdict.WRONG, Verdict.FAILS) and not self.instead
 
 
-@dataclass(frozen=True)
-class DoctorReport:
+@dataclass(frozen=True, repr=False)
+class DoctorReport(Shown):
     """What the doctor measured; every number is finite or None.
 
     Attributes:
@@ -105,6 +108,10 @@ class DoctorReport:
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
         return asdict(self)
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews_machine.doctored(self)
 
 
 def doctor(

@@ -28,6 +28,9 @@ from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.space import check_writable
 from mriseg.io.exporters import EXPORTERS, LoadedExport
 from mriseg.io.runs import Manifest, Run
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.load import load_model
 
 FORMAT = "mriseg-export"
@@ -50,8 +53,8 @@ _GRID = Geometry(
 )
 
 
-@dataclass(frozen=True)
-class ExportReport:
+@dataclass(frozen=True, repr=False)
+class ExportReport(Shown):
     """What `export` wrote.
 
     Attributes:
@@ -65,6 +68,10 @@ class ExportReport:
     format: str
     largest_difference: float
     size_bytes: int
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.exported(self)
 
 
 @dataclass(frozen=True)

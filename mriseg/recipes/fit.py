@@ -23,6 +23,9 @@ from mriseg.errors import RunError
 from mriseg.events import Began, Measured, Notice, Recipe, Wrote
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.batches import Batches
 from mriseg.recipes.clock import Clock
 from mriseg.recipes.epoch_end import end_epoch, end_training
@@ -36,8 +39,8 @@ from mriseg.report.html import FILE
 _LOOK_EVERY, _LOOK_AFTER = 10, 2.0
 
 
-@dataclass(frozen=True)
-class TrainReport:
+@dataclass(frozen=True, repr=False)
+class TrainReport(Shown):
     """What a training gave.
 
     Attributes:
@@ -58,6 +61,15 @@ class TrainReport:
     seconds: float
     reason: str
     dice: dict[str, dict[str, float]]
+
+    @property
+    def page(self) -> Path | None:
+        """The run's page; None where there is none."""
+        return overviews.page_in(self.run)
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.trained(self)
 
 
 def fit(

@@ -28,6 +28,9 @@ from mriseg.io import forecasts, runs
 from mriseg.io.disk.locks import locked
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard, about, machine_of
 from mriseg.recipes.setup import Setup, plan_training, versions
 from mriseg.recipes.trainings import all_scores, claim, extent, unseen
@@ -65,8 +68,8 @@ class ForecastOptions:
     seeds: int = 1
 
 
-@dataclass(frozen=True)
-class ForecastReport:
+@dataclass(frozen=True, repr=False)
+class ForecastReport(Shown):
     """The result of a forecast, and where it is written.
 
     Attributes:
@@ -78,6 +81,10 @@ class ForecastReport:
     path: Path
     scores: tuple[Score, ...]
     forecast: Forecast
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.forecasted(self)
 
 
 def forecast(

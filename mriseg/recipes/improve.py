@@ -31,6 +31,9 @@ from mriseg.io.improvements import Plan
 from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import ModelName
 from mriseg.io.runs import Run
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
 from mriseg.recipes.improve_round import RoundWork
 from mriseg.report.pages.improvement import Pair
@@ -54,8 +57,8 @@ class ImproveOptions:
     scans: ScanKeywords | None = None
 
 
-@dataclass(frozen=True)
-class ImproveReport:
+@dataclass(frozen=True, repr=False)
+class ImproveReport(Shown):
     """What a round gave, and where it is written.
 
     Attributes:
@@ -75,6 +78,10 @@ class ImproveReport:
     verdict: str
     scores: tuple[Pair, ...]
     page: Path
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.improved(self)
 
 
 def improve(

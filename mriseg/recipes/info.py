@@ -6,7 +6,6 @@ which takes longer to load than to read all that a store says of its cases.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,43 +14,19 @@ from mriseg.core.regions import Regions
 from mriseg.errors import InputError
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
-from mriseg.io.store import CaseAttributes, Store, open_store
+from mriseg.io.store import Store, open_store
+from mriseg.io.store.listing import StoredCase, store_overview, stored_case
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
 
 if TYPE_CHECKING:
     from mriseg.recipes.info_runs import RunInfo, RunsInfo
 
-
-@dataclass(frozen=True)
-class StoredCase:
-    """A case of a store.
-
-    Attributes:
-        name: the case's.
-        patient: whose scan it is.
-        modalities: those it has.
-        labelled: whether it has a segmentation.
-        size: voxels of the whole scan along x, y and z (to the left, the back and the head).
-        spacing: of its voxels along them, in ``unit``.
-        unit: "mm", or "px" where the scan states no voxel size.
-        voxels: region -> how many voxels it has; empty if not labelled.
-        volumes: region -> the same in mL, or in voxels where the scan states no voxel size.
-        notices: what was accepted although it is unusual.
-    """
-
-    name: str
-    patient: str
-    modalities: tuple[str, ...]
-    labelled: bool
-    size: tuple[int, int, int]
-    spacing: tuple[float, float, float]
-    unit: str
-    voxels: dict[str, int]
-    volumes: dict[str, float]
-    notices: tuple[str, ...]
+__all__ = ["StoreInfo", "StoredCase", "holds", "store_info"]
 
 
-@dataclass(frozen=True)
-class StoreInfo:
+@dataclass(frozen=True, repr=False)
+class StoreInfo(Shown):
     """What a store holds.
 
     Attributes:
@@ -79,6 +54,10 @@ class StoreInfo:
     modalities: dict[str, int]
     foreground: dict[str, int]
     listed: tuple[StoredCase, ...]
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return store_overview(self.location, self.layout, self.regions, self.listed)
 
 
 def holds(location: str | Path | Location) -> StoreInfo | RunInfo | RunsInfo:
@@ -118,7 +97,7 @@ def store_info(store: Store) -> StoreInfo:
     """
     index = store.index()
     regions = tuple(store.spec.regions)
-    listed = tuple(_stored(case, regions) for case in store.cases().values())
+    listed = tuple(stored_case(case, regions) for case in store.cases().values())
     return StoreInfo(
         location=store.location,
         layout=store.spec.layout,
@@ -136,26 +115,4 @@ def store_info(store: Store) -> StoreInfo:
             for column, region in enumerate(regions)
         },
         listed=listed,
-    )
-
-
-def _stored(case: CaseAttributes, regions: Sequence[str]) -> StoredCase:
-    geometry = case.geometry
-    voxels = {
-        region: sum(row[column] for row in case.foreground)
-        for column, region in enumerate(regions)
-        if case.labelled
-    }
-    z, y, x = geometry.canonical_shape
-    return StoredCase(
-        name=case.name,
-        patient=case.patient,
-        modalities=case.modalities,
-        labelled=case.labelled,
-        size=(x, y, z),
-        spacing=geometry.spacing[::-1],
-        unit=geometry.unit,
-        voxels=voxels,
-        volumes={region: geometry.volume_of(count).value for region, count in voxels.items()},
-        notices=case.notices,
     )

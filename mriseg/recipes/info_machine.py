@@ -10,12 +10,15 @@ from typing import Any
 from mriseg import __version__
 from mriseg.backends import Backend, available, describe
 from mriseg.backends.machine import cores, memory
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews_machine
 
 _LIBRARIES = ("torch", "numpy", "scipy", "zarr", "nibabel", "safetensors")
 
 
-@dataclass(frozen=True)
-class MachineInfo:
+@dataclass(frozen=True, repr=False)
+class MachineInfo(Shown):
     """This machine as mriseg sees it.
 
     Attributes:
@@ -33,6 +36,10 @@ class MachineInfo:
     memory: int | None
     backends: tuple[tuple[str, bool, str], ...]
     chosen: dict[str, Any]
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews_machine.of_a_machine(self)
 
 
 def machine(chosen: Backend) -> MachineInfo:

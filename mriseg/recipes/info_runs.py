@@ -13,11 +13,14 @@ from mriseg.errors import InputError
 from mriseg.io.disk.untrusted import read_text
 from mriseg.io.location import Location
 from mriseg.io.runs import CARD, Manifest, Run, open_run
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.report.model_card import Card, read_card
 
 
-@dataclass(frozen=True)
-class RunInfo:
+@dataclass(frozen=True, repr=False)
+class RunInfo(Shown):
     """What a run holds.
 
     Attributes:
@@ -64,6 +67,10 @@ class RunInfo:
     is_model: bool
     card: Card | None
 
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.of_a_run(self)
+
 
 @dataclass(frozen=True)
 class RunLine:
@@ -88,8 +95,8 @@ class RunLine:
     state: str = ""
 
 
-@dataclass(frozen=True)
-class RunsInfo:
+@dataclass(frozen=True, repr=False)
+class RunsInfo(Shown):
     """What a folder of runs holds.
 
     Attributes:
@@ -99,6 +106,10 @@ class RunsInfo:
 
     path: Path
     runs: tuple[RunLine, ...]
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.of_runs(self)
 
 
 def runs_info(folder: Path) -> RunsInfo:

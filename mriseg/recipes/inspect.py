@@ -22,6 +22,9 @@ from mriseg.io.readers import Listing, folders
 from mriseg.io.readers.base import Case
 from mriseg.io.readers.inspection import CaseFacts, inspect_case
 from mriseg.io.readers.table import write_table
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.labels import wanted_regions
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.workers import default_workers, results
@@ -62,8 +65,8 @@ class InspectedCase:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class InspectReport:
+@dataclass(frozen=True, repr=False)
+class InspectReport(Shown):
     """The plan: every case, and every image-like file that is in none.
 
     Attributes:
@@ -90,6 +93,10 @@ class InspectReport:
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
         return dict(plain(self))
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.inspected(self)
 
 
 def inspect(

@@ -23,6 +23,9 @@ from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
 from mriseg.recipes.channels import unfit
 from mriseg.recipes.mask_tables import write_tables
@@ -75,9 +78,15 @@ class CasePrediction:
         """Whether no voxel is segmented."""
         return not any(self.volumes.values())
 
+    @property
+    def picture(self) -> Path | None:
+        """The picture beside the mask; None where none was drawn."""
+        path = self.mask.with_name(f"{nifti.stem(self.mask)}.png")
+        return path if path.is_file() else None
 
-@dataclass(frozen=True)
-class PredictReport:
+
+@dataclass(frozen=True, repr=False)
+class PredictReport(Shown):
     """What `predict` did; also in ``report.json`` beside the masks.
 
     Attributes:
@@ -108,6 +117,10 @@ class PredictReport:
         count = min(_MAX_URGENT, math.ceil(len(self.results) / 3))
         known = [result for result in self.by_urgency if result.certainty or result.empty]
         return tuple(result.case for result in known[:count])
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.predicted(self)
 
 
 def predict(

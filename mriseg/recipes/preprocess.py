@@ -32,6 +32,9 @@ from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
 from mriseg.io.store import CaseAttributes, Store, StoreSpec
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
 from mriseg.recipes.labels import (
     checked_labels,
@@ -79,8 +82,8 @@ class CaseReport:
     voxels: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class PreprocessReport:
+@dataclass(frozen=True, repr=False)
+class PreprocessReport(Shown):
     """What `preprocess` did; also in a local store's ``report.json``.
 
     Attributes:
@@ -113,6 +116,15 @@ class PreprocessReport:
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
         return dict(plain(self))
+
+    @property
+    def page(self) -> Path | None:
+        """The store's page; None where there is none."""
+        return overviews.page_in(self.file.parent) if self.file else None
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.preprocessed(self)
 
 
 def preprocess(

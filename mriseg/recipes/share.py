@@ -21,13 +21,16 @@ from mriseg.io.disk.documents import read_json
 from mriseg.io.disk.locks import locked
 from mriseg.io.disk.schemas import Name, as_json, checked
 from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.report.model_card import model_card
 
 _FLOAT16 = torch.finfo(torch.float16)
 
 
-@dataclass(frozen=True)
-class ShareReport:
+@dataclass(frozen=True, repr=False)
+class ShareReport(Shown):
     """The result of `share`.
 
     Attributes:
@@ -39,6 +42,10 @@ class ShareReport:
     path: Path
     size_bytes: int
     missing: tuple[str, ...]
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.shared(self)
 
 
 def share(

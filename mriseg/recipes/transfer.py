@@ -20,6 +20,8 @@ from mriseg.errors import ConfigError
 from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
+from mriseg.overview.values import Overview
+from mriseg.recipes import overviews
 from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.train import Start, TrainReport, train
 
@@ -28,7 +30,7 @@ from mriseg.recipes.train import Start, TrainReport, train
 _NORM_BATCHES = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TransferReport(TrainReport):
     """What a transfer gave.
 
@@ -37,6 +39,10 @@ class TransferReport(TrainReport):
     """
 
     plan: TransferPlan
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.transferred(self)
 
 
 def transfer(

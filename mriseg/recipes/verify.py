@@ -33,11 +33,14 @@ from mriseg.io.model_sources import locate
 from mriseg.io.readers import Case, ReaderOptions
 from mriseg.io.runs.integrity import check_manifest, check_texts, check_weights, weight_files
 from mriseg.io.store.integrity import check_case, check_report, check_root, check_sources
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
 from mriseg.recipes import export as exports
+from mriseg.recipes import overviews
 
 
-@dataclass(frozen=True)
-class VerifyReport:
+@dataclass(frozen=True, repr=False)
+class VerifyReport(Shown):
     """What `verify` looked at and found.
 
     Attributes:
@@ -59,6 +62,10 @@ class VerifyReport:
     def to_json(self) -> dict[str, Any]:
         """This report as JSON types."""
         return dict(plain(self))
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`."""
+        return overviews.verified(self)
 
 
 def verify(

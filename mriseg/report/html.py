@@ -20,12 +20,14 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mriseg.core.wording import visible
 from mriseg.errors import OutputError
 from mriseg.io.disk.documents import first_bytes, write_text
+from mriseg.overview.values import PAGE
 from mriseg.report import page as values
 from mriseg.report.page import About, CaseEntry, Page, Viewer
 
-FILE = "report.html"
+FILE = PAGE
 FOLDER = "report"
 """Beside the page: a file for each case, where one page would be too large."""
 
@@ -221,9 +223,9 @@ def _is(kind: type) -> Callable[[object], bool]:
 
 def _visible(value: Any) -> Any:
     """``value`` with what does not print, such as a sign that reverses text, written out."""
-    if isinstance(value, Markup) or not isinstance(value, str) or value.isprintable():
+    if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
+    return visible(value)
 
 
 def _address(path: str) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mriseg.core.wording import agreeing, counted, duration, pixel_size
+from mriseg.core.wording import agreeing, counted, duration, pixel_size, visible
 
 
 def test_one_is_singular_and_all_else_plural() -> None:
@@ -31,3 +31,7 @@ def test_pixels_have_a_size_of_three_digits() -> None:
 )
 def test_a_length_of_time_has_two_digits(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_names_that_are_not_utf8_are_written_out() -> None:
+    assert visible("caf\udce9\x1b[2J\t") == r"caf\udce9\x1b[2J\t"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from mriseg.core.metrics import CaseScores, score_case
 from mriseg.core.orientation import geometry_of
+from mriseg.errors import UnknownNameError
 from mriseg.events import Event, Wrote, finish
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
 
@@ -24,6 +27,32 @@ def scores() -> tuple[CaseScores, ...]:
     )
 
 
+def measured(folder: Path) -> EvaluateReport:
+    """A report of them with its summary, written nowhere."""
+    return replace(
+        finish(reported(EvaluateReport(scores(), ()), None, pictures=False)), folder=folder
+    )
+
+
+def test_a_mean_that_is_nan_says_why(tmp_path: Path) -> None:
+    report = measured(tmp_path)
+    # One of two cases has a distance, so that there is a mean; the other is listed.
+    assert report.mean("r", "hd95") == 0
+    assert report.undefined() == tuple(
+        f"{metric} of r is undefined (nan) in 1 of 2 cases: the mask is empty in 1"
+        for metric in ("precision", "hd95", "assd")
+    )
+    empty = EvaluateReport(report.scores[1:], ())
+    empty = finish(reported(empty, None, pictures=False))
+    with pytest.warns(UserWarning, match="hd95 of r is undefined .* in 1 of 1 case: the mask is"):
+        assert math.isnan(empty.mean("r", "hd95"))
+
+
+def test_what_was_not_measured_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="no 'hd' of 'r' was measured; regions: r; metrics:"):
+        measured(tmp_path).mean("r", "hd")
+
+
 def test_a_report_gets_its_summary_and_writes_its_files(tmp_path: Path) -> None:
     given = EvaluateReport(
         scores(), (), seen=("right",), skipped=(("x", "why"),), notices=("n",), tolerance=3
@@ -31,6 +60,7 @@ def test_a_report_gets_its_summary_and_writes_its_files(tmp_path: Path) -> None:
     events: list[Event] = []
     report = finish(reported(given, tmp_path / "out", pictures=False), events.append)
     assert report.mean("r") == 0.5 and report.scores == given.scores
+    assert report.folder == tmp_path / "out"
     assert [event.path for event in events if isinstance(event, Wrote)] == [tmp_path / "out"]
     data = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (data["skipped"], data["notices"], data["tolerance"]) == ([["x", "why"]], ["n"], 3)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mriseg.cli.render import say
 from mriseg.cli.reports.table import number, table, volume
-from mriseg.cli.stage import clock
+from mriseg.console.stage import clock
 from mriseg.core.wording import counted
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mriseg.cli.render import plain, say
+from mriseg.cli.render import say
+from mriseg.core.wording import visible
 
 # Characters. Longer cells with spaces are sentences, which may be folded; names and numbers may
 # not.
@@ -37,7 +38,7 @@ def table(
     Returns:
         The columns that were left out.
     """
-    cells = [[plain(cell) for cell in row] for row in rows]
+    cells = [[visible(cell) for cell in row] for row in rows]
     kept, droppable = list(range(len(columns))), list(optional)
     # A minimum that is measured within the console's width is never larger.
     unlimited = console.options.update(width=10**6)
@@ -67,7 +68,7 @@ def _drawn(
     for index in kept:
         column = [row[index] for row in cells]
         left = index < text if text is not None else not all(map(_is_number, column))
-        heading = plain(columns[index])
+        heading = visible(columns[index])
         heading = heading.replace(" ", "\n") if tall else heading
         folds = any(map(_may_fold, column))
         drawn.add_column(

@@ -48,12 +48,15 @@ from mriseg.io.runs.checkpoint import (
     write_checkpoint,
 )
 from mriseg.io.runs.manifest import FILE, Manifest, read_manifest, write_manifest
+from mriseg.io.runs.shown import run_overview
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import PAGE, Overview
 
 CARD = "MODEL_CARD.md"
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Shown):
     """A run folder that exists; from `create_run` or `open_run`."""
 
     path: Path
@@ -73,6 +76,26 @@ class Run:
     def curves_path(self) -> Path:
         """The log as a picture; exists after the first validation."""
         return self.path / "curves.png"
+
+    @property
+    def curves(self) -> Path | None:
+        """The picture of its learning curves; None before the first validation."""
+        return self.curves_path if self.curves_path.is_file() else None
+
+    @property
+    def page(self) -> Path | None:
+        """The page of its training; None where there is none, as in a shared model."""
+        path = self.path / PAGE
+        return path if path.is_file() else None
+
+    def __repr__(self) -> str:
+        # Nothing is read, since debuggers call it at any time.
+        return f"<Run {self.path}>"
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`; raises RunError."""
+        ended = self.ended if self.has("last") else ""
+        return run_overview(self.path, self.manifest, self.read_log(), ended)
 
     def within(self, *parts: str) -> Path:
         """The path of a file in the run; a run that went away is not created again.

@@ -44,8 +44,11 @@ from mriseg.io.store.attributes import (
     key_of,
     shard_name,
 )
+from mriseg.io.store.listing import spec_overview
 from mriseg.io.store.remedies import remedy, removal
 from mriseg.io.store.storage import Tree
+from mriseg.overview.shown import Shown
+from mriseg.overview.values import Overview
 
 # Arrays that are kept open, two per case. To open one again costs less than to read a slice of it.
 _OPEN_ARRAYS = 256
@@ -68,8 +71,12 @@ class Batch:
     target: NDArray[np.uint8]
 
 
-class Store:
-    """An open store; made by `create` or `open_store`. Cheap to pickle, safe to read in threads."""
+class Store(Shown):
+    """An open store; made by `create` or `open_store`. Cheap to pickle, safe to read in threads.
+
+    Its length is the number of its cases, iterating gives their names, and ``store[name]`` is
+    `read_case`.
+    """
 
     def __init__(self, location: str, spec: StoreSpec) -> None:
         self.location = location
@@ -88,6 +95,27 @@ class Store:
     def name(self) -> str:
         """The store's name: the last part of its location, without ``.zarr``."""
         return self._where.name.removesuffix(".zarr")
+
+    def __len__(self) -> int:
+        return len(self.cases())
+
+    def __bool__(self) -> bool:
+        # An empty store is still a store.
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.cases())
+
+    def __getitem__(self, name: str) -> PreparedCase:
+        return self.read_case(name)
+
+    def __repr__(self) -> str:
+        # Nothing is read, since debuggers call it at any time.
+        return f"<Store {self.location}>"
+
+    def overview(self) -> Overview:
+        """See `mriseg.overview.shown.Shown.overview`; raises StoreError."""
+        return spec_overview(self.location, self.spec, self.cases())
 
     def append(
         self,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mriseg.cli.stage import Stage, clock
+from mriseg.console.stage import Stage, clock
 
 
 @pytest.mark.parametrize(
