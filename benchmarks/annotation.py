@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> Comparison:
         run = fresh_run(
             root / "run", width=options.width, modalities=DEFAULT_MODALITIES, frame=frame
         )
-        session, _ = open_session(Location(source), run, "nobody", root / "out", ScanOptions())
+        session, _ = open_session(Location.of(source), run, "nobody", root / "out", ScanOptions())
         events.finish(fill_queue(session, backend))
         desk = Desk(session)
         page = Page(desk, Background(), Improving(None, desk.queue.patients_done))

@@ -15,6 +15,7 @@ from mriseg.annotation.desk import Desk
 from mriseg.annotation.improving import Improving
 from mriseg.annotation.server import serving
 from mriseg.backends.base import Backend
+from mriseg.core.keywords import ScanKeywords
 from mriseg.errors import ConfigError, InputError, OutputError
 from mriseg.events import Event, Notice, Recipe
 from mriseg.io.corrections import read_corrections
@@ -67,7 +68,7 @@ def folder_of(source: Location, out: Path | None) -> Path:
     if out is None:
         if not source.is_local:
             raise ConfigError(
-                f"{source} is no folder here: name one for the corrections with --out"
+                f"{source} is not a folder of this machine: name one for the corrections with --out"
             )
         scans = source.path.resolve()
         return scans.with_name(f"{scans.name}{ENDING}")
@@ -84,7 +85,7 @@ def folder_of(source: Location, out: Path | None) -> Path:
 def open_session(
     source: Location, run: Run, who: str, out: Path | None, scans: ScanOptions
 ) -> tuple[AnnotateSession, tuple[str, ...]]:
-    """A session, new or gone on with; and what was assumed about the scans.
+    """A session, new or continued; and what was assumed about the scans.
 
     Raises:
         InputError: there is no case, or the folder holds corrections of other scans.

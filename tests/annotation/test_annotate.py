@@ -23,7 +23,7 @@ from tests.annotation.sessions import session_of
 
 
 def test_the_folder_is_beside_the_scans_and_never_among_them(tmp_path: Path) -> None:
-    scans = Location(tmp_path / "scans")
+    scans = Location.of(tmp_path / "scans")
     assert folder_of(scans, None) == tmp_path.resolve() / "scans-annotation"
     assert folder_of(scans, tmp_path / "other") == tmp_path / "other"
     for inside in ("scans", "scans/masks", "other/../scans/a/b"):
@@ -53,7 +53,7 @@ def test_corrections_of_something_else_are_not_gone_on_with(
     update_corrections(session.out, lambda now: now.with_case(skipped))
     assert report_of(session_of(brats_source, trained, tmp_path / "out")).skipped == 1
     with pytest.raises(OutputError, match="store or a run"):
-        open_session(Location(brats_source), trained, "ann", trained.path, ScanOptions())
+        open_session(Location.of(brats_source), trained, "ann", trained.path, ScanOptions())
 
 
 def test_the_queue_fills_while_the_page_is_open(

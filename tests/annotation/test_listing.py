@@ -50,7 +50,7 @@ def phantom_session(out: Path, count: int) -> AnnotateSession:
     run = object.__new__(Run)  # nothing of it is needed
     cases = {name: Source(fail, patient=name[:6]) for name in names}  # type: ignore[arg-type]
     stems = {name: name for name in names}
-    return AnnotateSession(Location(out), out, run, model, cases, stems, "ann", ScanOptions())
+    return AnnotateSession(Location.of(out), out, run, model, cases, stems, "ann", ScanOptions())
 
 
 def test_a_thousand_cases_are_listed_in_a_moment_and_little_memory(tmp_path: Path) -> None:

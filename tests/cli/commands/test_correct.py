@@ -81,7 +81,7 @@ def test_a_session_is_killed_goes_on_and_is_ended(worked: Path, run: Path) -> No
     said, _ = second.process.communicate(timeout=60)
     assert second.process.returncode == 0, second.errors.read_text()
     assert "1 accepted" in said.decode() and "2 open" in said.decode()
-    assert "same command goes on" in said.decode()
+    assert "same command continues" in said.decode()
     assert "Traceback" not in second.errors.read_text()
 
 
