@@ -41,6 +41,7 @@ TINY = {
     "loading": ("--rounds 1 --batches 2", ("monai", "torchio")),
     "preprocessing": ("--rounds 1", ("monai", "torchio")),
     "inspection": ("--rounds 1 --cases 4", ()),
+    "annotation": ("--rounds 1 --width 8 --backend cpu --precision fp32", ()),
     "case": ("--rounds 1 --width 8 --backend cpu --precision fp32", ()),
     "training_wait": (
         "--steps 2 --epochs 1 --cases 3 --batch-size 2 --width 8 --backend cpu --precision fp32",
