@@ -121,6 +121,9 @@ class Judge:
         flags = [] if made.masks.any() else ["empty mask"]
         if missing:
             flags.append(f"without {', '.join(missing)}")
+        for region, evidence in zip(self._regions, made.evidence, strict=True):
+            if (calibration := self._maps.get(region)) is not None:
+                flags += calibration.unusual(region, evidence)
         if self._scans is not None:
             extent = case.box.shape
             facts = facts_of(case.geometry, extent, case.modalities, case.normalisation)

@@ -26,7 +26,8 @@ def test_it_is_a_share_whatever_the_probabilities(
     probabilities: np.ndarray, agreement: float | None
 ) -> None:
     evidence = of(probabilities, agreement)
-    assert 0 <= evidence.expected <= 1 and 0 <= evidence.score <= evidence.expected
+    assert 0 <= evidence.expected <= 1 and evidence.unmoved == 1
+    assert evidence.agreement == agreement
     assert evidence.voxels == np.count_nonzero(probabilities > 0.5)
     assert (evidence.components > 0) == (evidence.voxels > 0)
     assert evidence.mass == pytest.approx(probabilities.sum(), rel=1e-5)
@@ -43,14 +44,14 @@ def test_what_is_expected_is_near_the_mean_dice_of_masks_drawn_from_the_probabil
 
 def test_a_certain_mask_expects_a_dice_of_one_and_an_empty_one_what_its_doubts_leave() -> None:
     certain = np.zeros(_SHAPE, np.float32)
-    assert of(certain).expected == of(certain).score == 1
+    assert of(certain).expected == 1
     certain[1, 1:3, 1:3] = 1
     assert of(certain).expected == 1 and of(certain).components == 1
     doubtful = np.full(_SHAPE, 0.4, np.float32)
     assert of(doubtful).voxels == 0 and of(doubtful).expected < 0.05
 
 
-def test_what_moved_the_mask_and_what_copies_disagree_in_counts() -> None:
+def test_how_far_the_mask_was_moved_is_counted() -> None:
     probabilities = np.zeros(_SHAPE, np.float32)
     probabilities[1, 1:3, 1:3] = 1
     mask = threshold(probabilities)
@@ -58,4 +59,4 @@ def test_what_moved_the_mask_and_what_copies_disagree_in_counts() -> None:
     rough[1, 1, :] = 1
     moved = evidence_of(probabilities, mask, rough, 0.9)
     assert moved.unmoved == pytest.approx(dice(count(mask, rough))) and moved.unmoved < 1
-    assert moved.score == pytest.approx(moved.unmoved * 0.9)
+    assert moved.expected == 1

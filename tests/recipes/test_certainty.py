@@ -22,7 +22,7 @@ from mriseg.recipes import certainty as recipe
 from mriseg.recipes.certainty import MOST, Judge, measure_certainty, spread
 from mriseg.recipes.load import load
 
-MAP = CertaintyMap(0.8, 0.05, 0.9, 0.8, 9)
+MAP = CertaintyMap(0.8, 0.05, 0.9, 0.8, 0.9, 0.8, 9)
 
 
 @pytest.fixture

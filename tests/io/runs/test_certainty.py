@@ -17,7 +17,7 @@ from mriseg.io.runs.certainty import FILE, Certainty, read_certainty, write_cert
 
 KNOWN = Certainty(
     "ab" * 32,
-    {"WT": CertaintyMap(0.8, 0.05, 0.9, 0.8, 9)},
+    {"WT": CertaintyMap(0.8, 0.05, 0.9, 0.8, 0.9, 0.8, 9)},
     training_scans([ScanFacts((1.0, 1.0, 1.0), (9, 8, 7), {"T1": 0.3})]),
 )
 
