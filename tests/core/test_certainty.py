@@ -93,7 +93,7 @@ def test_on_new_patients_of_the_same_kind_it_follows_and_the_range_holds() -> No
     generator = np.random.default_rng(1)
 
     def patients(count: int) -> list[tuple[Known, int]]:
-        made = []
+        drawn = []
         for _ in range(count):
             true = generator.uniform(0.4, 0.95)
             believed = float(np.clip(true**0.5 + generator.normal(0, 0.02), 0.01, 1))
@@ -101,8 +101,8 @@ def test_on_new_patients_of_the_same_kind_it_follows_and_the_range_holds() -> No
             hits = true * voxels  # of a truth as large as the mask, or not quite
             truth = round(voxels * float(np.exp(generator.normal(0, (1 - true) / 2))))
             score = 2 * min(hits, truth) / (voxels + truth)
-            made.append((Known(evidence(believed, None, voxels), score), truth))
-        return made
+            drawn.append((Known(evidence(believed, None, voxels), score), truth))
+        return drawn
 
     fitted = fit([known for known, _ in patients(9)])
     assert fitted is not None

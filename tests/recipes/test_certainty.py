@@ -43,12 +43,12 @@ def test_it_learns_from_masks_as_prediction_makes_them(
     assert set(known.regions) == set(run.manifest.regions) and known.scans is not None
     assert known == run.certainty() and known.scans.cases == 1
     case = brats_store.read_case(names[1])
-    made = Segmenter(load(run)).segment(case, cpu)
+    segmented = Segmenter(load(run)).segment(case, cpu)
     truth = region_masks(case.labels, run.manifest.regions)
     for r, of_region in enumerate(learnt):
         assert len(of_region) == len(names) - 1
-        assert of_region[0].evidence == made.evidence[r]
-        assert of_region[0].dice == metrics.dice(metrics.count(made.masks[r], truth[r]))
+        assert of_region[0].evidence == segmented.evidence[r]
+        assert of_region[0].dice == metrics.dice(metrics.count(segmented.masks[r], truth[r]))
 
 
 def test_the_mirrored_copies_take_no_further_passes(
@@ -66,10 +66,12 @@ def test_the_mirrored_copies_take_no_further_passes(
 
     monkeypatch.setattr(inference, "ready", counting)
     case = brats_store.read_case(run.manifest.validation[0])
-    made = Segmenter(load(run), SegmentOptions(batch_size=1)).segment(case, cpu)
+    segmented = Segmenter(load(run), SegmentOptions(batch_size=1)).segment(case, cpu)
     filled = int(case.image.any(axis=(0, 2, 3)).sum())
     assert len(passes) == filled * 2 ** len(run.manifest.mirrored)
-    assert all(each.agreement is not None and 0 <= each.agreement <= 1 for each in made.evidence)
+    assert all(
+        each.agreement is not None and 0 <= each.agreement <= 1 for each in segmented.evidence
+    )
     alone = Segmenter(load(run), SegmentOptions(flips=False)).segment(case, cpu)
     assert all(each.agreement is None for each in alone.evidence)
 
@@ -80,11 +82,11 @@ def test_masks_that_were_made_otherwise_have_no_predicted_dice(
 ) -> None:
     run.keep_certainty(dict.fromkeys(run.manifest.regions, MAP), None)
     case = brats_store.read_case(run.manifest.validation[0])
-    made = Segmenter(load(run), SegmentOptions(threshold=0.01)).segment(case, cpu)
-    assert made.masks.any()
-    usual = Judge(run, SegmentOptions(batch_size=3)).certainty(case, made)
+    segmented = Segmenter(load(run), SegmentOptions(threshold=0.01)).segment(case, cpu)
+    assert segmented.masks.any()
+    usual = Judge(run, SegmentOptions(batch_size=3)).certainty(case, segmented)
     assert any(each.dice is not None and each.covers == 0.8 for each in usual.values())
-    other = Judge(run, SegmentOptions(**option)).certainty(case, made)
+    other = Judge(run, SegmentOptions(**option)).certainty(case, segmented)
     assert all(each.dice is None and each.covers is None for each in other.values())
     assert all(0 <= each.volume_low <= each.volume_high for each in other.values())
 
@@ -94,11 +96,11 @@ def test_a_run_that_knows_nothing_still_says_what_the_probabilities_expect(
 ) -> None:
     (run.path / "certainty.json").unlink(missing_ok=True)
     case = brats_store.read_case(run.manifest.validation[0])
-    made = Segmenter(load(run)).segment(case, cpu)
+    segmented = Segmenter(load(run)).segment(case, cpu)
     judge = Judge(run, SegmentOptions())
-    sure = judge.certainty(case, made)
+    sure = judge.certainty(case, segmented)
     assert all(each.dice is None and 0 <= each.expected_dice <= 1 for each in sure.values())
-    assert judge.flags(case, made, ()) == (() if made.masks.any() else ("empty mask",))
+    assert judge.flags(case, segmented, ()) == (() if segmented.masks.any() else ("empty mask",))
 
 
 def test_flags_say_why_to_look(run: Run, cpu: Backend, brats_store: Store) -> None:
@@ -106,12 +108,14 @@ def test_flags_say_why_to_look(run: Run, cpu: Backend, brats_store: Store) -> No
     completed(measure_certainty(run, brats_store, cpu, train=train, validation=()))
     judge = Judge(run, SegmentOptions())
     case = brats_store.read_case(train[0])
-    made = Segmenter(load(run)).segment(case, cpu)
-    empty = replace(made, masks=np.zeros_like(made.masks))
+    segmented = Segmenter(load(run)).segment(case, cpu)
+    empty = replace(segmented, masks=np.zeros_like(segmented.masks))
     assert judge.flags(case, empty, ("T2",)) == ("empty mask", "without T2")
     affine = np.asarray(case.geometry.affine) @ np.diag([3, 3, 3, 1])
     far = replace(case.geometry, affine=tuple(map(tuple, affine.tolist())))
-    first, *_ = judge.flags(replace(case, geometry=far), replace(made, masks=made.masks + 1), ())
+    first, *_ = judge.flags(
+        replace(case, geometry=far), replace(segmented, masks=segmented.masks + 1), ()
+    )
     assert first == "voxels of 3.0 mm, training had 1.0 to 1.0"
 
 
