@@ -53,9 +53,9 @@ def test_how_sure_each_mask_is_stands_beside_its_volume() -> None:
 
     sure = {"WT": RegionCertainty(0.87, 0.9, 10.0, 15.25, 2, 0.8)}
     unknown = {"WT": RegionCertainty(None, 0.9, 1.0, 2.0, 3)}
-    flags = ("empty mask", "voxels of 3.0 mm, training had 1.0 to 1.0")
+    flags = ("without T2", "voxels of 3.0 mm, training had 1.0 to 1.0")
     text = rendered(
-        ShownMask(mask_record("b", 0.0, certainty=unknown, flags=flags), picture=png),
+        ShownMask(mask_record("b", missing=("T2",), certainty=unknown, flags=flags), picture=png),
         ShownMask(mask_record("a", certainty=sure), picture=png),
     )
     page = checked(text)
@@ -64,4 +64,4 @@ def test_how_sure_each_mask_is_stands_beside_its_volume() -> None:
     assert flags[1] in page.text and "WT, components" in page.text
     # In the order that was given, each flag once in the table and once with its case.
     assert text.index(">b<") < text.index(">a<")
-    assert page.text.count("empty mask") == page.text.count(flags[1])
+    assert page.text.count(flags[0]) == page.text.count(flags[1]) == 2
