@@ -23,6 +23,7 @@ from safetensors import safe_open
 
 from mriseg.backends import select
 from mriseg.core import modalities
+from mriseg.core.certainty import CertaintyMap
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.filenames import read_name
 from mriseg.core.regions import label_map
@@ -167,6 +168,7 @@ def test_a_shared_model(outputs: Outputs) -> None:
         assert name == plain
     for item in data["seen"]:
         same("keys: seen", item)
+    same("keys: certainty file", loaded(out / "certainty.json"))
     assert {item["salt"] for item in data["seen"]} == {data["salt"]}
 
 
@@ -212,6 +214,13 @@ def test_checkpoints(outputs: Outputs) -> None:
         assert parameter in names["best"] and key in {"step", "exp_avg", "exp_avg_sq"}
 
 
+def test_certainty_json(outputs: Outputs) -> None:
+    data = loaded(outputs.run.path / "certainty.json")
+    same("keys: certainty file", data)
+    same("keys: training scans", data["scans"])
+    assert documented("keys: certainty map") == [field.name for field in fields(CertaintyMap)]
+
+
 def test_the_log(outputs: Outputs) -> None:
     (line,) = (outputs.run.path / "log.jsonl").read_text().splitlines()
     regions = [f"dice_{region}" for region in outputs.run.manifest.regions]
@@ -236,8 +245,12 @@ def test_what_lies_beside_a_mask(outputs: Outputs) -> None:
     scan: Any = nib.load(outputs.folder / "brats" / name / f"{name}_t1.nii.gz")
     record = loaded(outputs.folder / "masks" / "report.json")
     same("keys: masks", record)
+    for row in loaded(outputs.folder / "masks" / "volumes.json"):
+        same("keys: volumes", row)
     for item in record["masks"]:
         same("keys: mask", item)
+        for sure in item["certainty"].values():
+            same("keys: certainty", sure)
         assert set(item["model"]) == {"path", "digest"}
         for file in (*item["files"], *item["scan"]):
             same("keys: source", file)

@@ -70,7 +70,7 @@ def test_the_wheel_holds_the_sample_and_its_terms(wheel: zipfile.ZipFile) -> Non
 
 def test_the_wheel_holds_the_model_and_its_terms(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    files = ("run.json", "best.safetensors", "MODEL_CARD.md")
+    files = ("run.json", "best.safetensors", "certainty.json", "MODEL_CARD.md")
     assert {"mriseg/models/LICENSE", *(f"mriseg/models/base/{file}" for file in files)} <= names
     assert any(name.endswith("licenses/mriseg/models/LICENSE") for name in names)
     sizes = {info.filename: info.file_size for info in wheel.infolist()}

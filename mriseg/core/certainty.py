@@ -1,15 +1,16 @@
 """How sure a segmentation is of itself: predicted Dice, a range for the volume, a place in a queue.
 
-The Dice that probabilities expect, the agreement of mirrored copies and how far the refinement
-moved the mask (`mriseg.core.evidence`) rise and fall with the true Dice, but are on no scale of
-it: a network is too sure of itself, mirrored copies share their mistakes. Validation patients, of
-whom the truth is known, give the scale. There are few of them, so one number is fitted for each
-region, and shrunk:
+The Dice that the probabilities expect (`mriseg.core.evidence`) rises and falls with the true one,
+but need not be on its scale: a network may be too sure of itself. Validation patients, of whom the
+truth is known, give the scale. There are few of them, so one number is fitted for each region, and
+shrunk strongly:
 
-    Dice = (expected * agreement * unmoved) ** exponent
+    Dice = expected ** exponent
 
-It is 0 where nothing is certain and 1 where everything is, whatever the exponent, so that it
-cannot leave this range for a scan unlike those that it was fitted on.
+It is 0 where nothing is certain and 1 where everything is, whatever the exponent, so that it cannot
+leave this range for a scan unlike those that it was fitted on. How far mirrored copies agree, and
+how far the refinement moved a mask, predicted no more than this on validation patients (see
+docs/results.md, "How sure"); they are reasons to look at a mask where they are out of the ordinary.
 
 Masks of the volumes V and T cannot have a Dice above 2 min(V, T) / (V + T), so where the Dice is d
 at least, T lies between V d / (2 - d) and V (2 - d) / d. The range is that of a Dice which eight in
@@ -37,12 +38,14 @@ FEWEST = 4
 COVERS = 0.8
 """The share of patients whose true volume a calibrated range is to hold."""
 
-# The prior of the exponent is 1, the uncalibrated product, and weighs as a patient or two do whose
-# product is 0.75.
-_PRIOR, _PRIOR_WEIGHT = 1.0, 0.15
+# The prior of the exponent is 1, which changes nothing, and weighs as a dozen patients do whose
+# expected Dice is 0.75: a set of validation patients is rarely larger.
+_PRIOR, _PRIOR_WEIGHT = 1.0, 1.0
 _MAX_EXPONENT = 4.0
 # A Dice of 0 has no logarithm.
 _LOWEST = 0.02
+# Copies that disagree so much more than those of any validation patient are out of the ordinary.
+_UNUSUAL = 1.5
 # What a flag weighs in the queue, in Dice.
 _FLAG = 0.1
 
@@ -88,6 +91,9 @@ class CertaintyMap:
         error: mean absolute error of the predicted Dice of a validation patient, from the others.
         reached: the share of its predicted Dice that a case reaches, but for the worst two in ten.
         covers: the share of patients that the range was calibrated to.
+        agreement: the lowest `mriseg.core.evidence.Evidence.agreement` of a validation case; None
+            where there are no mirrored copies.
+        unmoved: the lowest `mriseg.core.evidence.Evidence.unmoved` of one.
         cases: validation cases that it is from.
     """
 
@@ -98,11 +104,30 @@ class CertaintyMap:
     error: Share
     reached: Share
     covers: Share
+    agreement: Share | None
+    unmoved: Share
     cases: Annotated[int, Field(ge=1)]
 
     def dice(self, evidence: Evidence) -> float | None:
         """The predicted Dice; None for an empty mask, of which there is none to learn from."""
-        return evidence.score**self.exponent if evidence.voxels else None
+        return evidence.expected**self.exponent if evidence.voxels else None
+
+    def unusual(self, region: str, evidence: Evidence) -> tuple[str, ...]:
+        """What of a mask is out of the ordinary, in plain words; nothing of an empty one."""
+        if not evidence.voxels:
+            return ()
+        flags = []
+        if _is_below(evidence.agreement, self.agreement):
+            flags.append(
+                f"mirrored copies agree on {region} with a Dice of {evidence.agreement:.2f}, of "
+                f"validation patients with {self.agreement:.2f} or more"
+            )
+        if _is_below(evidence.unmoved, self.unmoved):
+            flags.append(
+                f"refinement left a Dice of {evidence.unmoved:.2f} with the network's own "
+                f"{region}, of validation patients {self.unmoved:.2f} or more"
+            )
+        return tuple(flags)
 
 
 @dataclass(frozen=True)
@@ -125,18 +150,20 @@ def fit(cases: Sequence[Known]) -> CertaintyMap | None:
         return None
     others = [_exponent([*masked[:i], *masked[i + 1 :]]) for i in range(len(masked))]
     errors = [
-        abs(case.evidence.score**exponent - case.dice)
+        abs(case.evidence.expected**exponent - case.dice)
         for case, exponent in zip(masked, others, strict=True)
     ]
     # A conformal quantile counts the new case as one more; with few cases it is the worst of them.
     rank = math.floor((len(masked) + 1) * (1 - COVERS) + 1e-9)
-    exponent = _exponent(masked)
-    shares = sorted(case.dice / max(case.evidence.score**exponent, _LOWEST) for case in masked)
+    exponent, copies = _exponent(masked), [case.evidence.agreement for case in masked]
+    shares = sorted(case.dice / max(case.evidence.expected**exponent, _LOWEST) for case in masked)
     return CertaintyMap(
         exponent=exponent,
         error=fmean(errors),
         reached=min(shares[max(rank, 1) - 1], 1.0),
         covers=COVERS,
+        agreement=min((a for a in copies if a is not None), default=None),
+        unmoved=min(case.evidence.unmoved for case in masked),
         cases=len(masked),
     )
 
@@ -219,9 +246,14 @@ def _range(evidence: Evidence, dice: float) -> tuple[float, float]:
     return evidence.voxels * share, evidence.voxels / share
 
 
+def _is_below(value: float | None, lowest: float | None) -> bool:
+    """Whether a Dice is further from 1 than the lowest known one, by far."""
+    return value is not None and lowest is not None and 1 - value > _UNUSUAL * (1 - lowest)
+
+
 def _exponent(cases: Sequence[Known]) -> float:
     """Ridge regression of the logarithms, through the point at which both are 1."""
-    scores = np.log([max(case.evidence.score, _LOWEST) for case in cases])
+    scores = np.log([max(case.evidence.expected, _LOWEST) for case in cases])
     dices = np.log([max(case.dice, _LOWEST) for case in cases])
     best = float((scores @ dices + _PRIOR_WEIGHT * _PRIOR) / (scores @ scores + _PRIOR_WEIGHT))
     return min(max(best, 0.0), _MAX_EXPONENT)

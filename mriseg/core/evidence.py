@@ -38,11 +38,6 @@ class Evidence:
     mass: float
     components: int
 
-    @property
-    def score(self) -> float:
-        """All of it together: 0 where nothing is certain, 1 where everything is."""
-        return self.expected * self.unmoved * (1.0 if self.agreement is None else self.agreement)
-
 
 def evidence_of(
     probabilities: NDArray[np.float32],

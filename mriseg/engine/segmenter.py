@@ -189,9 +189,13 @@ def network_share(case: PreparedCase, *, passes: int, adapt: bool) -> tuple[floa
         adapt: whether statistics of the case are taken before.
     """
     slices = case.image.shape[1]
-    before, network = _ADAPTING * adapt, float(slices * passes)
-    whole = before + network + _REFINING * slices
-    return before / whole, network / whole
+    whole = case_cost(slices, passes=passes, adapt=adapt)
+    return _ADAPTING * adapt / whole, slices * passes / whole
+
+
+def case_cost(slices: float, *, passes: int, adapt: bool) -> float:
+    """What a case takes, in passes of one slice through the network; see `network_share`."""
+    return _ADAPTING * adapt + slices * passes + _REFINING * slices
 
 
 def refined(

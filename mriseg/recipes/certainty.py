@@ -73,11 +73,11 @@ def _calibrated(
         case = store.read_case(name)
         assert case.labels is not None, "plan_training() keeps labelled cases alone"
         work = segmenter.segmenting(case, backend)
-        made = yield from within(work, number / len(names), 1 / len(names))
+        segmented = yield from within(work, number / len(names), 1 / len(names))
         truth = region_masks(case.labels, regions)
         for r, region in enumerate(regions):
-            dice = metrics.dice(metrics.count(made.masks[r], truth[r]))
-            known[region].append(Known(made.evidence[r], dice))
+            dice = metrics.dice(metrics.count(segmented.masks[r], truth[r]))
+            known[region].append(Known(segmented.evidence[r], dice))
     maps = {region: fit(cases) for region, cases in known.items()}
     return {region: each for region, each in maps.items() if each is not None}
 
@@ -99,28 +99,31 @@ class Judge:
         self._scans: TrainingScans | None = known.scans if known else None
         # Masks that were made otherwise are not on the scale of those that it was measured on.
         usual = SegmentOptions().resolved(run.calibration())
-        as_measured = _made(options.resolved(run.calibration())) == _made(usual)
+        as_measured = _settings_of(options.resolved(run.calibration())) == _settings_of(usual)
         self._maps = known.regions if known and as_measured else {}
 
-    def certainty(self, case: PreparedCase, made: Segmentation) -> dict[str, RegionCertainty]:
+    def certainty(self, case: PreparedCase, segmented: Segmentation) -> dict[str, RegionCertainty]:
         """Region -> how sure its mask is."""
         voxel = float(case.geometry.volume_of(1).value)
-        pairs = zip(self._regions, made.evidence, strict=True)
+        pairs = zip(self._regions, segmented.evidence, strict=True)
         return {name: certainty_of(each, self._maps.get(name), voxel) for name, each in pairs}
 
     def flags(
-        self, case: PreparedCase, made: Segmentation, missing: Sequence[str]
+        self, case: PreparedCase, segmented: Segmentation, missing: Sequence[str]
     ) -> tuple[str, ...]:
         """Why to look at a mask, in plain words.
 
         Args:
             case: the scan, with the modalities that were used.
-            made: its mask.
+            segmented: its mask.
             missing: channels that the model reads and the scan lacks.
         """
-        flags = [] if made.masks.any() else ["empty mask"]
+        flags = [] if segmented.masks.any() else ["empty mask"]
         if missing:
             flags.append(f"without {', '.join(missing)}")
+        for region, evidence in zip(self._regions, segmented.evidence, strict=True):
+            if (calibration := self._maps.get(region)) is not None:
+                flags += calibration.unusual(region, evidence)
         if self._scans is not None:
             extent = case.box.shape
             facts = facts_of(case.geometry, extent, case.modalities, case.normalisation)
@@ -128,7 +131,7 @@ class Judge:
         return tuple(flags)
 
 
-def _made(options: SegmentOptions) -> dict[str, object]:
+def _settings_of(options: SegmentOptions) -> dict[str, object]:
     """The options on which a mask depends, one value for each region or for all."""
     values = {item.name: getattr(options, item.name) for item in fields(SegmentOptions)}
     del values["batch_size"]

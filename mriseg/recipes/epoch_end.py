@@ -66,12 +66,13 @@ def end_training(training: Training, run: Run) -> Recipe[None]:
         StoreError: a case cannot be read.
     """
     setup, clock, at = training.setup, training.clock, training.at
-    count = len(spread(setup.split.validation))
+    count, began = len(spread(setup.split.validation)), clock.tick()
 
     def event(share: float) -> Event:
         numbers = {"Dice": at.best} if at.best >= 0 else {}
         number = min(int(share * count + 1e-9) + 1, count)
-        return Advanced("train", clock.done(at.step), numbers, f"certainty {number}/{count}")
+        left = (clock.tick() - began) * (1 / share - 1) if share > 0 else None
+        return Advanced("train", clock.done(at.step), numbers, f"certainty {number}/{count}", left)
 
     work = measure_certainty(
         run,

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
 
 from mriseg.engine.divergence import Suspect, suspects
+from mriseg.engine.segmenter import case_cost
 from mriseg.engine.trainer import Trainer
 from mriseg.errors import DivergedError
 from mriseg.events import Advanced
@@ -73,9 +75,14 @@ class Training:
         Each case passes through the network once for each mirrored copy, instead of once.
         """
         names = self.setup.split.validation
+        if not names:
+            return 0.0
         augment = self.setup.config.augment
         copies: int = 2 ** sum(share > 0 for share in (augment.flip, augment.vertical_flip))
-        return validation * copies * len(spread(names)) / max(len(names), 1)
+        cases = self.setup.index.only(names).cases
+        slices = fmean(case.shape[0] for case in cases)
+        once, each = (case_cost(slices, passes=passes, adapt=True) for passes in (1, copies))
+        return validation * each / once * len(spread(names)) / len(names)
 
     # What it says
 

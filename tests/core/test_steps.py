@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.ops import PURE
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
-from mriseg.core.steps import learning_rate, predict_step, train_step
+from mriseg.core.steps import learning_rate, predict_passes, predict_step, train_step
+from mriseg.events import completed
 
 
 def a_model() -> SegNet:
@@ -123,3 +124,18 @@ def test_mirrorings_change_nothing_for_an_equivariant_network() -> None:
     plain = predict_step(model, image, autocast=nullcontext)
     flipped = predict_step(model, image, autocast=nullcontext, flips=(2, 3))
     torch.testing.assert_close(flipped, plain)
+
+
+def test_each_pass_is_shown_mirrored_back_and_their_mean_is_the_prediction() -> None:
+    model = a_model().eval()
+    image, _ = a_problem()
+    each: list[Tensor] = []
+    passes = predict_passes(
+        model, image, autocast=nullcontext, flips=(2, 3), each=lambda logits: each.append(logits)
+    )
+    output = completed(passes)
+    assert len(each) == 4 and torch.equal(each[0], model(image).detach())
+    torch.testing.assert_close(torch.sigmoid(torch.stack(each).mean(0)), output)
+    # A mirrored copy lies where the slice does.
+    copies = torch.stack(each)
+    assert (copies - copies.mean(0)).abs().mean() < (copies - copies.flip(4)).abs().mean()

@@ -14,7 +14,7 @@ from mriseg.backends import Backend, select
 from mriseg.core.config import TrainConfig
 from mriseg.engine.trainer import Pair, Trainer
 from mriseg.errors import DivergedError
-from mriseg.events import Advanced, Began, Event, Measured, Notice, Partly, finish
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Partly, Recipe, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes import epoch_end, fit, pace, training
@@ -22,6 +22,7 @@ from mriseg.recipes.clock import Clock
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.setup import plan_training
 from mriseg.recipes.train import resume, train
+from mriseg.recipes.training import Training
 from mriseg.recipes.transfer import transfer
 from mriseg.recipes.validate import Validation
 from mriseg.testing import phantoms
@@ -73,11 +74,11 @@ def test_a_budget_ends_with_a_validation(
 
 
 class Time:
-    """A time in which a step takes a second and a validation twenty, whatever the machine does."""
+    """A time of its own: a step takes a second, a validation 20, the certainty at the end 30."""
 
     def __init__(self, patch: pytest.MonkeyPatch, slices: int) -> None:
         self.now = 0.0
-        step, validate = Trainer.step, epoch_end.validate
+        step, validate, end_training = Trainer.step, epoch_end.validate, fit.end_training
 
         def slow_step(trainer: Trainer, batch: Pair, progress: float) -> torch.Tensor:
             self.now += 1
@@ -87,6 +88,12 @@ class Time:
             self.now += 20
             return (yield from validate(*given, **more))
 
+        def slow_certainty(*given: Any) -> Recipe[None]:
+            self.now += 30
+            return (yield from end_training(*given))
+
+        patch.setattr(Training, "certainty_seconds", lambda *_: 30.0)
+        patch.setattr(fit, "end_training", slow_certainty)
         patch.setattr(Trainer, "step", slow_step)
         patch.setattr(epoch_end, "validate", slow_validate)
         patch.setattr(training, "seconds_per_slice", lambda *_, **__: 20 / slices)
@@ -97,7 +104,7 @@ class Time:
     ("budget", "batches", "validated"),
     # One validation at the end; and of those after 30 and 60 steps only the first, since no step
     # would follow the second.
-    [(60.0, 100, [True]), (110.0, 30, [True, False, True])],
+    [(90.0, 100, [True]), (145.0, 30, [True, False, True])],
 )
 def test_a_budget_is_for_the_validation_too(
     brats_store: Store,
@@ -117,10 +124,10 @@ def test_a_budget_is_for_the_validation_too(
     report = run_training(brats_store, config, cpu, tmp_path / "run")
     run = open_run(tmp_path / "run")
     assert report.reason == "the budget is spent"
-    assert budget - 5 < report.seconds <= budget
+    assert budget - 7 < report.seconds <= budget
     assert ["dice" in row for row in run.read_log()] == validated
     position = run.load("last").state["position"]
-    assert position["ending"] == 20
+    assert position["ending"] == 20 + 30
     # The schedule ends with the steps.
     assert position["rate"] < 0.03 * config.learning_rate
 

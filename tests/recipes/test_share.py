@@ -47,7 +47,7 @@ def test_it_knows_the_pixels_it_was_trained_on(shared: Run, trained: Run) -> Non
 
 def test_it_is_slim(shared: Run, trained: Run) -> None:
     files = {path.name: path for path in shared.path.iterdir()}
-    assert set(files) == {"run.json", "best.safetensors", CARD}
+    assert set(files) == {"run.json", "best.safetensors", "certainty.json", CARD}
     whole = (trained.path / "best.safetensors").stat().st_size
     assert files["best.safetensors"].stat().st_size < 0.55 * whole
     with safe_open(files["best.safetensors"], framework="np") as file:

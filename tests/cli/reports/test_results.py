@@ -70,3 +70,26 @@ def test_the_name_of_a_case_stays_whole_in_a_narrow_terminal() -> None:
     results.predicted(console, PredictReport((CasePrediction(name, mask, volumes, "mm"),), ()))
     (row,) = [line for line in file.getvalue().splitlines() if "12.30" in line]
     assert row.split()[0] == name and "4.50" in row
+
+
+def test_cases_that_need_a_look_come_first_with_what_is_known_of_them() -> None:
+    from mriseg.core.certainty import RegionCertainty
+
+    sure = {"WT": RegionCertainty(0.91, 0.9, 10.0, 15.0, 1, 0.8)}
+    unsure = {"WT": RegionCertainty(0.52, 0.9, 4.0, 31.5, 3, 0.8)}
+    volumes = {"WT": 12.0}
+    cases = (
+        CasePrediction("a", Path("a.nii"), volumes, "mm", certainty=sure),
+        CasePrediction("b", Path("b.nii"), volumes, "mm", certainty=unsure, flags=("without T2",)),
+    )
+    console, file = plain_console()
+    results.predicted(console, PredictReport(cases, ()))
+    text = file.getvalue()
+    assert text.index("b.nii") < text.index("a.nii")
+    assert "4.00 to 31.50" in text and "0.52" in text and "without T2" in text
+    assert text.endswith("look at these first: b\n")
+    # Of masks of an earlier mriseg nothing is known: no columns, and nobody is sent anywhere.
+    console, file = plain_console()
+    old = tuple(CasePrediction(name, Path(name), volumes, "mm") for name in "ab")
+    results.predicted(console, PredictReport(old, ()))
+    assert "Dice" not in file.getvalue() and "look at these" not in file.getvalue()

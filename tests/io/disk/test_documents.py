@@ -116,3 +116,13 @@ def test_text_has_the_same_bytes_everywhere_and_pictures_come_back(tmp_path: Pat
     assert read_picture(tmp_path / "page.html") == "a\né".encode()
     with pytest.raises(InputError, match=r"none\.png cannot be read"):
         read_picture(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("start", "=+-@\t\r")
+def test_a_text_is_no_formula_where_a_spreadsheet_reads_it(tmp_path: Path, start: str) -> None:
+    path = tmp_path / "a.csv"
+    row = {"text": f"{start}1+1", "number": -1.5, "plain": "a=b"}
+    for spreadsheet, text in ((True, f"'{start}1+1"), (False, f"{start}1+1")):
+        write_csv(path, [row], spreadsheet=spreadsheet)
+        with path.open(encoding="utf-8", newline="") as file:
+            assert list(csv.reader(file))[1] == [text, "-1.5", "a=b"]

@@ -46,3 +46,22 @@ def test_a_viewer_has_its_place_in_each_case() -> None:
     viewer = Viewer("<details><canvas id='volume'></canvas></details>")
     page = checked(rendered(ShownMask(mask_record(), picture=png, viewer=lambda _: viewer)))
     assert len(page.all("details")) == 1 and page.all("canvas")
+
+
+def test_how_sure_each_mask_is_stands_beside_its_volume() -> None:
+    from mriseg.core.certainty import RegionCertainty
+
+    sure = {"WT": RegionCertainty(0.87, 0.9, 10.0, 15.25, 2, 0.8)}
+    unknown = {"WT": RegionCertainty(None, 0.9, 1.0, 2.0, 3)}
+    flags = ("without T2", "voxels of 3.0 mm, training had 1.0 to 1.0")
+    text = rendered(
+        ShownMask(mask_record("b", missing=("T2",), certainty=unknown, flags=flags), picture=png),
+        ShownMask(mask_record("a", certainty=sure), picture=png),
+    )
+    page = checked(text)
+    assert "10.00 to 15.25 mL for about 8 in 10 patients" in page.text and "0.87" in page.text
+    assert "1.00 to 2.00" not in page.text, "a range that is not calibrated is not shown"
+    assert flags[1] in page.text and "WT, components" in page.text
+    # In the order that was given, each flag once in the table and once with its case.
+    assert text.index(">b<") < text.index(">a<")
+    assert page.text.count(flags[0]) == page.text.count(flags[1]) == 2
