@@ -324,16 +324,14 @@ def test_edits_survive_a_failed_save_another_case_and_a_reload(
     assert page.inner_text("#question h2") == "Leave unsaved edits?"
     page.get_by_role("button", name="Keep as a draft").click()
     page.wait_for_selector("body[data-ready=b]")
-    again_without_clearing = "async () => { await annotate.desk.open('a'); }"
-    page.evaluate(again_without_clearing)
+    page.evaluate("annotate.desk.open('a')")
     settle(tab)
     assert (drawing(tab) == mine).all() and "were restored" in banner(tab)
     asked = []
     page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     page.reload()
-    page.wait_for_selector("body[data-ready]")
+    page.wait_for_selector("body[data-ready=a]")
     assert asked == ["beforeunload"]
-    page.evaluate(again_without_clearing)
     settle(tab)
     assert (drawing(tab) == mine).all() and (kept(session) == before).all()
     press(tab, "z")
