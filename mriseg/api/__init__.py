@@ -9,9 +9,11 @@ line is made of these functions and a drawing of the events.
 
 from __future__ import annotations
 
+from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._check import bench, demo, doctor, verify
+from mriseg.api._correct import annotate
 from mriseg.api._hand_on import export, share
-from mriseg.api._make import compare, inspect, preprocess, resume, train, transfer
+from mriseg.api._make import compare, forecast, inspect, preprocess, resume, train, transfer
 from mriseg.api._use import evaluate, evaluate_masks, predict
 from mriseg.backends import Backend, select
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
@@ -40,6 +42,7 @@ from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.export import ExportReport
+from mriseg.recipes.forecast import ForecastOptions, ForecastReport
 from mriseg.recipes.inspect import InspectedCase, InspectReport
 from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
@@ -52,6 +55,7 @@ from mriseg.recipes.verify import VerifyReport
 # What `import mriseg` offers, and the one list of it.
 __all__ = [
     "Advanced",
+    "AnnotateReport",
     "AugmentConfig",
     "Backend",
     "BackendError",
@@ -73,6 +77,8 @@ __all__ = [
     "Event",
     "ExportError",
     "ExportReport",
+    "ForecastOptions",
+    "ForecastReport",
     "IncompleteError",
     "InputError",
     "InspectReport",
@@ -97,6 +103,7 @@ __all__ = [
     "UnknownNameError",
     "VerifyReport",
     "Wrote",
+    "annotate",
     "bench",
     "compare",
     "demo",
@@ -105,6 +112,7 @@ __all__ = [
     "evaluate_masks",
     "export",
     "finish",
+    "forecast",
     "inspect",
     "open_run",
     "open_store",

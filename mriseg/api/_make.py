@@ -1,4 +1,4 @@
-"""Make a model: inspect, preprocess, train, transfer, compare."""
+"""Make a model: inspect, preprocess, train, transfer, compare, forecast."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from mriseg.events import finish
 from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run
 from mriseg.recipes import compare as comparisons
+from mriseg.recipes import forecast as forecasts
 from mriseg.recipes import inspect as inspecting
 from mriseg.recipes import preprocess as preprocessing
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
 from mriseg.recipes.compare import CompareOptions, CompareReport
+from mriseg.recipes.forecast import ForecastOptions, ForecastReport
 from mriseg.recipes.inspect import InspectReport
 from mriseg.recipes.preprocess import PreprocessReport
 from mriseg.recipes.train import TrainReport
@@ -211,4 +213,38 @@ def compare(
     options = CompareOptions(names_of(methods), names_of(sizes), folds, rounds, seeds, new_head)
     where = backend_of(backend)
     recipe = comparisons.compare(store_of(store), run, chosen, where, options, out=path_of(out))
+    return carry_out(recipe, on_event)
+
+
+def forecast(
+    store: Stored,
+    config: TrainConfig | None = None,
+    *,
+    source: str | Path | Run | None = None,
+    options: ForecastOptions | None = None,
+    backend: str | Backend = AUTO,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Unpack[TrainKeywords],
+) -> ForecastReport:
+    """What more patients would be worth, from trainings with fewer of those that are there.
+
+    Args:
+        store: of labelled cases.
+        config: of each training; its width, unless set, is the source's.
+        source: the run that each training transfers from; None: from scratch.
+        options: sizes, folds and seeds; None: the defaults.
+        backend: where to compute.
+        out: the folder, new or of this forecast begun before; None: a new one under ``runs/``.
+        on_event: is handed each event.
+        settings: go over ``config``, as in `train`; epochs and budget are of one training.
+
+    Raises:
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.forecast.forecast`.
+    """
+    run = None if source is None else run_of(source)
+    inherited = {} if run is None else {"width": run.manifest.model["width"]}
+    chosen = training_config(inherited, config, settings)
+    where = backend_of(backend)
+    recipe = forecasts.forecast(store_of(store), run, chosen, where, options, out=path_of(out))
     return carry_out(recipe, on_event)

@@ -11,9 +11,10 @@ import typer
 from mriseg import __version__
 from mriseg.cli import encoding, options
 from mriseg.cli.commands.check import bench, demo, doctor, verify
+from mriseg.cli.commands.correct import annotate
 from mriseg.cli.commands.hand_on import export, share
 from mriseg.cli.commands.info import info
-from mriseg.cli.commands.make import inspect, preprocess, train, transfer
+from mriseg.cli.commands.make import forecast, inspect, preprocess, train, transfer
 from mriseg.cli.commands.use import evaluate, predict
 from mriseg.cli.group import Command, Commands
 from mriseg.recipes.about import COMMAND
@@ -28,7 +29,8 @@ app = typer.Typer(
 
 GROUPS = {
     "Use a model": (predict, evaluate, info),
-    "Make a model": (inspect, preprocess, train, transfer),
+    "Correct it": (annotate,),
+    "Make a model": (inspect, preprocess, train, transfer, forecast),
     "Hand it on": (export, share),
     "Check": (verify, doctor, bench, demo),
 }

@@ -15,6 +15,7 @@ from mriseg.cli.bundles import Options
 from mriseg.errors import ConfigError
 
 _SEGMENTATION, _COMPARISON, _COMPUTING = "Segmentation", "Comparison", "Computing"
+_PATIENTS = "Patients and folds"
 
 
 def option(
@@ -67,12 +68,12 @@ _Sizes = Annotated[
         "Numbers of training patients; all = as many as a fold leaves. (default: 5,10,20,all, as "
         "far as they fit)",
         "5,10,all",
-        panel=_COMPARISON,
+        panel=_PATIENTS,
     ),
 ]
 _Folds = Annotated[
     int | None,
-    option("--folds", "Number of cross-validation folds. (default: 5)", "N", panel=_COMPARISON),
+    option("--folds", "Number of cross-validation folds. (default: 5)", "N", panel=_PATIENTS),
 ]
 _Rounds = Annotated[
     int | None,
@@ -80,16 +81,16 @@ _Rounds = Annotated[
         "--rounds",
         "Hold out only N of the folds; 1 is enough with many patients. (default: all)",
         "N",
-        panel=_COMPARISON,
+        panel=_PATIENTS,
     ),
 ]
 _Seeds = Annotated[
     int | None,
     option(
         "--seeds",
-        "Repeat the comparison with N random seeds, counted from --seed. (default: 1)",
+        "Repeat everything with N random seeds, counted from --seed. (default: 1)",
         "N",
-        panel=_COMPARISON,
+        panel=_PATIENTS,
     ),
 ]
 

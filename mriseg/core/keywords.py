@@ -21,7 +21,7 @@ class ScanKeywords(TypedDict, total=False):
     layout: str
     regions: str | None
     channels: str | Sequence[str] | None
-    labels: str | Path | None
+    labels: str | Path | Mapping[str, Path] | None
     workers: int | None
 
 

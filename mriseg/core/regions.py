@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mriseg.errors import ConfigError
+from mriseg.core.volume import Geometry
+from mriseg.errors import ConfigError, InputError
 
 Regions = dict[str, tuple[int, ...]]
 
@@ -98,17 +99,108 @@ def label_map(masks: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> ND
     regions. Where two regions overlap without one containing the other, the one with fewer labels
     wins, or else the later one.
     """
-    painted = np.zeros(masks.shape[1:], dtype=np.uint8)
     if len(regions) == 1:
         return np.asarray(masks[0], dtype=np.uint8)
-    names = list(regions)
-    for name in sorted(names, key=lambda n: -len(regions[n])):
-        others = {
-            label
-            for other in names
-            if not set(regions[other]) >= set(regions[name])
-            for label in regions[other]
-        }
-        own = [label for label in regions[name] if label not in others] or list(regions[name])
-        painted[masks[names.index(name)] > 0] = min(own)
+    painted = np.zeros(masks.shape[1:], dtype=np.uint8)
+    own = own_labels(regions)
+    for index in _painted_in_order(regions):
+        painted[masks[index] > 0] = own[index]
     return painted
+
+
+def own_labels(regions: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The label that `label_map` gives each region, in their order."""
+    if len(regions) == 1:
+        return (1,)
+    labels = []
+    for values in regions.values():
+        others = {
+            label for other in regions.values() if not set(other) >= set(values) for label in other
+        }
+        labels.append(min([label for label in values if label not in others] or values))
+    return tuple(labels)
+
+
+def region_numbers(
+    labels: NDArray[np.uint8], regions: Mapping[str, tuple[int, ...]]
+) -> NDArray[np.uint8]:
+    """A label map as numbers of regions, the way a person draws them: region r is r + 1.
+
+    A label that `label_map` gives no region stands for the smallest region that unites it.
+
+    Args:
+        labels: as `label_map` makes them, of any shape.
+        regions: name -> the label values that it unites.
+
+    Raises:
+        InputError: a label is in no region.
+    """
+    table = np.zeros(256, np.int16)
+    table[1:] = -1
+    values, own = [*regions.values()], own_labels(regions)
+    for index in _painted_in_order(regions):
+        table[[*values[index]]] = index + 1
+    for index in _painted_in_order(regions):
+        table[own[index]] = index + 1
+    numbers = table[labels]
+    if numbers.size and numbers.min() < 0:
+        unknown = sorted(set(np.unique(labels[numbers < 0]).tolist()))
+        listed = join_labels(unknown[:_LONG]).replace("+", ", ")
+        raise InputError(
+            f"it holds labels of no region ({listed}); the regions are {_in_words(regions)}"
+        )
+    return numbers.astype(np.uint8)
+
+
+def labels_of_numbers(
+    numbers: NDArray[np.uint8], regions: Mapping[str, tuple[int, ...]]
+) -> NDArray[np.uint8]:
+    """The inverse of `region_numbers`: a label map as `label_map` makes it.
+
+    Args:
+        numbers: 0, and r + 1 for region r, of any shape.
+        regions: name -> the label values that it unites.
+
+    Raises:
+        InputError: a number is of no region.
+    """
+    highest = int(numbers.max(initial=0))
+    if highest > len(regions):
+        raise InputError(
+            f"it holds the label {highest}, and there are {len(regions)} regions: "
+            f"{', '.join(regions)}"
+        )
+    return np.array([0, *own_labels(regions)], np.uint8)[numbers]
+
+
+def region_volumes(
+    labels: NDArray[np.uint8], regions: Mapping[str, tuple[int, ...]], geometry: Geometry
+) -> dict[str, float]:
+    """Region -> its volume in a label map as `label_map` makes it, as `Geometry.volume_of` has it.
+
+    Args:
+        labels: of any shape.
+        regions: name -> the label values that it unites.
+        geometry: of the scan.
+
+    Raises:
+        InputError: a label is in no region.
+    """
+    counts = np.bincount(region_numbers(labels, regions).reshape(-1), minlength=len(regions) + 1)
+    inner = list(enumerate(regions.values(), start=1))
+    return {
+        name: geometry.volume_of(
+            sum(int(counts[n]) for n, own in inner if set(own) <= set(values))
+        ).value
+        for name, values in regions.items()
+    }
+
+
+def _painted_in_order(regions: Mapping[str, tuple[int, ...]]) -> list[int]:
+    """The regions by place, those with the most labels first."""
+    sizes = [len(values) for values in regions.values()]
+    return sorted(range(len(sizes)), key=lambda index: -sizes[index])
+
+
+def _in_words(regions: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} ({described(values)})" for name, values in regions.items())

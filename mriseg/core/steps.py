@@ -78,9 +78,23 @@ def predict_step(
 
 
 def predict_passes(
-    model: nn.Module, image: Tensor, *, autocast: Context, flips: Sequence[int] = ()
+    model: nn.Module,
+    image: Tensor,
+    *,
+    autocast: Context,
+    flips: Sequence[int] = (),
+    each: Callable[[Tensor], None] | None = None,
 ) -> Partly[Tensor]:
-    """`predict_step`, which yields after each pass through the network."""
+    """`predict_step`, which yields after each pass through the network.
+
+    Args:
+        model: see `predict_step`, as for the others.
+        image: the slices.
+        autocast: the context in which the network runs.
+        flips: axes of the batch.
+        each: called with the logits [b, r, h, w] of each pass, mirrored back; it may keep what it
+            makes of them.
+    """
     mirrors = [axes for count in range(len(flips) + 1) for axes in combinations(flips, count)]
     total: Tensor | None = None
     for number, axes in enumerate(mirrors, start=1):
@@ -88,6 +102,8 @@ def predict_passes(
         with torch.inference_mode(), autocast():
             logits = model(image.flip(axes) if axes else image)
             logits = (logits.flip(axes) if axes else logits).float()
+            if each is not None:
+                each(logits)
             total = logits if total is None else total + logits
         yield number / len(mirrors)
     assert total is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from mriseg.backends.base import Backend
 from mriseg.core import batchnorm, resampling
+from mriseg.core.copies import Copies
 from mriseg.core.folding import folded
 from mriseg.core.padding import padded_size
 from mriseg.core.prepare import PreparedCase
@@ -108,20 +110,42 @@ def predicting(
     *,
     batch_size: int = 16,
     flips: Sequence[int] = (),
+    copies: Copies | None = None,
 ) -> Partly[NDArray[np.float32]]:
-    """`probabilities`, which yields the share of the case that is done."""
+    """`probabilities`, which yields the share of the case that is done.
+
+    ``copies`` counts how far the mirrored copies agree. They are those that the probabilities are
+    averaged over, one batch at a time.
+    """
     batches = _Batches(case, task, batch_size)
     out = np.zeros((len(task.regions), *case.image.shape[1:]), dtype=np.float32)
     done, count = 0, len(batches.slices)
     with backend.running():
         for z in batches:
             image = batches.on(backend, z)
-            passes = predict_passes(network, image, autocast=backend.autocast, flips=flips)
+            each = _Each(copies.levels) if copies else None
+            passes = predict_passes(
+                network, image, autocast=backend.autocast, flips=flips, each=each
+            )
             output = yield from within(passes, done / count, len(z) / count)
             slices = backend.collect(output).numpy()[: len(z)]
+            if copies is not None and each is not None:
+                masks = [backend.collect(mask).numpy()[: len(z)] for mask in each.masks]
+                copies.add(batches.in_scan(slices), [batches.in_scan(mask) for mask in masks])
             out[:, z] = batches.to_own(slices).transpose(1, 0, 2, 3)
             done += len(z)
     return out
+
+
+class _Each:
+    """Keeps what each pass of a batch segments, where the pass is computed."""
+
+    def __init__(self, levels: Sequence[float]) -> None:
+        self._logits = torch.logit(torch.tensor(levels, dtype=torch.float32)).reshape(-1, 1, 1)
+        self.masks: list[Tensor] = []
+
+    def __call__(self, logits: Tensor) -> None:
+        self.masks.append((logits > self._logits.to(logits.device)).to(torch.uint8))
 
 
 class _Batches:
@@ -170,5 +194,9 @@ class _Batches:
 
     def to_own(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """A network's output [b, r, ...] on the case's own slices [b, r, h, w]."""
-        output = self._pad.inverse().apply(output)
+        output = self.in_scan(output)
         return self._resampling.to_own(output) if self._resampling else output
+
+    def in_scan(self, output: NDArray[Any]) -> NDArray[Any]:
+        """A network's output [b, r, ...] without the frame around the scan, in its own pixels."""
+        return self._pad.inverse().apply(output)

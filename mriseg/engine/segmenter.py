@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from mriseg.backends.base import Backend
 from mriseg.core import resampling
 from mriseg.core.calibration import Calibrations
+from mriseg.core.copies import Copies
+from mriseg.core.evidence import Evidence, evidence_of
 from mriseg.core.ops import PURE
 from mriseg.core.postprocess import remove_minor_components, remove_small, threshold
 from mriseg.core.prepare import PreparedCase
@@ -93,11 +95,13 @@ class Segmentation:
     Attributes:
         masks: 0/1 uint8 [r, z, y, x].
         probabilities: float32 [r, z, y, x].
+        evidence: of each region, what its mask shows of how sure it is.
         notices: what its user should know of how it was made.
     """
 
     masks: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
+    evidence: tuple[Evidence, ...]
     notices: tuple[str, ...] = ()
 
 
@@ -141,23 +145,30 @@ class Segmenter:
         begin, share = network_share(case, passes=2 ** len(flips), adapt=options.adapt)
         network = self._network_for(backend)(case)
         yield begin
+        assert options.threshold is not None, "resolved() gives it"
+        assert options.min_component_share is not None, "resolved() gives it"
+        levels = np.broadcast_to(options.threshold, len(model.task.regions)).tolist()
+        copies = Copies(levels)
         work = predicting(
-            network, backend, case, model.task, batch_size=options.batch_size, flips=flips
+            *(network, backend, case, model.task),
+            batch_size=options.batch_size,
+            flips=flips,
+            copies=copies,
         )
         output = yield from within(work, begin, share)
         if not np.isfinite(output).all():
             raise InputError(_not_finite(case))
+        rough = threshold(output, levels)
         if options.refine:
             output = refined(output, case, model.task, model.calibrations.platt)
-        assert options.threshold is not None, "resolved() gives it"
-        assert options.min_component_share is not None, "resolved() gives it"
         voxel = case.geometry.volume_of(1).value
         masks = threshold(output, options.threshold)
         masks = remove_minor_components(masks, options.min_component_share)
         masks = remove_small(masks, options.min_volume, voxel)
         h, w = case.image.shape[-2:]
         _, notice = resampling.plan((h, w), case.geometry, model.task.spacing)
-        return Segmentation(masks, output, (notice,) if notice else ())
+        evidence = tuple(map(evidence_of, output, masks, rough, copies.agreements))
+        return Segmentation(masks, output, evidence, (notice,) if notice else ())
 
     def _network_for(self, backend: Backend) -> NetworkFor:
         if self._placed is None or self._placed[0] is not backend:

@@ -28,3 +28,20 @@ def niivue() -> str | None:
     """NiiVue's script, or None where the package was built or set up without it."""
     path = files("mriseg").joinpath("report", "assets", *NIIVUE.split("/"))
     return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def page_file(name: str) -> bytes | None:
+    """A file of the page of ``mriseg annotate``, or NiiVue's script; None where there is none.
+
+    Args:
+        name: of a file that ships with the page; anything else, such as a path, is no name.
+    """
+    if name == NIIVUE.rpartition("/")[2]:
+        script = niivue()
+        return None if script is None else script.encode()
+    folder = files("mriseg").joinpath("annotation", "static")
+    if not folder.is_dir():
+        return None
+    # Looked up among the names that are there: no name can lead out of the folder.
+    known = {path.name: path for path in folder.iterdir() if path.is_file()}
+    return known[name].read_bytes() if name in known else None

@@ -1,5 +1,7 @@
 """The files of a comparison: its plan, the result of each training, and the summary.
 
+Those of a forecast are the same up to the summary, which is in `mriseg.io.forecasts`.
+
 ::
 
     OUT/
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -32,7 +34,11 @@ from mriseg.io.disk.versions import reading
 T = TypeVar("T")
 
 FORMAT = "mriseg-compare"
+FORECAST_FORMAT = "mriseg-forecast"
 FORMAT_VERSION = 1
+Kind = Literal["comparison", "forecast"]
+"""What trainings are planned for; one never goes on in the folder of the other."""
+_FORMATS: Mapping[Kind, str] = {"comparison": FORMAT, "forecast": FORECAST_FORMAT}
 PLAN = "plan.json"
 RESULT = "result.json"
 
@@ -70,7 +76,7 @@ class Plan:
     """What must stay the same while a comparison is stopped; methods, sizes and seeds may be added.
 
     Attributes:
-        source: the run that transfers start from.
+        source: the run that transfers start from; None where none transfers.
         store: the store's name.
         cases: those that take part.
         regions: that are measured: name -> labels.
@@ -79,7 +85,7 @@ class Plan:
         config: of each training (`mriseg.core.config.TrainConfig`), as JSON, without its transfer.
     """
 
-    source: SourceRun
+    source: SourceRun | None
     store: Name
     cases: tuple[PlannedCase, ...]
     regions: RegionTable
@@ -114,25 +120,25 @@ class CaseResult:
     regions: Annotated[dict[Name, Number], Field(min_length=1)]
 
 
-def read_plan(out: Path) -> Plan | None:
-    """The plan of the comparison in a folder; None where there is none.
+def read_plan(out: Path, kind: Kind = "comparison") -> Plan | None:
+    """The plan of the comparison or forecast in a folder; None where there is none.
 
     Raises:
-        InputError: it is damaged, or of a version that this mriseg cannot read.
+        InputError: it is damaged, of the other kind, or of a version that this mriseg cannot read.
     """
     path = out / PLAN
     if not path.exists():
         return None
-    return _parsed(Plan, _document(path), path, "restore it, or choose another folder")
+    return _parsed(Plan, _document(path, kind), path, "restore it, or choose another folder")
 
 
-def write_plan(out: Path, plan: Plan) -> None:
+def write_plan(out: Path, plan: Plan, kind: Kind = "comparison") -> None:
     """Write ``plan.json``; ``out`` is made where there is none.
 
     Raises:
         OutputError: it cannot be written.
     """
-    write_json(out / PLAN, _with_format(as_json(plan)))
+    write_json(out / PLAN, with_format(as_json(plan), kind))
 
 
 def read_result(run: Path) -> tuple[CaseResult, ...] | None:
@@ -155,7 +161,7 @@ def write_result(run: Path, cases: Sequence[CaseResult]) -> None:
         OutputError: it cannot be written.
     """
     rows = [as_json(case) for case in cases]
-    write_json(run / RESULT, _with_format({"cases": rows}))
+    write_json(run / RESULT, with_format({"cases": rows}))
 
 
 def write_summary(out: Path, plan: Plan, scores: Sequence[Score], comparison: Comparison) -> None:
@@ -177,23 +183,24 @@ def write_summary(out: Path, plan: Plan, scores: Sequence[Score], comparison: Co
     content["seeds"] = sorted({score.seed for score in scores})
     documents.write_csv(out / "compare.csv", [score.to_row() for score in scores])
     documents.write_json(
-        out / "compare.json", _with_format({**content, **documents.plain(comparison)})
+        out / "compare.json", with_format({**content, **documents.plain(comparison)})
     )
 
 
-def _with_format(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {"format": FORMAT, "version": FORMAT_VERSION, **content}
+def with_format(content: Mapping[str, Any], kind: Kind = "comparison") -> dict[str, Any]:
+    """A document with what says of its format and version."""
+    return {"format": _FORMATS[kind], "version": FORMAT_VERSION, **content}
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _document(path: Path, kind: Kind = "comparison") -> dict[str, Any]:
     document = read_json(path)
-    if document.get("format") != FORMAT:
-        raise InputError(f"{path} is not of a comparison; choose another folder")
+    if document.get("format") != _FORMATS[kind]:
+        raise InputError(f"{path} is not of a {kind}; choose another folder")
     reading(
         {FORMAT_VERSION: None},
         document.get("version"),
         what=f"{path} has comparison format",
-        remedy="compare again in another folder",
+        remedy="start again in another folder",
         error=InputError,
     )
     return document

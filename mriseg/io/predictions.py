@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mriseg.core.certainty import RegionCertainty
 from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io import nifti
 from mriseg.io.disk.checksums import read_sealed_json, write_sealed_json
@@ -24,7 +25,7 @@ from mriseg.io.disk.untrusted import parse_json, read_text
 from mriseg.io.disk.versions import reading
 
 FORMAT = "mriseg-masks"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE = "report.json"
 
 _LOCK = ".mriseg.report.lock"
@@ -66,6 +67,8 @@ class MaskRecord:
         created: local time, ISO 8601.
         backend: where and in which precision it was computed.
         versions: of mriseg, torch and Python.
+        certainty: region -> how sure its mask is; empty in records of version 1.
+        flags: why to look at the mask, in plain words; none in records of version 1.
     """
 
     case: Name
@@ -85,6 +88,8 @@ class MaskRecord:
     created: str
     backend: str
     versions: dict[str, str]
+    certainty: dict[Name, RegionCertainty] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ def read_predictions(path: Path, *, replaces_damaged: bool = False) -> Predictio
         )
     try:
         read = reading(
-            {1: _read_version_1},
+            VERSIONS,
             data.get("version"),
             what=f"{path} has format",
             remedy="name another folder for the masks",
@@ -255,7 +260,27 @@ def _errors_of(target: Path) -> Iterator[None]:
 
 
 def _read_version_1(data: Mapping[str, Any]) -> Predictions:
+    return _read(data, ())
+
+
+def _read_version_2(data: Mapping[str, Any]) -> Predictions:
+    return _read(data, ("certainty", "flags"))
+
+
+def _read(data: Mapping[str, Any], since: tuple[str, ...]) -> Predictions:
+    """What a document holds; ``since`` are keys of a mask that its version brought."""
     masks = checked(tuple[MaskRecord, ...], data.get("masks"))
+    # Every key is written, so one that is missing was lost; its default would hide that.
+    lost = [key for item in data.get("masks", ()) for key in since if key not in item]
+    if lost:
+        raise ValueError(f"a mask lacks {lost[0]}")
     skipped = checked(tuple[SkippedCase, ...], data.get("skipped"))
     unused = checked(dict[str, dict[str, str]], data.get("unused"))
     return Predictions({mask.mask: mask for mask in masks}, skipped, unused)
+
+
+VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], Predictions]] = {
+    1: _read_version_1,
+    2: _read_version_2,
+}
+"""How a record of each version is read."""

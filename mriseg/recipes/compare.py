@@ -10,8 +10,7 @@ again, one that was stopped is resumed, and so is the comparison.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,20 +19,18 @@ from mriseg.backends import describe
 from mriseg.backends.base import Backend
 from mriseg.core.comparison import METHODS, Comparison, Score, chosen_methods, compared
 from mriseg.core.config import TrainConfig
-from mriseg.core.sampling import CaseEntry, patients
 from mriseg.core.transfer import Shape
 from mriseg.core.transfer import plan as transfer_plan
 from mriseg.core.trials import Trial, trials
-from mriseg.errors import ConfigError, OutputError
-from mriseg.events import Advanced, Began, Event, Measured, Notice, R, Recipe, Wrote
+from mriseg.errors import ConfigError
+from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io import comparisons, runs
-from mriseg.io.comparisons import Plan
-from mriseg.io.disk.atomic import is_free
 from mriseg.io.disk.locks import locked
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.about import Heard, about, machine_of
 from mriseg.recipes.setup import Setup, plan_training, versions
+from mriseg.recipes.trainings import all_scores, claim, extent, unseen
 from mriseg.recipes.transfer import shape_of
 from mriseg.recipes.trial import Study
 from mriseg.report import charts, html
@@ -108,7 +105,7 @@ def compare(
     options = options or CompareOptions()
     methods = chosen_methods(options.methods)
     setup, base = _common_setup(store, source, config, methods, options)
-    groups, left_out = _unseen(setup, source)
+    groups, left_out = unseen(setup, source)
     planned = trials(
         [case for group in groups for case in group],
         methods,
@@ -130,11 +127,11 @@ def compare(
         new_head=options.new_head,
     )
     with locked(study.out, "compare"):
-        _claim(study.out, study.plan)
+        claim(study.out, study.plan, "comparison")
         heard = Heard([*setup.notices, *_announcement(planned, study, options, left_out)])
         for text in heard.notices:
             yield Notice(text)
-        scores = yield from _run_all(study, planned)
+        scores = yield from all_scores(study, planned, "compare")
         comparison = compared(scores)
         comparisons.write_summary(study.out, study.plan, scores, comparison)
         page = _draw(study, comparison, heard)
@@ -171,92 +168,31 @@ def _common_setup(
     return setup, base.model_copy(update=fixed)
 
 
-def _unseen(setup: Setup, source: Run) -> tuple[list[list[CaseEntry]], list[str]]:
-    """Cases by patient, without the patients that shaped the source; and those cases' names."""
-    groups = patients(setup.index.cases)
-    names = source.manifest.seen_among(setup.index.cases)
-    seen = [group for group in groups if any(case.name in names for case in group)]
-    kept = [group for group in groups if group not in seen]
-    if len(kept) < 2:
-        raise ConfigError(
-            f"{source.name} was trained on {len(seen)} of the store's {len(groups)} patients, so "
-            f"that there are too few to compare on; transfer to other patients"
-        )
-    return kept, sorted(case.name for group in seen for case in group)
-
-
-def _claim(out: Path, plan: Plan) -> None:
-    """Take ``out`` for this comparison, or make sure that it already belongs to it."""
-    earlier = comparisons.read_plan(out)
-    if earlier is None:
-        if not is_free(out):
-            raise OutputError(f"{out} exists and is not a comparison; choose another folder")
-        comparisons.write_plan(out, plan)
-        return
-    differences = earlier.differences(plan)
-    if differences:
-        raise ConfigError(
-            f"{out} holds a comparison with other {', '.join(differences)}; use the same values to "
-            f"resume it, or choose another --out"
-        )
-
-
 def _announcement(
     planned: Sequence[Trial], study: Study, options: CompareOptions, left_out: Sequence[str]
 ) -> list[str]:
     """What will be compared, how long it takes, and how to resume it."""
     methods = list(dict.fromkeys(trial.method for trial in planned))
-    source, names = study.source.name, ", ".join(left_out)
+    factors = {
+        "method": len(methods),
+        "size": len({trial.size for trial in planned}),
+        "fold": options.rounds or options.folds,
+        "seed": options.seeds,
+    }
+    source, names = study.name_of_source, ", ".join(left_out)
     return [
         *study.backend.notes,
         *([f"left out, since {source} was trained on them: {names}"] if left_out else []),
         *(f"{name}: {METHODS[name].what}" for name in methods),
-        _extent(planned, study, options),
+        extent(study, planned, factors),
         f"if stopped, resume it with the same options and --out {study.out}",
     ]
-
-
-def _extent(planned: Sequence[Trial], study: Study, options: CompareOptions) -> str:
-    methods, sizes = ({getattr(t, key) for t in planned} for key in ("method", "size"))
-    budget, folds = study.config.budget, options.rounds or options.folds
-    text = (
-        f"{len(planned)} trainings ({len(methods)} methods x {len(sizes)} sizes x {folds} folds x "
-        f"{options.seeds} seeds) on {len(study.patients)} patients"
-    )
-    done = sum(map(study.is_done, planned))
-    text += f", {done} of them already done" if done else ""
-    if budget is None:
-        return f"{text}; how long they take is known once one is done"
-    total = _duration(budget * (len(planned) - done))
-    return f"{text}, {_duration(budget)} each: {total}, and the measuring"
-
-
-def _run_all(study: Study, planned: Sequence[Trial]) -> Recipe[list[Score]]:
-    """Train and measure each trial that is not done; the scores of all."""
-    progress = _Progress(len(planned), study.config)
-    yield progress.began()
-    scores: list[Score] = []
-    for number, trial in enumerate(planned, start=1):
-        is_new = not study.is_done(trial)
-        if is_new:
-            run = yield from _filtered(study.train(trial), progress.within)
-            yield from _filtered(study.measure(trial, run), lambda _: None)
-        # Always from its file, so that the scores of an earlier sitting are the same.
-        results = study.scores(trial)
-        scores += results
-        dice = sum(score.dice for score in results) / len(results)
-        if is_new:
-            numbers = {"dice": dice, "seconds": results[0].seconds}
-            yield Measured("training", number, numbers, f"{number} of {len(planned)}: {trial}")
-        progress.finished = number
-        yield progress.advanced({"Dice": dice})
-    return scores
 
 
 def _draw(study: Study, comparison: Comparison, heard: Heard) -> Path:
     """``compare.png``, Dice over the number of training patients by method; and the page."""
     counts, drawn = lines(comparison)
-    title = f"{study.source.name} to {study.store.name}"
+    title = f"{study.name_of_source} to {study.store.name}"
     charts.dice_against_cases(study.out / "compare.png", counts, drawn, title)
     page = comparison_page(
         comparison,
@@ -266,7 +202,7 @@ def _draw(study: Study, comparison: Comparison, heard: Heard) -> Path:
             settings=study.plan.config,
             machine=machine_of(describe(study.backend)),
         ),
-        source=study.source.name,
+        source=study.name_of_source,
         store=study.store.name,
         patients=len(study.patients),
         folds=study.folds,
@@ -274,51 +210,3 @@ def _draw(study: Study, comparison: Comparison, heard: Heard) -> Path:
     path = study.out / html.FILE
     html.write(path, page)
     return path
-
-
-class _Progress:
-    """Progress of the whole comparison, in seconds where each training has a budget."""
-
-    def __init__(self, total: int, config: TrainConfig) -> None:
-        self.total, self.finished = total, 0
-        self.seconds = max(int(config.budget), 1) if config.budget else None
-        self._began = Began("train", 1, "step")
-
-    def began(self) -> Event:
-        unit = "training" if self.seconds is None else "second"
-        return Began("compare", self.total * (self.seconds or 1), unit)
-
-    def advanced(self, numbers: Mapping[str, float], share: float = 0.0, item: str = "") -> Event:
-        """``share`` is how much of the training in progress is done."""
-        done = self.finished + min(share, 1.0)
-        if self.seconds is not None:
-            done = int(done * self.seconds)
-        return Advanced("compare", done, numbers, item)
-
-    def within(self, event: Event) -> Event | None:
-        """A training's own progress, as a part of the whole."""
-        if isinstance(event, Began):
-            self._began = event
-        if isinstance(event, Advanced) and event.stage == "train":
-            return self.advanced(event.numbers, event.done / max(self._began.total, 1), event.item)
-        return None
-
-
-def _filtered(recipe: Recipe[R], replace: Callable[[Event], Event | None]) -> Recipe[R]:
-    """``recipe`` with each event replaced, or dropped: a hundred trainings yield too many."""
-    with closing(recipe):
-        while True:
-            try:
-                event = replace(next(recipe))
-            except StopIteration as end:
-                result: R = end.value
-                return result
-            if event is not None:
-                yield event
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    if minutes < 2:
-        return f"{seconds:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -13,6 +13,8 @@ from mriseg.core.calibration import Calibration, calibrate
 from mriseg.core.segnet import SegNet
 from mriseg.engine.divergence import Suspect
 from mriseg.events import Advanced, Event, Recipe, reporting
+from mriseg.io.runs import Run
+from mriseg.recipes.certainty import measure_certainty, spread
 from mriseg.recipes.training import Training
 from mriseg.recipes.validate import Validation, validate
 
@@ -55,6 +57,30 @@ def end_epoch(training: Training, row: dict[str, Any]) -> Recipe[tuple[bool, boo
     if due:
         at.ending = clock.seconds - began
     return better, due
+
+
+def end_training(training: Training, run: Run) -> Recipe[None]:
+    """Measure how sure the best weights may be, once, when no better ones will come.
+
+    Raises:
+        StoreError: a case cannot be read.
+    """
+    setup, clock, at = training.setup, training.clock, training.at
+    count = len(spread(setup.split.validation))
+
+    def event(share: float) -> Event:
+        numbers = {"Dice": at.best} if at.best >= 0 else {}
+        number = min(int(share * count + 1e-9) + 1, count)
+        return Advanced("train", clock.done(at.step), numbers, f"certainty {number}/{count}")
+
+    work = measure_certainty(
+        run,
+        training.batches.store,
+        training.trainer.backend,
+        train=setup.split.train,
+        validation=setup.split.validation,
+    )
+    yield from reporting(work, event)
 
 
 class _Stages:

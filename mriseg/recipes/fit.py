@@ -25,7 +25,7 @@ from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.batches import Batches
 from mriseg.recipes.clock import Clock
-from mriseg.recipes.epoch_end import end_epoch
+from mriseg.recipes.epoch_end import end_epoch, end_training
 from mriseg.recipes.keeper import Keeper, Position
 from mriseg.recipes.pace import WORTH_SAYING, Pace, too_short
 from mriseg.recipes.setup import Setup
@@ -118,7 +118,7 @@ def fit(
         heard.notices += [*backend.notes, *setup.notices]
         while not reason:
             row = yield from heard.listening(_train_epoch(training))
-            reason = yield from heard.listening(_finish_epoch(training, row))
+            reason = yield from heard.listening(_finish_epoch(run, training, row))
     for text in _nothing_in(at):
         yield Notice(text)
     yield Wrote(run.path, "run")
@@ -196,13 +196,17 @@ def _outlook(training: Training) -> Recipe[None]:
         yield Notice(training.outlook().sentence())
 
 
-def _finish_epoch(training: Training, row: dict[str, Any]) -> Recipe[str]:
+def _finish_epoch(run: Run, training: Training, row: dict[str, Any]) -> Recipe[str]:
     """Validate, write, and say why training stops now; empty if it goes on."""
     clock, at = training.clock, training.at
     clock.pause()
     began = clock.seconds
     better, validated = yield from end_epoch(training, row)
     reason = _reason(training, validated)
+    validation = clock.tick() - began
+    if reason:
+        # Before it counts as ended, so that one that is stopped here is resumed and does it.
+        yield from end_training(training, run)
     training.keeper.log(row)
     training.save(ended=reason)
     numbers = {key: value for key, value in row.items() if key != "epoch"}
@@ -212,7 +216,9 @@ def _finish_epoch(training: Training, row: dict[str, Any]) -> Recipe[str]:
         yield Notice(problem)
     clock.go_on()
     if validated:
-        clock.ending = at.ending = clock.seconds - began
+        # It is measured once, after the last step, and is part of what a budget keeps for the end.
+        later = 0.0 if reason else training.certainty_seconds(validation)
+        clock.ending = at.ending = clock.seconds - began + later
     return reason
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mriseg.backends.base import Backend
+from mriseg.core.certainty import RegionCertainty, urgency
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, InputError, OutputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Wrote
@@ -22,6 +24,7 @@ from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
 from mriseg.recipes.about import Heard
 from mriseg.recipes.channels import unfit
+from mriseg.recipes.mask_tables import write_tables
 from mriseg.recipes.predict_page import write_page
 from mriseg.recipes.predicted import Masks
 from mriseg.recipes.prediction import Prediction, PredictOptions, asked_for
@@ -32,6 +35,7 @@ __all__ = ["CasePrediction", "PredictOptions", "PredictReport", "predict"]
 
 # Names of cases in a notice.
 _MAX_LISTED = 10
+_MAX_URGENT = 5
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class CasePrediction:
         missing: channels that the model reads and the scan lacks.
         unused: modalities that the scan has and that were not used.
         trained_on: whether the model was trained on this scan.
+        certainty: region -> how sure its mask is; empty for a mask of an earlier mriseg.
+        flags: why to look at it, in plain words.
     """
 
     case: str
@@ -59,6 +65,8 @@ class CasePrediction:
     missing: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     trained_on: bool = False
+    certainty: Mapping[str, RegionCertainty] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -74,16 +82,30 @@ class PredictReport:
         results: of the cases that have a mask, made now or kept.
         skipped: (case, reason) of what was skipped.
         page: ``report.html``, to look at them.
+        tables: ``volumes.csv`` and ``volumes.json``, of all masks that are there.
     """
 
     results: tuple[CasePrediction, ...]
     skipped: tuple[tuple[str, str], ...]
     page: Path | None = None
+    tables: tuple[Path, ...] = ()
 
     @property
     def empty(self) -> tuple[str, ...]:
         """The cases whose mask is empty."""
         return tuple(result.case for result in self.results if result.empty)
+
+    @property
+    def by_urgency(self) -> tuple[CasePrediction, ...]:
+        """The results, those first that need a look (`mriseg.core.certainty.urgency`)."""
+        return tuple(sorted(self.results, key=lambda result: -urgency(result)))
+
+    @property
+    def urgent(self) -> tuple[str, ...]:
+        """The names of the few cases to look at first; none where no mask is known to be sure."""
+        count = min(_MAX_URGENT, math.ceil(len(self.results) / 3))
+        known = [result for result in self.by_urgency if result.certainty or result.empty]
+        return tuple(result.case for result in known[:count])
 
 
 def predict(
@@ -135,10 +157,13 @@ def predict(
     beside = (*listed.notices, *_beside(source, out, run, channels))
     listed = Listed(chosen, beside, listed.unused)
     report = yield from heard.listening(_predicted(source, listed, targets, work, unusable))
+    tables = write_tables(work.masks.record)
     page = write_page(work, heard)
+    for path in tables:
+        yield Wrote(path, "table")
     if page is not None:
         yield Wrote(page, "report")
-    return replace(report, page=page)
+    return replace(report, page=page, tables=tables)
 
 
 def _predicted(
@@ -255,6 +280,8 @@ def _result(record: MaskRecord, target: Path, kept: bool) -> CasePrediction:
         missing=record.missing,
         unused=record.unused,
         trained_on=record.trained_on,
+        certainty=record.certainty,
+        flags=record.flags,
     )
 
 

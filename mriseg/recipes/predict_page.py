@@ -11,6 +11,7 @@ from mriseg.io import nifti
 from mriseg.io.disk.documents import read_picture
 from mriseg.io.predictions import MaskRecord, Predictions, read_predictions, record_path
 from mriseg.recipes.about import Heard, about, machine_of
+from mriseg.recipes.mask_tables import kept_masks
 from mriseg.recipes.prediction import Prediction
 from mriseg.recipes.setup import versions
 from mriseg.report import html
@@ -58,16 +59,14 @@ def write_page(work: Prediction, heard: Heard) -> Path | None:
 
 
 def _shown(folder: Path, known: Predictions, *, pictures: bool) -> Iterator[ShownMask]:
-    for record in known.masks.values():
-        target = folder / record.mask
-        if target.exists():
-            picture = _picture(folder, record) if pictures else None
-            yield ShownMask(
-                record,
-                edited=not record.files[0].is_still(target),
-                picture=partial(read_picture, picture) if picture else None,
-                size=picture.stat().st_size if picture else 0,
-            )
+    for mask in kept_masks(folder, known):
+        picture = _picture(folder, mask.record) if pictures else None
+        yield ShownMask(
+            mask.record,
+            edited=mask.edited,
+            picture=partial(read_picture, picture) if picture else None,
+            size=picture.stat().st_size if picture else 0,
+        )
 
 
 def _picture(folder: Path, record: MaskRecord) -> Path | None:

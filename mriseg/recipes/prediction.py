@@ -24,6 +24,7 @@ from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import MaskRecord, ModelName
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.writers import WRITERS, Output
+from mriseg.recipes.certainty import Judge
 from mriseg.recipes.channels import Channels, restricted, too_few
 from mriseg.recipes.load import load
 from mriseg.recipes.predicted import Asked, Masks
@@ -92,6 +93,7 @@ class Prediction:
 
     def __init__(self, run: Run, backend: Backend, options: PredictOptions, masks: Masks) -> None:
         self.run, self.backend, self.options, self.masks = run, backend, options, masks
+        self._judge = Judge(run, options)
         self._segmenter: Segmenter | None = None
 
     def skip(self, name: str, reason: str, skipped: dict[str, str]) -> Recipe[None]:
@@ -156,6 +158,8 @@ class Prediction:
             created=datetime.now().astimezone().isoformat(timespec="seconds"),
             backend=f"{facts['name']} ({facts['device name']}), {facts['precision']}",
             versions=versions(),
+            certainty=self._judge.certainty(case, segmentation),
+            flags=self._judge.flags(case, segmentation, channels.missing),
         )
         with staging(target.parent) as part:
             _write(name, case, item, segmentation, part / target.name, options, manifest)

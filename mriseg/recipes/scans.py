@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +23,14 @@ class ScanOptions:
             Numbers in it are the files' own labels.
         channels: names of the channels, for layouts whose files do not name them.
         labels: a folder of segmentations, named as the cases are, which count in place of those
-            among the scans.
+            among the scans; or the file of each case by its name, and then no other case is read.
         workers: processes; None: one per core.
     """
 
     layout: str = "auto"
     regions: str | None = None
     channels: str | Sequence[str] | None = None
-    labels: str | Path | None = None
+    labels: str | Path | Mapping[str, Path] | None = None
     workers: int | None = None
 
     @property
@@ -43,8 +43,8 @@ class ScanOptions:
         channels = names(self.channels) if isinstance(self.channels, str) else self.channels
         return ReaderOptions(
             channels=tuple(channels) if channels else None,
-            labels=None
-            if self.labels is None
-            else local_path(self.labels, "a folder of segmentations"),
+            labels=local_path(self.labels, "a folder of segmentations")
+            if isinstance(self.labels, str | Path)
+            else self.labels,
             own_labels=means_own_labels(self.regions),
         )

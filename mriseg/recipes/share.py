@@ -53,9 +53,9 @@ def share(
     """Make a folder with a run's best weights that can be given to others.
 
     It is a run folder of the kind "model": ``run.json``, ``best.safetensors`` with its convolutions
-    in float16, and a model card. The optimiser, the log, pictures, and paths of this machine are
-    left out. Names of cases and patients are replaced by digests, which still show whether a
-    patient was in the training.
+    in float16, ``certainty.json`` if the run has one, and a model card. The optimiser, the log,
+    pictures, and paths of this machine are left out. Names of cases and patients are replaced by
+    digests, which still show whether a patient was in the training.
 
     Args:
         run: the model.
@@ -93,7 +93,8 @@ def share(
         terms=terms,
     )
     with locked(out, "share"):
-        create_model(out, manifest, Checkpoint(_slim(checkpoint.weights), {}, state), card)
+        slim = Checkpoint(_slim(checkpoint.weights), {}, state)
+        create_model(out, manifest, slim, card, run.certainty())
     report = ShareReport(out, sum(path.stat().st_size for path in out.iterdir()), missing)
     for text in _notices(report, manifest):
         yield Notice(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ from mriseg.recipes.keeper import Position, trainer_state
 from mriseg.recipes.load import network_of
 from mriseg.recipes.setup import Setup, plan_training, versions
 
-__all__ = ["Start", "TrainReport", "resume", "train"]
+__all__ = ["Start", "TrainReport", "begun_or_resumed", "resume", "train"]
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,31 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
         )
     with locked(run.path, "train"):
         return (yield from _resumed(run, backend, store))
+
+
+def begun_or_resumed(
+    path: Path, store: Store, backend: Backend, begin: Callable[[], Recipe[Any]]
+) -> Recipe[Run]:
+    """The run in ``path``, trained to its end: begun, or gone on with where it was stopped.
+
+    Args:
+        path: the run folder.
+        store: what it trains on.
+        backend: where to compute.
+        begin: a training into that folder.
+
+    Raises:
+        RunError: the run is damaged.
+    """
+    if (path / "run.json").exists():
+        run = open_run(path)
+        if run.has("last"):
+            if not run.ended:
+                yield from resume(run, backend, store)
+            return open_run(path)
+        runs.discard(run)
+    yield from begin()
+    return open_run(path)
 
 
 def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainReport]:

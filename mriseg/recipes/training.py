@@ -15,6 +15,7 @@ from mriseg.engine.trainer import Trainer
 from mriseg.errors import DivergedError
 from mriseg.events import Advanced
 from mriseg.recipes.batches import Batches
+from mriseg.recipes.certainty import spread
 from mriseg.recipes.clock import Clock
 from mriseg.recipes.diverged import diverged
 from mriseg.recipes.keeper import Keeper, Position
@@ -65,6 +66,16 @@ class Training:
         self.at.paused = self.clock.paused
         self.keeper.save(self.trainer, self.at, ended)
         self.keeper.took = self.clock.tick() - before
+
+    def certainty_seconds(self, validation: float) -> float:
+        """Seconds that measuring the certainty at the very end takes, where a validation takes so.
+
+        Each case passes through the network once for each mirrored copy, instead of once.
+        """
+        names = self.setup.split.validation
+        augment = self.setup.config.augment
+        copies: int = 2 ** sum(share > 0 for share in (augment.flip, augment.vertical_flip))
+        return validation * copies * len(spread(names)) / max(len(names), 1)
 
     # What it says
 
@@ -134,7 +145,9 @@ class Training:
         slices = sum(entry.shape[0] for entry in validation)
         slices += self.norm_batches * setup.config.batch_size
         # "best" is about as large as "last".
-        self.clock.ending = self.at.ending = slices * each + 2 * self.keeper.took
+        spent = slices * each
+        spent += self.certainty_seconds(spent)
+        self.clock.ending = self.at.ending = spent + 2 * self.keeper.took
         self.clock.go_on()
 
     # What it does about NaN

@@ -1,9 +1,10 @@
-"""One training of a comparison: run it, or the rest of it, and measure the patients held out."""
+"""One training of a study: run it, or the rest of it, and measure the patients held out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mriseg.backends.base import Backend
@@ -13,12 +14,12 @@ from mriseg.core.sampling import CaseEntry
 from mriseg.core.trials import Trial
 from mriseg.errors import InputError
 from mriseg.events import Recipe
-from mriseg.io import comparisons, runs
+from mriseg.io import comparisons
 from mriseg.io.comparisons import CaseResult, Plan, PlannedCase, SourceRun
-from mriseg.io.runs import Checkpoint, Run, open_run
+from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.train import resume, train
+from mriseg.recipes.train import TrainReport, begun_or_resumed, train
 from mriseg.recipes.transfer import transfer
 
 # These settings decide no number, so they may change between two sittings.
@@ -27,12 +28,12 @@ _FREE_SETTINGS = {"checkpoint_every"}
 
 @dataclass(frozen=True)
 class Study:
-    """What all trainings of a comparison share.
+    """What all trainings of a comparison or a forecast share.
 
     Attributes:
-        out: the comparison's folder.
+        out: the study's folder.
         store: of the target task.
-        source: the run that transfers start from.
+        source: the run that transfers start from; None where none transfers.
         backend: where to compute.
         config: of each training, up to seed, patients and transfer.
         cases: names of all cases of the store.
@@ -44,7 +45,7 @@ class Study:
 
     out: Path
     store: Store
-    source: Run
+    source: Run | None
     backend: Backend
     config: TrainConfig
     cases: frozenset[str]
@@ -55,9 +56,10 @@ class Study:
 
     @property
     def plan(self) -> Plan:
-        """What must stay the same when the comparison is continued."""
+        """What must stay the same when the study is continued."""
+        source = self.source
         return Plan(
-            source=SourceRun(self.source.name, self.source.manifest.created),
+            source=None if source is None else SourceRun(source.name, source.manifest.created),
             store=self.store.name,
             cases=tuple(
                 PlannedCase(case.name, _patient(group), case.content)
@@ -69,6 +71,11 @@ class Study:
             new_head=self.new_head,
             config=self.config.model_dump(mode="json", exclude={"transfer", *_FREE_SETTINGS}),
         )
+
+    @property
+    def name_of_source(self) -> str:
+        """The name of the run that transfers start from, or of none."""
+        return "scratch" if self.source is None else self.source.name
 
     def is_done(self, trial: Trial) -> bool:
         """Whether the trial has a result."""
@@ -84,8 +91,8 @@ class Study:
         results = comparisons.read_result(path) or ()
         if sorted(result.case for result in results) != sorted(trial.held):
             raise InputError(
-                f"{path / comparisons.RESULT} is not of the cases that were held out; start the "
-                f"comparison in another folder with --out"
+                f"{path / comparisons.RESULT} is not of the cases that were held out; start again "
+                f"in another folder with --out"
             )
         return [_score(trial, result) for result in results]
 
@@ -95,12 +102,13 @@ class Study:
         Raises:
             InputError: other cases trained than were planned, so that it would compare nothing.
         """
-        yield from self._train(trial)
-        run = open_run(self._folder(trial))
+        begin = partial(self._begin, trial)
+        path = self._folder(trial)
+        run = yield from begun_or_resumed(path, self.store, self.backend, begin)
         if set(run.manifest.train) != set(trial.train):
             raise InputError(
                 f"{run.path} was trained on {', '.join(run.manifest.train)}, and planned were "
-                f"{', '.join(trial.train)}; start the comparison in another folder with --out"
+                f"{', '.join(trial.train)}; start again in another folder with --out"
             )
         return run
 
@@ -134,28 +142,21 @@ class Study:
     def _folder(self, trial: Trial) -> Path:
         return self.out / "runs" / trial.place
 
-    def _train(self, trial: Trial) -> Recipe[None]:
+    def _begin(self, trial: Trial) -> Recipe[TrainReport]:
         path, method = self._folder(trial), METHODS[trial.method]
-        if (path / "run.json").exists():
-            run = open_run(path)
-            if run.has("last"):
-                if not run.ended:
-                    yield from resume(run, self.backend, self.store)
-                return
-            runs.discard(run)
         config = self._config(trial, method)
         if config.transfer is None:
-            yield from train(self.store, config, self.backend, out=path)
-        else:
-            yield from transfer(
-                self.store,
-                self.source,
-                config,
-                self.backend,
-                weights=method.weights,
-                new_head=self.new_head,
-                out=path,
-            )
+            return train(self.store, config, self.backend, out=path)
+        assert self.source is not None, "only a study with a source transfers"
+        return transfer(
+            self.store,
+            self.source,
+            config,
+            self.backend,
+            weights=method.weights,
+            new_head=self.new_head,
+            out=path,
+        )
 
     def _config(self, trial: Trial, method: Method) -> TrainConfig:
         others = self.cases - set(trial.train)

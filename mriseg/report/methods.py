@@ -74,6 +74,18 @@ CITATIONS: Mapping[str, Citation] = {
         "covariate shift adaptation. Advances in Neural Information Processing Systems 33, 2020.",
         "https://doi.org/10.48550/arXiv.2006.16971",
     ),
+    "cortes": Citation(
+        "Cortes et al. 1993",
+        "Cortes C, Jackel LD, Solla SA, Vapnik V, Denker JS. Learning curves: asymptotic values "
+        "and rate of convergence. Advances in Neural Information Processing Systems 6, 1993.",
+        "https://proceedings.neurips.cc/paper/1993",
+    ),
+    "figueroa": Citation(
+        "Figueroa et al. 2012",
+        "Figueroa RL, Zeng-Treitler Q, Kandula S, Ngo LH. Predicting sample size required for "
+        "classification performance. BMC Med Inform Decis Mak. 2012;12:8.",
+        "https://doi.org/10.1186/1472-6947-12-8",
+    ),
     "holm": Citation(
         "Holm 1979",
         "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat. "
@@ -213,6 +225,49 @@ def of_comparison(*, version: str, patients: int, folds: int, source: str) -> Me
     draft.add(f"Transfers started from {source}; no patient of its training took part")
     draft.add("Differences of Dice were tested in pairs by patient, with Holm's correction", "holm")
     draft.add("Intervals are 95 % bootstrap intervals", "efron")
+    return draft.finished()
+
+
+def of_forecast(*, version: str, patients: int, folds: int, source: str) -> Methods:
+    """Of what more patients would be worth."""
+    draft = Draft()
+    start = "random weights" if source == "scratch" else f"the weights of {source}"
+    draft.add(
+        f"Networks were trained from {start} on nested subsets of {patients} patients with mriseg "
+        f"{version}, and measured by Dice on the patients of the fold held out, one of {folds}",
+        "segnet",
+        "pytorch",
+    )
+    draft.add(
+        "An inverse power law was fitted to the means by least squares, bounded by 1 and never "
+        "falling with more patients",
+        "cortes",
+        "figueroa",
+    )
+    draft.add(
+        "Its 95 % intervals are by bootstrap over patients, with the spread between trainings added"
+    )
+    return draft.finished()
+
+
+def of_improvement(*, version: str, source: str, learnt: int, held_out: int) -> Methods:
+    """Of a model that learnt on from corrections."""
+    draft = Draft()
+    draft.add(
+        f"The model {source} was trained further with mriseg {version} on "
+        f"{counted(learnt, 'patient')} whose masks had been corrected or accepted by a reader",
+        "segnet",
+        "pytorch",
+    )
+    draft.add(
+        f"It was compared with the model before on {counted(held_out, 'corrected patient')} kept "
+        f"aside from all training, by Dice in pairs: a two-sided permutation test, and a 95 % "
+        f"bootstrap interval",
+        "efron",
+    )
+    draft.add(
+        "Reference masks were corrections of a model's own masks, which may favour models like it"
+    )
     return draft.finished()
 
 

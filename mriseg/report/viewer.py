@@ -135,7 +135,7 @@ def viewed(
 
     return ViewedCase(
         title=title,
-        images=[_viewed_image(case, name, cut) for name in names[:fitting]],
+        images=[viewed_image(case, name, cut) for name in names[:fitting]],
         geometry=case.geometry,
         box=display.within(case.box, cut),
         regions=tuple(regions),
@@ -146,8 +146,14 @@ def viewed(
     )
 
 
-def _viewed_image(case: PreparedCase, name: str, cut: Box) -> ViewedImage:
-    """One modality in the scan's own intensities."""
+def viewed_image(case: PreparedCase, name: str, cut: Box) -> ViewedImage:
+    """One modality in the scan's own intensities.
+
+    Args:
+        case: normalised, as it was stored or read.
+        name: of a modality that it has.
+        cut: what is shown of the case's arrays.
+    """
     channel = case.modalities.index(name)
     levels = display.grey_levels(volume.crop(case.image[channel], cut))
     scale = case.normalisation
@@ -199,7 +205,7 @@ def _content(case: ViewedCase) -> dict[str, Any]:
         "title": case.title,
         "mm": case.geometry.unit == "mm",
         "slice": case.geometry.ndim == 2,
-        "flat": _is_flat(case),
+        "flat": is_flat(case.geometry, case.box),
         "first": case.box.start,
         "shape": case.box.shape,
         "focus": focus[:3].tolist(),
@@ -212,9 +218,9 @@ def _content(case: ViewedCase) -> dict[str, Any]:
     }
 
 
-def _is_flat(case: ViewedCase) -> bool:
-    """Whether the planes across the slices show little."""
-    size = np.multiply(case.box.shape, case.geometry.spacing)
+def is_flat(geometry: Geometry, box: Box) -> bool:
+    """Whether the planes across the slices show little, of what ``box`` cuts from a volume."""
+    size = np.multiply(box.shape, geometry.spacing)
     return bool(size[0] < 0.3 * size[1:].max())
 
 

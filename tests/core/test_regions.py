@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mriseg.core.regions import Regions, join_labels, label_map, parse_regions, region_masks
-from mriseg.errors import ConfigError
+from mriseg.core.regions import (
+    Regions,
+    join_labels,
+    label_map,
+    labels_of_numbers,
+    own_labels,
+    parse_regions,
+    region_masks,
+    region_numbers,
+)
+from mriseg.errors import ConfigError, InputError
 from tests.strategies import label_maps
 
 BRATS: Regions = {"WT": (1, 2, 3, 4), "TC": (1, 3, 4), "ET": (4,)}
@@ -131,3 +140,41 @@ def test_any_integer_type_and_layout_gives_the_same_masks(seed: int, values: lis
 def test_joined_labels_are_read_again(values: set[int]) -> None:
     labels = tuple(sorted(values))
     assert parse_regions(f"some={join_labels(labels)}", {}) == {"some": labels}
+
+
+_SETS: list[Regions] = [
+    BRATS,
+    {"ET": (4,), "TC": (1, 4), "WT": (1, 2, 4)},
+    {"ET": (4,)},
+    {"a": (1,), "b": (2,)},
+    {"a": (1, 2), "b": (2, 3)},
+]
+
+
+@pytest.mark.parametrize("regions", _SETS)
+@given(labels=label_maps(values=(0, 1, 2, 3)))
+def test_what_is_drawn_is_the_label_map_of_its_regions(
+    regions: Regions, labels: NDArray[np.uint8]
+) -> None:
+    numbers = np.minimum(labels, len(regions)).astype(np.uint8)
+    painted = labels_of_numbers(numbers, regions)
+    assert np.array_equal(region_numbers(painted, regions), numbers)
+    # A voxel of a region is in all regions that hold it.
+    values = list(regions.values())
+    masks = np.stack(
+        [
+            np.isin(numbers, [n + 1 for n, inner in enumerate(values) if set(inner) <= set(outer)])
+            for outer in values
+        ]
+    )
+    assert np.array_equal(label_map(masks.astype(np.uint8), regions), painted)
+
+
+def test_a_label_within_a_region_is_of_that_region() -> None:
+    regions: Regions = {"WT": (1, 2, 3, 4), "ET": (4,)}
+    assert own_labels(regions) == (1, 4)
+    assert region_numbers(np.array([0, 1, 2, 3, 4], np.uint8), regions).tolist() == [0, 1, 1, 1, 2]
+    with pytest.raises(InputError, match="labels of no region \\(7, 9\\)"):
+        region_numbers(np.array([7, 9, 1], np.uint8), regions)
+    with pytest.raises(InputError, match="the label 3, and there are 2 regions"):
+        labels_of_numbers(np.array([3], np.uint8), regions)

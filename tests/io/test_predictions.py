@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mriseg.core.certainty import RegionCertainty
 from mriseg.errors import OutputError
 from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.disk.known_files import KnownFile
+from mriseg.io.disk.schemas import as_json
 from mriseg.io.predictions import (
     MaskRecord,
     ModelName,
@@ -47,6 +51,8 @@ def mask_of(case: str, source: str = "in") -> MaskRecord:
         created="2026-01-02T03:04:05+00:00",
         backend="cpu",
         versions={"mriseg": "0.1.0"},
+        certainty={"WT": RegionCertainty(0.8, 0.9, 1.0, 2.5, 3, 0.8)},
+        flags=("no T1",),
     )
 
 
@@ -66,6 +72,40 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read.masks == {"a.nii.gz": mask_of("a"), "b.nii.gz": mask_of("b")}
     assert list(read.masks) == sorted(read.masks) and read.skipped == (skipped,)
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_record_of_version_1_is_still_read_and_written_as_version_2(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    old = as_json(mask_of("a"))
+    del old["certainty"], old["flags"]
+    before = {"format": "mriseg-masks", "version": 1, "masks": [old], "skipped": [], "unused": {}}
+    write_sealed_json(path, before)
+    expected = replace(mask_of("a"), certainty={}, flags=())
+    assert read_predictions(path).masks == {"a.nii.gz": expected}
+    update_predictions(path, lambda now: now.with_mask(mask_of("b")))
+    assert json.loads(path.read_text())["version"] == 2
+    assert read_predictions(path).masks == {"a.nii.gz": expected, "b.nii.gz": mask_of("b")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mask: mask.pop("flags"),
+        lambda mask: mask.pop("certainty"),
+        lambda mask: mask["certainty"]["WT"].update(expected_dice=1.5),
+        lambda mask: mask["certainty"]["WT"].update(volume_low=-1),
+    ],
+)
+def test_what_is_lost_or_impossible_is_damage(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    path = tmp_path / "report.json"
+    mask = as_json(mask_of("a"))
+    change(mask)
+    record = {"format": "mriseg-masks", "version": 2, "masks": [mask], "skipped": [], "unused": {}}
+    write_sealed_json(path, record)
+    with pytest.raises(OutputError, match="damaged"):
+        read_predictions(path)
 
 
 _CASES = st.sampled_from(["a", "b"])
@@ -105,7 +145,7 @@ def test_many_writers_lose_nothing(tmp_path: Path) -> None:
         ("", "not the record of masks"),
         ("[]", "not the record of masks"),
         ('{"cases": []}', "not the record of masks"),
-        ('{"format": "mriseg-masks", "version": 2}', "install a newer mriseg"),
+        ('{"format": "mriseg-masks", "version": 3}', "install a newer mriseg"),
         ('{"format": "mriseg-masks", "version": "x"}', "not a version"),
         ('{"format": "mriseg-masks", "version": 1, "masks": []}', "damaged or was edited"),
     ],

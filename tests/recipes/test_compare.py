@@ -217,7 +217,7 @@ def test_what_is_done_may_be_added_to_and_not_changed(
 
     result = out / "runs/patients-all/seed-0/fold-1/full/result.json"
     result.write_text(result.read_text().replace("phantom_00", "phantom_10"))
-    with pytest.raises(InputError, match="held out; start the comparison in another"):
+    with pytest.raises(InputError, match="held out; start again in another"):
         finish(compare(target, trained, brief, cpu, more, out=out))
     result.write_text("{")
     with pytest.raises(InputError, match="damaged"):

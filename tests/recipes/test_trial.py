@@ -71,7 +71,7 @@ def test_a_trial_that_is_measured_is_done_and_keeps_no_optimiser(
 def test_a_run_of_other_cases_than_planned_is_refused(study: Study, trained: Run) -> None:
     trial = trial_of(study, trained)
     placed(study, trial, trained)
-    with pytest.raises(InputError, match="and planned were .*; start the comparison in another"):
+    with pytest.raises(InputError, match="and planned were .*; start again in another"):
         finish(study.train(replace(trial, train=trial.train[:1])))
 
 

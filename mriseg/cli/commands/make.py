@@ -1,4 +1,4 @@
-"""Make a model: preprocess, train, transfer."""
+"""Make a model: preprocess, train, transfer, forecast."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from mriseg.cli.reports import results
 from mriseg.cli.reports import scans as scans_report
 from mriseg.cli.settings import given_settings, option_name, read_settings, setting_options
 from mriseg.core.config import TrainConfig, TransferConfig
-from mriseg.core.train_settings import training_config
+from mriseg.core.train_settings import names, training_config
 from mriseg.errors import ConfigError
+
+SCRATCH = "scratch"
 
 
 def inspect(
@@ -218,6 +220,68 @@ def transfer(
     )
 
 
+_Start = Annotated[
+    str,
+    options.option(
+        "--from",
+        "Where each training starts: scratch, or a run (or base) that it transfers from. (default: "
+        "scratch)",
+        "RUN|scratch",
+    ),
+]
+_More = Annotated[
+    int,
+    options.option(
+        "--more", "Forecast what N more cases would be worth. (default: 10)", "N", min=1
+    ),
+]
+
+
+@bundled(
+    settings=setting_options(TrainConfig),
+    sampling=options.without(options.COMPARING, "methods"),
+    computing=options.COMPUTING,
+)
+def forecast(
+    *,
+    store: options.StoreArgument = None,
+    start: _Start = SCRATCH,
+    more: _More = 10,
+    config: options.ConfigFile = None,
+    out: options.RunFolder = None,
+    settings: Bundle,
+    sampling: Bundle,
+    computing: Bundle,
+) -> None:
+    """Forecast what more cases would be worth: Dice against the number of training patients.
+
+    It takes sizes x folds x seeds trainings, each of --budget (10m unless given) or --epochs. If
+    it is stopped, the same command with --out continues.
+
+    Example: mriseg forecast lgg.zarr --budget 10m --out forecast
+    """
+    from mriseg import api
+
+    given = given_settings(settings)
+    _check_validates_nobody(settings, "a forecast")
+    asked = {name: value for name, value in sampling.items() if value is not None}
+    if "sizes" in asked:
+        asked["sizes"] = names(asked["sizes"])
+    with render.drawing() as draw:
+        layers = training_config(read_settings(config), given)
+        with common.naming_the_comparison(out):
+            report = api.forecast(
+                common.store_or_only(draw, store),
+                layers,
+                source=None if start == SCRATCH else start,
+                options=api.ForecastOptions(more=more, **asked),
+                backend=common.select_backend(draw, **computing),
+                out=out,
+                on_event=draw,
+            )
+    results.forecasted(render.results(), report)
+
+
 def _refuse_settings(settings: Mapping[str, Any], config: Path | None, out: Path | None) -> None:
     policy = settings.get("transfer", {})
     given = [option_name(name) for name in (*settings, *policy) if name != "transfer"]
@@ -237,8 +301,11 @@ def _check_compares(settings: Bundle, compare: bool, asked: Mapping[str, Any]) -
     if asked and not compare:
         named = ", ".join(map(option_name, asked))
         raise ConfigError(f"{named}: only for comparisons; add --compare")
+    if compare:
+        _check_validates_nobody(settings, "a comparison")
+
+
+def _check_validates_nobody(settings: Bundle, what: str) -> None:
     choosing = [option_name(name) for name in _CHOOSING if settings[name] is not None]
-    if compare and choosing:
-        raise ConfigError(
-            f"a comparison has no validation patients: leave out {', '.join(choosing)}"
-        )
+    if choosing:
+        raise ConfigError(f"{what} has no validation patients: leave out {', '.join(choosing)}")

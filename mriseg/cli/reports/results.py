@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
     from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
-    from mriseg.recipes.predict import PredictReport
+    from mriseg.recipes.forecast import ForecastReport
+    from mriseg.recipes.predict import CasePrediction, PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
     from mriseg.recipes.scores import EvaluateReport
     from mriseg.recipes.train import TrainReport
@@ -106,27 +107,72 @@ def compared(console: Console, report: CompareReport) -> None:
     say(console, f"comparison: {report.path}")
 
 
+def forecasted(console: Console, report: ForecastReport) -> None:
+    """One row per size, then what more cases would be worth."""
+    rows = [
+        (
+            f"{point.patients:.0f}",
+            number(point.dice.mean),
+            _interval(point.dice.low, point.dice.high),
+            str(point.dice.patients),
+            str(point.trainings),
+        )
+        for point in report.forecast.points
+    ]
+    table(console, ("patients", "Dice", "95 % interval", "held out", "trainings"), rows, text=0)
+    say(console, report.forecast.sentence, "bold")
+    say(console, f"forecast: {report.path}")
+
+
 def _interval(low: float, high: float) -> str:
     return "-" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
 
 
 def predicted(console: Console, report: PredictReport) -> None:
-    """The volume of each region of each case."""
+    """One row per case, those first that need a look: its volumes, how sure they are, its flags."""
     from mriseg.core.volume import volume_unit  # late: it loads NumPy
 
     if not report.results:
         return
-    regions = list(report.results[0].volumes)
-    units = dict.fromkeys(volume_unit(result.unit) for result in report.results)
+    first, *_ = cases = report.by_urgency
+    regions = list(first.volumes)
+    units = " or ".join(dict.fromkeys(volume_unit(case.unit) for case in cases))
+    columns, optional = ["case"], []
+    for region in regions:
+        dice, span = f"predicted Dice {region}", f"range {region} ({units})"
+        columns += [f"{region} ({units})", span, dice]
+        optional += [span, dice]
+    columns += ["flags", "mask"]
     rows = [
         (
-            result.case,
-            *(f"{volume(result.volumes[region], result.unit)}" for region in regions),
-            f"{result.mask}{' (kept)' * result.kept}",
+            case.case,
+            *(cell for region in regions for cell in _sure(case, region)),
+            "; ".join(case.flags),
+            f"{case.mask}{' (kept)' * case.kept}",
         )
-        for result in report.results
+        for case in cases
     ]
-    table(console, ("case", *(f"{r} ({' or '.join(units)})" for r in regions), "mask"), rows)
+    # What no case has needs no column.
+    shown = [0, *(i for i in range(1, len(columns)) if any(row[i].strip("-") for row in rows))]
+    table(
+        console,
+        [columns[i] for i in shown],
+        [[row[i] for i in shown] for row in rows],
+        optional=[name for name in optional if columns.index(name) in shown],
+    )
+    if len(cases) > 1 and report.urgent:
+        say(console, f"look at these first: {', '.join(report.urgent)}", "bold")
+
+
+def _sure(case: CasePrediction, region: str) -> tuple[str, str, str]:
+    """A region's volume, its range and its predicted Dice."""
+    sure = case.certainty.get(region)
+    span = "-"
+    if sure is not None and sure.covers is not None:
+        low, high = (volume(v, case.unit) for v in (sure.volume_low, sure.volume_high))
+        span = f"{low} to {high}"
+    dice = number(sure.dice, 2) if sure is not None and sure.dice is not None else "-"
+    return volume(case.volumes[region], case.unit), span, dice
 
 
 def evaluated(console: Console, report: EvaluateReport) -> None:

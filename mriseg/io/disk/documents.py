@@ -16,13 +16,22 @@ from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.untrusted import parse_json, read_text
 
+# What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, spreadsheet: bool = False) -> None:
     """``rows`` as a CSV table (RFC 4180, UTF-8).
 
     The columns are the rows' keys in order of first appearance; a key that a row lacks, None and
     nan leave the cell empty, which spreadsheets, R and pandas all read as missing. Numbers are
     written in full.
+
+    Args:
+        path: the file.
+        rows: column -> value, of each row.
+        spreadsheet: put an apostrophe before a text that a spreadsheet would run as a formula, such
+            as a case whose folder is called "=1+1".
 
     Raises:
         OutputError: the file cannot be written; what was there before is untouched.
@@ -35,7 +44,8 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         # An unset key becomes None, and csv writes None as an empty cell.
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows({key: plain(value) for key, value in row.items()} for row in rows)
+        cell = _harmless if spreadsheet else plain
+        writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -100,6 +110,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path} is damaged: it does not hold a JSON object")
     return value
+
+
+def _harmless(value: Any) -> Any:
+    value = plain(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def plain(value: Any) -> Any:

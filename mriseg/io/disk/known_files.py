@@ -77,3 +77,20 @@ def digest_of_folder(folder: Path) -> str:
     """A digest of a folder's path, links followed: the path itself may name people and studies."""
     path = os.path.realpath(folder)
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:_DIGITS]
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written anew; None where there is none."""
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    return now.st_ino, now.st_size, now.st_mtime_ns
+
+
+def digest_or_none(path: Path) -> str | None:
+    """The SHA-256 of a file as it is now; None where it cannot be read."""
+    try:
+        return sha256(path)
+    except InputError:
+        return None

@@ -24,7 +24,7 @@ from mriseg.io.images import is_image, kind_of
 from mriseg.io.readers import folders
 from mriseg.io.readers.account import accounted, data_sets, what_else, with_rows
 from mriseg.io.readers.base import Case, Listing, RawCase, Reader, ReaderOptions
-from mriseg.io.readers.label_folder import with_label_folder
+from mriseg.io.readers.label_folder import with_label_files, with_label_folder
 from mriseg.registry import Registry
 
 __all__ = [
@@ -78,8 +78,10 @@ def find(
         listing = READERS[layout].find(root, options)
     else:
         layout, listing = _recognised(root, options)
-    if options.labels is not None:
+    if isinstance(options.labels, Path):
         listing = with_label_folder(listing, options.labels)
+    elif options.labels is not None:
+        listing = with_label_files(listing, options.labels)
     return layout, with_rows(accounted(listing, root, layout), root)
 
 

@@ -95,13 +95,13 @@ class ReaderOptions:
     Attributes:
         channels: names of the channels, in order, for layouts whose files do not name them.
         labels: a folder of segmentations, named as the cases are, which count in place of those
-            among the scans.
+            among the scans; or the file of each case by its name, and then no other case is read.
         own_labels: keep the label values as the files have them, whatever year they are of.
         segmentations: whether segmentations are wanted; a prediction reads none.
     """
 
     channels: tuple[str, ...] | None = None
-    labels: Path | None = None
+    labels: Path | Mapping[str, Path] | None = None
     own_labels: bool = False
     segmentations: bool = True
 

@@ -66,6 +66,29 @@ def with_label_folder(listing: Listing, folder: Path) -> Listing:
     )
 
 
+def with_label_files(listing: Listing, files: Mapping[str, Path]) -> Listing:
+    """The cases that ``files`` names, each with that segmentation.
+
+    Args:
+        listing: of all cases.
+        files: case -> its segmentation.
+
+    Raises:
+        InputError: there is no such case.
+    """
+    cases = {case.name: case for case in listing.cases}
+    lacking = sorted(files.keys() - cases.keys())
+    if lacking:
+        reasons = dict(listing.skipped)
+        why = "; ".join(f"{name}: {reasons.get(name, 'it is not there')}" for name in lacking[:5])
+        raise InputError(
+            f"{counted(len(lacking), 'case')} that {'has' if len(lacking) == 1 else 'have'} a "
+            f"segmentation cannot be read: {why}"
+        )
+    labelled = [_labelled(cases[name], files[name], listing.numbering) for name in sorted(files)]
+    return replace(listing, cases=tuple(labelled), skipped=())
+
+
 def _account(listing: Listing, by_case: Mapping[str, list[Path]], folder: Path) -> str:
     without = len(listing.cases) - len(by_case)
     text = f"{counted(len(by_case), 'segmentation')} from {folder}"

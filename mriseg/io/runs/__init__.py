@@ -3,6 +3,7 @@
 - ``run``: opens, creates and discards one; draws the folder
 - ``manifest``: ``run.json``
 - ``checkpoint``: weights and training state in safetensors
+- ``certainty``: ``certainty.json``, what predicted Dice and volume ranges are calibrated by
 - ``log``: ``log.jsonl``
 - ``listing``: names a new one, finds the newest
 - ``encoder_weights``: reads a VGG16-BN from elsewhere
@@ -11,6 +12,7 @@
 
 from __future__ import annotations
 
+from mriseg.io.runs.certainty import Certainty
 from mriseg.io.runs.checkpoint import Checkpoint, State
 from mriseg.io.runs.listing import RUNS, fresh_path, newest_run, newest_unfinished_run
 from mriseg.io.runs.manifest import FORMAT, FORMAT_VERSION, VERSIONS, Manifest
@@ -22,6 +24,7 @@ __all__ = [
     "FORMAT_VERSION",
     "RUNS",
     "VERSIONS",
+    "Certainty",
     "Checkpoint",
     "Manifest",
     "Run",

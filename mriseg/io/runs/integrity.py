@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -89,8 +89,13 @@ def check_weights(
 
 
 def check_texts(findings: Findings, folder: Path) -> None:
-    """The report of a transfer; and the log, which grows by lines and carries no digest."""
-    for name, check in (("log.jsonl", _check_lines), ("transfer.json", read_sealed_json)):
+    """The log, which grows by lines and carries no digest; and what else is JSON."""
+    checks: tuple[tuple[str, Callable[[Path], object]], ...] = (
+        ("log.jsonl", _check_lines),
+        ("transfer.json", read_sealed_json),
+        ("certainty.json", read_sealed_json),
+    )
+    for name, check in checks:
         path = folder / name
         if not path.exists():
             continue

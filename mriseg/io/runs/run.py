@@ -12,10 +12,11 @@
         images/             a picture grid per validation
         transfer.json       of a transfer: what was kept, adapted and initialised
         start.safetensors   of a transfer with L2-SP: the values that parameters are pulled towards
+        certainty.json      what predicted Dice and ranges are calibrated by; written at the end
 
 A shared model (`mriseg.recipes.share`) is such a folder too, with ``run.json``,
-``best.safetensors`` and a ``MODEL_CARD.md`` alone, and ``"kind": "model"`` in its manifest: to
-predict with and to transfer from, not to resume.
+``best.safetensors``, ``certainty.json`` and a ``MODEL_CARD.md`` alone, and ``"kind": "model"`` in
+its manifest: to predict with and to transfer from, not to resume.
 
 Everything is written beside its place and renamed into it, so each file is whole whenever the
 process dies.
@@ -26,16 +27,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mriseg.core.calibration import Calibration, Calibrations
+from mriseg.core.certainty import CertaintyMap
+from mriseg.core.familiarity import TrainingScans
 from mriseg.errors import OutputError, RunError, reason_of
 from mriseg.io.disk.atomic import contents, is_free, replacing
 from mriseg.io.model_sources import locate
 from mriseg.io.runs import log
+from mriseg.io.runs.certainty import Certainty, read_certainty, write_certainty
 from mriseg.io.runs.checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -143,6 +147,29 @@ class Run:
         regions = self.manifest.regions
         return Calibrations(tuple(by_name.get(name, Calibration()) for name in regions))
 
+    def certainty(self) -> Certainty | None:
+        """What it knows of its own certainty; None where there is none of these weights.
+
+        Raises:
+            RunError: it, or the chosen checkpoint, is damaged.
+        """
+        certainty = read_certainty(self.path)
+        if certainty is None or certainty.weights != read_digest(self._weights(self.chosen)):
+            return None
+        return certainty
+
+    def keep_certainty(
+        self, regions: Mapping[str, CertaintyMap], scans: TrainingScans | None
+    ) -> None:
+        """Write what is known of the certainty of the chosen checkpoint, in one atomic step.
+
+        Raises:
+            RunError: the checkpoint is missing or damaged.
+            OutputError: it cannot be written.
+        """
+        digest = read_digest(self._weights(self.chosen))
+        write_certainty(self.path, Certainty(digest, dict(regions), scans))
+
     def digest(self) -> str:
         """By which the model is known again: of its weights, its calibration and its channels.
 
@@ -197,8 +224,21 @@ def create_run(path: Path, manifest: Manifest) -> Run:
     return Run(path, manifest)
 
 
-def create_model(path: Path, manifest: Manifest, checkpoint: Checkpoint, card: str) -> Run:
+def create_model(
+    path: Path,
+    manifest: Manifest,
+    checkpoint: Checkpoint,
+    card: str,
+    certainty: Certainty | None = None,
+) -> Run:
     """A new folder of a model without its training, with its card.
+
+    Args:
+        path: the folder.
+        manifest: of the run that it is from.
+        checkpoint: its weights.
+        card: its text.
+        certainty: of that run; kept as that of these weights.
 
     Raises:
         OutputError: ``path`` is taken, or cannot be written; nothing is left of it.
@@ -206,6 +246,8 @@ def create_model(path: Path, manifest: Manifest, checkpoint: Checkpoint, card: s
     run = create_run(path, replace(manifest, kind="model"))
     try:
         run.save("best", checkpoint)
+        if certainty is not None:
+            run.keep_certainty(certainty.regions, certainty.scans)
         with replacing(path / CARD) as temporary:
             temporary.write_text(card, encoding="utf-8")
     except BaseException:

@@ -66,7 +66,7 @@ def prediction_page(
     """The page of the masks in a folder, whenever they were made.
 
     Args:
-        masks: at least one, in order.
+        masks: at least one, those first that need a look.
         about: how the page came about.
         title: of the page.
         citing: the text to paste.
@@ -83,7 +83,8 @@ def prediction_page(
     )
     lead = (
         f"Masks of {counted(len(masks), 'case')}, each on its scan's own grid. Where a "
-        f"scan states its orientation, slices show the patient's right on the left."
+        f"scan states its orientation, slices show the patient's right on the left. Cases that "
+        f"need a look come first: empty masks, then the least certain."
     )
     entries = tuple(map(_entry, masks)) if any(mask.picture for mask in masks) else ()
     return Page(
@@ -118,7 +119,7 @@ def _volumes(masks: Sequence[ShownMask], *, linked: bool) -> Table:
     unit = "" if len(units) > 1 else f", {_unit(units.pop())}"
     columns = (
         Column("case"),
-        *(Column(f"{region}{unit}", numeric=True) for region in regions),
+        *(column for region in regions for column in _columns(region, unit)),
         Column("channels used"),
         *((Column("model"),) if several else ()),
         Column("remarks"),
@@ -126,17 +127,47 @@ def _volumes(masks: Sequence[ShownMask], *, linked: bool) -> Table:
     rows = []
     for mask in masks:
         record = mask.record
-        digits = 2 if record.unit == "mm" else 0
         rows.append(
             (
                 Cell(record.case, case=mask.place if linked else ""),
-                *(number(record.volumes.get(region), digits) for region in regions),
+                *(cell for region in regions for cell in _cells(record, region)),
                 Cell(", ".join(record.modalities)),
                 *((Cell(record.model.path),) if several else ()),
                 Cell("", flags=_flags(mask)),
             )
         )
     return Table("Volume of each region; a heading sorts", columns, tuple(rows))
+
+
+def _columns(region: str, unit: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{region}{unit}", numeric=True),
+        Column(f"{region}, range{unit}"),
+        Column(f"{region}, predicted Dice", numeric=True),
+        Column(f"{region}, components", numeric=True),
+    )
+
+
+def _cells(record: MaskRecord, region: str) -> tuple[Cell, ...]:
+    sure, volume = record.certainty.get(region), record.volumes.get(region)
+    digits = 2 if record.unit == "mm" else 0
+    if sure is None:
+        return (number(volume, digits), Cell("-"), Cell("-"), Cell("-"))
+    return (
+        number(volume, digits),
+        Cell(_range(record, region) or "-"),
+        number(sure.dice, 2),
+        number(sure.components, 0),
+    )
+
+
+def _range(record: MaskRecord, region: str) -> str:
+    """The range of a region's volume, in words; empty where it is not calibrated."""
+    sure = record.certainty.get(region)
+    if sure is None or sure.covers is None:
+        return ""
+    digits = 2 if record.unit == "mm" else 0
+    return f"{sure.volume_low:,.{digits}f} to {sure.volume_high:,.{digits}f}"
 
 
 def _unit(unit: str) -> str:
@@ -154,7 +185,8 @@ def _flags(mask: ShownMask) -> tuple[Flag, ...]:
         flags.append(Flag("trained on it", "warn"))
     if mask.edited:
         flags.append(Flag("edited since", "warn"))
-    return tuple(flags)
+    known = {flag.text for flag in flags}
+    return (*flags, *(Flag(text, "warn") for text in record.flags if text not in known))
 
 
 def _entry(mask: ShownMask) -> CaseEntry:
@@ -173,7 +205,7 @@ def _blocks(mask: ShownMask) -> tuple[Block, ...]:
     unit, digits = _unit(record.unit), 2 if record.unit == "mm" else 0
     each = (f"{name} {value:,.{digits}f} {unit}" for name, value in record.volumes.items())
     volumes = ", ".join(each)
-    rows = [("volume", volumes), ("channels used", ", ".join(record.modalities))]
+    rows = [("volume", volumes), *_sure(record), ("channels used", ", ".join(record.modalities))]
     if record.missing:
         rows.append(("the scan lacks", ", ".join(record.missing)))
     if record.unused:
@@ -190,3 +222,16 @@ def _blocks(mask: ShownMask) -> tuple[Block, ...]:
     if record.notices:
         blocks.append(Items(record.notices, "notice"))
     return tuple(blocks)
+
+
+def _sure(record: MaskRecord) -> list[tuple[str, str]]:
+    """What is known of how sure a mask is, in words."""
+    rows = []
+    for region, sure in record.certainty.items():
+        if (span := _range(record, region)) and sure.covers is not None:
+            share = f"for about {sure.covers * 10:.0f} in 10 patients"
+            rows.append((f"range of {region}", f"{span} {_unit(record.unit)} {share}"))
+        if sure.dice is not None:
+            rows.append((f"predicted Dice of {region}", f"{sure.dice:.2f}"))
+        rows.append((f"components of {region}", str(sure.components)))
+    return rows

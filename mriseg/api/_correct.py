@@ -1,0 +1,76 @@
+"""Correct a model's masks: annotate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from getpass import getuser
+from pathlib import Path
+from typing import Unpack
+
+from mriseg.annotation import annotate as sessions
+from mriseg.annotation.annotate import AnnotateReport
+from mriseg.api._given import OnEvent, backend_of, path_of, run_of
+from mriseg.backends import AUTO, Backend
+from mriseg.core.keywords import ScanKeywords
+from mriseg.io.location import Location
+from mriseg.io.runs import Run
+from mriseg.recipes.scans import ScanOptions
+from mriseg.recipes.workers import carry_out
+
+
+def annotate(
+    source: str | Path | Location,
+    run: str | Path | Run,
+    out: str | Path | None = None,
+    *,
+    who: str | None = None,
+    port: int | None = None,
+    backend: str | Backend = AUTO,
+    on_event: OnEvent | None = None,
+    on_ready: Callable[[str], None] = lambda _: None,
+    **scans: Unpack[ScanKeywords],
+) -> AnnotateReport:
+    """Serve a local page on which a model's masks are looked at and corrected, until Ctrl-C.
+
+    Args:
+        source: a folder of scans, a table of cases, or a store.
+        run: the model.
+        out: the session's folder, new or to go on with; None: one beside the scans, with
+            "-annotation" after their name.
+        who: the person who corrects, for the record; None: the name that the computer knows.
+        port: to listen on, on this machine alone; None: a free one.
+        backend: where to compute.
+        on_event: is handed each event; the first notice has the page's address.
+        on_ready: is handed the page's address once it can be opened.
+        scans: how the scans are read, and ``labels``, a folder of segmentations that were made
+            elsewhere and count as corrections; ``regions`` are the model's.
+
+    Returns:
+        What is recorded at the end.
+
+    Raises:
+        InputError: there is no case, or the folder's corrections are of other scans.
+        OutputError: the folder cannot be written, or lies among the scans.
+        ConfigError: the port is taken.
+    """
+    session, notices = sessions.open_session(
+        Location.of(source),
+        run_of(run),
+        who or login_name(),
+        path_of(out, "a folder of corrections"),
+        ScanOptions(**scans),
+    )
+    recipe = sessions.annotate(session, backend_of(backend), notices, port=port, on_ready=on_ready)
+    try:
+        return carry_out(recipe, on_event)
+    except KeyboardInterrupt:
+        # The way in which a session ends. A signal of another kind is its caller's.
+        return sessions.report_of(session)
+
+
+def login_name() -> str:
+    """The name by which the computer knows its user; "unknown" where it knows none."""
+    try:
+        return getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

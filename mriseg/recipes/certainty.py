@@ -1,0 +1,139 @@
+"""How sure a run may be of its masks: measured on its validation patients, and kept with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from mriseg.backends.base import Backend
+from mriseg.core import metrics
+from mriseg.core.certainty import CertaintyMap, Known, RegionCertainty, certainty_of, fit
+from mriseg.core.familiarity import ScanFacts, TrainingScans, facts_of, training_scans, unlike
+from mriseg.core.prepare import PreparedCase
+from mriseg.core.regions import region_masks
+from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
+from mriseg.events import Partly, within
+from mriseg.io.runs import Certainty, Run
+from mriseg.io.store import CaseAttributes, Store
+from mriseg.recipes.load import load
+
+# Of all that validate: more take longer and would change little.
+MOST = 24
+
+
+def measure_certainty(
+    run: Run,
+    store: Store,
+    backend: Backend,
+    *,
+    train: Sequence[str],
+    validation: Sequence[str],
+) -> Partly[Certainty]:
+    """Calibrate how sure a run may be, and keep it with the run.
+
+    Its validation cases, spread over at most `MOST` of them, are segmented as prediction would.
+    It yields the share of them that is done.
+
+    Args:
+        run: with its best weights, and their calibration.
+        store: where to read.
+        backend: where to compute.
+        train: names of the training cases, which say what scans the run knows.
+        validation: names of the validation cases; none: nothing is calibrated.
+
+    Raises:
+        StoreError: a case cannot be read.
+        RunError, OutputError: the run's weights cannot be read, or nothing can be written there.
+    """
+    attributes = store.cases()
+    scans = training_scans(_facts(attributes[name]) for name in train) if train else None
+    regions = yield from _calibrated(run, store, backend, spread(validation))
+    run.keep_certainty(regions, scans)
+    kept = run.certainty()
+    assert kept is not None, "it was written for these weights"
+    return kept
+
+
+def spread(names: Sequence[str]) -> list[str]:
+    """At most `MOST` of the names, from all over the list."""
+    places = np.linspace(0, len(names) - 1, min(MOST, len(names))).round().astype(int)
+    return [names[place] for place in places]
+
+
+def _calibrated(
+    run: Run, store: Store, backend: Backend, names: Sequence[str]
+) -> Partly[dict[str, CertaintyMap]]:
+    regions = run.manifest.regions
+    known: dict[str, list[Known]] = {region: [] for region in regions}
+    segmenter = Segmenter(load(run)) if names else None
+    for number, name in enumerate(names):
+        assert segmenter is not None, "there are names"
+        case = store.read_case(name)
+        assert case.labels is not None, "plan_training() keeps labelled cases alone"
+        work = segmenter.segmenting(case, backend)
+        made = yield from within(work, number / len(names), 1 / len(names))
+        truth = region_masks(case.labels, regions)
+        for r, region in enumerate(regions):
+            dice = metrics.dice(metrics.count(made.masks[r], truth[r]))
+            known[region].append(Known(made.evidence[r], dice))
+    maps = {region: fit(cases) for region, cases in known.items()}
+    return {region: each for region, each in maps.items() if each is not None}
+
+
+class Judge:
+    """Says of masks how sure they are, and of scans whether they are like the training's.
+
+    Args:
+        run: the model.
+        options: how masks are made.
+
+    Raises:
+        RunError: what the run knows of its certainty is damaged.
+    """
+
+    def __init__(self, run: Run, options: SegmentOptions) -> None:
+        self._regions = tuple(run.manifest.regions)
+        known = run.certainty()
+        self._scans: TrainingScans | None = known.scans if known else None
+        # Masks that were made otherwise are not on the scale of those that it was measured on.
+        usual = SegmentOptions().resolved(run.calibration())
+        as_measured = _made(options.resolved(run.calibration())) == _made(usual)
+        self._maps = known.regions if known and as_measured else {}
+
+    def certainty(self, case: PreparedCase, made: Segmentation) -> dict[str, RegionCertainty]:
+        """Region -> how sure its mask is."""
+        voxel = float(case.geometry.volume_of(1).value)
+        pairs = zip(self._regions, made.evidence, strict=True)
+        return {name: certainty_of(each, self._maps.get(name), voxel) for name, each in pairs}
+
+    def flags(
+        self, case: PreparedCase, made: Segmentation, missing: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Why to look at a mask, in plain words.
+
+        Args:
+            case: the scan, with the modalities that were used.
+            made: its mask.
+            missing: channels that the model reads and the scan lacks.
+        """
+        flags = [] if made.masks.any() else ["empty mask"]
+        if missing:
+            flags.append(f"without {', '.join(missing)}")
+        if self._scans is not None:
+            extent = case.box.shape
+            facts = facts_of(case.geometry, extent, case.modalities, case.normalisation)
+            flags += unlike(facts, self._scans)
+        return tuple(flags)
+
+
+def _made(options: SegmentOptions) -> dict[str, object]:
+    """The options on which a mask depends, one value for each region or for all."""
+    values = {item.name: getattr(options, item.name) for item in fields(SegmentOptions)}
+    del values["batch_size"]
+    return values
+
+
+def _facts(case: CaseAttributes) -> ScanFacts:
+    return facts_of(case.geometry, case.box.shape, case.modalities, case.normalisation)
