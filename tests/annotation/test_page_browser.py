@@ -237,16 +237,16 @@ def test_the_threshold_gives_what_is_above_it_and_asks_before_it_replaces(
         f"(value) => {{ {slider}.value = value; for (const name of ['input', 'change'])"
         f" {slider}.dispatchEvent(new Event(name, {{ bubbles: true }})); }}"
     )
-    tab.page.evaluate(move, 0.31)
+    tab.page.evaluate(move, 0.2)
     tab.page.get_by_role("button", name="Keep my edits").click()
     settle(tab)
     assert (drawing(tab) == edited).all()
-    tab.page.evaluate(move, 0.31)
+    tab.page.evaluate(move, 0.2)
     tab.page.get_by_role("button", name="Replace them").click()
     tab.page.wait_for_function("() => annotate.panel.maps && !annotate.panel.commits")
     paths = [f"api/cases/{case}/probability/{index}.nii.gz" for index in range(3)]
     maps = [session.ask(path).image.dataobj.get_unscaled() / 255 for path in paths]
-    thresholds = [0.31, *session.ask(f"api/cases/{case}").json["thresholds"][1:]]
+    thresholds = [0.2, *session.ask(f"api/cases/{case}").json["thresholds"][1:]]
     expected = np.zeros(edited.shape)
     for index, (shares, level) in enumerate(zip(maps, thresholds, strict=True)):
         expected[np.asarray(shares) > level] = index + 1
