@@ -25,8 +25,8 @@ def session(
     brats_source: Path, trained: Run, cpu: Backend, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
     """Four phantoms; the mask of the last of the queue is three balls, one in another."""
-    made = prepared(session_of(brats_source, trained, tmp_path_factory.mktemp("session")), cpu)
-    with open_page(made) as client:
+    queue = prepared(session_of(brats_source, trained, tmp_path_factory.mktemp("session")), cpu)
+    with open_page(queue) as client:
         id_ = client.queue()[-1]["id"]
         before, revision = client.mask(id_)
         assert client.save(id_, drawn(before, balls), revision).status == 200
