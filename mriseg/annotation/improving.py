@@ -8,6 +8,7 @@ from typing import Any
 
 from mriseg.annotation.background import Background
 from mriseg.annotation.refusals import RefusedError
+from mriseg.core.improvement import NEEDED
 from mriseg.core.wording import counted
 from mriseg.events import Recipe
 
@@ -15,16 +16,13 @@ Improve = Callable[[], Recipe[Any]]
 """Makes the recipe that learns from a session's corrections; its report has ``old``, ``new``,
 ``verdict``, ``better`` and ``page``."""
 
-NEEDED = 4
-"""Cases with a correction, below which there is nothing to learn from and to test on."""
-
 
 class Improving:
     """Learning from corrections in the background.
 
     Args:
         make: makes the recipe; None: this installation has none.
-        corrected: how many cases have a correction now.
+        corrected: how many patients have a correction now.
         needed: how many it takes.
     """
 
@@ -65,7 +63,8 @@ class Improving:
         count = self._corrected()
         if count < self._needed:
             raise RefusedError(
-                409, f"{counted(count, 'correction')}, and it takes {self._needed} to learn from"
+                409,
+                f"{counted(count, 'patient')} corrected, and it takes {self._needed} to learn from",
             )
         if not self.work.start(self._make):
             raise RefusedError(409, "mriseg learns from the corrections already")

@@ -71,10 +71,9 @@ class Queue:
         """Of the model's mask of a case, if it is made and of this model."""
         return self._records(self._predictions.get()[1]).get(name)
 
-    def done(self) -> list[Correction]:
-        """The corrections of this session's cases that have a mask."""
-        cases = self.corrections.cases.values()
-        return [c for c in cases if c.mask and c.case in self._session.cases]
+    def patients_done(self) -> int:
+        """How many patients have a case with a correction."""
+        return len({item.patient for item in self.corrections.cases.values() if item.mask})
 
     def order(self) -> list[str]:
         """The cases: those to look at, those not yet predicted, then those that are done."""

@@ -35,7 +35,7 @@ def annotate(
     Args:
         source: a folder of scans, a table of cases, or a store.
         run: the model.
-        out: the session's folder, new or to go on with; None: one beside the scans, with
+        out: the session's folder, new or to continue; None: one beside the scans, with
             "-annotation" after their name.
         who: the person who corrects, for the record; None: the name that the computer knows.
         port: to listen on, on this machine alone; None: a free one.

@@ -1,7 +1,7 @@
 """What `mriseg annotate` keeps in its folder besides corrections: ``annotation.json``.
 
 Nothing in it is anyone's work: it saves looking at each scan again when the session goes on, and
-is made anew where it is damaged.
+is made again where it is damaged.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Annotation:
     labels: Mapping[str, KnownFile] = field(default_factory=dict)
 
     def with_described(self, item: Described) -> Annotation:
-        """With a case described, or described anew."""
+        """With a case described, or described again."""
         return replace(self, described={**self.described, item.case: item})
 
     def with_labels(self, case: str, file: KnownFile) -> Annotation:

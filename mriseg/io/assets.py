@@ -34,7 +34,7 @@ def page_file(name: str) -> bytes | None:
     """A file of the page of ``mriseg annotate``, or NiiVue's script; None where there is none.
 
     Args:
-        name: of a file that ships with the page; anything else, such as a path, is no name.
+        name: of a file that ships with the page; anything else, such as a path, is not a name.
     """
     if name == NIIVUE.rpartition("/")[2]:
         script = niivue()

@@ -143,7 +143,7 @@ def prepared(session: AnnotateSession, cpu: Backend) -> AnnotateSession:
 @contextmanager
 def open_page(session: AnnotateSession, improve: Improve | None = None) -> Iterator[Client]:
     desk = Desk(session)
-    page = Page(desk, Background(), Improving(improve, lambda: len(desk.queue.done()), 1))
+    page = Page(desk, Background(), Improving(improve, desk.queue.patients_done, 1))
     with serving(page) as address:
         yield Client(address, desk)
     desk.close()

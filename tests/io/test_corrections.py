@@ -29,6 +29,7 @@ from mriseg.io.corrections import (
 from mriseg.io.disk.checksums import sha256, write_sealed_json
 from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.predictions import ModelName
+from tests.test_docs_formats import documented
 
 
 def correction_of(case: str, status: module.Status = "corrected", who: str = "ann") -> Correction:
@@ -266,3 +267,10 @@ def test_a_case_is_as_it_was_left_last(steps: list[tuple[str, module.Status | No
         case: status for case, status in last.items() if status is not None
     }
     assert record.held_out == ("p",)
+
+
+def test_the_record_is_as_it_is_documented(tmp_path: Path) -> None:
+    save(tmp_path, "a", b"drawn")
+    document = json.loads((tmp_path / "corrections.json").read_text())
+    assert sorted(document) == sorted(documented("keys: corrections"))
+    assert sorted(document["cases"][0]) == sorted(documented("keys: correction"))

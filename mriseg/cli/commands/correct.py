@@ -22,7 +22,7 @@ _Out = Annotated[
     Path | None,
     options.option(
         "--out",
-        "Folder for the corrections, new or to go on with. (default: beside SCANS, with "
+        "Folder for the corrections, new or to continue. (default: beside SCANS, with "
         "-annotation after its name)",
         "DIR",
     ),
@@ -37,7 +37,11 @@ _Labels = Annotated[
 ]
 _Who = Annotated[
     str | None,
-    options.option("--who", "Who corrects, for the record. (default: the computer's user)", "NAME"),
+    options.option(
+        "--who",
+        "Name of the person who corrects, for the record. (default: the computer's user)",
+        "NAME",
+    ),
 ]
 _Port = Annotated[
     int | None,
@@ -73,7 +77,7 @@ def annotate(
 ) -> None:
     """Look at a model's masks and correct them, on a page in the browser; most worth it first.
 
-    Ctrl-C ends the session, and the same command goes on with it.
+    Ctrl-C ends the session, and the same command continues it.
 
     Example: mriseg annotate scans/ --model base
     """
@@ -114,5 +118,5 @@ def _say(report: AnnotateReport) -> None:
     count = f"{report.corrected} corrected, {report.accepted} accepted, {report.skipped} skipped"
     render.say(
         render.results(),
-        f"{report.out}: {count}, {report.open} open; the same command goes on with them",
+        f"{report.out}: {count}, {report.open} open; the same command continues the session",
     )

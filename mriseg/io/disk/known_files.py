@@ -80,7 +80,7 @@ def digest_of_folder(folder: Path) -> str:
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is written anew; None where there is none."""
+    """What changes when a file is written again; None where there is none."""
     try:
         now = path.stat()
     except OSError:
