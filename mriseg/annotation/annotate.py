@@ -21,10 +21,11 @@ from mriseg.events import Event, Notice, Recipe
 from mriseg.io.corrections import read_corrections
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
+from mriseg.io.improvements import read_chain
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import ModelName
-from mriseg.io.runs import Run
+from mriseg.io.runs import Run, open_run
 from mriseg.io.writers.names import file_stems
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
@@ -194,8 +195,12 @@ def _prepared(session: AnnotateSession, backend: Backend) -> Recipe[None]:
 
 
 def _improved(session: AnnotateSession, backend: Backend) -> Recipe[ImproveReport]:
-    scans = ScanKeywords(layout=session.scans.layout, channels=session.scans.channels)
-    return improve(session.run, session.out, backend, ImproveOptions(scans=scans))
+    """What the page's button starts, from the model that an earlier round left in use."""
+    in_use = read_chain(session.out).in_use
+    run = session.run if in_use is None else open_run(in_use.path)
+    # In this process alone: it has a page to serve.
+    scans = ScanKeywords(layout=session.scans.layout, channels=session.scans.channels, workers=1)
+    return improve(run, session.out, backend, ImproveOptions(scans=scans))
 
 
 @contextmanager
