@@ -42,6 +42,7 @@ TINY = {
     "preprocessing": ("--rounds 1", ("monai", "torchio")),
     "inspection": ("--rounds 1 --cases 4", ()),
     "annotation": ("--rounds 1 --width 8 --backend cpu --precision fp32", ()),
+    "pages": ("--rounds 1 --cases 2", ()),
     "case": ("--rounds 1 --width 8 --backend cpu --precision fp32", ()),
     "training_wait": (
         "--steps 2 --epochs 1 --cases 3 --batch-size 2 --width 8 --backend cpu --precision fp32",
