@@ -74,8 +74,9 @@ def test_every_command_takes_every_form_of_a_path(far: Path, line: str) -> None:
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     named = {word.rpartition("/")[2] for word in words if "/new" in word}
-    # What made a mask that is a file of its own is written beside it, and its page.
-    named |= {"new.report.json", "new.report.html"} if "new.nii.gz" in named else set()
+    # What made a mask that is a file of its own is written beside it, its page and its tables.
+    beside = ("report.json", "report.html", "volumes.csv", "volumes.json")
+    named |= {f"new.{name}" for name in beside} if "new.nii.gz" in named else set()
     assert {path.name for path in set(far.iterdir()) - before} == named
     assert list(Path().iterdir()) == [], "something was written here"
     assert [path.name for path in Path("../home/a b").iterdir()] == ["link"]

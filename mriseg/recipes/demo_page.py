@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from mriseg.backends import Backend, describe
@@ -21,9 +20,9 @@ from mriseg.recipes.load import load
 from mriseg.recipes.prediction import in_parts
 from mriseg.recipes.setup import versions
 from mriseg.report import html
-from mriseg.report.pages.demonstration import demo_page
+from mriseg.report.pages.demonstration import ShownModel, demo_page
 from mriseg.report.pictures import overlay
-from mriseg.report.viewer import ViewedCase, packed, page_viewer, viewed
+from mriseg.report.viewer import packed, page_viewer, viewed
 
 # One pass for each slice: it is a demo.
 _OPTIONS = SegmentOptions(flips=False)
@@ -71,29 +70,18 @@ def page_written(
     page = demo_page(
         noted,
         case=held,
-        base=base.picture,
-        base_dice=base.dice,
-        trained=own.picture,
-        trained_dice=own.dice,
+        base=base,
+        trained=own,
         seconds=seconds,
         links=links,
-        viewer=lambda opened: page_viewer(packed(base.case), opened=opened),
     )
     path = folder / html.FILE
     html.write(path, page)
     return path
 
 
-@dataclass(frozen=True)
-class _Drawn:
+def _drawn(run: Run, case: PreparedCase, picture: Path, backend: Backend) -> Recipe[ShownModel]:
     """A model's mask beside the truth: as a picture, its mean Dice, and for a viewer."""
-
-    picture: bytes
-    dice: float
-    case: ViewedCase
-
-
-def _drawn(run: Run, case: PreparedCase, picture: Path, backend: Backend) -> Recipe[_Drawn]:
     segmenter = Segmenter(load(run), _OPTIONS)
     work = segmenter.segmenting(case, backend)
     masks = (yield from in_parts(work, "base", 1, picture.stem)).masks
@@ -103,8 +91,9 @@ def _drawn(run: Run, case: PreparedCase, picture: Path, backend: Backend) -> Rec
     truth = region_masks(case.labels, regions)
     scores = score_case(picture.stem, masks, truth, tuple(regions), case.geometry)
     overlay(picture, case, masks, tuple(regions), run.name, truth)
-    return _Drawn(
+    shown = viewed(f"Mask of {run.name}", case, tuple(regions), mask=masks, truth=truth)
+    return ShownModel(
         read_picture(picture),
         sum(score.dice for score in scores) / len(scores),
-        viewed(f"Mask of {run.name}", case, tuple(regions), mask=masks, truth=truth),
+        lambda opened: page_viewer(packed(shown), opened=opened),
     )

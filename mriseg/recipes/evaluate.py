@@ -7,36 +7,31 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mriseg.backends import describe
 from mriseg.backends.base import Backend
-from mriseg.core.metrics import CaseScores, score_case
-from mriseg.core.prepare import PreparedCase
-from mriseg.core.regions import Regions, region_masks
+from mriseg.core.metrics import CaseScores
+from mriseg.core.regions import Regions
 from mriseg.core.sampling import VolumeIndex
 from mriseg.core.showcase import showcase
 from mriseg.core.wording import agreeing, counted
 from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
-from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
+from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.disk.space import check_writable
 from mriseg.io.model_sources import spoken
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
 from mriseg.recipes.about import machine_of
-from mriseg.recipes.channels import restricted
 from mriseg.recipes.evaluate_page import page_written
 from mriseg.recipes.load import load
+from mriseg.recipes.measurement import MeasuredCase, Measurement
 from mriseg.recipes.prediction import PredictOptions, in_parts
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
 from mriseg.report import gallery
 from mriseg.report.case_views import CaseViews
 from mriseg.report.gallery import Views
 from mriseg.report.pictures import grid
-from mriseg.report.viewer import ViewedCase, viewed
 
 # Slices of this many cases are kept for the picture; of more, those shown are segmented once more.
 _KEPT = 32
@@ -94,7 +89,7 @@ def evaluate(
     _check_modalities(store, index.only(chosen.names), manifest, options)
     if out is not None:
         check_writable(out)
-    measurement = _Measurement(store, Segmenter(load(run), options), backend, options, regions)
+    measurement = Measurement(store, Segmenter(load(run), options), backend, options, regions)
     with temporary_folder() as folder:
         looks = _Looks(CaseViews(folder)) if out is not None and pictures else None
         results = yield from _measured(measurement, chosen.names, looks)
@@ -128,7 +123,7 @@ class _Looks:
     volumes: CaseViews
     slices: dict[str, Views] = field(default_factory=dict)
 
-    def add(self, name: str, measured: _MeasuredCase, regions: Regions) -> None:
+    def add(self, name: str, measured: MeasuredCase, regions: Regions) -> None:
         """Keep a case."""
         if len(self.slices) < _KEPT:
             self.slices[name] = measured.slices()
@@ -145,7 +140,7 @@ class _Results:
 
 
 def _measured(
-    measurement: _Measurement, names: Sequence[str], looks: _Looks | None
+    measurement: Measurement, names: Sequence[str], looks: _Looks | None
 ) -> Recipe[_Results]:
     """Measure cases, one in memory at a time.
 
@@ -260,58 +255,10 @@ def _check_modalities(
         )
 
 
-@dataclass(frozen=True)
-class _MeasuredCase:
-    """A case, its masks and truth [r, z, y, x], what they score, and what to say of the masks.
-
-    Attributes:
-        modalities: that the model reads.
-    """
-
-    case: PreparedCase
-    modalities: tuple[str, ...]
-    masks: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    scores: list[CaseScores]
-    notices: tuple[str, ...]
-
-    def slices(self) -> Views:
-        """The slices to look at, copied, so that the volumes can go."""
-        return gallery.views(self.case, self.modalities, self.masks, self.truth)
-
-    def viewed(self, name: str, regions: Sequence[str]) -> ViewedCase:
-        """The case for a viewer."""
-        return viewed(name, self.case, regions, mask=self.masks, truth=self.truth)
-
-
-@dataclass(frozen=True)
-class _Measurement:
-    """How a case is segmented and measured."""
-
-    store: Store
-    segmenter: Segmenter
-    backend: Backend
-    options: PredictOptions
-    regions: Regions
-
-    def of(self, name: str) -> Partly[_MeasuredCase]:
-        """Measure a case; yields the share of it that is done."""
-        case = restricted(self.store.read_case(name), self.options.modalities)
-        modalities = self.segmenter.model.task.modalities
-        if not set(case.modalities) & set(modalities):
-            raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-        segmented = yield from self.segmenter.segmenting(case, self.backend)
-        assert case.labels is not None, "only labelled cases were chosen"
-        truth = region_masks(case.labels, self.regions)
-        scores = score_case(name, segmented.masks, truth, tuple(self.regions), case.geometry)
-        masks = segmented.masks
-        return _MeasuredCase(case, modalities, masks, truth, scores, segmented.notices)
-
-
 def _page(
     report: EvaluateReport,
     out: Path,
-    measurement: _Measurement,
+    measurement: Measurement,
     said: Sequence[str],
     volumes: CaseViews | None,
 ) -> Recipe[None]:
@@ -329,7 +276,7 @@ def _page(
 def _showcase(
     path: Path,
     run: Run,
-    measurement: _Measurement,
+    measurement: Measurement,
     report: EvaluateReport,
     slices: dict[str, Views],
 ) -> Recipe[None]:

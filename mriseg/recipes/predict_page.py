@@ -51,7 +51,7 @@ def page_written(
     Args:
         work: what was predicted.
         heard: what was said meanwhile.
-        scans: the name of a mask's file -> its case, as far as they are at hand.
+        scans: the name of a mask's file -> its case, as far as they are known.
 
     Returns:
         Where it is; None where there is no mask of mriseg's to show.

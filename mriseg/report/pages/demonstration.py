@@ -3,52 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from mriseg.core.wording import duration
 from mriseg.report.page import About, CaseEntry, Links, Page, Picture, Section, Viewer, Words
+
+
+@dataclass(frozen=True)
+class ShownModel:
+    """A model's mask of the patient held out, beside the expert's outline.
+
+    Attributes:
+        picture: of its slices.
+        dice: of the mask.
+        viewer: of the patient with both, as in `mriseg.report.page.CaseEntry`; None: none.
+    """
+
+    picture: bytes
+    dice: float
+    viewer: Callable[[bool], Viewer | str] | None = None
 
 
 def demo_page(
     about: About,
     *,
     case: str,
-    base: bytes,
-    base_dice: float,
-    trained: bytes,
-    trained_dice: float,
+    base: ShownModel,
+    trained: ShownModel,
     seconds: float,
     links: Mapping[str, str],
-    viewer: Callable[[bool], Viewer | str] | None = None,
 ) -> Page:
     """The page of a demo.
 
     Args:
         about: how the page came about.
         case: the patient held out.
-        base: the shipped model's mask over its slices, with the expert's outline.
-        base_dice: of that mask.
-        trained: the demo's own model's, likewise.
-        trained_dice: of that mask.
+        base: the shipped model's mask.
+        trained: the demo's own model's.
         seconds: that the demo took.
         links: what else there is -> its page, from this one.
-        viewer: of the patient, with the shipped model's mask and the expert's, as in
-            `mriseg.report.page.CaseEntry`.
     """
     tiles = (
-        ("Dice of base", f"{base_dice:.3f}", "it was trained on this patient"),
-        ("Dice of the demo's model", f"{trained_dice:.3f}", "trained here, on two others"),
+        ("Dice of base", f"{base.dice:.3f}", "it was trained on this patient"),
+        ("Dice of the demo's model", f"{trained.dice:.3f}", "trained here, on two others"),
         ("Time", duration(seconds), "all steps"),
     )
     outline = "The expert's outline is pale."
     shipped = Picture(
-        base,
-        f"Slices of {case} with the mask of the model base, Dice {base_dice:.3f}. {outline}",
+        base.picture,
+        f"Slices of {case} with the mask of the model base, Dice {base.dice:.3f}. {outline}",
         f"The mask of base in colour. {outline} This patient was among those it was trained on: "
         f"the picture shows what a mask looks like, and not how good it is on yours.",
     )
     own = Picture(
-        trained,
-        f"Slices of {case} with the mask of the demo's model, Dice {trained_dice:.3f}. {outline}",
+        trained.picture,
+        f"Slices of {case} with the mask of the demo's model, Dice {trained.dice:.3f}. {outline}",
         "The mask of a narrow network after a moment's training on two patients, which has not "
         "seen this one.",
     )
@@ -66,10 +75,10 @@ def demo_page(
             CaseEntry(
                 name=f"The shipped model on {case}",
                 place=case,
-                size=len(base),
+                size=len(base.picture),
                 flags=(),
                 blocks=lambda: (shipped,),
-                viewer=viewer,
+                viewer=base.viewer,
             ),
         ),
         closing=(

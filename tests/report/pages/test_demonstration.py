@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mriseg.report import html
 from mriseg.report.page import Viewer
-from mriseg.report.pages.demonstration import demo_page
+from mriseg.report.pages.demonstration import ShownModel, demo_page
 from tests.pages import ABOUT, checked, png
 
 
@@ -10,13 +10,10 @@ def test_the_shipped_model_comes_first_and_the_rest_is_linked() -> None:
     page = demo_page(
         ABOUT,
         case="TCGA <1>",
-        base=png(),
-        base_dice=0.9,
-        trained=png(),
-        trained_dice=0.5,
+        base=ShownModel(png(), 0.9, lambda opened: Viewer(f"<canvas class='{opened}'></canvas>")),
+        trained=ShownModel(png(), 0.5),
         seconds=200.0,
         links={"the training": "run/report.html"},
-        viewer=lambda opened: Viewer(f"<canvas class='{opened}'></canvas>"),
     )
     checked_page = checked(html.render(page))
     assert "it was trained on this patient" in checked_page.text
