@@ -1,50 +1,50 @@
-"""The page of ``mriseg annotate`` in a real browser: what is drawn is what is saved, and no edit is lost.
+"""The page of ``mriseg annotate`` in a real browser: what is drawn is saved, and no edit is lost.
 
 What was saved is read back over HTTP, as another tab would.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from mriseg.core.orientation import geometry_of
-from mriseg.core.prepare import prepare
-from mriseg.core.regions import region_masks
+from mriseg.backends import Backend
 from mriseg.io.assets import niivue
-from mriseg.testing import phantoms
-from tests.annotation.stub import Held, Stub, serving
+from mriseg.io.runs import Run
+from tests.annotation.sessions import Client, drawn, open_page, painting, prepared, session_of
 from tests.browser import Opened, chromium, opened
-
-REGIONS = {"WT": (1, 2, 4), "TC": (1, 4)}
-_CASES = ("a", "b", "c", "d")
-
-
-def held(name: str, number: int) -> Held:
-    """A phantom whose probabilities fade around its tumour."""
-    images, labels = phantoms.head(np.random.default_rng(number), modalities=("t1", "flair"))
-    ras = {kind.upper(): image[:, ::-1, ::-1].T for kind, image in images.items()}
-    affine = np.diag([1.0, 1.0, 2.0, 1.0])
-    case = prepare(ras, labels[:, ::-1, ::-1].T, geometry_of(labels.shape[::-1], affine))
-    assert case.labels is not None
-    soft = [ndimage.gaussian_filter(m.astype(float), 1) for m in region_masks(case.labels, REGIONS)]
-    return Held(name, f"case {name}", name, case, np.stack(soft), 0.5 - number / 10)
 
 
 @pytest.fixture(scope="module")
-def session() -> Iterator[Stub]:
-    cases = [held(name, number) for number, name in enumerate(_CASES)]
-    with serving(Stub(cases, REGIONS)) as running:
-        yield running
+def session(
+    brats_source: Path, trained: Run, cpu: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
+    """Four phantoms; the mask of the last of the queue is three balls, one in another."""
+    queue = prepared(session_of(brats_source, trained, tmp_path_factory.mktemp("session")), cpu)
+    with open_page(queue) as client:
+        id_ = client.queue()[-1]["id"]
+        before, revision = client.mask(id_)
+        assert client.save(id_, drawn(before, balls), revision).status == 200
+        yield client
+
+
+def balls(voxels: np.ndarray) -> None:
+    """Paints nested regions in the middle, to the patient's right of it."""
+    grid = np.ogrid[tuple(slice(0, n) for n in voxels.shape)]
+    centre = np.multiply(voxels.shape, (0.65, 0.45, 0.5))
+    distance = sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) ** 0.5
+    voxels[...] = np.select([distance < 2, distance < 4, distance < 6], [3, 2, 1], 0)
+
+
+@pytest.fixture(scope="module")
+def case(session: Client) -> str:
+    """The id of the case with the balls."""
+    return next(str(row["id"]) for row in session.queue() if row["status"] == "corrected")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def once(browser: Any, session: Stub) -> Iterator[Opened]:
+def once(browser: Any, session: Client) -> Iterator[Opened]:
     with opened(browser, session.address, 1000, 600) as state:
         state.page.wait_for_selector("body[data-ready]")
         yield state
@@ -66,20 +66,20 @@ def once(browser: Any, session: Stub) -> Iterator[Opened]:
 
 
 @pytest.fixture
-def tab(once: Opened) -> Opened:
-    """The page with its first case, as that was saved last, and three planes."""
-    again(once)
+def tab(once: Opened, case: str) -> Opened:
+    """The page with the case of the balls, as that was saved last."""
+    again(once, case)
     return once
 
 
-def again(tab: Opened, name: str = "a") -> None:
+def again(tab: Opened, id_: str) -> None:
     """Open a case from its saved mask."""
     settle(tab)
     tab.page.uncheck("[name=advance]")
     tab.page.evaluate(
         "async (id) => { const { desk, queue, stage } = annotate; desk.theirs = null;"
-        " stage.history.saved(); sessionStorage.clear(); await desk.open(id); }",
-        name,
+        " stage.history?.saved(); sessionStorage.clear(); await desk.open(id); }",
+        id_,
     )
     settle(tab)
 
@@ -91,23 +91,20 @@ def settle(tab: Opened) -> None:
     )
 
 
-def get(session: Stub, path: str) -> bytes:
-    with urllib.request.urlopen(session.address + path) as answer:
-        return bytes(answer.read())
-
-
-def queued(session: Stub, name: str) -> dict[str, Any]:
-    cases = json.loads(get(session, "api/queue"))["cases"]
-    return next(case for case in cases if case["id"] == name)
-
-
-def image(session: Stub, path: str) -> Any:
-    return nib.Nifti1Image.from_bytes(gzip.decompress(get(session, path)))
-
-
-def kept(session: Stub, name: str = "a") -> np.ndarray:
+def kept(session: Client, case: str) -> np.ndarray:
     """The mask as the server has it, [x, y, z] to the right, front and top."""
-    return np.asarray(image(session, f"api/cases/{name}/mask.nii.gz").dataobj)
+    return np.asarray(session.mask(case)[0].dataobj)
+
+
+def status(session: Client, id_: str) -> str:
+    return next(str(row["status"]) for row in session.queue() if row["id"] == id_)
+
+
+def shown(tab: Opened, besides: str) -> str:
+    """The id of the case that is open, once it is another one."""
+    tab.page.wait_for_selector(f"body[data-ready]:not([data-ready='{besides}'])")
+    settle(tab)
+    return str(tab.page.get_attribute("body", "data-ready"))
 
 
 def drawing(tab: Opened) -> np.ndarray:
@@ -143,11 +140,17 @@ def banner(tab: Opened) -> str:
     return str(tab.page.inner_text("#banners"))
 
 
-def test_the_first_of_the_queue_is_drawn(tab: Opened) -> None:
-    page = tab.page
-    assert page.inner_text("#case-name") == "case a"
+def test_the_queue_is_listed_and_its_case_is_drawn(
+    once: Opened, session: Client, case: str
+) -> None:
+    page = once.page
+    rows = session.queue()
+    assert page.get_attribute("body", "data-ready") == rows[0]["id"] != case
     names = page.eval_on_selector_all(".entry b", "all => all.map((each) => each.textContent)")
-    assert names == [f"case {name}" for name in _CASES]
+    assert names == [row["name"] for row in rows if row["status"] == "open"]
+    again(once, case)
+    assert page.inner_text("#case-name") == rows[-1]["name"]
+    assert page.inner_text("#case-status").startswith("corrected by ann, ")
     assert "of 4 done" in page.inner_text("#progress")
     shares = page.evaluate(
         "() => { const { canvas, nv } = annotate.stage; annotate.stage.draw();"
@@ -161,26 +164,29 @@ def test_the_first_of_the_queue_is_drawn(tab: Opened) -> None:
     assert shares[0] > 0.1 and shares[1] > 0.005
 
 
-def test_what_the_pen_draws_is_saved_voxel_by_voxel(tab: Opened, session: Stub) -> None:
-    before = kept(session)
+def test_what_the_pen_draws_is_saved_voxel_by_voxel(
+    tab: Opened, session: Client, case: str
+) -> None:
+    before = kept(session, case)
     press(tab, "p")
     # To the right and up in the axial plane: the patient's left, in front.
     drag(tab, (0.4, 0.25), (0.45, 0.25))
-    drawn = drawing(tab)
-    changed = np.argwhere(drawn != before)
-    assert len(changed) > 10 and (drawn[tuple(changed.T)] == 1).all()
+    after = drawing(tab)
+    changed = np.argwhere(after != before)
+    assert len(changed) > 10 and (after[tuple(changed.T)] == 1).all()
     assert tab.page.inner_text("#dirty") == "unsaved edits"
-    world = image(session, "api/cases/a/mask.nii.gz").affine @ [*changed.mean(axis=0), 1]
-    middle = image(session, "api/cases/a/mask.nii.gz").affine @ [*np.divide(drawn.shape, 2), 1]
+    affine = session.mask(case)[0].affine
+    world = affine @ [*changed.mean(axis=0), 1]
+    middle = affine @ [*np.divide(after.shape, 2), 1]
     assert world[0] < middle[0] - 3 and world[1] > middle[1] + 3
     assert len(set(changed[:, 2])) == 1
     press(tab, "s")
     tab.page.wait_for_selector("#dirty", state="hidden")
-    assert (kept(session) == drawn).all()
-    assert queued(session, "a")["status"] == "corrected"
+    assert (kept(session, case) == after).all()
+    assert status(session, case) == "corrected"
 
 
-def test_eraser_fill_outline_undo_and_redo(tab: Opened, session: Stub) -> None:
+def test_eraser_fill_outline_undo_and_redo(tab: Opened, session: Client, case: str) -> None:
     start = drawing(tab)
     press(tab, "o")
     ring = [(0.2, 0.2), (0.35, 0.2), (0.35, 0.35), (0.2, 0.35), (0.2, 0.2)]
@@ -220,8 +226,12 @@ def test_eraser_fill_outline_undo_and_redo(tab: Opened, session: Stub) -> None:
 
 
 def test_the_threshold_gives_what_is_above_it_and_asks_before_it_replaces(
-    tab: Opened, session: Stub
+    tab: Opened, session: Client, case: str
 ) -> None:
+    paths = [f"api/cases/{case}/probability/{index}.nii.gz" for index in range(3)]
+    maps = [session.ask(path).image.dataobj.get_unscaled() for path in paths]
+    # Some voxel is exactly at the threshold, which is not above it.
+    level = next(t for t in (0.2, 0.4, 0.6, 0.8) if (np.asarray(maps[0]) == round(255 * t)).any())
     press(tab, "p")
     drag(tab, (0.4, 0.3), (0.42, 0.3))
     edited = drawing(tab)
@@ -231,85 +241,73 @@ def test_the_threshold_gives_what_is_above_it_and_asks_before_it_replaces(
         f"(value) => {{ {slider}.value = value; for (const name of ['input', 'change'])"
         f" {slider}.dispatchEvent(new Event(name, {{ bubbles: true }})); }}"
     )
-    tab.page.evaluate(move, 0.31)
+    tab.page.evaluate(move, level)
     tab.page.get_by_role("button", name="Keep my edits").click()
     settle(tab)
     assert (drawing(tab) == edited).all()
-    tab.page.evaluate(move, 0.31)
+    tab.page.evaluate(move, level)
     tab.page.get_by_role("button", name="Replace them").click()
     tab.page.wait_for_function("() => annotate.panel.maps && !annotate.panel.commits")
-    maps = [image(session, f"api/cases/a/probability/{n}.nii.gz") for n in range(2)]
-    shares = [np.asarray(each.dataobj.get_unscaled()) / 255 for each in maps]
-    expected = np.where(shares[0] > 0.31, 1, 0)
-    expected[shares[1] > 0.5] = 2
-    assert (drawing(tab) == expected).all()
+    thresholds = [level, *session.ask(f"api/cases/{case}").json["thresholds"][1:]]
+    expected = np.zeros(edited.shape)
+    for index, (share, least) in enumerate(zip(maps, thresholds, strict=True)):
+        expected[np.asarray(share) / 255 > least] = index + 1
+    assert (drawing(tab) == expected).all() and len(np.unique(expected)) > 1
     press(tab, "z")
     assert (drawing(tab) == edited).all()
 
 
-def test_accept_skip_and_reopen_by_keys(tab: Opened, session: Stub) -> None:
-    again(tab, "b")
+def test_accept_skip_and_reopen_by_keys(tab: Opened, session: Client, case: str) -> None:
+    first = next(row["id"] for row in session.queue() if row["status"] == "open")
+    again(tab, first)
     tab.page.check("[name=advance]")
     tab.page.focus("#scan")
     press(tab, "a")
-    assert queued(session, "b")["status"] == "accepted"
-    tab.page.wait_for_selector("body[data-ready=c]")
+    second = shown(tab, besides=first)
+    assert (status(session, first), status(session, second)) == ("accepted", "open")
     press(tab, "k")
-    assert queued(session, "c")["status"] == "skipped"
-    tab.page.wait_for_selector("body[data-ready=d]")
-    press(tab, "b")
-    tab.page.wait_for_selector("body[data-ready=c]")
+    shown(tab, besides=second)
+    assert status(session, second) == "skipped"
+    again(tab, second)
     press(tab, "Shift+K")
-    assert queued(session, "c")["status"] == "open"
+    tab.page.wait_for_selector("#case-status.open")
+    assert status(session, second) == "open"
+    assert tab.page.inner_text("#progress") == "2 of 4 done: 1 corrected, 1 accepted"
     press(tab, "q")
-    assert tab.page.locator(".entry").count() >= 1
-    assert "of 4 done" in tab.page.inner_text("#progress")
+    assert tab.page.locator(".entry").count() == 2
 
 
-def other_person(session: Stub, voxels: np.ndarray) -> None:
-    """Saves this mask of case a, as another tab does."""
-    before = image(session, "api/cases/a/mask.nii.gz")
-    revision = json.loads(get(session, "api/cases/a"))["revision"]
-    body = nib.Nifti1Image(voxels, before.affine).to_bytes()
-    request = urllib.request.Request(
-        session.address + "api/cases/a/mask?status=corrected",
-        body,
-        {"If-Match": f'"{revision}"'},
-        method="PUT",
-    )
-    urllib.request.urlopen(request).close()
-
-
-def test_a_tab_that_saves_second_loses_nothing(tab: Opened, session: Stub) -> None:
-    theirs = kept(session).copy()
-    theirs[:3, :3, :3] = 2
+def test_a_tab_that_saves_second_loses_nothing(tab: Opened, session: Client, case: str) -> None:
+    before, revision = session.mask(case)
     press(tab, "p")
     drag(tab, (0.42, 0.4), (0.45, 0.42))
     mine = drawing(tab)
-    other_person(session, theirs)
+    assert session.save(case, drawn(before, painting((slice(3),) * 3, 2)), revision).status == 200
+    theirs = kept(session, case)
+    assert (theirs != np.asarray(before.dataobj)).any()
     press(tab, "s")
     assert "saved this case" in banner(tab) and "Your edits are not saved" in banner(tab)
-    assert (kept(session) == theirs).all() and (drawing(tab) == mine).all()
+    assert (kept(session, case) == theirs).all() and (drawing(tab) == mine).all()
     tab.page.get_by_role("button", name="Look at theirs").click()
     settle(tab)
     assert (drawing(tab) == theirs).all()
     drag(tab, (0.4, 0.4), (0.41, 0.42))
     press(tab, "s", "z")
-    assert (drawing(tab) == theirs).all() and (kept(session) == theirs).all()
+    assert (drawing(tab) == theirs).all() and (kept(session, case) == theirs).all()
     tab.page.get_by_role("button", name="Back to mine").click()
     assert (drawing(tab) == mine).all()
     # Two steps: this one asks for the second, and nothing has been replaced.
-    assert (kept(session) == theirs).all()
+    assert (kept(session, case) == theirs).all()
     tab.page.get_by_role("button", name="Replace theirs with mine").click()
     tab.page.wait_for_selector(".banner", state="detached")
-    assert (kept(session) == mine).all()
+    assert (kept(session, case) == mine).all()
     tab.complaints[:] = [text for text in tab.complaints if "409" not in text]
 
 
 def test_edits_survive_a_failed_save_another_case_and_a_reload(
-    tab: Opened, session: Stub
+    tab: Opened, session: Client, case: str
 ) -> None:
-    page, before = tab.page, kept(session)
+    page, before = tab.page, kept(session, case)
     page.route(
         "**/mask?status=corrected",
         lambda route: route.fulfill(status=507, json={"error": "The disk is full."}),
@@ -320,22 +318,20 @@ def test_edits_survive_a_failed_save_another_case_and_a_reload(
     press(tab, "s")
     assert "The disk is full. Your edits are kept here." in banner(tab)
     page.unroute("**/mask?status=corrected")
-    press(tab, "n")
+    press(tab, "b")
     assert page.inner_text("#question h2") == "Leave unsaved edits?"
     page.get_by_role("button", name="Keep as a draft").click()
-    page.wait_for_selector("body[data-ready=b]")
-    again_without_clearing = "async () => { await annotate.desk.open('a'); }"
-    page.evaluate(again_without_clearing)
+    shown(tab, besides=case)
+    page.evaluate("(id) => annotate.desk.open(id)", case)
     settle(tab)
     assert (drawing(tab) == mine).all() and "were restored" in banner(tab)
     asked = []
     page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     page.reload()
-    page.wait_for_selector("body[data-ready]")
+    page.wait_for_selector(f"body[data-ready='{case}']")
     assert asked == ["beforeunload"]
-    page.evaluate(again_without_clearing)
     settle(tab)
-    assert (drawing(tab) == mine).all() and (kept(session) == before).all()
+    assert (drawing(tab) == mine).all() and (kept(session, case) == before).all()
     press(tab, "z")
     assert (drawing(tab) == before).all()
     tab.complaints[:] = [text for text in tab.complaints if "507" not in text]

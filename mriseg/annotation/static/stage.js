@@ -5,6 +5,7 @@ import { AXES, AXIAL, History, fullest, place } from "./voxels.js";
 const MULTIPLANAR = 3;
 // Parts of the stage, from the left and the top: one plane large, the others beside or below it.
 const WIDE = [[0.01, 0.02, 0.6, 0.96], [0.63, 0.02, 0.36, 0.47], [0.63, 0.51, 0.36, 0.47]];
+const ONE = [[0.02, 0.02, 0.96, 0.96]];
 const TALL = [[0.02, 0.01, 0.96, 0.62], [0.02, 0.65, 0.47, 0.34], [0.51, 0.65, 0.47, 0.34]];
 const PLANE_NAMES = ["axial", "coronal", "sagittal"];
 
@@ -254,13 +255,11 @@ export class Stage {
   setPlanes(type) {
     if (type !== MULTIPLANAR) this.plane = type;
     this.planes = type;
-    if (type === MULTIPLANAR) {
-      const { clientWidth, clientHeight } = this.canvas;
-      const parts = clientWidth > clientHeight ? WIDE : TALL;
-      this.nv.setCustomLayout(parts.map((position, sliceType) => ({ sliceType, position })));
-    } else {
-      this.nv.clearCustomLayout();
-    }
+    const { clientWidth, clientHeight } = this.canvas;
+    const three = clientWidth > clientHeight ? WIDE : TALL;
+    const parts = type === MULTIPLANAR ? three : ONE;
+    this.nv.setCustomLayout(parts.map((position, part) => (
+      { sliceType: type === MULTIPLANAR ? part : type, position })));
     this.nv.setSliceType(type);
     this.hooks.moved();
   }
