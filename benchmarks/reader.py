@@ -86,9 +86,9 @@ class Reader:
         candidates = []
         for patient, cases in self.pool.items():
             case = self.store.read_case(cases[0])
-            made = completed(segmenter.segmenting(case, self.backend))
-            mask = label_map(made.masks, self.start.manifest.regions)
-            unsure = uncertainty(judge.certainty(case, made))
+            segmented = completed(segmenter.segmenting(case, self.backend))
+            mask = label_map(segmented.masks, self.start.manifest.regions)
+            unsure = uncertainty(judge.certainty(case, segmented))
             candidates.append(Candidate(patient, unsure, describe(case, mask)))
         return order(candidates)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._check import bench, demo, doctor, verify
-from mriseg.api._correct import annotate
+from mriseg.api._correct import annotate, improve
 from mriseg.api._hand_on import export, share
 from mriseg.api._make import compare, forecast, inspect, preprocess, resume, train, transfer
 from mriseg.api._use import evaluate, evaluate_masks, predict
@@ -43,6 +43,7 @@ from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.forecast import ForecastOptions, ForecastReport
+from mriseg.recipes.improve import ImproveOptions, ImproveReport
 from mriseg.recipes.inspect import InspectedCase, InspectReport
 from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
@@ -79,6 +80,8 @@ __all__ = [
     "ExportReport",
     "ForecastOptions",
     "ForecastReport",
+    "ImproveOptions",
+    "ImproveReport",
     "IncompleteError",
     "InputError",
     "InspectReport",
@@ -113,6 +116,7 @@ __all__ = [
     "export",
     "finish",
     "forecast",
+    "improve",
     "inspect",
     "open_run",
     "open_store",

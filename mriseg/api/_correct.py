@@ -1,8 +1,9 @@
-"""Correct a model's masks: annotate."""
+"""Correct a model's masks, and learn on from that: annotate, improve."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from getpass import getuser
 from pathlib import Path
 from typing import Unpack
@@ -11,9 +12,16 @@ from mriseg.annotation import annotate as sessions
 from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._given import OnEvent, backend_of, path_of, run_of
 from mriseg.backends import AUTO, Backend
-from mriseg.core.keywords import ScanKeywords
-from mriseg.io.location import Location
-from mriseg.io.runs import Run
+from mriseg.core.config import TrainConfig
+from mriseg.core.keywords import ScanKeywords, TrainKeywords
+from mriseg.core.train_settings import training_config
+from mriseg.events import Recipe
+from mriseg.io.improvements import read_chain
+from mriseg.io.location import Location, local_path
+from mriseg.io.runs import Run, open_run
+from mriseg.recipes import improve as improving
+from mriseg.recipes.annotation_queue import AnnotateSession
+from mriseg.recipes.improve import ImproveOptions, ImproveReport
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.workers import carry_out
 
@@ -60,12 +68,67 @@ def annotate(
         path_of(out, "a folder of corrections"),
         ScanOptions(**scans),
     )
-    recipe = sessions.annotate(session, backend_of(backend), notices, port=port, on_ready=on_ready)
+    where = backend_of(backend)
+    recipe = sessions.annotate(
+        session,
+        where,
+        notices,
+        port=port,
+        improve=partial(_learn_on, session, where),
+        on_ready=on_ready,
+    )
     try:
         return carry_out(recipe, on_event)
     except KeyboardInterrupt:
         # The way in which a session ends. A signal of another kind is its caller's.
         return sessions.report_of(session)
+
+
+def improve(
+    run: str | Path | Run | None,
+    corrections: str | Path,
+    config: TrainConfig | None = None,
+    *,
+    scans: ScanKeywords | None = None,
+    backend: str | Backend = AUTO,
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Unpack[TrainKeywords],
+) -> ImproveReport:
+    """Learn on from corrected cases, and measure on others kept aside whether that helped.
+
+    Args:
+        run: the model to learn on from; None: the one in use, or else the one that was corrected.
+        corrections: the folder of a session of `annotate`.
+        config: of the training; None: the defaults, and ten minutes.
+        scans: how the corrected scans are read, ``layout``, ``channels`` and ``workers``.
+        backend: where to compute.
+        out: the round's folder, new or begun before; None: the next one under ``runs/``.
+        on_event: is handed each event.
+        settings: go over ``config``, as in `mriseg.train`.
+
+    Raises:
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.improve.improve`.
+    """
+    folder = local_path(corrections, "a folder of corrections")
+    chosen = run_of(improving.model_in_use(folder) if run is None else run)
+    inherited = {"width": chosen.manifest.model["width"]}
+    options = ImproveOptions(training_config(inherited, config, settings), scans)
+    where = backend_of(backend)
+    return carry_out(improving.improve(chosen, folder, where, options, out=path_of(out)), on_event)
+
+
+def _learn_on(session: AnnotateSession, backend: Backend) -> Recipe[ImproveReport]:
+    """What the page's button starts, from the model that an earlier round left in use."""
+    in_use = read_chain(session.out).in_use
+    run = session.run if in_use is None else open_run(in_use.path)
+    # In this process alone: it has a page to serve.
+    scans: ScanKeywords = {
+        "layout": session.scans.layout,
+        "channels": session.scans.channels,
+        "workers": 1,
+    }
+    return improving.improve(run, session.out, backend, ImproveOptions(scans=scans))
 
 
 def login_name() -> str:

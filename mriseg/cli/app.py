@@ -11,7 +11,7 @@ import typer
 from mriseg import __version__
 from mriseg.cli import encoding, options
 from mriseg.cli.commands.check import bench, demo, doctor, verify
-from mriseg.cli.commands.correct import annotate
+from mriseg.cli.commands.correct import annotate, improve
 from mriseg.cli.commands.hand_on import export, share
 from mriseg.cli.commands.info import info
 from mriseg.cli.commands.make import forecast, inspect, preprocess, train, transfer
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 GROUPS = {
     "Use a model": (predict, evaluate, info),
-    "Correct it": (annotate,),
+    "Correct it": (annotate, improve),
     "Make a model": (inspect, preprocess, train, transfer, forecast),
     "Hand it on": (export, share),
     "Check": (verify, doctor, bench, demo),

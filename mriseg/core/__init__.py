@@ -41,9 +41,9 @@ In reading order, which follows one slice through a training:
     which blocks of a transfer train when and how fast; batch-norm statistics of other scans.
 `surface`, `lesions`, `statistics`
     distances between surfaces, counts of lesions; intervals, tests and verdicts over patients.
-`trials`, `comparison`, `forecast`
+`trials`, `comparison`, `learning_curve`, `forecast`, `improvement`
     the trainings that compare initialisations, and their results; what more patients would be
-    worth.
+    worth; whether a model that learnt on is better.
 `folding`, `cost`
     the network simplified for prediction, and its number of operations.
 `padding`, `deploy`

@@ -1,10 +1,5 @@
 """What more patients would be worth: a learning curve through the Dice of smaller trainings.
 
-Dice against the number of training patients follows an inverse power law, ``limit - drop * n ^
--rate``, as errors of learners do (Cortes et al. 1993, "Learning curves: asymptotic values and rate
-of convergence"; Mukherjee et al. 2003, doi 10.1089/106652703321825928; Figueroa et al. 2012, doi
-10.1186/1472-6947-12-8). Here it never falls with more patients and never exceeds 1.
-
 The interval holds three things: other patients that are measured, other trainings of the same
 sizes, and other curves through the same points. It does not hold what no training has seen:
 patients of another kind, and a curve of another form.
@@ -17,44 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mriseg.core.comparison import Score
+from mriseg.core.learning_curve import FEWEST_SIZES, Curve, dice_at, fit, fitted
 from mriseg.core.statistics import LEVEL, Estimate, difference, estimate, is_shown, per_patient
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import InputError
 
-FEWEST_SIZES = 3
-"""Two points lie on a curve of any shape."""
 FEWEST_PATIENTS = 5
 """Measured patients below which no interval is worth its name; see `core.statistics`."""
 HARDLY = 0.01
 """A change of Dice below this is hardly one: two trainings that differ in the seed differ so."""
 
-_RATES = np.geomspace(0.1, 2.0, 61)
 # Beyond this many times the largest training a curve is a guess.
 _FAR = 2.0
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Dice by the number of training patients: ``limit - drop * n ^ -rate``.
-
-    Attributes:
-        limit: what it approaches, at most 1.
-        drop: how far below that it begins, at one patient; at least 0.
-        rate: how fast it gets there.
-    """
-
-    limit: float
-    drop: float
-    rate: float
-
-    def at(self, patients: float) -> float:
-        """Dice with so many training patients; at least 0."""
-        return float(max(0.0, self.limit - self.drop * patients**-self.rate))
 
 
 @dataclass(frozen=True)
@@ -141,22 +115,6 @@ class Forecast:
         raise KeyError(patients)
 
 
-def fit(patients: ArrayLike, dice: ArrayLike) -> Curve:
-    """The curve with the least squared distance from the points, whatever their order.
-
-    Args:
-        patients: [s], how many trained, at least 1.
-        dice: [s], of each size.
-
-    Raises:
-        InputError: there are fewer than three sizes.
-    """
-    x, y = (np.asarray(values, dtype=np.float64) for values in (patients, dice))
-    if np.unique(x).size < FEWEST_SIZES:
-        raise InputError(f"a curve needs trainings of at least {FEWEST_SIZES} sizes")
-    return Curve(*(float(value) for value in _fitted(x, y[None])[0]))
-
-
 def forecast(
     scores: Sequence[Score],
     *,
@@ -193,7 +151,7 @@ def forecast(
     # Around the curve, not around the points: points that fall by chance would else leave no doubt
     # that it is flat.
     around = np.array([curve.at(size) for size in table.sizes])
-    drawn = _fitted(table.sizes, around + table.deviations(generator, resamples))
+    drawn = fitted(table.sizes, around + table.deviations(around, generator, resamples))
     reach = range(math.ceil(table.sizes[0]), max(now + more, math.ceil(table.sizes[-1])) + 1)
     predicted = tuple(_predicted(curve, drawn, count) for count in reach)
     gain = _gain(curve, drawn, now, more)
@@ -258,18 +216,22 @@ class _Table:
             )
         )
 
-    def deviations(self, generator: np.random.Generator, resamples: int) -> Floats:
-        """[k, s], how far the means of other patients, in other trainings, are from `means`.
+    def deviations(self, around: Floats, generator: np.random.Generator, resamples: int) -> Floats:
+        """[k, s], how far the means of other patients, in other trainings, are from ``around``.
 
         Patients are drawn within their groups, since each group trained with other patients, and
-        what differs between trainings is added as `spread` says.
+        what differs between trainings is added as `spread` says; of a single group, as the points
+        lie about the curve.
         """
         totals = np.zeros((resamples, len(self.sizes)))
         for group in self.groups:
             drawn = generator.integers(len(group), size=(resamples, len(group)))
             totals += group[drawn].sum(axis=1)
         means = totals / sum(map(len, self.groups))
-        noise = 0.0 if math.isnan(self.spread) else self.spread / math.sqrt(len(self.groups))
+        noise = self.spread / math.sqrt(len(self.groups))
+        if math.isnan(noise):
+            left = self.means() - around
+            noise = math.sqrt(float(left @ left) / max(1, len(left) - FEWEST_SIZES))
         return np.asarray(means - self.means() + generator.normal(0.0, noise, means.shape))
 
 
@@ -293,36 +255,6 @@ def _group(place: tuple[int, int], sizes: Sequence[Sequence[Score]]) -> Floats:
     return np.array([[column[name] for column in columns] for name in sorted(columns[0])])
 
 
-def _fitted(x: Floats, y: Floats) -> Floats:
-    """The curves through rows of points: [k, s] -> [k, 3] (limit, drop, rate).
-
-    Given the rate, a curve is linear in the two others, so that these follow in closed form
-    (variable projection, Golub & Pereyra 1973), and the rate is the best of a grid: the optimum of
-    all, which a search from one start may miss.
-    """
-    y = np.clip(y, 0.0, 1.0)
-    best = np.full((len(y), 4), np.inf)
-    for rate in _RATES:
-        t = (x / x[0]) ** -rate
-        centred = t - t.mean()
-        drop = np.maximum(0.0, -(y @ centred) / (centred @ centred))
-        limit = y.mean(axis=1) + drop * t.mean()
-        # Of the curves that would exceed 1, the nearest that ends there.
-        above = limit > 1
-        drop = np.where(above, (1 - y) @ t / (t @ t), drop)
-        limit = np.minimum(limit, 1.0)
-        error = ((limit[:, None] - drop[:, None] * t - y) ** 2).sum(axis=1)
-        better = error < best[:, 3]
-        row = np.stack([limit, drop * x[0] ** rate, np.full(len(y), rate), error], axis=1)
-        best[better] = row[better]
-    return best[:, :3]
-
-
-def _at(curves: Floats, patients: float) -> Floats:
-    """[k], Dice of each curve with so many training patients."""
-    return np.maximum(0.0, curves[:, 0] - curves[:, 1] * patients ** -curves[:, 2])
-
-
 def _interval(values: Floats, expected: float) -> tuple[float, float]:
     """The middle 95 % of the values, and the expected one."""
     low, high = np.quantile(values, (LEVEL / 2, 1 - LEVEL / 2))
@@ -331,12 +263,12 @@ def _interval(values: Floats, expected: float) -> tuple[float, float]:
 
 def _predicted(curve: Curve, drawn: Floats, patients: int) -> Predicted:
     expected = curve.at(patients)
-    return Predicted(patients, expected, *_interval(_at(drawn, patients), expected))
+    return Predicted(patients, expected, *_interval(dice_at(drawn, patients), expected))
 
 
 def _gain(curve: Curve, drawn: Floats, now: int, more: int) -> Gain:
     expected = curve.at(now + more) - curve.at(now)
-    values = _at(drawn, now + more) - _at(drawn, now)
+    values = dice_at(drawn, now + more) - dice_at(drawn, now)
     return Gain(more, expected, *_interval(values, expected))
 
 
@@ -365,8 +297,8 @@ def _sentence(table: _Table, points: Sequence[Point], now: Predicted, gain: Gain
         )
     if math.isnan(table.spread):
         text += (
-            ". One fold and one seed do not show how much trainings vary, so the intervals are too "
-            "narrow: use more --rounds or --seeds"
+            ". One fold and one seed hardly show how much trainings vary, so that the intervals may "
+            "be too narrow: use more --rounds or --seeds"
         )
     return text
 

@@ -131,6 +131,22 @@ def improve(
     )
 
 
+def model_in_use(corrections: Path) -> str:
+    """The model to learn on from: the latest that was better, or else the one that was corrected.
+
+    Raises:
+        InputError: a record is damaged, or the corrections are of several models or of none.
+    """
+    in_use = improvements.read_chain(corrections).in_use
+    if in_use is not None:
+        return in_use.path
+    models = sorted({item.model.path for item in read_corrections(corrections).cases.values()})
+    if len(models) != 1:
+        which = f"masks of several models ({', '.join(models)})" if models else "no correction"
+        raise InputError(f"{corrections} holds {which}: name the run to learn on from")
+    return models[0]
+
+
 def _usable(corrections: Path, record: Corrections) -> dict[str, Correction]:
     """The corrections that have a mask, by case.
 

@@ -1,4 +1,4 @@
-"""A curve recovers what it was made from, never falls, stays in bounds, and knows its limits."""
+"""A forecast's intervals hold the truth, and its sentence says what was shown and what was not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mriseg.core.comparison import Score
-from mriseg.core.forecast import Curve, fit, forecast
+from mriseg.core.forecast import forecast
+from mriseg.core.learning_curve import Curve
 from mriseg.errors import InputError
 
 SIZES = (5, 10, 15, 20)
@@ -53,29 +54,6 @@ def scored(
 
 def foretold(scores: list[Score], now: int = 25, more: int = 10):  # type: ignore[no-untyped-def]
     return forecast(scores, now=now, more=more, generator=np.random.default_rng(1), resamples=400)
-
-
-@given(st.floats(0.5, 1.0), st.floats(0.1, 0.9), st.floats(0.15, 1.9))
-def test_a_curve_is_recovered_from_points_on_it(limit: float, drop: float, rate: float) -> None:
-    curve = Curve(limit, min(drop, limit), rate)
-    fitted = fit(SIZES, [curve.at(size) for size in SIZES])
-    for patients in (5, 12, 20, 32, 60):
-        assert fitted.at(patients) == pytest.approx(curve.at(patients), abs=0.01)
-
-
-@given(st.lists(dice, min_size=3, max_size=6), st.randoms(use_true_random=False))
-def test_it_never_falls_stays_within_bounds_and_heeds_no_order(
-    values: list[float], random: object
-) -> None:
-    sizes = [4 * 2**place for place in range(len(values))]
-    curve = fit(sizes, values)
-    reached = [curve.at(patients) for patients in (1, 2, 4, 8, 32, 200, 10**6)]
-    assert all(0 <= value <= 1 for value in reached)
-    assert all(low <= high + 1e-12 for low, high in zip(reached, reached[1:], strict=False))
-    pairs = list(zip(sizes, values, strict=True))
-    random.shuffle(pairs)  # type: ignore[attr-defined]
-    again = fit(*zip(*pairs, strict=True))
-    assert again.at(50) == pytest.approx(curve.at(50), abs=1e-9)
 
 
 @given(st.lists(dice, min_size=4, max_size=4))
@@ -153,8 +131,6 @@ def test_few_points_and_far_numbers_are_named() -> None:
 def test_scores_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="no score"):
         foretold([])
-    with pytest.raises(InputError, match="at least 3 sizes"):
-        fit((5, 5, 10), (0.1, 0.2, 0.3))
     scores = scored(Curve(0.9, 0.7, 0.5).at)
     with pytest.raises(InputError, match="same patients at each size; some sizes .* lack p0-3"):
         foretold([s for s in scores if (s.size, s.patient) != ("10", "p0-3")])

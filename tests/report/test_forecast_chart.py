@@ -13,7 +13,7 @@ from mriseg.report.forecast_chart import forecast_chart
 from tests.core.test_forecast import scored
 
 
-def made(sizes: tuple[int, ...] = (5, 10, 20), folds: int = 3) -> Forecast:
+def sample_forecast(sizes: tuple[int, ...] = (5, 10, 20), folds: int = 3) -> Forecast:
     scores = scored(
         lambda size: 0.9 - 0.9 * size**-0.5, sizes, folds=folds, between=0.05, noise=0.01
     )
@@ -21,8 +21,8 @@ def made(sizes: tuple[int, ...] = (5, 10, 20), folds: int = 3) -> Forecast:
 
 
 def test_the_same_bytes_for_the_same_numbers(tmp_path: Path) -> None:
-    forecast_chart(tmp_path / "a.png", made(), "lgg.zarr")
-    forecast_chart(tmp_path / "b.png", made(), "lgg.zarr")
+    forecast_chart(tmp_path / "a.png", sample_forecast(), "lgg.zarr")
+    forecast_chart(tmp_path / "b.png", sample_forecast(), "lgg.zarr")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.width > 1000
@@ -30,12 +30,12 @@ def test_the_same_bytes_for_the_same_numbers(tmp_path: Path) -> None:
 
 def test_curve_and_forecast_are_told_apart() -> None:
     chart = Vector()
-    forecast_chart(chart, made(), "")
+    forecast_chart(chart, sample_forecast(), "")
     for word in ("measured", "curve", "forecast", "training patients"):
         assert word in chart.svg
 
 
 def test_too_few_points_are_shown_as_they_are() -> None:
     chart = Vector()
-    forecast_chart(chart, made((5, 10)), "")
+    forecast_chart(chart, sample_forecast((5, 10)), "")
     assert "measured" in chart.svg and "forecast" not in chart.svg

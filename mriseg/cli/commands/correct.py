@@ -1,4 +1,4 @@
-"""Correct a model's masks: annotate."""
+"""Correct a model's masks, and learn on from that: annotate, improve."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import typer
 from mriseg.cli import options, render
 from mriseg.cli.bundles import Bundle, bundled
 from mriseg.cli.commands import common
+from mriseg.cli.reports import results
+from mriseg.cli.settings import given_settings, read_settings, setting_options
+from mriseg.core.config import TrainConfig
+from mriseg.core.train_settings import training_config
 
 if TYPE_CHECKING:
     from mriseg.annotation.annotate import AnnotateReport
@@ -98,6 +102,68 @@ def annotate(
             labels=labels,
         )
     _say(report)
+
+
+_Run = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Model to learn on from: a run, or base. (default: the one in use, or else the one "
+        "that was corrected)",
+    ),
+]
+_Corrections = Annotated[
+    Path,
+    options.option("--corrections", "Folder of a session of mriseg annotate.", "DIR"),
+]
+_RoundOut = Annotated[
+    Path | None,
+    options.option("--out", "Folder for the round. (default: the next one under runs/)", "DIR"),
+]
+# Who learns and who tests is not chosen by hand, and the network is the model's.
+_CHOSEN = (
+    *("width", "encoder_weights", "modalities", "regions", "exclude"),
+    *("validation", "validation_cases", "validate_every", "patience"),
+)
+
+
+@bundled(
+    settings=setting_options(TrainConfig, leave_out=_CHOSEN),
+    computing=options.COMPUTING,
+)
+def improve(
+    *,
+    run: _Run = None,
+    corrections: _Corrections,
+    config: options.ConfigFile = None,
+    out: _RoundOut = None,
+    layout: options.Layout = "auto",
+    channels: options.Channels = None,
+    workers: options.Workers = None,
+    settings: Bundle,
+    computing: Bundle,
+) -> None:
+    """Learn on from corrections, and use the new model only if it is shown to be better.
+
+    Some corrected patients are kept aside for good, to measure both models on. The training takes
+    --budget (10m unless given). If it is stopped, the same command goes on.
+
+    Example: mriseg improve base --corrections scans-annotation --budget 20m
+    """
+    from mriseg import api
+
+    layers = training_config(read_settings(config), given_settings(settings))
+    with render.drawing() as draw:
+        report = api.improve(
+            run,
+            corrections,
+            layers,
+            scans={"layout": layout, "channels": channels, "workers": workers},
+            backend=common.select_backend(draw, **computing),
+            out=out,
+            on_event=draw,
+        )
+    results.improved(render.results(), report)
 
 
 def _open(address: str) -> None:

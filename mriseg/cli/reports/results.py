@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
     from mriseg.recipes.forecast import ForecastReport
+    from mriseg.recipes.improve import ImproveReport
     from mriseg.recipes.predict import CasePrediction, PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
     from mriseg.recipes.scores import EvaluateReport
@@ -122,6 +123,18 @@ def forecasted(console: Console, report: ForecastReport) -> None:
     table(console, ("patients", "Dice", "95 % interval", "held out", "trainings"), rows, text=0)
     say(console, report.forecast.sentence, "bold")
     say(console, f"forecast: {report.path}")
+
+
+def improved(console: Console, report: ImproveReport) -> None:
+    """Both models on each patient that was kept aside, and the verdict."""
+    rows = [
+        (pair.patient, number(pair.old), number(pair.new), f"{pair.new - pair.old:+.3f}")
+        for pair in report.scores
+    ]
+    table(console, ("patient kept aside", "Dice, old", "Dice, new", "change"), rows)
+    say(console, report.verdict, "bold")
+    say(console, f"new model: {report.new}")
+    say(console, f"look at it: {report.page}")
 
 
 def _interval(low: float, high: float) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from mriseg.report import html
 from mriseg.report.pages.forecast import forecast_page
 from tests.pages import ABOUT, checked
-from tests.report.test_forecast_chart import made
+from tests.report.test_forecast_chart import sample_forecast
 
 
 def test_a_sentence_a_chart_and_both_tables() -> None:
-    forecast = made()
+    forecast = sample_forecast()
     text = html.render(forecast_page(forecast, ABOUT, source="scratch", store="ours", folds=5))
     page = checked(text)
     assert forecast.sentence[1:] in page.text and len(page.all("svg")) == 1
@@ -20,7 +20,7 @@ def test_a_sentence_a_chart_and_both_tables() -> None:
 
 
 def test_too_few_points_give_no_curve() -> None:
-    forecast = made((5, 10))
+    forecast = sample_forecast((5, 10))
     text = html.render(forecast_page(forecast, ABOUT, source="base", store="ours", folds=5))
     page = checked(text)
     assert "Too few points to say" in page.text and len(page.all("table")) == 1
