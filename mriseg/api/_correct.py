@@ -80,7 +80,7 @@ def annotate(
     try:
         return carry_out(recipe, on_event)
     except KeyboardInterrupt:
-        # The way in which a session ends. A signal of another kind is its caller's.
+        # The way in which a session ends, whichever signal asked for it.
         return sessions.report_of(session)
 
 
