@@ -5,33 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from mriseg.annotation.app import Page
 from mriseg.annotation.background import Background
 from mriseg.annotation.desk import Desk
-from mriseg.annotation.improving import Improving
+from mriseg.annotation.improving import Improve, Improving
 from mriseg.annotation.server import serving
 from mriseg.backends.base import Backend
-from mriseg.core.keywords import ScanKeywords
 from mriseg.errors import ConfigError, InputError, OutputError
 from mriseg.events import Event, Notice, Recipe
 from mriseg.io.corrections import read_corrections
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
-from mriseg.io.improvements import read_chain
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import ModelName
-from mriseg.io.runs import Run, open_run
+from mriseg.io.runs import Run
 from mriseg.io.writers.names import file_stems
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes.annotation_labels import take_over
 from mriseg.recipes.annotation_queue import AnnotateSession, fill_queue
-from mriseg.recipes.improve import ImproveOptions, ImproveReport, improve
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.sources import list_sources
 
@@ -145,6 +141,7 @@ def annotate(
     notices: Sequence[str] = (),
     *,
     port: int | None = None,
+    improve: Improve | None = None,
     on_ready: Callable[[str], None] = lambda _: None,
 ) -> Recipe[AnnotateReport]:
     """Serve the page and fill its queue, until the caller closes this (Ctrl-C).
@@ -154,6 +151,7 @@ def annotate(
         backend: where to compute.
         notices: what was assumed about the scans.
         port: to listen on; None: a free one.
+        improve: makes the recipe that learns from the corrections; None: the page offers none.
         on_ready: is handed the page's address when it can be opened.
 
     Yields:
@@ -165,7 +163,7 @@ def annotate(
     heard: SimpleQueue[Event] = SimpleQueue()
     preparing = Background(heard.put)
     desk = Desk(session)
-    improving = Improving(partial(_improved, session, backend), desk.queue.patients_done)
+    improving = Improving(improve, desk.queue.patients_done)
     with (
         _ended(desk, preparing, improving.work),
         serving(Page(desk, preparing, improving), port) as address,
@@ -192,15 +190,6 @@ def _prepared(session: AnnotateSession, backend: Backend) -> Recipe[None]:
     if session.scans.labels is not None:
         yield from take_over(session)
     yield from fill_queue(session, backend)
-
-
-def _improved(session: AnnotateSession, backend: Backend) -> Recipe[ImproveReport]:
-    """What the page's button starts, from the model that an earlier round left in use."""
-    in_use = read_chain(session.out).in_use
-    run = session.run if in_use is None else open_run(in_use.path)
-    # In this process alone: it has a page to serve.
-    scans = ScanKeywords(layout=session.scans.layout, channels=session.scans.channels, workers=1)
-    return improve(run, session.out, backend, ImproveOptions(scans=scans))
 
 
 @contextmanager
