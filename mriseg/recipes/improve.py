@@ -2,7 +2,7 @@
 
 What it writes is described in `mriseg.io.improvements`. Some corrected patients are kept aside for
 good (`mriseg.core.improvement`), before anything is trained; the others train. A round that was
-stopped goes on with the same command, and the new model is in use only if it is shown to be better.
+stopped is resumed by the same command, and the new model is in use only if it is shown to be better.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _usable(corrections: Path, record: Corrections) -> dict[str, Correction]:
 
 
 def _config(run: Run, options: ImproveOptions) -> TrainConfig:
-    """The configuration of the training, up to who is left out."""
+    """The configuration of the training, but for the patients that are left out."""
     config, manifest = options.config, run.manifest
     if config.encoder_weights is not None:
         raise ConfigError("what is learnt on from has weights: leave --encoder-weights out")

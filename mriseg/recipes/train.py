@@ -199,7 +199,7 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
 def begun_or_resumed(
     path: Path, store: Store, backend: Backend, begin: Callable[[], Recipe[Any]]
 ) -> Recipe[Run]:
-    """The run in ``path``, trained to its end: begun, or gone on with where it was stopped.
+    """The run in ``path``, trained to its end: begun, or resumed where it was stopped.
 
     Args:
         path: the run folder.
