@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ class Reader:
         return scores
 
     def _transferred(self, name: str, corrected: Sequence[str], draw: Any) -> Run:
+        # What was stopped is begun again: it takes a minute.
+        shutil.rmtree(self.out / name, ignore_errors=True)
         chosen = {case for patient in corrected for case in self.pool[patient]}
         left_out = sorted(set(self.store.cases()) - chosen)
         settings = {**self.config, "seed": self.seed, "validation": 0.0, "exclude": left_out}

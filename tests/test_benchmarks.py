@@ -84,7 +84,7 @@ def ended(script: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 def test_every_script_is_tried() -> None:
     scripts = {path.stem for path in SCRIPTS.glob("*.py") if not path.name.startswith("_")}
-    assert scripts == {*TINY, "accuracy"}
+    assert scripts == {*TINY, "accuracy", "reader"}
 
 
 @pytest.mark.slow

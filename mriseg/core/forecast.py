@@ -297,8 +297,8 @@ def _sentence(table: _Table, points: Sequence[Point], now: Predicted, gain: Gain
         )
     if math.isnan(table.spread):
         text += (
-            ". One fold and one seed hardly show how much trainings vary, so that the intervals "
-            "may be too narrow: use more --rounds or --seeds"
+            ". One fold and one seed hardly show how much trainings vary, so the intervals may be "
+            "too narrow: use more --rounds or --seeds"
         )
     return text
 

@@ -6,9 +6,7 @@ accepted, and what was learnt is judged on patients kept aside.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,19 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mriseg.annotation.annotate import annotate, open_session
 from mriseg.backends import Backend
+from mriseg.core.config import TrainConfig
+from mriseg.core.keywords import ScanKeywords
+from mriseg.events import Recipe
 from mriseg.io.assets import niivue
 from mriseg.io.corrections import read_corrections
 from mriseg.io.improvements import read_chain
-from mriseg.io.location import Location
 from mriseg.io.model_sources import locate
 from mriseg.io.runs import Run, open_run
 from mriseg.io.sample import sample_dir
-from mriseg.recipes import improve
-from mriseg.recipes.scans import ScanOptions
+from mriseg.recipes.improve import ImproveOptions, ImproveReport, improve
 from mriseg.testing import phantoms
+from tests.annotation.sessions import open_page, prepared, session_of
 from tests.browser import Opened, chromium, opened
 
 pytestmark = pytest.mark.slow
@@ -44,45 +43,8 @@ def browser() -> Iterator[Any]:
         yield started
 
 
-@contextmanager
-def running(source: Path, run: Run, out: Path, backend: Backend) -> Iterator[str]:
-    """The address of a session that goes on until the block ends."""
-    session, notices = open_session(Location.of(source), run, "reader", out, ScanOptions())
-    ready, ending, addresses = threading.Event(), threading.Event(), list[str]()
-
-    def on_ready(address: str) -> None:
-        addresses.append(address)
-        ready.set()
-
-    def serve() -> None:
-        with closing(annotate(session, backend, notices, on_ready=on_ready)) as events:
-            for _ in events:
-                if ending.is_set():
-                    return
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    assert ready.wait(60)
-    try:
-        yield addresses[0]
-    finally:
-        ending.set()
-        thread.join(60)
-
-
-def filled(tab: Opened, count: int) -> None:
-    """Wait until the queue has the masks of all its cases and the first one is drawn."""
-    page = tab.page
-    page.wait_for_selector("body[data-ready]", timeout=_LONG)
-    page.wait_for_function(
-        "async (count) => { const queue = await (await fetch('api/queue')).json();"
-        " return !queue.preparing && queue.cases.length === count; }",
-        arg=count,
-        timeout=_LONG,
-        polling=1000,
-    )
-    page.reload()
-    page.wait_for_selector("body[data-ready]", timeout=_LONG)
+def ready(tab: Opened) -> None:
+    tab.page.wait_for_selector("body[data-ready]", timeout=_LONG)
     settle(tab)
 
 
@@ -141,20 +103,25 @@ def learn(tab: Opened) -> str:
 def test_from_scans_to_a_verdict(
     browser: Any, trained: Run, cpu: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(improve, "_BUDGET", 20.0)
     monkeypatch.chdir(tmp_path)
     phantoms.write_brats(tmp_path / "scans", 4, seed=77, shape=(8, 40, 36))
     out = tmp_path / "corrections"
+    session = prepared(session_of(tmp_path / "scans", trained, out, "reader"), cpu)
+    options = ImproveOptions(TrainConfig(budget=20.0), ScanKeywords(workers=1))
+
+    def learning() -> Recipe[ImproveReport]:
+        return improve(trained, out, cpu, options)
+
     with (
-        running(tmp_path / "scans", trained, out, cpu) as address,
-        opened(browser, address, 1280, 720) as tab,
+        open_page(session, learning) as client,
+        opened(browser, client.address, 1280, 720) as tab,
     ):
-        filled(tab, 4)
+        ready(tab)
         correct_one_and_accept(tab, 3)
         said = learn(tab)
         assert "kept aside" in said and "in use" in said
         assert tab.complaints == []
-        assert all(request.startswith((address, "data:")) for request in tab.requests)
+        assert all(request.startswith((client.address, "data:")) for request in tab.requests)
     record = read_corrections(out)
     assert sorted(item.status for item in record.cases.values()) == ["accepted"] * 3 + ["corrected"]
     [corrected] = [item for item in record.cases.values() if item.status == "corrected"]
@@ -172,12 +139,19 @@ def test_from_scans_to_a_verdict(
 def test_the_sample_with_the_shipped_model(browser: Any, cpu: Backend, tmp_path: Path) -> None:
     out = tmp_path / "corrections"
     base = open_run(locate("base"))
+    session = prepared(session_of(sample_dir(), base, out, "reader"), cpu)
+
+    def learning() -> Recipe[ImproveReport]:
+        return improve(base, out, cpu)
+
     with (
-        running(sample_dir(), base, out, cpu) as address,
-        opened(browser, address, 1280, 720) as tab,
+        open_page(session, learning) as client,
+        opened(browser, client.address, 1280, 720) as tab,
     ):
-        filled(tab, 3)
+        ready(tab)
         correct_one_and_accept(tab, 2)
+        # Three are too few to learn from and to test on, and the page says so.
+        assert "at least 4 are needed" in learn(tab)
         assert tab.complaints == []
     statuses = sorted(item.status for item in read_corrections(out).cases.values())
     assert statuses == ["accepted", "accepted", "corrected"]
