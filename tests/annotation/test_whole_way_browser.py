@@ -104,7 +104,8 @@ def test_from_scans_to_a_verdict(
     browser: Any, trained: Run, cpu: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    phantoms.write_brats(tmp_path / "scans", 4, seed=77, shape=(8, 40, 36))
+    # Other names than those that the model was trained on.
+    phantoms.write_brats(tmp_path / "scans", 4, seed=77, shape=(8, 40, 36), names="2023")
     out = tmp_path / "corrections"
     session = prepared(session_of(tmp_path / "scans", trained, out, "reader"), cpu)
     options = ImproveOptions(TrainConfig(budget=20.0), ScanKeywords(workers=1))
