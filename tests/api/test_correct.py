@@ -36,3 +36,10 @@ def test_who_is_known_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(_correct, "getuser", fail)
     assert _correct.login_name() == "unknown"
+
+
+def test_improve_begins_with_the_model_that_was_corrected(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(mriseg.InputError, match="holds no correction: name the run"):
+        mriseg.improve(None, tmp_path, backend="cpu")
+    with pytest.raises(mriseg.ConfigError, match="of 0 patients, and at least 4 are needed"):
+        mriseg.improve(folder / "run", tmp_path, backend="cpu", budget="1m")

@@ -78,3 +78,11 @@ def test_the_plan_of_a_folder(folder: Path) -> None:
     report = mriseg.inspect(str(folder / "brats"), workers=1, csv=folder / "cases.csv")
     assert len(report.cases) == 3 and not report.refused
     assert (folder / "cases.csv").is_file()
+
+
+def test_a_forecast_takes_settings_as_a_training_does(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(mriseg.ConfigError, match="budget"):
+        mriseg.forecast(folder / "out.zarr", budget="soon", backend="cpu", out=tmp_path / "out")
+    options = mriseg.ForecastOptions(folds=99)
+    with pytest.raises(mriseg.ConfigError, match="99 folds"):
+        mriseg.forecast(folder / "out.zarr", options=options, backend="cpu", out=tmp_path / "out")

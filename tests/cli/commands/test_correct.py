@@ -93,3 +93,15 @@ def test_what_cannot_be_is_said_at_once(worked: Path, run: Path, type_in: Type) 
     gone = type_in(worked, f"mriseg annotate nowhere --model {run}")
     assert gone.exit_code == 3
     assert not (worked / "brats-annotation").exists()
+
+
+def test_improve_refuses_what_cannot_work_in_one_message(
+    worked: Path, run: Path, type_in: Type
+) -> None:
+    nothing = type_in(worked, "mriseg improve --corrections nowhere")
+    assert nothing.exit_code == 3
+    assert "nowhere holds no correction: name the run to learn on from" in nothing.stderr
+    few = type_in(worked, f"mriseg improve {run} --corrections nowhere")
+    assert few.exit_code == 2 and "of 0 patients, and at least 4 are needed" in few.stderr
+    assert not (worked / "nowhere").exists()
+    assert type_in(worked, f"mriseg improve {run}").exit_code == 2

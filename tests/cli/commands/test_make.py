@@ -201,3 +201,18 @@ def test_a_training_stopped_by_ctrl_c_resumes(worked: Path, type_in: Type) -> No
     assert f"resuming {run[1]}" in result.stderr
     ended = type_in(worked, f"mriseg train out.zarr --resume --run {run[1]}")
     assert ended.exit_code == 3 and "has ended" in ended.stderr
+
+
+def test_forecast_shows_what_was_measured_and_a_sentence(worked: Path, type_in: Type) -> None:
+    refused = type_in(worked, "mriseg forecast out.zarr --validation 0.2 --out forecast")
+    assert refused.exit_code == 2
+    assert "a forecast has no validation patients: leave out --validation" in refused.stderr
+    line = f"mriseg forecast out.zarr --sizes 1,2 --folds 3 --rounds 1 {FAST} --out forecast"
+    result = type_in(worked, line)
+    assert result.exit_code == 0, result.output
+    assert "2 trainings (2 sizes x 1 folds x 1 seeds) on 3 patients" in result.stderr
+    assert "too few points to say: 2 sizes of training" in result.stdout
+    again = type_in(worked, line)
+    assert again.exit_code == 0 and "2 of them already done" in again.stderr
+    missing = type_in(worked, "mriseg forecast out.zarr --from nowhere --out other")
+    assert missing.exit_code != 0 and "nowhere does not exist" in missing.stderr
