@@ -21,10 +21,11 @@ from mriseg.events import Event, Notice, Recipe
 from mriseg.io.corrections import read_corrections
 from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
+from mriseg.io.improvements import read_chain
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import ModelName
-from mriseg.io.runs import Run
+from mriseg.io.runs import Run, open_run
 from mriseg.io.writers.names import file_stems
 from mriseg.recipes.annotation_labels import take_over
 from mriseg.recipes.annotation_queue import AnnotateSession, fill_queue
@@ -185,7 +186,10 @@ def _prepared(session: AnnotateSession, backend: Backend) -> Recipe[None]:
 
 def _improved(session: AnnotateSession, backend: Backend) -> Recipe[ImproveReport]:
     scans = ScanKeywords(layout=session.scans.layout, channels=session.scans.channels)
-    return improve(session.run, session.out, backend, ImproveOptions(scans=scans))
+    # An earlier round may have made the model that is in use.
+    in_use = read_chain(session.out).in_use
+    run = session.run if in_use is None else open_run(in_use.path)
+    return improve(run, session.out, backend, ImproveOptions(scans=scans))
 
 
 @contextmanager
