@@ -2,7 +2,7 @@
 
 What it writes is described in `mriseg.io.improvements`. Some corrected patients are kept aside for
 good (`mriseg.core.improvement`), before anything is trained; the others train. A round that was
-stopped is resumed by the same command, and the new model is in use only if it is shown to be better.
+stopped is resumed by the same command. The new model is in use only if it is shown to be better.
 """
 
 from __future__ import annotations
