@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from getpass import getuser
 from pathlib import Path
 from typing import Unpack
@@ -16,12 +15,9 @@ from mriseg.backends import AUTO, Backend
 from mriseg.core.config import TrainConfig
 from mriseg.core.keywords import ScanKeywords, TrainKeywords
 from mriseg.core.train_settings import training_config
-from mriseg.events import Recipe
-from mriseg.io.improvements import read_chain
 from mriseg.io.location import Location, local_path
-from mriseg.io.runs import Run, open_run
+from mriseg.io.runs import Run
 from mriseg.recipes import improve as improving
-from mriseg.recipes.annotation_queue import AnnotateSession
 from mriseg.recipes.improve import ImproveOptions, ImproveReport
 from mriseg.recipes.scans import ScanOptions
 
@@ -68,15 +64,7 @@ def annotate(
         path_of(out, "a folder of corrections"),
         ScanOptions(**scans),
     )
-    where = backend_of(backend)
-    recipe = sessions.annotate(
-        session,
-        where,
-        notices,
-        port=port,
-        improve=partial(_learn_on, session, where),
-        on_ready=on_ready,
-    )
+    recipe = sessions.annotate(session, backend_of(backend), notices, port=port, on_ready=on_ready)
     try:
         return run_to_end(recipe, on_event)
     except KeyboardInterrupt:
@@ -116,19 +104,6 @@ def improve(
     options = ImproveOptions(training_config(inherited, config, settings), scans)
     where = backend_of(backend)
     return run_to_end(improving.improve(chosen, folder, where, options, out=path_of(out)), on_event)
-
-
-def _learn_on(session: AnnotateSession, backend: Backend) -> Recipe[ImproveReport]:
-    """What the page's button starts, from the model that an earlier round left in use."""
-    in_use = read_chain(session.out).in_use
-    run = session.run if in_use is None else open_run(in_use.path)
-    # In this process alone: it has a page to serve.
-    scans: ScanKeywords = {
-        "layout": session.scans.layout,
-        "channels": session.scans.channels,
-        "workers": 1,
-    }
-    return improving.improve(run, session.out, backend, ImproveOptions(scans=scans))
 
 
 def login_name() -> str:

@@ -27,6 +27,7 @@ from mriseg.io.corrections import (
 from mriseg.io.disk.atomic import is_free
 from mriseg.io.disk.checksums import sha256
 from mriseg.io.disk.locks import locked
+from mriseg.io.finding import Kind, what_is
 from mriseg.io.improvements import Plan
 from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import ModelName
@@ -159,7 +160,7 @@ def _usable(corrections: Path, record: Corrections) -> dict[str, Correction]:
 
     Raises:
         ConfigError: they are of too few patients.
-        InputError: a mask is gone.
+        InputError: a mask is gone, or the cases are those of a store.
     """
     usable = {name: item for name, item in record.cases.items() if item.mask}
     people = len({item.patient for item in usable.values()})
@@ -174,6 +175,13 @@ def _usable(corrections: Path, record: Corrections) -> dict[str, Correction]:
         raise InputError(
             f"the masks of {', '.join(gone)} are gone from {corrections}; put them back, or "
             f"correct these cases again"
+        )
+    stores = sorted({c.source for c in usable.values() if what_is(c.source) is Kind.STORE})
+    if stores:
+        raise InputError(
+            f"{corrections} holds corrections of cases in the store {', '.join(stores)}, which is "
+            f"of its scans and cannot be preprocessed again: run mriseg annotate on the folder of "
+            f"the scans, with --labels {corrections}"
         )
     return usable
 
