@@ -19,6 +19,7 @@ from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.improvements import read_chain
 from mriseg.io.predictions import ModelName
 from mriseg.io.runs import Run, open_run
+from mriseg.io.store import Store
 from mriseg.recipes.improve import ImproveOptions, ImproveReport, improve
 from mriseg.testing import phantoms
 
@@ -223,3 +224,15 @@ def test_what_cannot_work_is_refused_in_one_message(
     by_hand = options.config.model_copy(update={"exclude": ("visitor_1",)})
     with pytest.raises(ConfigError, match="not chosen by hand: leave exclude out"):
         finish(improve(trained, done[2], cpu, replace(options, config=by_hand)))
+
+
+def test_cases_of_a_store_are_refused_with_what_to_do(
+    trained: Run, brats_store: Store, cpu: Backend, tmp_path: Path
+) -> None:
+    folder = corrected(tmp_path / "corrections", tmp_path / "scans", trained, range(4))
+    store = str(brats_store.location)
+    for item in read_corrections(folder).cases.values():
+        update_corrections(folder, lambda now, i=item: now.with_case(replace(i, source=store)))
+    with pytest.raises(InputError, match="run mriseg annotate on the folder of the scans"):
+        finish(improve(trained, folder, cpu, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
