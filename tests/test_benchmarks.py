@@ -24,6 +24,7 @@ from benchmarks._trainings import Outcome
 from benchmarks.accuracy import OURS, THEIRS, Fold, summarise
 from mriseg.api import preprocess
 from mriseg.core.metrics import CaseScores
+from mriseg.io.runs import Run
 from mriseg.io.sample import sample_dir
 from mriseg.testing import phantoms
 
@@ -111,6 +112,29 @@ def test_a_script_from_end_to_end(script: str, scans: Path, tmp_path: Path) -> N
                 assert 0 < timing["low"] <= timing["median"] <= timing["high"]
         [base] = [row for row in group["rows"] if row["name"] == group["base"]]
         assert base["ratio"]["low"] == base["ratio"]["high"] == 1
+
+
+@pytest.mark.slow
+def test_reader_from_end_to_end(trained: Run, tmp_path: Path) -> None:
+    # Other names than those that the start was trained on.
+    phantoms.write_brats(tmp_path / "scans", 5, seed=9, shape=(8, 40, 36), names="2023")
+    preprocess(tmp_path / "scans", tmp_path / "new.zarr", regions="WT,TC,ET", workers=1)
+    brief = json.dumps({"epochs": 1, "slices_per_epoch": 8, "batch_size": 4})
+    words = f"{tmp_path / 'new.zarr'} --starts {trained.path} --sizes 1 2 --held 2"
+    words += f" --out {tmp_path / 'out'} --settings"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.reader", *words.split(), brief],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "out" / "reader.json").read_text(encoding="utf-8"))["rows"]
+    assert set(rows) == {"start", "queue-1", "queue-2", "random-1", "random-2"}
+    held = set(rows["start"][0])
+    assert len(held) == 2 and all(set(dice) == held for [dice] in rows.values())
+    assert "2 corrected, 2 patients held out: " in done.stdout
 
 
 @pytest.mark.slow
