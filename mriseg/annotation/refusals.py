@@ -8,7 +8,7 @@ from typing import Any
 from mriseg.errors import BusyError, CaseError, InputError, MrisegError, OutputError
 
 
-class RefusedError(MrisegError):
+class RefusedError(InputError):
     """A request that is refused.
 
     Attributes:

@@ -33,6 +33,11 @@ In reading order, which follows one slice through a training:
 `refine`, `calibration`, `postprocess`, `metrics`
     probabilities refined by the scan's intensities and calibrated; masks made of them, and their
     quality.
+`evidence`, `copies`, `certainty`, `familiarity`
+    what a mask shows of how sure it is, and how far mirrored copies of its slices agree; the Dice
+    and the range of its volume that follow; whether a scan is like those of the training.
+`queue`
+    the order in which masks are worth a look.
 `showcase`, `display`
     which cases and slices illustrate it; volumes as bytes for a viewer.
 `pretrained`, `transfer`

@@ -120,10 +120,11 @@ def predicting(
     batches = _Batches(case, task, batch_size)
     out = np.zeros((len(task.regions), *case.image.shape[1:]), dtype=np.float32)
     done, count = 0, len(batches.slices)
+    thresholds = _logits_of(copies.levels, backend) if copies else None
     with backend.running():
         for z in batches:
             image = batches.on(backend, z)
-            each = _Each(copies.levels) if copies else None
+            each = _Each(thresholds) if thresholds is not None else None
             passes = predict_passes(
                 network, image, autocast=backend.autocast, flips=flips, each=each
             )
@@ -140,12 +141,17 @@ def predicting(
 class _Each:
     """Keeps what each pass of a batch segments, where the pass is computed."""
 
-    def __init__(self, levels: Sequence[float]) -> None:
-        self._logits = torch.logit(torch.tensor(levels, dtype=torch.float32)).reshape(-1, 1, 1)
+    def __init__(self, thresholds: Tensor) -> None:
+        self._thresholds = thresholds
         self.masks: list[Tensor] = []
 
     def __call__(self, logits: Tensor) -> None:
-        self.masks.append((logits > self._logits.to(logits.device)).to(torch.uint8))
+        self.masks.append((logits > self._thresholds).to(torch.uint8))
+
+
+def _logits_of(levels: Sequence[float], backend: Backend) -> Tensor:
+    """Probabilities as logits [r, 1, 1], where the network's output is."""
+    return backend.place(torch.logit(torch.tensor(levels, dtype=torch.float32)).reshape(-1, 1, 1))
 
 
 class _Batches:

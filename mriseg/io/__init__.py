@@ -6,8 +6,10 @@
     the zarr store of prepared cases: created, opened, read, written and checked.
 `runs`
     a training's folder, its checkpoints and TensorBoard, and encoder weights from elsewhere.
-`comparisons`
-    the files of a comparison of trainings.
+`comparisons`, `forecasts`
+    the files of a comparison of trainings, and of a forecast.
+`corrections`, `annotations`, `improvements`
+    what people corrected; what a session of corrections knows besides; what was learnt from them.
 `predictions`
     the record of a folder of masks: what made each of them.
 `writers`
@@ -16,8 +18,8 @@
     trained models as files that other programs load.
 `images`
     volumes and masks of any container, with their geometry; what readers use.
-`nifti`, `nifti_header`, `nifti_place`, `nifti_embed`
-    NIfTI in and out: the container that is written; in memory, for pages.
+`nifti`, `nifti_header`, `nifti_place`, `nifti_embed`, `nifti_received`
+    NIfTI in and out: the container that is written; in memory, for pages and from them.
 `voxels`, `gunzip`
     the voxels behind a header, checked and unpacked.
 `disk`

@@ -55,7 +55,9 @@ def end_epoch(training: Training, row: dict[str, Any]) -> Recipe[tuple[bool, boo
             training.keeper.save_best(network, at, validation.dice, calibration)
     row["seconds"] = clock.tick()
     if due:
-        at.ending = clock.seconds - began
+        # What a budget keeps for the end; a checkpoint has it for the next sitting.
+        spent = clock.seconds - began
+        at.ending = spent + training.certainty_seconds(spent)
     return better, due
 
 

@@ -15,7 +15,13 @@ def test_predict_and_evaluate(folder: Path) -> None:
     )
     assert [result.case for result in predicted.results] == [case]
     written = sorted(path.name for path in (folder / "masks").iterdir())
-    assert written == [f"{case}.nii.gz", "report.html", "report.json"]
+    assert written == [
+        f"{case}.nii.gz",
+        "report.html",
+        "report.json",
+        "volumes.csv",
+        "volumes.json",
+    ]
 
     scores = mriseg.evaluate(
         str(folder / "out.zarr"), str(folder / "run"), include_seen=True, cases=[case],

@@ -11,6 +11,7 @@ import pytest
 import mriseg
 from mriseg import api
 from mriseg.core.comparison import Cell, Comparison
+from mriseg.core.forecast import Forecast, Point
 from mriseg.core.statistics import Estimate
 from mriseg.core.transfer import Shape, TensorPlan, TransferPlan
 from mriseg.engine.capacity import Memory, Pace, Workload
@@ -26,6 +27,8 @@ from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.doctor import DoctorReport, Finding, Verdict
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.fit import TrainReport
+from mriseg.recipes.forecast import ForecastReport
+from mriseg.recipes.improve import ImproveReport
 from mriseg.recipes.info import holds
 from mriseg.recipes.info_machine import MachineInfo
 from mriseg.recipes.info_runs import RunInfo, RunLine, RunsInfo, run_info
@@ -36,6 +39,7 @@ from mriseg.recipes.scores import EvaluateReport
 from mriseg.recipes.share import ShareReport
 from mriseg.recipes.transfer import TransferReport
 from mriseg.recipes.verify import VerifyReport
+from mriseg.report.pages.improvement import Pair
 from tests.recipes.test_scores import measured
 
 SHAPE = Shape(("T1",), ("WT",), 8)
@@ -120,6 +124,25 @@ EXAMPLES: dict[type[Shown], tuple[Callable[[Path], Shown], str, int, str]] = {
             ),
         ),
         "5 patients: no difference was seen", 1, "scratch",
+    ),
+    ForecastReport: (
+        lambda f: ForecastReport(
+            f, (),
+            Forecast(
+                (Point(5.0, Estimate(0.5, 0.4, 0.6, 9), 2),), None, (), 5, None, 0.1, "too few"
+            ),
+        ),
+        "too few", 1, "0.500",
+    ),
+    ImproveReport: (
+        lambda f: ImproveReport(
+            f, f / "old", f / "new", False, "too few to say", (Pair("p1", 0.5, 0.625),), f / PAGE
+        ),
+        "too few to say", 1, "0.625",
+    ),
+    mriseg.AnnotateReport: (
+        lambda f: mriseg.AnnotateReport(f, 3, 2, 1, 4),
+        "3 corrected, 2 accepted, 1 skipped, 4 open", 1, "4 open",
     ),
     PredictReport: (
         lambda f: PredictReport((a_mask(f, "a", 1.234), a_mask(f, "b", 0)), (("c", "no T1"),)),

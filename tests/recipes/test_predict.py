@@ -37,6 +37,9 @@ from mriseg.testing import phantoms
 
 PLAIN = PredictOptions(overlays=False)
 
+# What is written beside the masks.
+BESIDE = {"report.json", "report.html", "volumes.csv", "volumes.json"}
+
 
 def run_prediction(
     source: Path,
@@ -163,6 +166,8 @@ def test_a_single_case_may_go_to_a_single_file(
         "my.mask.png",
         "my.mask.report.html",
         "my.mask.report.json",
+        "my.mask.volumes.csv",
+        "my.mask.volumes.json",
         *(f"my.mask_prob_{region}.nii.gz" for region in ("ET", "TC", "WT")),
     ]
     assert Wrote(out, "mask") in events
@@ -181,7 +186,7 @@ def test_cases_can_be_chosen(
 ) -> None:
     name = sorted(p.name for p in brats_source.iterdir())[2]
     report = run_prediction(brats_source, tmp_path, trained, cpu, cases=[name])
-    assert {p.name for p in tmp_path.iterdir()} == {f"{name}.nii.gz", "report.json", "report.html"}
+    assert {p.name for p in tmp_path.iterdir()} == {f"{name}.nii.gz", *BESIDE}
     assert report.results[0].case == name and report.results[0].unit == "mm"
     with pytest.raises(InputError, match=rf"holds no case nobody; it has .*{name}"):
         run_prediction(brats_source, tmp_path, trained, cpu, cases=["nobody"])
@@ -295,8 +300,7 @@ def test_a_case_that_lacks_a_modality(trained: Run, cpu: Backend, tmp_path: Path
     assert {(e.case, e.reason) for e in events if isinstance(e, Skipped)} == set(report.skipped)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "a__BraTS20_Training_001.nii.gz",
-        "report.html",
-        "report.json",
+        *BESIDE,
     }
 
     events.clear()

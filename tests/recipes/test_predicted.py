@@ -238,7 +238,13 @@ def test_maps_belong_to_their_mask(predicting: Predicting, scans: Path, tmp_path
     assert not predicting(scans / name, out, maps).results[0].kept
 
     predicting(scans / name, out, replace(FORCED, threshold=0.9))
-    assert {path.name for path in out.iterdir()} == {f"{name}.nii.gz", "report.json", "report.html"}
+    assert {path.name for path in out.iterdir()} == {
+        f"{name}.nii.gz",
+        "report.json",
+        "report.html",
+        "volumes.csv",
+        "volumes.json",
+    }
 
     # Of unknown origin: in the way, too, and never removed.
     stray = out / f"{name}_prob_WT.nii.gz"

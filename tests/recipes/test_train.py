@@ -91,7 +91,7 @@ def test_a_training_writes_its_run(
     assert [e.value for e in board.Scalars("dice")] == pytest.approx([r["dice"] for r in rows])
     assert {p.name for p in run.path.iterdir()} == {
         "run.json", "best.safetensors", "last.safetensors", "log.jsonl", "curves.png",
-        "tensorboard", "images", "report.html",
+        "tensorboard", "images", "report.html", "certainty.json",
     }  # fmt: skip
     with Image.open(run.curves_path) as picture:
         assert picture.format == "PNG"

@@ -23,13 +23,18 @@ def test_predict_writes_masks_and_a_table(worked: Path, run: Path, type_in: Type
     assert names[:3] == [
         f"BraTS20_Training_001{end}" for end in (".nii.gz", ".png", "_prob_WT.nii.gz")
     ]
-    assert len(names) == 11 and names[-2:] == ["report.html", "report.json"]
+    assert len(names) == 13 and names[-4:] == [
+        "report.html",
+        "report.json",
+        "volumes.csv",
+        "volumes.json",
+    ]
     again = type_in(worked, "mriseg predict brats out --probabilities --flips --min-volume 0.1")
     assert again.exit_code == 0 and again.stdout.count("(kept)") == 3
     other = type_in(worked, "mriseg predict brats out --flips")
     assert other.exit_code == 6 and "other settings" in other.stderr and "0.1" in other.stderr
     assert type_in(worked, "mriseg predict brats out --overwrite").exit_code == 0
-    assert len(list((worked / "out").iterdir())) == 8  # the maps were of other masks
+    assert len(list((worked / "out").iterdir())) == 10  # the maps were of other masks
 
     one = "mriseg predict brats mask.nii.gz --cases BraTS20_Training_002 --no-overlays"
     assert type_in(worked, one).exit_code == 0
