@@ -38,6 +38,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are text")
 def test_every_name_in_a_locale_of_ascii(tmp_path: Path) -> None:
     names = ["Müller_Ä".encode(), "患者1".encode(), b"M\xfcller"]  # the last in Latin-1

@@ -148,7 +148,9 @@ def test_a_budget_that_is_too_short_is_said_to_be(
     assert any("a budget of 5 s is too short here" in text for text in notices(events))
 
 
-@pytest.mark.parametrize("end", [{"epochs": 6}, {"epochs": None, "budget": 5.0}])
+@pytest.mark.parametrize(
+    "end", [{"epochs": 6}, pytest.param({"epochs": None, "budget": 5.0}, marks=pytest.mark.slow)]
+)
 def test_a_training_says_once_how_long_it_will_take_and_computes_the_same(
     brats_store: Store,
     short: TrainConfig,

@@ -301,6 +301,7 @@ def test_a_run_without_a_checkpoint_is_refused(whole: Run, cpu: Backend, tmp_pat
         finish(resume(open_run(tmp_path), cpu))
 
 
+@pytest.mark.slow
 def test_cases_that_came_since_change_nothing(
     brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ from tests.reliability.kill import (
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
 
 
+@pytest.mark.slow
 def test_a_training_killed_at_random_steps_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
     api.preprocess(sample_dir(), tmp_path / "out.zarr", workers=1)
     file = settings(tmp_path, epochs=2, slices=48)

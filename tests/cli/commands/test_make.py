@@ -11,6 +11,8 @@ import time
 from contextlib import chdir
 from pathlib import Path
 
+import pytest
+
 from mriseg.io.runs import open_run
 from mriseg.testing import phantoms
 from tests.cli.conftest import FAST, Type
@@ -122,6 +124,7 @@ def test_options_of_a_transfer_go_over_the_file_and_info_shows_them(
     assert re.search(r"^frozen +encoder\.1, encoder\.2$", shown, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_comparison_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     phantoms.write_nnunet(worked / "others", 2, seed=9, shape=(8, 32, 32))
     assert type_in(worked, "mriseg preprocess others others.zarr --workers 1").exit_code == 0

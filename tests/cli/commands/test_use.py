@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mriseg.io import nifti
 from tests.cli.conftest import Type
@@ -93,6 +94,7 @@ def test_evaluate_files(worked: Path, type_in: Type) -> None:
     assert stray.exit_code == 6 and "stray" in stray.stderr
 
 
+@pytest.mark.slow
 def test_the_shipped_model_works_wherever_a_run_does(worked: Path, type_in: Type) -> None:
     computing = "--backend cpu --precision fp32"
     quick = f"--no-flips {computing}"
