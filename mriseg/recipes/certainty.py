@@ -82,12 +82,21 @@ def _calibrated(
     return {region: each for region, each in maps.items() if each is not None}
 
 
+_OTHERWISE = (
+    "no Dice is predicted and no volume has a range: they are calibrated for masks that are made "
+    "with the default settings"
+)
+
+
 class Judge:
     """Says of masks how sure they are, and of scans whether they are like the training's.
 
     Args:
         run: the model.
         options: how masks are made.
+
+    Attributes:
+        remark: why it predicts no Dice although the run could; empty where there is nothing to say.
 
     Raises:
         RunError: what the run knows of its certainty is damaged.
@@ -101,6 +110,7 @@ class Judge:
         usual = SegmentOptions().resolved(run.calibration())
         as_measured = _settings_of(options.resolved(run.calibration())) == _settings_of(usual)
         self._maps = known.regions if known and as_measured else {}
+        self.remark = _OTHERWISE if known and known.regions and not as_measured else ""
 
     def certainty(self, case: PreparedCase, segmented: Segmentation) -> dict[str, RegionCertainty]:
         """Region -> how sure its mask is."""

@@ -225,7 +225,7 @@ def _predicted(
         raise none_usable(source, skipped)
     work.masks.finish(kept, listed.unused)
     results = [_result(records[n], targets[n], n in kept) for n in chosen if n in records]
-    for text in _closing(results):
+    for text in filter(None, (*_closing(results), work.judge.remark)):
         yield Notice(text)
     return PredictReport(tuple(results), tuple((n, skipped[n]) for n in chosen if n in skipped))
 

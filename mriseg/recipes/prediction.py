@@ -106,7 +106,7 @@ class Prediction:
     ) -> None:
         self.run, self.backend, self.options, self.masks = run, backend, options, masks
         self.views = views
-        self._judge = Judge(run, options)
+        self.judge = Judge(run, options)
         self._segmenter: Segmenter | None = None
 
     def skip(self, name: str, reason: str, skipped: dict[str, str]) -> Recipe[None]:
@@ -171,8 +171,8 @@ class Prediction:
             created=datetime.now().astimezone().isoformat(timespec="seconds"),
             backend=f"{facts['name']} ({facts['device name']}), {facts['precision']}",
             versions=versions(),
-            certainty=self._judge.certainty(case, segmentation),
-            flags=self._judge.flags(case, segmentation, channels.missing),
+            certainty=self.judge.certainty(case, segmentation),
+            flags=self.judge.flags(case, segmentation, channels.missing),
         )
         with staging(target.parent) as part:
             _write(name, case, item, segmentation, part / target.name, options, manifest)

@@ -84,9 +84,13 @@ def test_masks_that_were_made_otherwise_have_no_predicted_dice(
     case = brats_store.read_case(run.manifest.validation[0])
     segmented = Segmenter(load(run), SegmentOptions(threshold=0.01)).segment(case, cpu)
     assert segmented.masks.any()
-    usual = Judge(run, SegmentOptions(batch_size=3)).certainty(case, segmented)
+    as_measured = Judge(run, SegmentOptions(batch_size=3))
+    usual = as_measured.certainty(case, segmented)
+    assert not as_measured.remark
     assert any(each.dice is not None and each.covers == 0.8 for each in usual.values())
-    other = Judge(run, SegmentOptions(**option)).certainty(case, segmented)
+    otherwise = Judge(run, SegmentOptions(**option))
+    assert "no Dice is predicted" in otherwise.remark
+    other = otherwise.certainty(case, segmented)
     assert all(each.dice is None and each.covers is None for each in other.values())
     assert all(0 <= each.volume_low <= each.volume_high for each in other.values())
 
