@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 
 from mriseg.errors import InputError
@@ -16,17 +17,23 @@ def asset(name: str) -> str:
     Raises:
         InputError: the package was installed without it.
     """
-    path = files("mriseg").joinpath("report", "assets", *name.split("/"))
-    if not path.is_file():
+    text = _text(name)
+    if text is None:
         raise InputError(
             f"{name} is missing from this installation of mriseg: reinstall it with pip"
         )
-    return path.read_text(encoding="utf-8")
+    return text
 
 
 def niivue() -> str | None:
     """NiiVue's script, or None where the package was built or set up without it."""
-    path = files("mriseg").joinpath("report", "assets", *NIIVUE.split("/"))
+    return _text(NIIVUE)
+
+
+@cache
+def _text(name: str) -> str | None:
+    """A file's text, read once: a page of hundreds of cases asks for it with each."""
+    path = files("mriseg").joinpath("report", "assets", *name.split("/"))
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 

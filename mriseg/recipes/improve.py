@@ -159,9 +159,14 @@ def _usable(corrections: Path, record: Corrections) -> dict[str, Correction]:
     """The corrections that have a mask, by case.
 
     Raises:
-        ConfigError: they are of too few patients.
+        ConfigError: there is none, or they are of too few patients.
         InputError: a mask is gone, or the cases are those of a store.
     """
+    if not record.cases:
+        raise ConfigError(
+            f"{corrections} holds no corrections: name the folder of a session of mriseg annotate, "
+            f"which says at its end where they are"
+        )
     usable = {name: item for name, item in record.cases.items() if item.mask}
     people = len({item.patient for item in usable.values()})
     if people < NEEDED:
