@@ -159,14 +159,9 @@ def _usable(corrections: Path, record: Corrections) -> dict[str, Correction]:
     """The corrections that have a mask, by case.
 
     Raises:
-        ConfigError: there is none, or they are of too few patients.
+        ConfigError: they are of too few patients.
         InputError: a mask is gone, or the cases are those of a store.
     """
-    if not record.cases:
-        raise ConfigError(
-            f"{corrections} holds no corrections: name the folder of a session of mriseg annotate, "
-            f"which says at its end where they are"
-        )
     usable = {name: item for name, item in record.cases.items() if item.mask}
     people = len({item.patient for item in usable.values()})
     if people < NEEDED:
@@ -174,6 +169,11 @@ def _usable(corrections: Path, record: Corrections) -> dict[str, Correction]:
             f"{corrections} holds corrected or accepted masks of {counted(people, 'patient')}, and "
             f"at least {NEEDED} are needed: half to learn from, half to test on; correct or accept "
             f"more with mriseg annotate"
+            + (
+                ""
+                if record.cases
+                else f" (no session of it was in {corrections}: is it the folder?)"
+            )
         )
     gone = [name for name, item in usable.items() if state_of(corrections, item) == "missing"]
     if gone:
