@@ -18,10 +18,10 @@ from typing import Any, Literal
 from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io import nifti
 from mriseg.io.disk.checksums import read_sealed_json, sha256, write_sealed_json
+from mriseg.io.disk.documents import read_record
 from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.locks import waiting
 from mriseg.io.disk.schemas import Name, as_json, checked
-from mriseg.io.disk.untrusted import parse_json, read_text
 from mriseg.io.disk.versions import reading
 from mriseg.io.predictions import ModelName
 
@@ -273,23 +273,16 @@ def _write(folder: Path, corrections: Corrections) -> None:
 
 def _read(folder: Path) -> Corrections:
     path = folder / FILE
-    try:
-        text = read_text(path)
-    except FileNotFoundError:
+    data = read_record(
+        path,
+        FORMAT,
+        foreign=(
+            "the record of corrections that mriseg annotate would write there; name another folder"
+        ),
+        error=InputError,
+    )
+    if data is None:
         return Corrections()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({reason_of(error)}); name another folder"
-        ) from None
-    try:
-        data = parse_json(text)
-    except ValueError:
-        data = None
-    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise InputError(
-            f"{path} is not the record of corrections that mriseg annotate would write there; "
-            f"name another folder"
-        )
     read = reading(
         {1: _read_version_1},
         data.get("version"),

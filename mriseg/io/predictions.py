@@ -18,10 +18,10 @@ from mriseg.core.certainty import RegionCertainty
 from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io import nifti
 from mriseg.io.disk.checksums import read_sealed_json, write_sealed_json
+from mriseg.io.disk.documents import read_record
 from mriseg.io.disk.known_files import KnownFile, digest_of_folder
 from mriseg.io.disk.locks import waiting
 from mriseg.io.disk.schemas import Name, as_json, checked
-from mriseg.io.disk.untrusted import parse_json, read_text
 from mriseg.io.disk.versions import reading
 
 FORMAT = "mriseg-masks"
@@ -157,23 +157,17 @@ def read_predictions(path: Path, *, replaces_damaged: bool = False) -> Predictio
     Raises:
         OutputError: it is not a record of masks, or damaged, or cannot be read.
     """
-    try:
-        text = read_text(path)
-    except FileNotFoundError:
+    data = read_record(
+        path,
+        FORMAT,
+        foreign=(
+            "the record of masks that mriseg predict would write there; name another folder for "
+            "the masks"
+        ),
+        error=OutputError,
+    )
+    if data is None:
         return Predictions()
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"{path} cannot be read ({reason_of(error)}); name another folder"
-        ) from None
-    try:
-        data = parse_json(text)
-    except ValueError:
-        data = None
-    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise OutputError(
-            f"{path} is not the record of masks that mriseg predict would write there; name "
-            f"another folder for the masks"
-        )
     try:
         read = reading(
             VERSIONS,

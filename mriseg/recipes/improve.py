@@ -169,11 +169,7 @@ def _usable(corrections: Path, record: Corrections) -> dict[str, Correction]:
             f"{corrections} holds corrected or accepted masks of {counted(people, 'patient')}, and "
             f"at least {NEEDED} are needed: half to learn from, half to test on; correct or accept "
             f"more with mriseg annotate"
-            + (
-                ""
-                if record.cases
-                else f" (no session of it was in {corrections}: is it the folder?)"
-            )
+            + ("" if record.cases else "; if it is no session's folder, name that")
         )
     gone = [name for name, item in usable.items() if state_of(corrections, item) == "missing"]
     if gone:

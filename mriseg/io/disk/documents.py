@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mriseg.errors import InputError, OutputError, reason_of
+from mriseg.errors import InputError, MrisegError, OutputError, reason_of
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.untrusted import parse_json, read_text
 
@@ -110,6 +110,32 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path} is damaged: it does not hold a JSON object")
     return value
+
+
+def read_record(
+    path: Path, form: str, *, foreign: str, error: type[MrisegError]
+) -> Mapping[str, Any] | None:
+    """The JSON of a record that mriseg keeps in a folder, its seal unchecked; None: there is none.
+
+    Args:
+        path: of the file.
+        form: its ``format``.
+        foreign: what it is not, and what to do, for the message where it is something else.
+        error: what is raised where it cannot be read, or is of something else.
+    """
+    try:
+        text = read_text(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        raise error(f"{path} cannot be read ({reason_of(problem)}); name another folder") from None
+    try:
+        data = parse_json(text)
+    except ValueError:
+        data = None
+    if not isinstance(data, Mapping) or data.get("format") != form:
+        raise error(f"{path} is not {foreign}")
+    return data
 
 
 def _harmless(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mriseg.errors import InputError, OutputError
-from mriseg.io.disk.documents import plain, read_picture, write_csv, write_json, write_text
+from mriseg.io.disk.documents import (
+    plain,
+    read_picture,
+    read_record,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 # The folder is shared by a test's examples; each writes the whole file again.
 modest = settings(
@@ -126,3 +134,21 @@ def test_a_text_is_no_formula_where_a_spreadsheet_reads_it(tmp_path: Path, start
         write_csv(path, [row], spreadsheet=spreadsheet)
         with path.open(encoding="utf-8", newline="") as file:
             assert list(csv.reader(file))[1] == [text, "-1.5", "a=b"]
+
+
+def test_a_record_is_opened_absent_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+
+    def opened() -> Mapping[str, Any] | None:
+        return read_record(path, "mine", foreign="a record; move it", error=OutputError)
+
+    assert opened() is None
+    path.write_text('{"format": "mine", "n": 1}')
+    assert opened() == {"format": "mine", "n": 1}
+    for text in ("{", "[]", '{"format": "yours"}'):
+        path.write_text(text)
+        with pytest.raises(OutputError, match="is not a record; move it"):
+            opened()
+    path.write_bytes(bytes([0xFF, 0xFE, 0]))
+    with pytest.raises(OutputError, match="cannot be read"):
+        opened()
