@@ -21,7 +21,7 @@ from mriseg.core.comparison import METHODS, Comparison, Score, chosen_methods, c
 from mriseg.core.config import TrainConfig
 from mriseg.core.transfer import Shape
 from mriseg.core.transfer import plan as transfer_plan
-from mriseg.core.trials import Trial, trials
+from mriseg.core.trials import Trial
 from mriseg.errors import ConfigError
 from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io import comparisons, runs
@@ -32,8 +32,16 @@ from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard, about, machine_of
-from mriseg.recipes.setup import Setup, plan_training, versions
-from mriseg.recipes.trainings import all_scores, claim, extent, unseen
+from mriseg.recipes.setup import Setup, versions
+from mriseg.recipes.trainings import (
+    all_scores,
+    announced,
+    claim,
+    common_setup,
+    extent,
+    planned_trials,
+    unseen,
+)
 from mriseg.recipes.transfer import shape_of
 from mriseg.recipes.trial import Study
 from mriseg.report import charts, html
@@ -118,14 +126,7 @@ def compare(
     methods = chosen_methods(options.methods)
     setup, base = _common_setup(store, source, config, methods, options)
     groups, left_out = unseen(setup, source)
-    planned = trials(
-        [case for group in groups for case in group],
-        methods,
-        sizes=options.sizes,
-        count=options.folds,
-        rounds=options.rounds,
-        seeds=range(base.seed, base.seed + options.seeds),
-    )
+    planned = planned_trials(groups, methods, options, base.seed)
     study = Study(
         out=out or runs.fresh_path(runs.RUNS, f"compare-{store.name}", datetime.now()),
         store=store,
@@ -169,15 +170,13 @@ def _common_setup(
         )
     if options.seeds < 1:
         raise ConfigError(f"seeds = {options.seeds}: expected at least 1")
-    base = config.model_copy(update={"validation": 0.0, "validation_cases": None})
     # From scratch too: both sides read the same.
-    setup = plan_training(store, base, source=source.manifest.modalities)
+    setup, base = common_setup(store, config, source.manifest.modalities)
     target = Shape(setup.task.modalities, tuple(setup.task.regions), config.width)
     for policy in (METHODS[name].transfer for name in methods):
         freeze = policy.freeze if policy else "none"
         transfer_plan(shape_of(source), target, freeze, new_head=options.new_head)
-    fixed = {"modalities": setup.task.modalities, "regions": tuple(setup.task.regions)}
-    return setup, base.model_copy(update=fixed)
+    return setup, base
 
 
 def _announcement(
@@ -191,14 +190,8 @@ def _announcement(
         "fold": options.rounds or options.folds,
         "seed": options.seeds,
     }
-    source, names = study.name_of_source, ", ".join(left_out)
-    return [
-        *study.backend.notes,
-        *([f"left out, since {source} was trained on them: {names}"] if left_out else []),
-        *(f"{name}: {METHODS[name].what}" for name in methods),
-        extent(study, planned, factors),
-        f"if stopped, resume it with the same options and --out {study.out}",
-    ]
+    what = (f"{name}: {METHODS[name].what}" for name in methods)
+    return announced(study, left_out, [*what, extent(study, planned, factors)])
 
 
 def _draw(study: Study, comparison: Comparison, heard: Heard) -> Path:

@@ -7,7 +7,6 @@ the smaller are nested in the larger, and the patients held out are in none of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,6 @@ from mriseg.core.config import TrainConfig
 from mriseg.core.forecast import Forecast
 from mriseg.core.forecast import forecast as forecast_of
 from mriseg.core.sampling import patients
-from mriseg.core.trials import trials
 from mriseg.errors import ConfigError
 from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io import forecasts, runs
@@ -32,8 +30,16 @@ from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard, about, machine_of
-from mriseg.recipes.setup import Setup, plan_training, versions
-from mriseg.recipes.trainings import all_scores, claim, extent, unseen
+from mriseg.recipes.setup import Setup, versions
+from mriseg.recipes.trainings import (
+    all_scores,
+    announced,
+    claim,
+    common_setup,
+    extent,
+    planned_trials,
+    unseen,
+)
 from mriseg.recipes.trial import Study
 from mriseg.report import html
 from mriseg.report.forecast_chart import forecast_chart
@@ -119,14 +125,8 @@ def forecast(
     groups, left_out = (
         (patients(setup.index.cases), []) if source is None else unseen(setup, source)
     )
-    planned = trials(
-        [case for group in groups for case in group],
-        [BASELINE if source is None else _TRANSFER],
-        sizes=options.sizes,
-        count=options.folds,
-        rounds=options.rounds,
-        seeds=range(base.seed, base.seed + options.seeds),
-    )
+    method = BASELINE if source is None else _TRANSFER
+    planned = planned_trials(groups, [method], options, base.seed)
     study = Study(
         out=out or runs.fresh_path(runs.RUNS, f"forecast-{store.name}", datetime.now()),
         store=store,
@@ -146,9 +146,11 @@ def forecast(
     }
     with locked(study.out, "forecast"):
         claim(study.out, study.plan, "forecast")
-        heard = Heard(
-            [*setup.notices, *_announcement(study, extent(study, planned, factors), left_out)]
-        )
+        what = [
+            f"each training from {study.name_of_source}: {METHODS[method].what}",
+            extent(study, planned, factors),
+        ]
+        heard = Heard([*setup.notices, *announced(study, left_out, what)])
         for text in heard.notices:
             yield Notice(text)
         scores = yield from all_scores(study, planned, "forecast")
@@ -176,27 +178,10 @@ def _common_setup(
             raise ConfigError(f"{name} = {getattr(options, name)}: expected at least 1")
     if config.encoder_weights is not None and source is not None:
         raise ConfigError("a forecast from a run takes its weights: leave --encoder-weights out")
-    update = {"validation": 0.0, "validation_cases": None}
-    base = config.model_copy(update=update)
-    if base.epochs is None and base.budget is None:
-        base = base.model_copy(update={"budget": _BUDGET})
+    if config.epochs is None and config.budget is None:
+        config = config.model_copy(update={"budget": _BUDGET})
     reads = () if source is None else source.manifest.modalities
-    setup = plan_training(store, base, source=reads)
-    fixed = {"modalities": setup.task.modalities, "regions": tuple(setup.task.regions)}
-    return setup, base.model_copy(update=fixed)
-
-
-def _announcement(study: Study, extent_of_it: str, left_out: Sequence[str]) -> list[str]:
-    """What will be trained, how long it takes, and how to resume it."""
-    method = METHODS[BASELINE if study.source is None else _TRANSFER]
-    source, names = study.name_of_source, ", ".join(left_out)
-    return [
-        *study.backend.notes,
-        *([f"left out, since {source} was trained on them: {names}"] if left_out else []),
-        f"each training from {source}: {method.what}",
-        extent_of_it,
-        f"if stopped, resume it with the same options and --out {study.out}",
-    ]
+    return common_setup(store, config, reads)
 
 
 def _draw(study: Study, result: Forecast, heard: Heard) -> Path:

@@ -8,19 +8,103 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from mriseg.core.comparison import Score
 from mriseg.core.config import TrainConfig
 from mriseg.core.sampling import CaseEntry, patients
-from mriseg.core.trials import Trial
+from mriseg.core.trials import Trial, trials
 from mriseg.errors import ConfigError, OutputError
 from mriseg.events import Advanced, Began, Event, Measured, R, Recipe
 from mriseg.io import comparisons
 from mriseg.io.comparisons import Kind, Plan
 from mriseg.io.disk.atomic import is_free
 from mriseg.io.runs import Run
-from mriseg.recipes.setup import Setup
+from mriseg.io.store import Store
+from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.trial import Study
+
+
+class Sampling(Protocol):
+    """Which patients train and are held out, and how often: what options of a study say of it."""
+
+    @property
+    def sizes(self) -> tuple[str, ...] | None:
+        """Numbers of training patients."""
+
+    @property
+    def folds(self) -> int:
+        """Parts that the patients are split into."""
+
+    @property
+    def rounds(self) -> int | None:
+        """How many of the folds are held out; None: all."""
+
+    @property
+    def seeds(self) -> int:
+        """How often all of it is repeated."""
+
+
+def common_setup(
+    store: Store, config: TrainConfig, reads: Sequence[str]
+) -> tuple[Setup, TrainConfig]:
+    """The setup of all trainings of a study, and their configuration up to seed and patients.
+
+    Nobody validates: the patients held out choose nothing. All trainings read and learn the same.
+
+    Args:
+        store: of labelled cases.
+        config: as it was asked for.
+        reads: modalities of the source, as `mriseg.recipes.setup.plan_training` takes them.
+
+    Raises:
+        ConfigError, InputError: see `mriseg.recipes.setup.plan_training`.
+    """
+    base = config.model_copy(update={"validation": 0.0, "validation_cases": None})
+    setup = plan_training(store, base, source=reads)
+    fixed = {"modalities": setup.task.modalities, "regions": tuple(setup.task.regions)}
+    return setup, base.model_copy(update=fixed)
+
+
+def planned_trials(
+    groups: Sequence[Sequence[CaseEntry]],
+    methods: Sequence[str],
+    sampling: Sampling,
+    first_seed: int,
+) -> list[Trial]:
+    """The trainings of a study, in order.
+
+    Args:
+        groups: the cases of each patient who takes part.
+        methods: how each of them is begun.
+        sampling: who trains, and how often.
+        first_seed: of the first repetition.
+    """
+    return trials(
+        [case for group in groups for case in group],
+        methods,
+        sizes=sampling.sizes,
+        count=sampling.folds,
+        rounds=sampling.rounds,
+        seeds=range(first_seed, first_seed + sampling.seeds),
+    )
+
+
+def announced(study: Study, left_out: Sequence[str], what: Sequence[str]) -> list[str]:
+    """What is said before the first training.
+
+    Args:
+        study: what the trainings share.
+        left_out: cases of patients that the source knows.
+        what: will be trained, in sentences.
+    """
+    source, names = study.name_of_source, ", ".join(left_out)
+    return [
+        *study.backend.notes,
+        *([f"left out, since {source} was trained on them: {names}"] if left_out else []),
+        *what,
+        f"if stopped, resume it with the same options and --out {study.out}",
+    ]
 
 
 def claim(out: Path, plan: Plan, kind: Kind) -> None:
