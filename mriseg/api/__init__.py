@@ -20,6 +20,7 @@ from mriseg.api._use import evaluate, evaluate_masks, predict
 from mriseg.backends import Backend, select
 from mriseg.console.progress import show_progress
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
+from mriseg.core.parts import Part
 from mriseg.engine.workloads import BenchConfig
 from mriseg.errors import (
     BackendError,
@@ -97,6 +98,7 @@ __all__ = [
     "MrisegError",
     "Notice",
     "OutputError",
+    "Part",
     "PredictOptions",
     "PredictReport",
     "PreprocessReport",

@@ -9,6 +9,7 @@ from typing import Any
 from mriseg.api._given import OnEvent, Stored, backend_of, names_of, path_of, run_of, store_of
 from mriseg.api._running import run_to_end
 from mriseg.backends import AUTO, Backend
+from mriseg.core.parts import Part
 from mriseg.core.regions import Regions
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location, local_path
@@ -30,7 +31,7 @@ def predict(
     *,
     layout: str = "auto",
     channels: str | Sequence[str] | None = None,
-    cases: str | Sequence[str] | None = None,
+    cases: str | Sequence[str] | Part | None = None,
     backend: str | Backend = AUTO,
     on_event: OnEvent | None = None,
 ) -> PredictReport:
@@ -48,7 +49,7 @@ def predict(
         options,
         layout=layout,
         channels=names_of(channels),
-        cases=names_of(cases),
+        cases=cases if isinstance(cases, Part) else names_of(cases),
     )
     return run_to_end(recipe, on_event)
 

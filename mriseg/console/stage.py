@@ -92,5 +92,5 @@ class Stage:
 
     @property
     def ended(self) -> bool:
-        """Whether all of it is done."""
-        return 0 < self.total <= self.done
+        """Whether all of it is done, and nothing that its recipe still expects to take time."""
+        return 0 < self.total <= self.done and self._left is None

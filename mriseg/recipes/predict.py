@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mriseg.backends.base import Backend
 from mriseg.core.certainty import RegionCertainty, urgency
+from mriseg.core.parts import Part
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, InputError, OutputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Wrote
@@ -132,7 +133,7 @@ def predict(
     *,
     layout: str = "auto",
     channels: Sequence[str] | None = None,
-    cases: Sequence[str] | None = None,
+    cases: Sequence[str] | Part | None = None,
 ) -> Recipe[PredictReport]:
     """Predict every case under ``source``. One case is in memory at a time.
 
@@ -148,10 +149,11 @@ def predict(
         options: None: the defaults.
         layout: of ``source``, as in `mriseg.recipes.preprocess.preprocess`.
         channels: names of the channels, for layouts whose files do not name them.
-        cases: only these; None: all.
+        cases: only these, or a part of them; None: all.
 
     Returns:
-        The results. A case that cannot be used is skipped and reported.
+        The results. A case that cannot be used is skipped and reported. A part of fewer cases than
+        there are parts may be empty.
 
     Raises:
         InputError: there is no case, or none could be used.
@@ -162,6 +164,10 @@ def predict(
     source = Location.of(source)
     listed = list_sources(source, layout, channels)
     chosen = choose(source, listed.cases, cases)
+    if isinstance(cases, Part):
+        yield Notice(_share(cases, chosen, listed.cases))
+        if not chosen:
+            return PredictReport((), ())
     targets = _targets(source, out, chosen, manifest.regions if options.probabilities else ())
     # What the names of files and the store's attributes say is reported before anything is read.
     unusable = _unusable(chosen, manifest, options)
@@ -241,6 +247,10 @@ def _unusable(
         for name, case in cases.items()
     }
     return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _share(part: Part, chosen: Sized, listed: Sized) -> str:
+    return f"part {part}: {len(chosen)} of {counted(len(listed), 'case')}"
 
 
 def _beside(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mriseg.core.fingerprint import Fingerprint, fingerprint
+from mriseg.core.parts import Part
 from mriseg.core.prepare import PreparedCase, prepare
 from mriseg.core.sampling import CaseEntry
 from mriseg.errors import CaseError, InputError, StoreError, reason_of
@@ -150,21 +151,23 @@ def _listed(path: Path, layout: str, channels: Sequence[str] | None) -> Listed:
 
 
 def choose(
-    source: Path | Location, listed: Mapping[str, Source], names: Sequence[str] | None
+    source: Path | Location, listed: Mapping[str, Source], wanted: Sequence[str] | Part | None
 ) -> dict[str, Source]:
-    """The named cases, or all.
+    """The cases that are wanted: by name, one part of them, or all.
 
     Raises:
         InputError: one is not listed, or none is named.
     """
-    if names is None:
+    if wanted is None:
         return dict(listed)
-    if not names:
+    if isinstance(wanted, Part):
+        return {name: listed[name] for name in wanted.among([*listed])}
+    if not wanted:
         raise InputError("no case is named; leave --cases out for all of them")
-    lacking = [name for name in names if name not in listed]
+    lacking = [name for name in wanted if name not in listed]
     if lacking:
         raise InputError(f"{source} holds no case {', '.join(lacking)}; it has {', '.join(listed)}")
-    return {name: listed[name] for name in names}
+    return {name: listed[name] for name in wanted}
 
 
 def _of_store(store: Store, case: CaseAttributes) -> Source:

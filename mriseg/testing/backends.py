@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 
 import pytest
 import torch
@@ -12,6 +13,10 @@ from mriseg.backends import BACKENDS, Backend, describe, select
 from mriseg.backends.fallback import Manner, probe
 from mriseg.core.ops import PURE
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
+
+EXPECTED = "MRISEG_EXPECT"
+"""The variable that names a backend whose tests must not be skipped, as where there is one for
+certain."""
 
 _CONFIG = SegNetConfig(in_channels=3, classes=2, width=8)
 
@@ -60,7 +65,8 @@ def _global_state() -> tuple[object, ...]:
 class BackendContract:
     """What `mriseg.backends` promises of a device.
 
-    Where the machine lacks the device, all tests are skipped but the one that asks why.
+    Where the machine lacks the device, all tests are skipped but the one that asks why; they fail
+    where `EXPECTED` names it.
 
     Attributes:
         name: of the backend under test, which must be registered; a subclass gives it.
@@ -72,6 +78,8 @@ class BackendContract:
     def device_present(self) -> None:
         """Skips a test where the machine lacks the device."""
         ok, why = BACKENDS[self.name].probe()
+        if not ok and os.environ.get(EXPECTED) == self.name:
+            pytest.fail(f"{EXPECTED}={self.name}, and this machine has none: {why}")
         if not ok:
             pytest.skip(f"this machine has no {self.name}: {why}")
 

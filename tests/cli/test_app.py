@@ -122,6 +122,8 @@ def test_the_shell_completes_commands_and_options() -> None:
         ("transfer --compare", 2, "trained on 2 of the store's 3 patients"),
         ("predict brats out --model nowhere", 3, "nowhere does not exist"),
         ("predict nowhere out", 3, "there is no folder nowhere"),
+        ("predict brats out --part 4/3", 2, "4/3 is not a part"),
+        ("predict brats out --part 1/3 --cases A", 2, "--cases and --part both choose"),
         ("evaluate --masks brats", 2, "go together"),
         ("evaluate out.zarr --masks brats --truths brats", 2, "leave out STORE"),
         ("evaluate --regions WT=1", 2, "--regions goes with --masks"),

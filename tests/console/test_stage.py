@@ -45,6 +45,14 @@ def test_a_line_of_progress_is_due_every_ten_seconds_and_at_the_end(watch: Watch
     assert stage.due(watch.now + 12)
 
 
+def test_what_follows_the_last_step_is_due_every_ten_seconds_too(watch: Watch) -> None:
+    stage = Stage("train", 100, "step", started=watch.now)
+    # All steps are done, and the recipe expects a validation.
+    stage.reach(100, left=30)
+    assert not stage.ended and not stage.due(watch.now + 9)
+    assert stage.due(watch.now + 10.5)
+
+
 @given(
     before=st.integers(0, 50),
     done=st.floats(0.01, 49),

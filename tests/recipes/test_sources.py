@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mriseg.core.parts import Part
 from mriseg.errors import CaseError, ConfigError, InputError
 from mriseg.io.store import Store
 from mriseg.recipes.sources import choose, list_sources
@@ -57,3 +58,10 @@ def test_cases_are_chosen_by_name(brats_source: Path) -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         list_sources(tmp_path, "auto", None)
+
+
+def test_parts_of_the_cases_are_all_of_them_once(brats_source: Path) -> None:
+    listed = list_sources(brats_source, "auto", None).cases
+    parts = [choose(brats_source, listed, Part(number, 2)) for number in (1, 2)]
+    assert sorted([*parts[0], *parts[1]]) == list(listed) and all(parts)
+    assert choose(brats_source, listed, Part(99, 99)) == {}

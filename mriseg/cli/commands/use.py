@@ -12,6 +12,7 @@ from mriseg.cli.bundles import Bundle, bundled
 from mriseg.cli.commands import common
 from mriseg.cli.reports import results
 from mriseg.cli.settings import option_name
+from mriseg.core.parts import Part
 from mriseg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,6 +57,17 @@ _Overwrite = Annotated[
 ]
 
 
+_Part = Annotated[
+    str | None,
+    options.option(
+        "--part",
+        "Only one part of the cases, such as the third of ten; jobs of a cluster that each take "
+        "another part may write into one folder.",
+        "3/10",
+    ),
+]
+
+
 @bundled(segmenting=options.SEGMENTING, computing=options.without(options.COMPUTING, "compiling"))
 def predict(
     *,
@@ -64,6 +76,7 @@ def predict(
     model: options.Model = None,
     modalities: options.OnlyModalities = None,
     cases: options.Cases = None,
+    part: _Part = None,
     layout: options.Layout = "auto",
     channels: options.Channels = None,
     probabilities: _Probabilities = False,
@@ -96,12 +109,20 @@ def predict(
             ),
             layout=layout,
             channels=channels,
-            cases=cases,
+            cases=_wanted(cases, part),
             backend=common.select_backend(draw, **computing),
             on_event=draw,
         )
     results.predicted(render.results(), report)
     common.check_complete(report.skipped, len(report.results))
+
+
+def _wanted(cases: str | None, part: str | None) -> str | Part | None:
+    if part is None:
+        return cases
+    if cases is not None:
+        raise ConfigError("--cases and --part both choose cases; give one of them")
+    return Part.parse(part)
 
 
 _TablesOut = Annotated[

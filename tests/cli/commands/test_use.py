@@ -46,6 +46,17 @@ def test_predict_writes_masks_and_a_table(worked: Path, run: Path, type_in: Type
     assert not (worked / "mask.png").exists()
 
 
+def test_parts_of_the_cases_fill_one_folder(worked: Path, run: Path, type_in: Type) -> None:
+    for part in ("2/2", "1/2", "4/4"):
+        done = type_in(worked, f"mriseg predict brats out --model {run} --part {part}")
+        assert done.exit_code == 0, done.output
+    assert "part 4/4: 0 of 3 cases" in done.stderr
+    page = (worked / "out" / "report.html").read_text(encoding="utf-8")
+    assert all(f"BraTS20_Training_00{n}.nii.gz" in page for n in (1, 2, 3))
+    whole = type_in(worked, f"mriseg predict brats out --model {run}")
+    assert whole.exit_code == 0 and whole.stdout.count("(kept)") == 3
+
+
 def test_predict_skips_what_it_cannot_use(worked: Path, run: Path, type_in: Type) -> None:
     next((worked / "brats").glob("*_002/*flair*")).unlink()
     result = type_in(worked, f"mriseg predict brats out --model {run}")
