@@ -63,7 +63,8 @@ class Whole:
         """
 
         def whole(logits: Tensor, target: Tensor) -> Tensor:
-            return loss(_Gathered.apply(logits, self), self.gathered(target))
+            own = _Gathered.apply(logits, self)  # type: ignore[no-untyped-call]
+            return loss(own, self.gathered(target))
 
         return whole
 
@@ -104,9 +105,8 @@ def normalising(model: nn.Module, whole: Whole) -> Iterator[None]:
 def _norm(norm: nn.BatchNorm2d, stacked: Stacked, image: Tensor) -> Tensor:
     if not norm.training:
         return nn.BatchNorm2d.forward(norm, image)
-    output, mean, variance, count = _Normalised.apply(
-        image, norm.weight, norm.bias, norm.eps, stacked
-    )
+    given = (image, norm.weight, norm.bias, norm.eps, stacked)
+    output, mean, variance, count = _Normalised.apply(*given)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         assert norm.running_mean is not None and norm.running_var is not None
         assert norm.num_batches_tracked is not None and norm.momentum is not None
@@ -170,7 +170,7 @@ def _statistics(image: Tensor, stacked: Stacked) -> tuple[Tensor, Tensor, Tensor
     mean, variance = torch.ops.aten.batch_norm_update_stats(image, like, like + 1, 0.0)
     count = mean.new_tensor([image.numel() // channels], dtype=torch.float64)
     every = stacked(torch.cat([mean.double(), variance.double(), count]))
-    means, variances, counts = every.split([channels, channels, 1], dim=1)
+    means, variances, counts = every.tensor_split((channels, 2 * channels), dim=1)
     total = counts.sum()
     mean = (means * counts).sum(0) / total
     variance = ((variances + (means - mean) ** 2) * counts).sum(0) / total

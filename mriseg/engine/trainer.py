@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.resolution import halved, low_res_share_of
 from mriseg.core.segnet import SegNet, freeze_
 from mriseg.core.steps import train_step
+from mriseg.core.whole_batch import Whole, normalising
 from mriseg.engine.compiling import Compiling
 from mriseg.events import Partly, completed
 
@@ -89,6 +91,12 @@ class Trainer:
         self.loss = build_loss(parse_loss(config.loss), backend.place(pos_weight))
         self.scaler = backend.scaler()
         self.compiling = Compiling(self.model, backend)
+        ranks = backend.ranks
+        self._whole = (
+            Whole(ranks.rank, ranks.world, config.batch_size, ranks.stacked)
+            if ranks.several
+            else None
+        )
         self.steps, self.rate = 0, 0.0
         self._news: list[str] = []
 
@@ -106,12 +114,12 @@ class Trainer:
         """Train on a batch.
 
         Args:
-            batch: on the device.
+            batch: on the device; where several processes train together, this one's share of it.
             progress: the share of the training that is done, 0 to 1.
 
         Returns:
-            The loss, a scalar on the device; not finite where the training has diverged (see
-            `mriseg.core.steps.train_step`).
+            The loss of the whole batch, a scalar on the device; not finite where the training has
+            diverged (see `mriseg.core.steps.train_step`).
         """
         self._enter(progress)
         if not self.model.training:
@@ -161,8 +169,8 @@ class Trainer:
         """The average of the weights, as a run gives it: with batch-norm statistics of its own.
 
         Args:
-            images: training batches [b, c, h, w] on the device, which the statistics are taken
-                from; None: the average of what they were.
+            images: training batches [b, c, h, w] on the device, or this process's shares of them,
+                which the statistics are taken from; None: the average of what they were.
         """
         return completed(self.averaging(images))
 
@@ -175,7 +183,8 @@ class Trainer:
         work = batchnorm.reestimating_(
             network, images, autocast=self.backend.autocast, skip=self.never_trains
         )
-        return (yield from work)
+        with self._normalising(network):
+            return (yield from work)
 
     def broken_weight(self) -> str | None:
         """The name of a weight that is NaN or infinite, if there is one.
@@ -197,15 +206,22 @@ class Trainer:
             tensor.copy_(self.backend.place(weights[name]))
 
     def _descend(self, batch: Pair) -> Tensor:
-        return train_step(
-            self.compiling.network,
-            self.optimiser,
-            self.loss,
-            *batch,
-            autocast=self.backend.autocast,
-            clip=self.config.clip,
-            scaler=self.scaler,
-        )
+        whole = self._whole
+        with self._normalising(self.model):
+            return train_step(
+                self.compiling.network,
+                self.optimiser,
+                whole.loss(self.loss) if whole else self.loss,
+                batch,
+                autocast=self.backend.autocast,
+                clip=self.config.clip,
+                scaler=self.scaler,
+                complete=self.backend.ranks.sum_ if whole else None,
+            )
+
+    def _normalising(self, network: SegNet) -> AbstractContextManager[None]:
+        """Batch normalisation by the whole batch, where others compute a part of it."""
+        return normalising(network, self._whole) if self._whole else nullcontext()
 
     def _enter(self, progress: float) -> None:
         """Set the learning rate, the resolution and the blocks that train at ``progress``."""
