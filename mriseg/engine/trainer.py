@@ -24,7 +24,7 @@ from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.resolution import halved, low_res_share_of
 from mriseg.core.segnet import SegNet, freeze_
 from mriseg.core.steps import train_step
-from mriseg.core.whole_batch import Whole, normalising
+from mriseg.core.whole_batch import Whole, sharing
 from mriseg.engine.compiling import Compiling
 from mriseg.events import Partly, completed
 
@@ -91,12 +91,7 @@ class Trainer:
         self.loss = build_loss(parse_loss(config.loss), backend.place(pos_weight))
         self.scaler = backend.scaler()
         self.compiling = Compiling(self.model, backend)
-        ranks = backend.ranks
-        self._whole = (
-            Whole(ranks.rank, ranks.world, config.batch_size, ranks.stacked)
-            if ranks.several
-            else None
-        )
+        self._whole = _whole(backend, config.batch_size)
         self.steps, self.rate = 0, 0.0
         self._news: list[str] = []
 
@@ -183,7 +178,7 @@ class Trainer:
         work = batchnorm.reestimating_(
             network, images, autocast=self.backend.autocast, skip=self.never_trains
         )
-        with self._normalising(network):
+        with self._sharing(network):
             return (yield from work)
 
     def broken_weight(self) -> str | None:
@@ -207,7 +202,7 @@ class Trainer:
 
     def _descend(self, batch: Pair) -> Tensor:
         whole = self._whole
-        with self._normalising(self.model):
+        with self._sharing(self.model):
             return train_step(
                 self.compiling.network,
                 self.optimiser,
@@ -216,12 +211,12 @@ class Trainer:
                 autocast=self.backend.autocast,
                 clip=self.config.clip,
                 scaler=self.scaler,
-                complete=self.backend.ranks.sum_ if whole else None,
+                complete=None if whole is None or whole.exact else self.backend.ranks.sum_,
             )
 
-    def _normalising(self, network: SegNet) -> AbstractContextManager[None]:
-        """Batch normalisation by the whole batch, where others compute a part of it."""
-        return normalising(network, self._whole) if self._whole else nullcontext()
+    def _sharing(self, network: SegNet) -> AbstractContextManager[None]:
+        """Of the whole batch is what is of it, where others compute a part of it, or may."""
+        return sharing(network, self._whole) if self._whole else nullcontext()
 
     def _enter(self, progress: float) -> None:
         """Set the learning rate, the resolution and the blocks that train at ``progress``."""
@@ -239,6 +234,16 @@ class Trainer:
             freeze_(self.model, self.phase.frozen)
             self.compiling.changed()
             self._news.append(f"at {progress:.0%} of the training: {self.phase.trains} trains")
+
+
+def _whole(backend: Backend, batch_size: int) -> Whole | None:
+    """How a batch is divided; None: nothing is to be done about it."""
+    ranks = backend.ranks
+    # What is to be repeated exactly is to be repeated by any number of processes.
+    exact = backend.deterministic and backend.dtype == torch.float32
+    if not ranks.several and not exact:
+        return None
+    return Whole(ranks.rank, ranks.world, batch_size, ranks.stacked, exact)
 
 
 def optimiser_of(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mriseg.core.losses import LOSSES, build_loss, parse_loss
-from mriseg.core.whole_batch import Whole, normalising
+from mriseg.core.whole_batch import Whole, sharing
 from tests import together
 
 worlds = st.integers(1, 4)
@@ -87,7 +87,7 @@ def test_batch_norm_is_that_of_the_whole_batch(
 
     def of_a_rank(each: Whole) -> tuple[Tensor, Tensor, nn.BatchNorm2d]:
         own, mine = a_norm(channels, momentum), image[each.rows].clone().requires_grad_()
-        with normalising(own, each):
+        with sharing(own, each):
             output = own(mine)
         (output * towards[each.rows]).sum().backward()
         assert mine.grad is not None
@@ -120,7 +120,7 @@ def test_what_is_frozen_keeps_its_statistics_and_a_copy_is_a_plain_network() -> 
 
     def of_a_rank(each: Whole) -> tuple[Tensor, nn.BatchNorm2d, nn.Module]:
         model = nn.Sequential(a_norm(2).eval(), a_norm(2))
-        with normalising(model, each):
+        with sharing(model, each):
             output = model[0](image[each.rows])
             model(image[each.rows])
         return output, model[0], copy.deepcopy(model[1])
@@ -151,7 +151,7 @@ def test_bfloat16_is_as_near_to_the_truth_as_with_one_process(layout: torch.memo
 
     def of_a_rank(each: Whole) -> Tensor:
         norm = a_norm(8)
-        with normalising(norm, each):
+        with sharing(norm, each):
             return gradient(norm, image[each.rows], towards[each.rows])
 
     for rank, own in enumerate(together.each(2, 6, of_a_rank)):
