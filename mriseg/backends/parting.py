@@ -49,15 +49,16 @@ class Parting:
         self.names = names
         self._store, self._rank = store, rank
         self._over = threading.Event()
+        # Whether the store is; it is torchrun's, or else the first process's.
+        self._gone = False
         # A connection of its own: the other's may be waiting for an answer.
         beats = threading.Thread(target=self._live, args=(store.clone(),), daemon=True)
         beats.start()
 
     def _live(self, store: Keys) -> None:
         count = 0
-        # The store is one process's, and may be gone before this one.
         with suppress(RuntimeError):
-            while not self._over.wait(_BEAT):
+            while not self._over.wait(_BEAT) and not self._gone:
                 count += 1
                 store.set(f"alive/{self._rank}", str(count))
 
@@ -85,7 +86,7 @@ class Parting:
     def wait_for_words(self, seconds: float) -> bool:
         """Wait so long for another process to show what ended all; whether one has."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until and self._heard("spoken") is None:
+        while time.monotonic() < until and self._heard("spoken") is None and not self._gone:
             time.sleep(_WAIT)
         return self._heard("spoken") is not None
 
@@ -102,21 +103,26 @@ class Parting:
         while True:
             if (error := self._failure(others)) is not None:
                 return error
+            if self._gone:
+                return self._killed([0] if self._rank else [])
             silent = [rank for rank in others if not self._has_parted(rank)]
             if time.monotonic() > until or (stopping and not silent):
                 break
             time.sleep(_WAIT)
         dead = [rank for rank in silent if self._heard(f"alive/{rank}") == before[rank]]
         if dead:
-            named = " and ".join(self.names[rank] for rank in dead)
-            return RankError(
-                f"{named} ended without a word: killed, for which too little memory is the usual "
-                f"reason, or cut off from the others"
-            )
+            return self._killed(dead)
         signalled = [rank for rank in others if self._heard(f"stopped/{rank}") is not None]
         if signalled and not stopping:
             return RankError(f"{self.names[signalled[0]]} was stopped by a signal")
         return None
+
+    def _killed(self, dead: Sequence[int]) -> RankError:
+        named = " and ".join(self.names[rank] for rank in dead) or "torchrun"
+        return RankError(
+            f"{named} ended without a word: killed, for which too little memory is the usual "
+            f"reason, or cut off from the others"
+        )
 
     def _failure(self, others: Sequence[int]) -> RankError | None:
         for rank in others:
@@ -131,12 +137,17 @@ class Parting:
         return any(self._heard(f"{how}/{rank}") is not None for how in ("stopped", "lost", "done"))
 
     def _say(self, key: str, value: str = "yes") -> None:
-        with suppress(RuntimeError):
-            self._store.set(key, value)
+        if not self._gone:
+            try:
+                self._store.set(key, value)
+            except RuntimeError:
+                self._gone = True
 
     def _heard(self, key: str) -> str | None:
-        # Without the store, which is the first process's where there is no torchrun, all is silent.
-        with suppress(RuntimeError):
-            if self._store.check([key]):
-                return self._store.get(key).decode()
+        if not self._gone:
+            try:
+                if self._store.check([key]):
+                    return self._store.get(key).decode()
+            except RuntimeError:
+                self._gone = True
         return None

@@ -68,7 +68,12 @@ def refuse(what: str) -> None:
 @contextmanager
 def one_voice() -> Iterator[None]:
     """Of several processes the first writes to the terminal, and one that fails by itself."""
-    if not several() or os.environ["RANK"].strip() == "0":
+    if not several():
+        yield
+        return
+    # PyTorch's own warnings about a process that is gone are pages of C++.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if os.environ["RANK"].strip() == "0":
         yield
         return
 

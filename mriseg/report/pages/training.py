@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mriseg.core.regions import described
-from mriseg.core.wording import counted, duration
+from mriseg.core.wording import duration
 from mriseg.io.runs import Manifest
 from mriseg.report import methods
 from mriseg.report.chart_style import Vector
@@ -129,7 +129,7 @@ def _cases(dice: Mapping[str, Mapping[str, float]]) -> Table:
 def _together(processes: Sequence[tuple[int, int]]) -> str:
     """How many processes trained, sitting by sitting."""
     each = [
-        f"{counted(number, 'process')}{f' from step {step + 1} on' if step else ''}"
+        f"{number} process{'es' * (number > 1)}{f' from step {step + 1} on' if step else ''}"
         for step, number in processes
     ]
     return f"Trained by {', then by '.join(each)}; what it learns does not depend on it."
