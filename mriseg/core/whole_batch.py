@@ -58,6 +58,8 @@ class Whole:
 
     def gathered(self, own: Tensor) -> Tensor:
         """The whole batch [batch, ...] in its own order, of this process's rows [b, ...]."""
+        if self.world == 1:
+            return own.contiguous()
         most = -(-self.batch // self.world)
         padded = own.new_zeros((most, *own.shape[1:]))
         padded[: len(own)] = own
@@ -238,24 +240,33 @@ class _Convolved(torch.autograd.Function):
     ) -> Tensor:
         ctx.how, ctx.whole = how, whole
         ctx.save_for_backward(image, weight)
-        return torch.cat([F.conv2d(one, weight, bias, *how) for one in image.split(1)])  # type: ignore[no-untyped-call]
+        return torch.cat([F.conv2d(one, weight, bias, *how) for one in _slices(image)])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None, None]:
+    def backward(
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         image, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.how
-        wanted = [ctx.needs_input_grad[0], True, True]
+        of_image, trains, _, _, _ = ctx.needs_input_grad
         total = weight.new_zeros(weight.numel() + len(weight), dtype=torch.float64)
-        of_image = []
-        for one, towards in zip(image.split(1), gradient.split(1), strict=True):
+        images = []
+        for one, towards in zip(_slices(image), _slices(gradient), strict=True):
             own, of_weight, of_bias = torch.ops.aten.convolution_backward(
                 *(towards, one, weight, [len(weight)], stride, padding, dilation),
-                *(False, [0, 0], groups, wanted),
+                *(False, [0, 0], groups, [of_image, trains, trains]),
             )
-            of_image.append(own)
-            total += torch.cat([of_weight.reshape(-1), of_bias])
+            images.append(own)
+            if trains:
+                total += torch.cat([of_weight.reshape(-1), of_bias])
+        back = torch.cat(images) if of_image else None
+        if not trains:
+            return back, None, None, None, None
         total = ctx.whole.stacked(total).sum(0).to(weight)
         of_weight, of_bias = total.tensor_split((weight.numel(),))
-        images = torch.cat(of_image) if wanted[0] else None
-        return images, of_weight.view(weight.shape), of_bias, None, None
+        return back, of_weight.view(weight.shape), of_bias, None, None
+
+
+def _slices(image: Tensor) -> list[Tensor]:
+    return [image[number : number + 1] for number in range(len(image))]

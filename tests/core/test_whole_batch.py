@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -62,6 +63,49 @@ def test_a_loss_and_its_gradient_are_those_of_the_whole_batch(
     for rank, (value, gradient) in enumerate(together.each(world, batch, of_a_rank)):
         assert torch.equal(value, expected.detach())
         assert torch.equal(gradient, whole.grad[rank::world])
+
+
+def a_network() -> nn.Sequential:
+    generator = torch.Generator().manual_seed(0)
+    layers = [nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True)]
+    layers += [nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True)]
+    model = nn.Sequential(*layers, nn.Conv2d(8, 1, 3, padding=1))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.2, generator=generator)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+@settings(max_examples=15)
+@given(divided(), st.booleans(), st.integers(9, 40))
+def test_where_it_is_exact_the_division_decides_nothing(
+    numbers: tuple[int, int], frozen: bool, side: int
+) -> None:
+    world, batch = numbers
+    image = (noise(batch, 2, side, 16) + 1).contiguous(memory_format=torch.channels_last)
+    image[:, :, :5] = 0.1  # a plateau, as around a brain
+    target = (noise(batch, 1, side, 16, seed=1) > 1).to(torch.uint8)
+    loss = build_loss(parse_loss("bce+dice"))
+
+    def gradient(whole: Whole) -> list[Tensor]:
+        model = a_network().train()
+        model[3].requires_grad_(not frozen)
+        with sharing(model, whole):
+            whole.loss(loss)(model(image[whole.rows]), target[whole.rows]).backward()
+        grads = [p.grad for p in model.parameters() if p.grad is not None]
+        assert len(grads) == 10 - 2 * frozen
+        return [*grads, *model.buffers()]
+
+    one = gradient(Whole(0, 1, batch, lambda tensor: tensor[None], exact=True))
+    for own in together.each(world, batch, lambda each: gradient(replace(each, exact=True))):
+        assert all(torch.equal(a, b) for a, b in zip(own, one, strict=True))
+    # And it is the gradient: that of float64, as near as float32 comes to it.
+    model = a_network().double().train()
+    model[3].requires_grad_(not frozen)
+    loss(model(image.double()), target).backward()
+    true = [p.grad for p in model.parameters() if p.grad is not None]
+    size = torch.cat([each.flatten() for each in true]).norm()
+    for ours, theirs in zip(one, true, strict=False):
+        assert (ours - theirs).norm() < 1e-3 * size
 
 
 def a_norm(channels: int, momentum: float = 0.1) -> nn.BatchNorm2d:
