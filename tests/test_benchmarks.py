@@ -45,6 +45,7 @@ TINY = {
     "annotation": ("--rounds 1 --width 8 --backend cpu --precision fp32", ()),
     "pages": ("--rounds 1 --cases 2", ()),
     "case": ("--rounds 1 --width 8 --backend cpu --precision fp32", ()),
+    "ranks": ("--rounds 1 --steps 1 --widths 8 --batch-size 3 --size 32", ()),
     "training_wait": (
         "--steps 2 --epochs 1 --cases 3 --batch-size 2 --width 8 --backend cpu --precision fp32",
         (),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mriseg.backends import Backend, select
+from mriseg.backends.launch import together
+from mriseg.backends.ranks import Ranks
 from mriseg.core.train_settings import names
 from mriseg.events import Event
 from mriseg.io.location import Location, local_path
@@ -19,6 +21,15 @@ Stored = str | Path | Location | Store
 def backend_of(given: str | Backend) -> Backend:
     """A backend, given by its name or as `select` gave it."""
     return given if isinstance(given, Backend) else select(given)
+
+
+def shared_backend(given: str | Backend, ranks: Ranks) -> Backend:
+    """The same, as that of one of the processes that train together.
+
+    Raises:
+        BackendError: several processes cannot train on it.
+    """
+    return together(backend_of(given), ranks)
 
 
 def store_of(given: Stored) -> Store:

@@ -6,10 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Unpack
 
-from mriseg.api._given import OnEvent, Stored, backend_of, names_of, path_of, run_of, store_of
+from mriseg.api._given import (
+    OnEvent,
+    Stored,
+    backend_of,
+    names_of,
+    path_of,
+    run_of,
+    shared_backend,
+    store_of,
+)
 from mriseg.api._running import run_to_end
 from mriseg.api._settings import lists_settings
-from mriseg.backends import AUTO, Backend
+from mriseg.backends import AUTO, Backend, launch
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.keywords import ScanKeywords, TrainKeywords, TransferKeywords
 from mriseg.core.train_settings import training_config
@@ -97,9 +106,11 @@ def train(
         raise ConfigError(
             "transfer is a setting of transfers alone: take it out, or use mriseg transfer"
         )
-    where = backend_of(backend)
-    recipe = training.train(store_of(store), chosen, where, out=path_of(out))
-    return run_to_end(recipe, on_event)
+    ranks = launch.ranks()
+    with ranks.explaining():
+        where = shared_backend(backend, ranks)
+        recipe = training.train(store_of(store), chosen, where, out=path_of(out))
+        return run_to_end(recipe, on_event, ranks)
 
 
 def resume(
@@ -120,9 +131,11 @@ def resume(
     Raises:
         RunError, InputError: see `mriseg.recipes.train.resume`.
     """
-    where = backend_of(backend)
-    opened = None if store is None else store_of(store)
-    return run_to_end(training.resume(run_of(run), where, opened), on_event)
+    ranks = launch.ranks()
+    with ranks.explaining():
+        where = shared_backend(backend, ranks)
+        opened = None if store is None else store_of(store)
+        return run_to_end(training.resume(run_of(run), where, opened), on_event, ranks)
 
 
 @lists_settings(TransferConfig, TrainConfig)
@@ -155,22 +168,23 @@ def transfer(
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.transfer.transfer`.
     """
-    run = run_of(source)
-    inherited = {"width": run.manifest.model["width"]}
-    given = {name: value for name, value in settings.items() if value is not None}
-    policy = {name: given.pop(name) for name in TransferConfig.model_fields if name in given}
-    chosen = training_config(inherited, config, given, {"transfer": policy})
-    where = backend_of(backend)
-    recipe = transfers.transfer(
-        store_of(store),
-        run,
-        chosen,
-        where,
-        new_head=new_head,
-        weights=weights,
-        out=path_of(out),
-    )
-    return run_to_end(recipe, on_event)
+    ranks = launch.ranks()
+    with ranks.explaining():
+        run = run_of(source)
+        inherited = {"width": run.manifest.model["width"]}
+        given = {name: value for name, value in settings.items() if value is not None}
+        policy = {name: given.pop(name) for name in TransferConfig.model_fields if name in given}
+        chosen = training_config(inherited, config, given, {"transfer": policy})
+        recipe = transfers.transfer(
+            store_of(store),
+            run,
+            chosen,
+            shared_backend(backend, ranks),
+            new_head=new_head,
+            weights=weights,
+            out=path_of(out),
+        )
+        return run_to_end(recipe, on_event, ranks)
 
 
 @lists_settings(TrainConfig)

@@ -2,7 +2,9 @@
 
 Reading order: `base` (what a backend is), `fallback` (how its operations are found), `assemble`
 (both together), then ``cpu``, ``cuda`` and ``mps``, a page each; ``precision``, ``verbs``,
-``context``, ``machine``, ``meter`` and ``allocator`` serve these. A new device is a module with a
+``context``, ``machine``, ``meter`` and ``allocator`` serve these. Of several processes that train
+together, ``ranks`` is what a training asks, ``launch`` how they were started, ``joined`` how they
+talk, and ``parting`` how they end. A new device is a module with a
 `base.Spec` in it and a line in `BACKENDS`, or an entry point of the group ``mriseg.backends`` in
 another package.
 """
@@ -150,4 +152,5 @@ def describe(backend: Backend) -> dict[str, Any]:
         "reason": backend.reason,
         "decisions": [decision._asdict() for decision in backend.decisions],
         "notes": list(backend.notes),
+        **({"processes": backend.ranks.world} if backend.ranks.several else {}),
     }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mriseg.backends.context import deterministic_algorithms, restoring
+from mriseg.backends.ranks import ALONE, Ranks
 from mriseg.backends.verbs import DeviceVerbs, verbs_of
 from mriseg.core.ops import Ops
 from mriseg.errors import BackendError
@@ -69,6 +70,7 @@ class Backend:
         tf32: whether `running` lets float32 be multiplied with 10 bits of mantissa.
         own_verbs: how this kind of device is waited for and asked about its memory; None: by
             PyTorch's common names, see `mriseg.backends.verbs.verbs_of`.
+        ranks: the processes that train together on it; as a rule this one alone.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Backend:
     pinned: bool = False
     tf32: bool = False
     own_verbs: DeviceVerbs | None = None
+    ranks: Ranks = ALONE
 
     @property
     def verbs(self) -> DeviceVerbs:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mriseg import __version__
-from mriseg.cli import encoding, options
+from mriseg.cli import encoding, options, together
 from mriseg.cli.commands.check import bench, demo, doctor, verify
 from mriseg.cli.commands.correct import annotate, improve
 from mriseg.cli.commands.hand_on import export, share
@@ -41,7 +41,8 @@ def main() -> None:
     """Run the command line."""
     encoding.use_utf8()
     COMMAND.set(shlex.join(["mriseg", *sys.argv[1:]]))
-    app(prog_name="mriseg")
+    with together.one_voice():
+        app(prog_name="mriseg")
 
 
 def _version(wanted: bool) -> None:

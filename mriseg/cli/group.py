@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from mriseg.cli import render
+from mriseg.cli import render, together
 from mriseg.errors import BackendError, MrisegError, OutputError, reason_of
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
@@ -64,7 +64,15 @@ class Stopped(KeyboardInterrupt):
 
 
 class Command(TyperCommand):
-    """A command whose help shows no type for an option that takes no value."""
+    """A command whose help shows no type for an option that takes no value.
+
+    It is run by all of the processes that were started for it, see `mriseg.cli.together`.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with together.training(ctx.info_name or ""):
+            return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Its parameters, --help among them."""
@@ -87,7 +95,7 @@ class Commands(TyperGroup):
             with _stoppable():
                 return super().invoke(ctx)
         except MrisegError as error:
-            render.fail(_as_typed(str(error), self, ctx))
+            render.fail("; ".join([_as_typed(str(error), self, ctx), *notes_of(error)]))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt as stopped:
             with suppress(OSError):  # the terminal may be gone
@@ -139,8 +147,13 @@ def _untyped_flags(parameters: list[Any]) -> list[Any]:
 
 def _left_by(stopped: KeyboardInterrupt, command: str) -> str:
     """What a stop left: as a note of the exception says, or what holds for every such command."""
-    notes: list[str] = getattr(stopped, "__notes__", [])
+    notes = notes_of(stopped)
     return notes[0] if notes else _AFTER.get(command, "no half-written files are left")
+
+
+def notes_of(error: BaseException) -> list[str]:
+    """What was added to an error on its way."""
+    return list(getattr(error, "__notes__", []))
 
 
 def _exhausted(error: BaseException, command: str) -> str:
@@ -166,9 +179,12 @@ def _stoppable() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # Of several processes, each that ends has still to say why.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, handler)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
+    # torchrun passes on to its processes what the terminal has sent to them already.
+    signal.signal(number, signal.SIG_IGN if together.several() else signal.SIG_DFL)
     raise Stopped(STOPPED[signal.Signals(number).name])

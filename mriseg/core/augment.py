@@ -42,6 +42,8 @@ class AugmentParams:
         target: [b, c] share of the difference between the segmented region and the rest of the
             brain that is added to the region: 0 leaves it, -1 removes its contrast.
         keep: [b, c] 0 where a modality is dropped, else 1.
+        part: which rows of a larger batch these are, and how many it has; None: they are all of
+            it.
     """
 
     matrix: Tensor
@@ -57,6 +59,17 @@ class AugmentParams:
     bias: Tensor
     target: Tensor
     keep: Tensor
+    part: tuple[slice, int] | None = None
+
+    def rows(self, rows: slice) -> AugmentParams:
+        """Those of some slices alone, which `apply` then augments as it would in the whole batch.
+
+        Args:
+            rows: of the whole batch.
+        """
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        own = {k: v[rows] for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **own, part=(rows, len(self.matrix)))  # type: ignore[arg-type]
 
     def to(self, device: torch.device) -> AugmentParams:
         """The same parameters on ``device``."""
@@ -187,7 +200,8 @@ def _intensities(params: AugmentParams, image: Tensor, parts: Collection[str]) -
     if "noise" in parts:
         # Drawn on the CPU from its own seed, so that every device adds the same noise.
         generator = torch.Generator().manual_seed(params.noise_seed)
-        noise = torch.randn(image.shape, generator=generator).to(image.device)
+        rows, batch = params.part or (slice(None), len(image))
+        noise = torch.randn((batch, *image.shape[1:]), generator=generator)[rows].to(image.device)
         image = image + noise * params.noise[:, None, None, None]
     return image * keep[per_channel]
 

@@ -229,7 +229,6 @@ def plan_epoch(
     slices: int | None,
     seed: int,
     epoch: int,
-    shard: tuple[int, int] = (0, 1),
 ) -> list[BatchPlan]:
     """The batches of one epoch.
 
@@ -241,17 +240,15 @@ def plan_epoch(
     Args:
         index: the cases to draw from; those without a segmentation are left out.
         regions: whose voxels make a slice count as positive.
-        batch_size: slices per batch, on each rank.
+        batch_size: slices per batch.
         tumour_fraction: share of positive slices, 0 to 1.
-        slices: slices per epoch over all ranks; None: as many as it takes to draw each positive
-            slice once.
+        slices: slices per epoch; None: as many as it takes to draw each positive slice once.
         seed: of the training.
         epoch: counted from 0.
-        shard: rank of this process, and number of processes that train; together they see the
-            epoch once.
 
     Returns:
-        Complete batches only, the same number for each rank.
+        Complete batches only. Where several processes train together, each takes its `share`
+        of each of them.
 
     Raises:
         ConfigError: there is no labelled case.
@@ -261,19 +258,26 @@ def plan_epoch(
         raise ConfigError("no labelled case is left to train on; add cases with a segmentation")
 
     share = tumour_fraction if positive and negative else float(bool(positive))
-    rank, world = shard
-    step = batch_size * world
     if slices is None:
         slices = round(len(positive) / share) if positive and share else len(negative)
-    count = max(1, round(slices / step)) * step
+    count = max(1, round(slices / batch_size)) * batch_size
     positives = round(count * share)
     drawn = _draw(positive, positives, seed, "positive", epoch)
     drawn += _draw(negative, count - positives, seed, "negative", epoch)
     order = rng.permutation(count, seed, "order", epoch)
-    own = [drawn[i] for i in order][rank::world]
+    ordered = [drawn[i] for i in order]
     return [
-        BatchPlan(tuple(sorted(own[i : i + batch_size]))) for i in range(0, len(own), batch_size)
+        BatchPlan(tuple(sorted(ordered[i : i + batch_size]))) for i in range(0, count, batch_size)
     ]
+
+
+def share(plan: BatchPlan, rank: int, world: int) -> BatchPlan:
+    """The slices of a batch that process number ``rank`` of ``world`` reads and computes.
+
+    All shares together are the batch, and none differs from another by more than one slice. Each
+    keeps the batch's order, so that it opens each chunk once, too.
+    """
+    return BatchPlan(plan.refs[rank::world])
 
 
 def _by_content(

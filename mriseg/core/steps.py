@@ -19,12 +19,12 @@ def train_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     loss: Callable[[Tensor, Tensor], Tensor],
-    image: Tensor,
-    target: Tensor,
+    batch: tuple[Tensor, Tensor],
     *,
     autocast: Context,
     clip: float,
     scaler: torch.amp.GradScaler | None = None,
+    complete: Callable[[Sequence[Tensor]], None] | None = None,
 ) -> Tensor:
     """One step of gradient descent.
 
@@ -32,29 +32,32 @@ def train_step(
         model: in training mode, on the batch's device.
         optimizer: over its trainable parameters.
         loss: (logits, target) -> scalar.
-        image: [b, c, h, w].
-        target: [b, r, h, w] of 0 and 1.
+        batch: slices [b, c, h, w], and their masks [b, r, h, w] of 0 and 1.
         autocast: the context in which the network runs; the loss runs outside it, in float32.
         clip: maximum norm of the whole gradient.
         scaler: for float16, in which small gradients would underflow.
+        complete: where other processes compute slices of the same batch: adds what theirs give to
+            the gradients, in place, before anything is made of them.
 
     Returns:
         The loss, a scalar on the device (reading it waits for the device). It is NaN or infinite if
         the loss or the gradient is not finite; then the weights are not finite either, and the
         caller must stop. With a scaler such gradients are expected, and their step is skipped.
     """
+    image, target = batch
     optimizer.zero_grad(set_to_none=True)
     with autocast():
         logits = model(image)
     value = loss(logits.float(), target)
     trainable = [p for p in model.parameters() if p.requires_grad]
+    (value if scaler is None else scaler.scale(value)).backward()  # type: ignore[no-untyped-call]
+    if complete is not None:
+        complete([p.grad for p in trainable if p.grad is not None])
     if scaler is None:
-        value.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(trainable, clip)
         optimizer.step()
         value = torch.where(norm.isfinite(), value, norm.to(value.dtype))
     else:
-        scaler.scale(value).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(trainable, clip)
         scaler.step(optimizer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.resolution import halved, low_res_share_of
 from mriseg.core.segnet import SegNet, freeze_
 from mriseg.core.steps import train_step
+from mriseg.core.whole_batch import Whole, sharing
 from mriseg.engine.compiling import Compiling
 from mriseg.events import Partly, completed
 
@@ -89,6 +91,7 @@ class Trainer:
         self.loss = build_loss(parse_loss(config.loss), backend.place(pos_weight))
         self.scaler = backend.scaler()
         self.compiling = Compiling(self.model, backend)
+        self._whole = _whole(backend, config.batch_size)
         self.steps, self.rate = 0, 0.0
         self._news: list[str] = []
 
@@ -106,12 +109,12 @@ class Trainer:
         """Train on a batch.
 
         Args:
-            batch: on the device.
+            batch: on the device; where several processes train together, this one's share of it.
             progress: the share of the training that is done, 0 to 1.
 
         Returns:
-            The loss, a scalar on the device; not finite where the training has diverged (see
-            `mriseg.core.steps.train_step`).
+            The loss of the whole batch, a scalar on the device; not finite where the training has
+            diverged (see `mriseg.core.steps.train_step`).
         """
         self._enter(progress)
         if not self.model.training:
@@ -161,8 +164,8 @@ class Trainer:
         """The average of the weights, as a run gives it: with batch-norm statistics of its own.
 
         Args:
-            images: training batches [b, c, h, w] on the device, which the statistics are taken
-                from; None: the average of what they were.
+            images: training batches [b, c, h, w] on the device, or this process's shares of them,
+                which the statistics are taken from; None: the average of what they were.
         """
         return completed(self.averaging(images))
 
@@ -175,7 +178,8 @@ class Trainer:
         work = batchnorm.reestimating_(
             network, images, autocast=self.backend.autocast, skip=self.never_trains
         )
-        return (yield from work)
+        with self._sharing(network):
+            return (yield from work)
 
     def broken_weight(self) -> str | None:
         """The name of a weight that is NaN or infinite, if there is one.
@@ -197,15 +201,22 @@ class Trainer:
             tensor.copy_(self.backend.place(weights[name]))
 
     def _descend(self, batch: Pair) -> Tensor:
-        return train_step(
-            self.compiling.network,
-            self.optimiser,
-            self.loss,
-            *batch,
-            autocast=self.backend.autocast,
-            clip=self.config.clip,
-            scaler=self.scaler,
-        )
+        whole = self._whole
+        with self._sharing(self.model):
+            return train_step(
+                self.compiling.network,
+                self.optimiser,
+                whole.loss(self.loss) if whole else self.loss,
+                batch,
+                autocast=self.backend.autocast,
+                clip=self.config.clip,
+                scaler=self.scaler,
+                complete=None if whole is None or whole.exact else self.backend.ranks.sum_,
+            )
+
+    def _sharing(self, network: SegNet) -> AbstractContextManager[None]:
+        """Of the whole batch is what is of it, where others compute a part of it, or may."""
+        return sharing(network, self._whole) if self._whole else nullcontext()
 
     def _enter(self, progress: float) -> None:
         """Set the learning rate, the resolution and the blocks that train at ``progress``."""
@@ -223,6 +234,16 @@ class Trainer:
             freeze_(self.model, self.phase.frozen)
             self.compiling.changed()
             self._news.append(f"at {progress:.0%} of the training: {self.phase.trains} trains")
+
+
+def _whole(backend: Backend, batch_size: int) -> Whole | None:
+    """How a batch is divided; None: nothing is to be done about it."""
+    ranks = backend.ranks
+    # What is to be repeated exactly is to be repeated by any number of processes.
+    exact = backend.deterministic and backend.dtype == torch.float32
+    if not ranks.several and not exact:
+        return None
+    return Whole(ranks.rank, ranks.world, batch_size, ranks.stacked, exact)
 
 
 def optimiser_of(

@@ -65,14 +65,17 @@ def inference(backend: Backend, config: BenchConfig) -> Action:
 def training(backend: Backend, config: BenchConfig) -> Action:
     """What trains on a batch that is there, as `mriseg.recipes.fit` does it.
 
-    To be called within `Backend.running`.
+    To be called within `Backend.running`. Where several processes train together, each has its
+    share of the batch.
     """
-    settings = TrainConfig(low_res_share=0.0)
+    settings = TrainConfig(low_res_share=0.0, batch_size=config.batch_size)
     weight = positive_weight(settings, (_FOREGROUND,))
     trainer = Trainer(
         _model(backend, config), backend, settings, pos_weight=weight, frame=config.size
     )
-    batch = _batch(backend, config)
+    image, target = _batch(backend, config)
+    ranks = backend.ranks
+    batch = image[ranks.rank :: ranks.world], target[ranks.rank :: ranks.world]
 
     def step() -> None:
         trainer.step(batch, progress=0.5)

@@ -9,7 +9,7 @@ import torch
 
 from mriseg.backends.base import Backend
 from mriseg.core import augment, rng
-from mriseg.core.sampling import BatchPlan
+from mriseg.core.sampling import BatchPlan, share
 from mriseg.engine.augmentation import augmented, why_not_there
 from mriseg.engine.trainer import Pair
 from mriseg.io.store import Store
@@ -21,6 +21,8 @@ class Batches:
     """Reads and augments what a plan names.
 
     Augmentations are a function of the seed and of the step, so that a batch can be made again.
+    Where several processes train together, each reads its share of every batch, which is augmented
+    as it would be within the whole.
 
     Attributes:
         why_on_cpu: why the device cannot augment; empty where it does.
@@ -33,13 +35,21 @@ class Batches:
         self.waited = 0.0
 
     def __call__(
-        self, plans: Sequence[BatchPlan], purpose: str, first: int = 0
+        self, plans: Sequence[BatchPlan], purpose: str, first: int = 0, *, whole: bool = False
     ) -> Generator[Pair, None, None]:
-        """The batches of ``plans``, augmented by the draws for ``purpose`` from ``first`` on."""
-        config = self.setup.config
-        for step, (image, target) in enumerate(self._timed(prefetch(plans, self._read)), first):
+        """The batches of ``plans``, augmented by the draws for ``purpose`` from ``first`` on.
+
+        With ``whole`` they are not divided among the processes that train together.
+        """
+        config, ranks = self.setup.config, self.backend.ranks
+        divides = ranks.several and not whole
+        own = [share(plan, ranks.rank, ranks.world) for plan in plans] if divides else plans
+        pairs = zip(plans, self._timed(prefetch(own, self._read)), strict=True)
+        for step, (plan, (image, target)) in enumerate(pairs, first):
             generator = rng.generator(config.seed, purpose, step)
-            drawn = augment.draw(generator, config.augment, len(image), image.shape[1])
+            drawn = augment.draw(generator, config.augment, len(plan.refs), image.shape[1])
+            if divides:
+                drawn = drawn.rows(slice(ranks.rank, None, ranks.world))
             yield augmented(self.backend, drawn, image, target, on_cpu=bool(self.why_on_cpu))
 
     def _read(self, plan: BatchPlan) -> Pair:

@@ -10,6 +10,7 @@ import numpy as np
 from mriseg.backends.base import Backend
 from mriseg.core import metrics
 from mriseg.core.certainty import CertaintyMap, Known, RegionCertainty, certainty_of, fit
+from mriseg.core.evidence import Evidence
 from mriseg.core.familiarity import ScanFacts, TrainingScans, facts_of, training_scans, unlike
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import region_masks
@@ -17,7 +18,7 @@ from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
 from mriseg.events import Partly, within
 from mriseg.io.runs import Certainty, Run
 from mriseg.io.store import CaseAttributes, Store
-from mriseg.recipes.load import load
+from mriseg.recipes.load import load_together
 
 # Of all that validate: more take longer and would change little.
 MOST = 24
@@ -30,11 +31,12 @@ def measure_certainty(
     *,
     train: Sequence[str],
     validation: Sequence[str],
-) -> Partly[Certainty]:
+) -> Partly[Certainty | None]:
     """Calibrate how sure a run may be, and keep it with the run.
 
     Its validation cases, spread over at most `MOST` of them, are segmented as prediction would.
-    It yields the share of them that is done.
+    It yields the share of them that is done. Where several processes train together, each takes
+    some of the cases, and the first alone keeps what comes of them.
 
     Args:
         run: with its best weights, and their calibration.
@@ -43,6 +45,9 @@ def measure_certainty(
         train: names of the training cases, which say what scans the run knows.
         validation: names of the validation cases; none: nothing is calibrated.
 
+    Returns:
+        What was kept; None in a process that keeps nothing.
+
     Raises:
         StoreError: a case cannot be read.
         RunError, OutputError: the run's weights cannot be read, or nothing can be written there.
@@ -50,6 +55,8 @@ def measure_certainty(
     attributes = store.cases()
     scans = training_scans(_facts(attributes[name]) for name in train) if train else None
     regions = yield from _calibrated(run, store, backend, spread(validation))
+    if not backend.ranks.first:
+        return None
     run.keep_certainty(regions, scans)
     kept = run.certainty()
     assert kept is not None, "it was written for these weights"
@@ -66,19 +73,21 @@ def _calibrated(
     run: Run, store: Store, backend: Backend, names: Sequence[str]
 ) -> Partly[dict[str, CertaintyMap]]:
     regions = run.manifest.regions
-    known: dict[str, list[Known]] = {region: [] for region in regions}
-    segmenter = Segmenter(load(run)) if names else None
-    for number, name in enumerate(names):
+    segmenter = Segmenter(load_together(run, backend.ranks)) if names else None
+    own, done = backend.ranks.own(names), list[tuple[Known, ...]]()
+    for number, name in enumerate(own):
         assert segmenter is not None, "there are names"
         case = store.read_case(name)
         assert case.labels is not None, "plan_training() keeps labelled cases alone"
         work = segmenter.segmenting(case, backend)
-        segmented = yield from within(work, number / len(names), 1 / len(names))
+        segmented = yield from within(work, number / len(own), 1 / len(own))
         truth = region_masks(case.labels, regions)
-        for r, region in enumerate(regions):
-            dice = metrics.dice(metrics.count(segmented.masks[r], truth[r]))
-            known[region].append(Known(segmented.evidence[r], dice))
-    maps = {region: fit(cases) for region, cases in known.items()}
+        scores = (
+            metrics.dice(metrics.count(*pair)) for pair in zip(segmented.masks, truth, strict=True)
+        )
+        done.append(tuple(map(Known, segmented.evidence, scores)))
+    known = backend.ranks.woven(done, Known, Evidence)
+    maps = {region: fit([case[r] for case in known]) for r, region in enumerate(regions)}
     return {region: each for region, each in maps.items() if each is not None}
 
 

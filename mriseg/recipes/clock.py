@@ -19,8 +19,8 @@ class Clock:
     A budget is for the whole: part of it is kept for the validation, the calibration and the
     writing at the end, and steps are taken until that part begins.
 
-    The time is read in `tick` alone; everything else is a function of what that read. So where
-    several processes train together, one of them can read it for all.
+    What is decided is a function of what `tick` read. So where several processes train together,
+    one of them reads the time for all, and they decide alike.
 
     Args:
         config: says how many epochs, or how many seconds.
@@ -29,6 +29,8 @@ class Clock:
         ending: seconds that the end takes, if they were measured before.
         paused: seconds of those spent before in which no step was taken.
         now: reads the time in seconds.
+        agree: makes a reading that of all processes which train together; each calls it as often
+            as the others.
 
     Attributes:
         epochs: how many there will be; None where the budget is of time.
@@ -46,16 +48,25 @@ class Clock:
         ending: float = 0.0,
         paused: float = 0.0,
         now: Callable[[], float] = time.monotonic,
+        agree: Callable[[float], float] = lambda reading: reading,
     ) -> None:
         self.epochs = config.epochs or (None if config.budget else DEFAULT_EPOCHS)
         self.batches = batches
         self._budget = config.budget or math.inf
-        self._now, self._began = now, now() - seconds
+        self._now, self._began, self._agree = now, now() - seconds, agree
         self.seconds, self.ending, self.step_seconds = seconds, ending, 0.0
         self._paused, self._since, self._progress = paused, math.inf, 0.0
 
     def tick(self) -> float:
-        """Read the time; the seconds spent."""
+        """Read the time; the seconds spent, which every process may decide by."""
+        self.seconds = self._agree(self._now() - self._began)
+        return self.seconds
+
+    def glance(self) -> float:
+        """Read this process's own time; the seconds spent, to be shown and not decided by.
+
+        Other processes need not do the same.
+        """
         self.seconds = self._now() - self._began
         return self.seconds
 

@@ -51,8 +51,9 @@ def end_epoch(training: Training, row: dict[str, Any]) -> Recipe[tuple[bool, boo
         at.stale = 0 if waits else at.stale + 1
         if better:
             at.best, at.best_epoch, at.dice = validation.score, at.epoch, validation.dice
-            calibration = yield from _calibration(training, validation, stages)
-            training.keeper.save_best(network, at, validation.dice, calibration)
+            if training.keeper.keeps:
+                calibration = yield from _calibration(training, validation, stages)
+                training.keeper.save_best(network, at, validation.dice, calibration)
     row["seconds"] = clock.tick()
     if due:
         # What a budget keeps for the end; a checkpoint has it for the next sitting.
@@ -73,7 +74,7 @@ def end_training(training: Training, run: Run) -> Recipe[None]:
     def event(share: float) -> Event:
         numbers = {"Dice": at.best} if at.best >= 0 else {}
         number = min(int(share * count + 1e-9) + 1, count)
-        left = (clock.tick() - began) * (1 / share - 1) if share > 0 else None
+        left = (clock.glance() - began) * (1 / share - 1) if share > 0 else None
         return Advanced("train", clock.done(at.step), numbers, f"certainty {number}/{count}", left)
 
     work = measure_certainty(
@@ -101,7 +102,8 @@ class _Stages:
     def event(self, what: str, done: int, total: int, share: float) -> Advanced:
         """``done`` of ``total`` of a part are done, and ``share`` of all parts."""
         training, clock = self._training, self._training.clock
-        spent = clock.tick() - self._began
+        # No tick: processes that train together do not have the same events.
+        spent = clock.glance() - self._began
         rest = spent / share - spent if share > 0.05 else max(clock.ending - spent, 0.0)
         later = training.left() or 0.0
         left = rest

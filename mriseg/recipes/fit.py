@@ -29,7 +29,7 @@ from mriseg.recipes import overviews
 from mriseg.recipes.batches import Batches
 from mriseg.recipes.clock import Clock
 from mriseg.recipes.epoch_end import end_epoch, end_training
-from mriseg.recipes.keeper import Keeper, Position
+from mriseg.recipes.keeper import Keeper, Onlooker, Position
 from mriseg.recipes.pace import WORTH_SAYING, Pace, too_short
 from mriseg.recipes.setup import Setup
 from mriseg.recipes.training import Training
@@ -99,7 +99,9 @@ def fit(
         DivergedError: the loss or a weight became NaN or infinite.
         StoreError: a slice cannot be read.
     """
-    at, config = position or Position(), setup.config
+    at, config, ranks = position or Position(), setup.config, backend.ranks
+    # As rank 0 has them: files and machines of other ranks may differ in a last bit.
+    ranks.same_([*network.state_dict().values(), *(anchors or {}).values()])
     with backend.running():
         trainer = Trainer(
             network,
@@ -113,8 +115,12 @@ def fit(
             _resume(run, trainer, state, at)
         batches = Batches(store, setup, backend)
         steps = len(setup.plan(at.epoch))
-        clock = Clock(config, steps, at.seconds, ending=at.ending, paused=at.paused)
-        keeper = Keeper(run, at, config.checkpoint_every)
+        clock = Clock(
+            config, steps, at.seconds, ending=at.ending, paused=at.paused, agree=ranks.agree
+        )
+        keeper = (Keeper if ranks.first else Onlooker)(run, at, config.checkpoint_every)
+        if ranks.several or at.processes:
+            _sitting(at, ranks.world)
         pace = Pace(low_res_share_of(config, setup.task.frame))
         is_new = at.step == 0
         training = Training(setup, trainer, batches, clock, pace, keeper, at, is_new)
@@ -151,7 +157,7 @@ def _train_epoch(training: Training) -> Recipe[dict[str, Any]]:
         clock.tick()
         losses.append(trainer.step(batch, clock.progress(at.step)))
         at.rate = trainer.rate
-        at.batch, at.step, images = at.batch + 1, at.step + 1, images + len(batch[0])
+        at.batch, at.step, images = at.batch + 1, at.step + 1, images + setup.config.batch_size
         for text in trainer.news():
             yield Notice(text)
         waits = clock.tick() - looked < _LOOK_AFTER and at.step % _LOOK_EVERY
@@ -183,6 +189,8 @@ def _train_epoch(training: Training) -> Recipe[dict[str, Any]]:
 def _look(training: Training, losses: Sequence[Tensor], since: float) -> Recipe[None]:
     """Wait for the device and see how it went since the last look."""
     trainer, clock, at, pace = training.trainer, training.clock, training.at, training.pace
+    # Whether one is finite is decided alike, should machines round differently.
+    trainer.backend.ranks.same_(losses)
     training.add_losses(losses)
     pace.add(len(losses), clock.tick() - since, low_res=trainer.low_res)
     clock.step_seconds = pace.step(low_res=trainer.low_res)
@@ -259,6 +267,14 @@ def _nothing_in(at: Position) -> Iterator[str]:
             f"{counted(at.step, 'step')}, with a smaller --width if time is short, or check with "
             f"mriseg info STORE that the cases are labelled as you expect"
         )
+
+
+def _sitting(at: Position, processes: int) -> None:
+    """Note how many processes train from here on, where that is not always one."""
+    earlier = [each for each in at.processes if each[0] < at.step] or [(0, 1)] * (at.step > 0)
+    if not earlier or earlier[-1][1] != processes:
+        earlier.append((at.step, processes))
+    at.processes = earlier
 
 
 def _resume(run: Run, trainer: Trainer, state: TrainerState, at: Position) -> None:

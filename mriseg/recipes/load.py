@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from mriseg.backends.base import Backend
-from mriseg.core.calibration import apply_calibrations_
+from mriseg.backends.ranks import Ranks
+from mriseg.core.calibration import Calibration, Calibrations, apply_calibrations_
 from mriseg.core.config import parse
 from mriseg.core.ops import PURE, Ops
 from mriseg.core.segnet import SegNet, SegNetConfig, build
@@ -53,6 +55,25 @@ def load(run: Run) -> Model:
     calibrations = run.calibration()
     apply_calibrations_(network, dict(enumerate(calibrations.regions)))
     return Model(network.eval(), manifest.task, calibrations, manifest.mirrored)
+
+
+def load_together(run: Run, ranks: Ranks) -> Model:
+    """`load` in each of the processes that train a run together, of which the first has its files.
+
+    Raises:
+        RunError: as `load` does.
+    """
+    if not ranks.several:
+        return load(run)
+    manifest = run.manifest
+    if ranks.first:
+        model = load(run)
+    else:
+        blank = build(parse(SegNetConfig, manifest.model), PURE)
+        model = Model(blank.eval(), manifest.task, Calibrations(()), manifest.mirrored)
+    ranks.same_(model.network.state_dict().values())
+    calibrations = ranks.agree(model.calibrations, Calibrations, Calibration)
+    return replace(model, calibrations=calibrations)
 
 
 def load_model(run: Run, backend: Backend) -> SegNet:

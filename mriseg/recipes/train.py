@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from mriseg.recipes.fit import TrainReport, fit
 from mriseg.recipes.keeper import Position, trainer_state
 from mriseg.recipes.load import network_of
 from mriseg.recipes.setup import Setup, plan_training, versions
+from mriseg.recipes.together import check_together
 
 __all__ = ["Start", "TrainReport", "begun_or_resumed", "resume", "train"]
 
@@ -95,26 +97,40 @@ def train(
         yield Notice(f"the encoder starts from {config.encoder_weights}")
     if start is not None:
         network.load_state_dict(dict(start.weights))
-    manifest = _manifest(store, setup, backend, start)
-    path = out or runs.fresh_path(runs.RUNS, store.name, datetime.now())
-    with locked(path, "train"):
-        if _stopped_at_once(path):
-            yield Notice(f"{path} was stopped before its first checkpoint: it starts again")
-            runs.discard(open_run(path))
-        run = runs.create_run(path, manifest)
-        if start is not None:
-            write_sealed_json(path / "transfer.json", start.report)
-        anchors: dict[str, Tensor] = {}
-        if start is not None and _anchored(config):
-            # In this run too, since the one that they are from may be gone when this is resumed.
-            anchors = {name: start.weights[name] for name in start.carried}
-            run.save("start", Checkpoint(anchors, {}, {}))
+    manifest, ranks = _manifest(store, setup, backend, start), backend.ranks
+    check_together(ranks, setup)
+    # Each rank has its own time.
+    new = runs.fresh_path(runs.RUNS, store.name, datetime.now())
+    path = out or Path(ranks.agree(str(new)))
+    anchors: dict[str, Tensor] = {}
+    if start is not None and _anchored(config):
+        anchors = {name: start.weights[name] for name in start.carried}
+    with locked(path, "train") if ranks.first else nullcontext():
+        run = Run(path, manifest)
+        if ranks.first:
+            run = yield from _created(path, manifest, start, anchors)
         yield Notice(f"run {run.path}: {_described(setup)}")
         # A budget is for all of it.
         spent = time.monotonic() - began
         position = Position(seconds=spent, paused=spent)
         work = fit(run, store, setup, backend, network, anchors=anchors, position=position)
         return (yield from work)
+
+
+def _created(
+    path: Path, manifest: Manifest, start: Start | None, anchors: dict[str, Tensor]
+) -> Recipe[Run]:
+    """The run's folder, with all that is in it before the first checkpoint."""
+    if _stopped_at_once(path):
+        yield Notice(f"{path} was stopped before its first checkpoint: it starts again")
+        runs.discard(open_run(path))
+    run = runs.create_run(path, manifest)
+    if start is not None:
+        write_sealed_json(path / "transfer.json", start.report)
+    if anchors:
+        # In this run too, since the one that they are from may be gone when this is resumed.
+        run.save("start", Checkpoint(anchors, {}, {}))
+    return run
 
 
 def _initial(setup: Setup, backend: Backend) -> SegNet:
@@ -192,7 +208,7 @@ def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[Tra
             f"{run.path} is a model alone: its training is not here to resume; transfer from it "
             f"with: mriseg transfer --from {run.path}"
         )
-    with locked(run.path, "train"):
+    with locked(run.path, "train") if backend.ranks.first else nullcontext():
         return (yield from _resumed(run, backend, store))
 
 
@@ -244,6 +260,7 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
         position = checked(Position, checkpoint.state.get("position"))
     except ValueError as error:
         raise RunError(f"{run.path}/last.safetensors is damaged: {error}") from None
+    check_together(backend.ranks, setup, position.epoch, position.step)
     yield Notice(f"resuming {run.path} at epoch {position.epoch + 1}, step {position.step}")
     return (
         yield from fit(

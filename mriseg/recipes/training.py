@@ -20,7 +20,7 @@ from mriseg.recipes.batches import Batches
 from mriseg.recipes.certainty import spread
 from mriseg.recipes.clock import Clock
 from mriseg.recipes.diverged import diverged
-from mriseg.recipes.keeper import Keeper, Position
+from mriseg.recipes.keeper import Onlooker, Position
 from mriseg.recipes.pace import Outlook, Pace, validations_left
 from mriseg.recipes.setup import Setup
 from mriseg.recipes.validate import seconds_per_slice
@@ -46,7 +46,7 @@ class Training:
     batches: Batches
     clock: Clock
     pace: Pace
-    keeper: Keeper
+    keeper: Onlooker
     at: Position
     is_new: bool
 
@@ -149,8 +149,11 @@ class Training:
         each = seconds_per_slice(
             trainer.average, trainer.backend, case, setup.task, self.levels, now=self.clock.tick
         )
-        slices = sum(entry.shape[0] for entry in validation)
-        slices += self.norm_batches * setup.config.batch_size
+        # Of the process that has most to do, where several share the work.
+        ranks = trainer.backend.ranks
+        depths = [entry.shape[0] for entry in validation]
+        slices = max(sum(depths[rank :: ranks.world]) for rank in range(ranks.world))
+        slices += self.norm_batches * -(-setup.config.batch_size // ranks.world)
         # "best" is about as large as "last".
         spent = slices * each
         spent += self.certainty_seconds(spent)
@@ -183,14 +186,21 @@ class Training:
 
     def _diverged_in_step(self, what: str, ago: int) -> DivergedError:
         """For what went wrong ``ago`` steps before the last one, whose batch it names."""
+        step, ranks = self.at.step - ago, self.trainer.backend.ranks
+        # The first process alone has the last good weights, and looks for all.
+        worst = self._suspects(ago) if ranks.first else []
+        error = self.diverged(f"{what} at epoch {self.at.epoch + 1}, step {step}", worst)
+        return DivergedError(ranks.agree(str(error)))
+
+    def _suspects(self, ago: int) -> list[Suspect]:
         at, trainer = self.at, self.trainer
         step = at.step - ago
         worst: list[Suspect] = []
         if step and at.batch > ago:
             # Made again as it was, and looked at with weights that can still tell.
             plan = self.setup.plan(at.epoch)[at.batch - 1 - ago]
-            with closing(self.batches([plan], "augment", step - 1)) as batches:
+            with closing(self.batches([plan], "augment", step - 1, whole=True)) as batches:
                 image, target = next(batches)
             trainer.model.load_state_dict(self.keeper.run.load("last").weights)
             worst = suspects(plan.refs, image, target, trainer.model, trainer.loss)
-        return self.diverged(f"{what} at epoch {at.epoch + 1}, step {step}", worst)
+        return worst

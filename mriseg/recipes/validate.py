@@ -73,7 +73,8 @@ def validate(
 ) -> Partly[Validation]:
     """Dice per case and region, by a copy of the model as prediction makes it. One case at a time.
 
-    It yields the share of the cases that is done.
+    It yields the share of the cases that is done. Where several processes train together, each
+    takes some of the cases, and all have the result.
 
     Args:
         model: with its weights, as trained.
@@ -85,28 +86,31 @@ def validate(
         pictures: of how many cases slices are kept to look at.
     """
     network_for = fitted(model, backend, task, adapt=True)
-    dice: dict[str, dict[str, float]] = {}
-    rows: list[GridRow] = []
-    non_finite: list[str] = []
-    corrupt: list[SliceRef] = []
-    tallies: dict[str, list[Tally]] = {region: [] for region in task.regions}
-    by_min_share: dict[str, list[tuple[float, ...]]] = {region: [] for region in task.regions}
     # Pictures of cases spread over the list, so that the same patients are seen every time.
     shown = set(np.linspace(0, len(cases) - 1, min(pictures, len(cases))).round().astype(int))
-    for number, name in enumerate(cases):
-        case = store.read_case(name)
+    own, done = backend.ranks.own(range(len(cases))), list[_Seen]()
+    for count, number in enumerate(own):
+        case = store.read_case(cases[number])
         work = _measured(network_for, backend, case, task, levels)
-        measured = yield from within(work, number / len(cases), 1 / len(cases))
-        if not measured.finite:
-            non_finite.append(name)
-            corrupt += (SliceRef(name, z) for z in case.corrupt_slices)
-        dice[name] = measured.dice
-        for region in task.regions:
-            tallies[region].append(measured.tallies[region])
-            by_min_share[region].append(measured.by_min_share[region])
-        if number in shown:
-            rows.append(_row(name, case, task, measured.truth, measured.output, dice[name]))
-    return Validation(dice, tuple(rows), tuple(non_finite), tuple(corrupt), tallies, by_min_share)
+        measured = yield from within(work, count / len(own), 1 / len(own))
+        row = _row(cases[number], case, task, measured) if number in shown else None
+        corrupt = () if measured.finite else case.corrupt_slices
+        done.append(_Seen(measured.finite, corrupt, measured.kept, row))
+    return _validation(cases, backend.ranks.woven(done, _Seen, _Kept, GridRow), task)
+
+
+def _validation(cases: Sequence[str], seen: Sequence[_Seen], task: Task) -> Validation:
+    """What was seen of all cases."""
+    named = dict(zip(cases, seen, strict=True))
+    broken = {name: each for name, each in named.items() if not each.finite}
+    return Validation(
+        {name: each.kept.dice for name, each in named.items()},
+        tuple(each.row for each in seen if each.row is not None),
+        tuple(broken),
+        tuple(SliceRef(name, z) for name, each in broken.items() for z in each.corrupt),
+        {region: [each.kept.tallies[region] for each in seen] for region in task.regions},
+        {region: [each.kept.by_min_share[region] for each in seen] for region in task.regions},
+    )
 
 
 def seconds_per_slice(
@@ -152,15 +156,32 @@ def _middle(case: PreparedCase, count: int) -> PreparedCase:
 
 
 @dataclass(frozen=True)
+class _Kept:
+    """What is kept of a case, by region."""
+
+    dice: dict[str, float]
+    tallies: dict[str, Tally]
+    by_min_share: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A case that was looked at, as other processes hear of it."""
+
+    finite: bool
+    corrupt: tuple[int, ...]
+    kept: _Kept
+    row: GridRow | None
+
+
+@dataclass(frozen=True)
 class _Measured:
-    """What a case gave: probabilities and truth [r, z, y, x], and by region what is kept."""
+    """What a case gave: probabilities and truth [r, z, y, x], and what is kept of them."""
 
     output: NDArray[np.float32]
     truth: NDArray[np.uint8]
     finite: bool
-    dice: dict[str, float]
-    tallies: dict[str, Tally]
-    by_min_share: dict[str, tuple[float, ...]]
+    kept: _Kept
 
 
 def _measured(
@@ -183,32 +204,24 @@ def _measured(
     truth = region_masks(case.labels, task.regions)
     masks = threshold(output, levels)
     numbered = list(enumerate(task.regions))
-    return _Measured(
-        output=output,
-        truth=truth,
-        finite=finite,
+    kept = _Kept(
         dice={name: metrics.dice(metrics.count(masks[r], truth[r])) for r, name in numbered},
         tallies={name: tally(output[r], truth[r]) for r, name in numbered},
         by_min_share={
             name: dice_by_min_share(output[r], truth[r], levels[r]) for r, name in numbered
         },
     )
+    return _Measured(output, truth, finite, kept)
 
 
-def _row(
-    name: str,
-    case: PreparedCase,
-    task: Task,
-    truth: NDArray[np.uint8],
-    output: NDArray[np.float32],
-    dice: dict[str, float],
-) -> GridRow:
+def _row(name: str, case: PreparedCase, task: Task, measured: _Measured) -> GridRow:
+    truth, dice = measured.truth, measured.kept.dice
     areas = truth.sum(axis=(0, 2, 3))
     z = int(areas.argmax()) if areas.any() else truth.shape[1] // 2
     scores = ", ".join(f"{region} {value:.2f}" for region, value in dice.items())
     return GridRow(
         image=case.channels(task.modalities)[:, z],
         truth=truth[:, z],
-        output=output[:, z],
+        output=measured.output[:, z],
         caption=f"{name}, slice {case.box.start[0] + z}, Dice {scores}",
     )

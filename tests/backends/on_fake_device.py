@@ -81,8 +81,7 @@ def a_few_steps(ops: Ops, place: torch.device) -> tuple[list[float], dict[str, T
             model,
             optimizer,
             loss,
-            image.to(place),
-            target.to(place),
+            (image.to(place), target.to(place)),
             autocast=nullcontext,
             clip=0.1,
         )

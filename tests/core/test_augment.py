@@ -225,3 +225,15 @@ def test_drawn_parameters_move_to_a_device_as_a_whole() -> None:
             assert value.device.type == "meta"
         else:
             assert value == getattr(drawn, entry.name)
+
+
+@given(st.integers(0, 1000), st.integers(1, 4))
+def test_some_rows_are_augmented_as_in_the_whole_batch(seed: int, world: int) -> None:
+    image, mask = a_batch()
+    for config in (ALL, AugmentConfig()):
+        drawn = draw(generator(seed), config, 4, 3)
+        whole = apply(drawn, image, mask)
+        for rank in range(world):
+            rows = slice(rank, None, world)
+            own = apply(drawn.rows(rows), image[rows], mask[rows])
+            assert all(torch.equal(a, b[rows]) for a, b in zip(own, whole, strict=True))

@@ -22,6 +22,7 @@ from mriseg.core.sampling import (
     lookalikes,
     patients,
     plan_epoch,
+    share,
     split,
     split_by_name,
     subset,
@@ -253,17 +254,23 @@ def test_every_slice_comes_once_before_any_comes_again(
             assert max(counts.values()) - min(counts[ref] for ref in all_of_it) <= 1
 
 
-@given(indices(), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2))
-def test_ranks_divide_the_epoch(
+@given(indices(), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2))
+def test_shares_divide_a_batch_evenly_and_in_its_order(
     index: VolumeIndex, world: int, batch_size: int, epoch: int
 ) -> None:
-    whole = plans(index, batch_size=batch_size * world, epoch=epoch)
-    parts = [
-        plans(index, batch_size=batch_size, epoch=epoch, shard=(rank, world))
-        for rank in range(world)
-    ]
-    assert {len(part) for part in parts} == {len(whole)}
-    assert Counter(ref for part in parts for ref in refs(part)) == Counter(refs(whole))
+    for plan in plans(index, batch_size=batch_size, epoch=epoch):
+        shares = [share(plan, rank, world).refs for rank in range(world)]
+        assert Counter(ref for own in shares for ref in own) == Counter(plan.refs)
+        sizes = [len(own) for own in shares]
+        assert max(sizes) - min(sizes) <= 1 and sizes == sorted(sizes, reverse=True)
+        assert all(list(own) == sorted(own) for own in shares)
+        # Row k of rank r is row k * world + r of the batch.
+        assert all(
+            ref == plan.refs[k * world + rank]
+            for rank, own in enumerate(shares)
+            for k, ref in enumerate(own)
+        )
+    assert share(plan, 0, 1) == plan
 
 
 def test_epochs_and_seeds_differ() -> None:

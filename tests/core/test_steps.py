@@ -53,13 +53,11 @@ def test_the_rate_rises_to_its_peak_and_falls_to_zero() -> None:
 def test_steps_lower_the_loss(scaled: bool) -> None:
     model = a_model().train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    image, target = a_problem()
+    batch = a_problem()
     loss = build_loss(parse_loss("bce+dice"), torch.ones(1, 1, 1))
     scaler = torch.amp.GradScaler("cpu") if scaled else None
     losses = [
-        train_step(
-            model, optimiser, loss, image, target, autocast=nullcontext, clip=1.0, scaler=scaler
-        )
+        train_step(model, optimiser, loss, batch, autocast=nullcontext, clip=1.0, scaler=scaler)
         for _ in range(20)
     ]
     assert not losses[0].requires_grad and losses[0].shape == ()
@@ -68,11 +66,10 @@ def test_steps_lower_the_loss(scaled: bool) -> None:
 
 def test_the_gradient_is_clipped() -> None:
     model = a_model().train()
-    image, target = a_problem()
     before = [p.detach().clone() for p in model.parameters()]
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
     train_step(
-        model, optimiser, lambda logits, _: 1e6 * logits.mean(), image, target,
+        model, optimiser, lambda logits, _: 1e6 * logits.mean(), a_problem(),
         autocast=nullcontext, clip=0.5,
     )  # fmt: skip
     moved = [a - b.detach() for a, b in zip(before, model.parameters(), strict=True)]
@@ -85,7 +82,7 @@ def test_a_frozen_part_is_left_alone() -> None:
     optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     before = [p.clone() for p in model.encoder.parameters()]
     loss = build_loss(parse_loss("bce"), torch.ones(1, 1, 1))
-    train_step(model, optimiser, loss, *a_problem(), autocast=nullcontext, clip=1.0)
+    train_step(model, optimiser, loss, a_problem(), autocast=nullcontext, clip=1.0)
     after = list(model.encoder.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 

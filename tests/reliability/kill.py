@@ -149,7 +149,8 @@ def checkpoints(run: Path) -> dict[str, dict[str, Any]]:
 
 def _numbers(checkpoint: Checkpoint) -> dict[str, Any]:
     state = json.loads(json.dumps(checkpoint.state, default=asdict))
-    for name in ("seconds", "paused", "ending"):
+    # What a clock measured, and by how many processes it was.
+    for name in ("seconds", "paused", "ending", "processes"):
         state.get("position", {}).pop(name, None)
     return {
         "weights": checkpoint.weights,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mriseg.core.wording import agreeing, counted
-from mriseg.errors import IncompleteError, MrisegError
+from mriseg.errors import IncompleteError, MrisegError, RankError
 from mriseg.events import Event, Notice
 from mriseg.io.location import local_path
 
@@ -86,7 +86,9 @@ def newest_stopped(draw: Draw) -> Path:
 
 @contextmanager
 def naming_the_run(out: Path | None) -> Iterator[None]:
-    """Tell a stop (Ctrl-C) which run it left and how to continue it, as a note for the message.
+    """Tell a stop which run it left and how to continue it, as a note for the message.
+
+    What stops it is Ctrl-C, or another process that trains with this one.
 
     Args:
         out: the run's folder; None: the one that was begun in here.
@@ -94,7 +96,7 @@ def naming_the_run(out: Path | None) -> Iterator[None]:
     began = time.time()
     try:
         yield
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, RankError) as stop:
         run = local_path(out) if out else _saved_since(began)
         if run is not None and (run / "last.safetensors").is_file():
             resume = f"mriseg train --resume {shlex.quote(str(run))}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mriseg.cli import options, render
+from mriseg.cli import options, render, together
 from mriseg.cli.bundles import Bundle, bundled
 from mriseg.cli.commands import common
 from mriseg.cli.reports import results
@@ -193,6 +193,8 @@ def transfer(
     given = given_settings(settings)
     asked = {name: value for name, value in comparison.items() if value is not None}
     _check_compares(settings, compare, asked)
+    if compare:
+        together.refuse("--compare")
     with render.drawing() as draw:
         layers = training_config(read_settings(config), given)
         run = common.run_or_newest(draw, source, "--from")

@@ -37,6 +37,7 @@ class Progress:
         best_epoch: when that was.
         dice: case -> region -> Dice of the best validation.
         ended: why it ended; empty while it goes on.
+        processes: of each sitting, from which step on how many processes trained together.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -44,6 +45,7 @@ class Progress:
     best_epoch: int = 0
     dice: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ended: str = ""
+    processes: Sequence[tuple[int, int]] = ()
 
 
 def training_page(
@@ -90,6 +92,8 @@ def training_page(
     if transfer is not None:
         sections.append(Section("Transfer", (Words((_carried(transfer),)), _parent(manifest))))
     sections.append(Section("What it learns", (_task(manifest),)))
+    if any(number > 1 for _, number in progress.processes):
+        sections.append(Section("Processes", (Words((_together(progress.processes),)),)))
     parent = manifest.parent or {}
     citing = methods.of_training(
         version=about.versions.get("mriseg", "?"),
@@ -120,6 +124,15 @@ def _cases(dice: Mapping[str, Mapping[str, float]]) -> Table:
     rows = ((Cell(case), *(number(dice[case].get(name)) for name in regions)) for case in order)
     caption = "The best validation, the lowest Dice first. It chose the epoch, so it flatters."
     return Table(caption, columns, tuple(rows))
+
+
+def _together(processes: Sequence[tuple[int, int]]) -> str:
+    """How many processes trained, sitting by sitting."""
+    each = [
+        f"{number} process{'es' * (number > 1)}{f' from step {step + 1} on' if step else ''}"
+        for step, number in processes
+    ]
+    return f"Trained by {', then by '.join(each)}; what it learns does not depend on it."
 
 
 def _carried(transfer: Mapping[str, Any]) -> str:
