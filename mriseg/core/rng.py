@@ -35,7 +35,7 @@ def generator(seed: int, *path: str | int) -> torch.Generator:
 
 def permutation(count: int, seed: int, *path: str | int) -> list[int]:
     """The numbers from 0 to ``count`` - 1 in a random order, named by ``seed`` and ``path``."""
-    return order(count, seed, *path).tolist()
+    return [int(i) for i in order(count, seed, *path)]
 
 
 def order(count: int, seed: int, *path: str | int) -> NDArray[np.int64]:

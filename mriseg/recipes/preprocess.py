@@ -177,6 +177,7 @@ def preprocess(
         )
         workers = options.workers or default_workers()
         reports = yield from _filled(store, listing, strict, workers, write)
+        store.update_index()
         about_labels = label_notices(map(_case_labels, _labelled(reports)), wanted, listing.labels)
         for text in about_labels:
             yield Notice(text)
@@ -231,6 +232,7 @@ def _filled(
 ) -> Recipe[tuple[CaseReport, ...]]:
     """Write the cases that are not in the store yet; gives the reports of all, by name."""
     before = store.cases()
+    yield from map(Notice, store.remarks())
     reports = [CaseReport(name, "skipped", reason) for name, reason in listing.skipped]
     for report in reports:
         if strict:

@@ -117,7 +117,7 @@ def plan_training(
         store, index, config, source, resumes=chosen is not None
     )
     usable, more = _usable_cases(store, index, modalities, config)
-    notices += more
+    notices += [*store.remarks(), *more]
     split = chosen or _split(usable, config)
     missing = {*split.train, *split.validation} - {case.name for case in usable}
     if missing:

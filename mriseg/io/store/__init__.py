@@ -4,6 +4,8 @@
 - ``store``: reads one
 - ``writer``: writes into one
 - ``attributes``: what a store says of itself and of its cases
+- ``catalogue``: the cases, each made when it is asked for
+- ``index``, ``segments``: what all cases say, in a few files
 - ``arrays``: reads slices fast
 - ``storage``: the files below, in a folder or at a URL
 - ``remedies``: what to do about a case that cannot be read
@@ -21,6 +23,7 @@ from mriseg.io.store.attributes import (
     Source,
     StoreSpec,
     attributes_in,
+    count,
     documents,
     key_of,
     shard_name,
@@ -40,6 +43,7 @@ __all__ = [
     "Store",
     "StoreSpec",
     "attributes_in",
+    "count",
     "create",
     "documents",
     "frame_for",

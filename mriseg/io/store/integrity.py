@@ -26,13 +26,16 @@ from mriseg.io.store.attributes import (
     key_of,
     shard_name,
 )
+from mriseg.io.store.index import INDEX, Row, digest_in, read_index
 from mriseg.io.store.opening import VERSIONS, open_store
+from mriseg.io.store.segments import same_entry
 from mriseg.io.store.storage import Tree
 from mriseg.io.store.store import Store
 
 UNREADABLE = (OSError, ValueError, RuntimeError)
 """What reading a part of a store raises."""
 
+_WITHOUT_INDEX = "remove the folder index and preprocess again, which writes it anew"
 _UNWRITTEN = "is not what was written (its own digest)"
 
 
@@ -117,6 +120,44 @@ def _check_group(findings: Findings, tree: Tree) -> None:
             findings.blame(name, "is not what was written")
     except (OSError, ValueError, AttributeError):
         findings.blame(name, "is damaged")
+
+
+def check_index(findings: Findings, location: str, store: Store | None) -> dict[str, Row]:
+    """Check the segments of the index; gives the rows that hold, by their case's folder."""
+    if store is None or store.version == 1:
+        return {}
+    try:
+        index = read_index(Tree(location))
+    except OSError as error:
+        findings.blame(INDEX, f"cannot be read: {reason_of(error)}")
+        return {}
+    findings.count("files", len(index.segments) + len(index.damaged))
+    for name, what in index.damaged.items():
+        findings.blame(f"{INDEX}/{name}", f"{what}; {_WITHOUT_INDEX}")
+    return index.rows()
+
+
+def check_row(check: CaseCheck, row: Row | None, document: bytes) -> None:
+    """Whether the index says of a case what the case says of itself.
+
+    Args:
+        check: of the case, to add to.
+        row: of the index; None where it has none, which is no fault.
+        document: the case's ``zarr.json``.
+    """
+    if row is None or check.findings.faults:
+        return
+    try:
+        same = (
+            check.attributes is not None
+            and row.digest == digest_in(document)
+            and row.segment.case(row.row) == check.attributes
+            and same_entry(row.segment.entry(row.row), check.attributes)
+        )
+    except ValueError:
+        same = False
+    if not same:
+        check.blame(INDEX, f"does not say of it what the case says; {_WITHOUT_INDEX}")
 
 
 def check_report(findings: Findings, location: str, keys: set[str]) -> None:

@@ -19,8 +19,11 @@ from mriseg.io.store.storage import Tree
 from mriseg.io.store.store import Store
 from mriseg.io.store.writer import write_root
 
-VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], StoreSpec]] = {1: partial(checked, StoreSpec)}
-"""How a store of each version is read."""
+VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], StoreSpec]] = {
+    1: partial(checked, StoreSpec),
+    2: partial(checked, StoreSpec),
+}
+"""How a store of each version is read; the first has no index."""
 
 
 def create(location: str | Path | Location, spec: StoreSpec) -> Store:
@@ -84,7 +87,7 @@ def open_store(location: str | Path | Location) -> Store:
             f"preprocess again"
         )
     try:
-        return Store(str(where), read(root))
+        return Store(str(where), read(root), root["version"])
     except ValueError as error:
         raise StoreError(f"{where}/zarr.json is damaged ({error}); preprocess again") from None
 

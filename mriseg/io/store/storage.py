@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 import fsspec  # type: ignore[import-untyped]
 
 from mriseg.errors import reason_of
+from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.checksums import digest
 from mriseg.io.disk.untrusted import is_regular
 from mriseg.io.location import Location
@@ -97,6 +98,34 @@ class Tree:
             for entry in entries
             if entry["type"] == "directory"
         )
+
+    def names(self, name: str) -> list[str]:
+        """The names of the files that lie in a folder itself, sorted; none where it is missing."""
+        self._fs.invalidate_cache()
+        try:
+            with as_os_errors(self._location):
+                entries = self._fs.ls(self._path(name), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(
+            str(entry["name"]).rpartition("/")[2] for entry in entries if entry["type"] == "file"
+        )
+
+    def write(self, name: str, data: bytes) -> None:
+        """A whole file, complete or not at all; its folder is made, and no folder above that."""
+        if self._location.is_local:
+            path = Path(self._path(name))
+            path.parent.mkdir(exist_ok=True)
+            with replacing(path, make_folder=False) as temporary:
+                temporary.write_bytes(data)
+            return
+        with as_os_errors(self._location):
+            self._fs.pipe_file(self._path(name), data)
+
+    def remove(self, name: str) -> None:
+        """A file. Raises FileNotFoundError where there is none."""
+        with as_os_errors(self._location):
+            self._fs.rm_file(self._path(name))
 
     def files(self, name: str) -> list[str]:
         """Every file below a folder, by its name relative to that folder, sorted."""

@@ -23,29 +23,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.fingerprint import fingerprint
-from mriseg.core.modalities import MODALITIES
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import region_masks
-from mriseg.core.sampling import CaseEntry, VolumeIndex
+from mriseg.core.sampling import VolumeIndex
 from mriseg.core.task import Task
 from mriseg.core.volume import Geometry, Pad, SliceRef, round_up
-from mriseg.errors import StoreError, reason_of
+from mriseg.errors import OutputError, StoreError, reason_of
 from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.location import Location
 from mriseg.io.store import writer
 from mriseg.io.store.arrays import Reader, Reading, open_array
 from mriseg.io.store.attributes import (
     CASES,
+    FORMAT_VERSION,
     CaseAttributes,
     Source,
     StoreSpec,
     case_in,
-    documents,
     key_of,
     shard_name,
 )
+from mriseg.io.store.catalogue import Catalogue, read_catalogue, read_whole_index
+from mriseg.io.store.index import INDEX, Index, retire, update
 from mriseg.io.store.listing import spec_overview
-from mriseg.io.store.remedies import remedy, removal
+from mriseg.io.store.remedies import remedy
 from mriseg.io.store.storage import Tree
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
@@ -78,18 +79,21 @@ class Store(Shown):
     `read_case`.
     """
 
-    def __init__(self, location: str, spec: StoreSpec) -> None:
+    def __init__(self, location: str, spec: StoreSpec, version: int = FORMAT_VERSION) -> None:
         self.location = location
         self.spec = spec
+        self.version = version
         # Absolute, since tensorstore takes no other path, and arrays are opened late.
         self._where = Location.of(location).absolute
         self._tree = Tree(self._where)
+        self._index = Index({}, {})
+        self._catalogue: Catalogue | None = None
         self._attributes: dict[str, CaseAttributes] = {}
         self._array = lru_cache(_OPEN_ARRAYS)(self._open)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is open belongs to the process that opened it.
-        return Store, (self.location, self.spec)
+        return Store, (self.location, self.spec, self.version)
 
     @property
     def name(self) -> str:
@@ -157,38 +161,62 @@ class Store(Shown):
             notices=tuple(notices),
             files=(),
         )
+        self._retire([name])
         writer.write_case(self._where, case, attributes)
         self._array.cache_clear()
         self._attributes.pop(name, None)
+        self._catalogue = None
+
+    def _retire(self, names: Iterable[str]) -> None:
+        """Before cases are replaced, their rows of the index no longer hold."""
+        if self.version == 1:
+            return
+        try:
+            retire(self._tree, self._where, map(key_of, names))
+        except OSError as error:
+            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
     def sweep(self) -> None:
         """Remove what a process that was killed left; see `mriseg.io.store.writer.sweep`."""
         writer.sweep(self._where)
 
-    def cases(self) -> dict[str, CaseAttributes]:
+    def cases(self) -> Catalogue:
         """Attributes of every case that is complete, by name, sorted.
 
         Raises:
             StoreError: they cannot be read, or those of a case are damaged.
         """
-        cases = {}
-        for key, document in documents(str(self._where)):
-            try:
-                case = case_in(document, len(self.spec.regions))
-            except ValueError as error:
-                raise StoreError(
-                    f"{self.location}: {CASES}/{key}/zarr.json is damaged ({error}); "
-                    f"{removal(self.location, key)}"
-                ) from None
-            if case is not None:
-                cases[case.name] = case
-        cases = dict(sorted(cases.items()))
-        # The long lists are not needed to read; of thousands of cases they would fill memory.
-        self._attributes = {
-            name: replace(case, fingerprint={}, foreground=[], sources=(), files=())
-            for name, case in cases.items()
-        }
-        return cases
+        index = Index({}, {})
+        if self.version > 1:
+            index = read_whole_index(self._tree, self.location, self._index)
+        self._index = index
+        self._catalogue = read_catalogue(
+            self._tree, self.location, len(self.spec.regions), self._index
+        )
+        self._attributes = {}
+        return self._catalogue
+
+    def remarks(self) -> list[str]:
+        """What a user should know of the index, as it was when cases were last listed."""
+        return [
+            f"{self.location}: {INDEX}/{name} {what}; the cases that it lists are read one by one. "
+            f"The next mriseg preprocess into this store writes it anew"
+            for name, what in self._index.damaged.items()
+        ]
+
+    def update_index(self) -> None:
+        """Add the cases that the index lacks; only for the process that holds the lock.
+
+        Raises:
+            OutputError: it cannot be written.
+            StoreError: a case's attributes are damaged.
+        """
+        if self.version == 1:
+            return
+        try:
+            update(self._tree, self._where, len(self.spec.regions))
+        except OSError as error:
+            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
     def stored(self, name: str) -> CaseAttributes | None:
         """The attributes of one case, as they are now; None where it is not complete.
@@ -211,27 +239,7 @@ class Store(Shown):
 
     def index(self) -> VolumeIndex:
         """What the sampler needs: cases, modalities and per-slice foreground counts."""
-        cases = self.cases().values()
-        entries = tuple(
-            CaseEntry(
-                name=case.name,
-                patient=case.patient,
-                shape=case.box.shape,
-                modalities=case.modalities,
-                foreground=np.asarray(case.foreground, dtype=np.int64).reshape(
-                    case.box.shape[0], len(self.spec.regions)
-                ),
-                labelled=case.labelled,
-                content=case.content,
-                fingerprint=tuple(sorted(case.fingerprint.items())),
-            )
-            for case in cases
-        )
-        named = dict.fromkeys(name for case in cases for name in case.modalities)
-        # The usual ones first, in the usual order.
-        modalities = [name for name in MODALITIES if name in named]
-        modalities += [name for name in named if name not in MODALITIES]
-        return VolumeIndex(entries, tuple(modalities), dict(self.spec.regions))
+        return self.cases().volume_index(self.spec.regions)
 
     def geometry(self, name: str) -> Geometry:
         """Where a case's source lies in space."""
@@ -289,11 +297,18 @@ class Store(Shown):
         return Batch(image, target)
 
     def _case(self, name: str) -> CaseAttributes:
-        if name not in self._attributes:
-            self.cases()
-        if name not in self._attributes:
+        known = self._attributes.get(name)
+        if known is not None:
+            return known
+        cases = self._catalogue
+        if cases is None or name not in cases:
+            cases = self.cases()
+        if name not in cases:
             raise StoreError(f"{self.location} holds no case {name!r}")
-        return self._attributes[name]
+        # The long lists are not needed to read; of thousands of cases they would fill memory.
+        case = replace(cases[name], fingerprint={}, foreground=[], sources=(), files=())
+        self._attributes[name] = case
+        return case
 
     def _ask(self, name: str, which: int | slice) -> tuple[Reading, ...]:
         """Begin to read some slices of a case, and their labels if it has any."""

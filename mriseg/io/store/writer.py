@@ -39,6 +39,8 @@ from mriseg.io.store.attributes import (
 )
 from mriseg.io.store.storage import Tree, as_os_errors
 
+# Bytes of a group's zarr.json without attributes, and room for other versions of zarr.
+_EMPTY = 1024
 # What zarr names a file on its way.
 _PIECE = re.compile(r".+\.[0-9a-f]{32}\.partial")
 
@@ -97,16 +99,19 @@ def sweep(where: Location) -> None:
     """
     if not where.is_local:
         return
-    texts = dict(documents(str(where)))
     root = where.path
-    for folder in (root, root / CASES, *(root / CASES / key for key in texts)):
+    keys = Tree(where).folders(CASES)
+    for folder in (root, root / CASES, *(root / CASES / key for key in keys)):
         for path in folder.glob("*.partial"):
             if _PIECE.fullmatch(path.name):
                 path.unlink(missing_ok=True)
-    for key, document in texts.items():
-        with suppress(ValueError, AttributeError):
+    for key in keys:
+        document = root / CASES / key / "zarr.json"
+        with suppress(OSError, ValueError, AttributeError):
             # None at all, and not damaged ones: then it was begun and not finished.
-            if parse_json(document).get("attributes") == {}:
+            if document.stat().st_size <= _EMPTY and (
+                parse_json(document.read_bytes()).get("attributes") == {}
+            ):
                 shutil.rmtree(root / CASES / key, ignore_errors=True)
 
 
