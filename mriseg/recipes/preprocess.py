@@ -239,10 +239,11 @@ def _filled(
             raise CaseError(report.case, report.reason)
         yield Skipped(report.case, report.reason)
     todo: list[Case] = []
+    sizes = store.sizes() if before else {}
     for case in listing.cases:
         stored = before.get(case.name)
         # One whose files were lost is done again.
-        if stored and is_same(stored, case) and store.has_files_of(stored):
+        if stored and is_same(stored, case) and store.has_files_of(stored, sizes):
             reports.append(_kept(stored, store.spec.regions))
         else:
             todo.append(case)

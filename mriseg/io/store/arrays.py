@@ -7,16 +7,18 @@ it alone has the storage classes for them. Both read the same format, and give t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import tensorstore
 import zarr
 from numpy.typing import NDArray
+from zarr.storage import StorePath
 
+from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.location import Location
-from mriseg.io.store.storage import Tree, as_os_errors
+from mriseg.io.store.storage import Tree, as_os_errors, tree_at
 
 Array = NDArray[Any]
 
@@ -28,7 +30,9 @@ Reader: TypeAlias = Callable[[int | slice], Reading]
 _CONTEXT = tensorstore.Context({"cache_pool": {"total_bytes_limit": 0}})
 
 
-def open_array(location: str | Location, path: str) -> Reader:
+def open_array(
+    location: str | Location, path: str, metadata: Mapping[str, Any] | None = None
+) -> Reader:
     """An array of a store, to be read slice by slice.
 
     Every chunk of it was written, so that one that is missing was lost, and is an error.
@@ -36,6 +40,7 @@ def open_array(location: str | Location, path: str) -> Reader:
     Args:
         location: of the store, a folder or a URL.
         path: of the array in it.
+        metadata: what its ``zarr.json`` says, where that was read already.
 
     Returns:
         A function that begins to read a slice or a range of slices, and returns a function that
@@ -46,7 +51,7 @@ def open_array(location: str | Location, path: str) -> Reader:
     """
     where = Location.of(location)
     if not where.is_local:
-        return _open_remote(where, path)
+        return _open_remote(where, path, metadata)
     store = tensorstore.open(
         {
             "driver": "zarr3",
@@ -59,12 +64,17 @@ def open_array(location: str | Location, path: str) -> Reader:
     return lambda which: store[which].read().result
 
 
-def _open_remote(where: Location, path: str) -> Reader:
+def _open_remote(where: Location, path: str, metadata: Mapping[str, Any] | None) -> Reader:
     """An array at a URL, read by zarr."""
     with as_os_errors(where):
+        tree = tree_at(where)
+        if metadata is None:
+            metadata = parse_json(tree.read(f"{path}/zarr.json"))
         # Of version 3 alone: version 2 knows a codec that unpickles, and so runs, what it reads.
-        array: Any = zarr.open_array(str(where), path=path, mode="r", zarr_format=3)
-        tree = Tree(where)
+        if not isinstance(metadata, dict) or metadata.get("zarr_format") != 3:
+            raise ValueError(f"{path}/zarr.json is not of an array of zarr's version 3")
+        array: Any = _array(tree, path, metadata)
+        knows_missing = not isinstance(tree.zarr_store(), str)
     shard = "/".join((path, "c", *"0" * array.ndim))
 
     def begin(which: int | slice) -> Reading:
@@ -73,10 +83,18 @@ def _open_remote(where: Location, path: str) -> Reader:
                 values = np.asarray(array[which])
             # zarr reads zeros where a chunk is missing. That is one more question for an empty
             # label map, and none for a slice of a head.
-            if not values.any() and not tree.is_there(shard):
+            if not (knows_missing or values.any() or tree.is_there(shard)):
                 raise FileNotFoundError(f"{shard} is missing")
             return values
 
         return read
 
     return begin
+
+
+def _array(tree: Tree, path: str, metadata: dict[str, Any]) -> Any:
+    """Zarr's array, of what its ``zarr.json`` says: one request less for each."""
+    storage = tree.zarr_store()
+    if isinstance(storage, str):
+        return zarr.open_array(storage, path=path, mode="r", zarr_format=3)
+    return zarr.Array.from_dict(StorePath(storage, path), metadata)

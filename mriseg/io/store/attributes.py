@@ -23,7 +23,7 @@ from mriseg.io.disk.checksums import BLANK, as_written, digest_of
 from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.schemas import MAX_VOXELS, Name, RegionTable, checked
 from mriseg.io.disk.untrusted import parse_json
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import tree_at
 
 FORMAT = "mriseg-store"
 FORMAT_VERSION = 2
@@ -187,7 +187,7 @@ def count(location: str) -> int:
         StoreError: they cannot be read.
     """
     try:
-        return len(Tree(location).folders(CASES))
+        return len(tree_at(location).folders(CASES))
     except OSError as error:
         raise StoreError(f"{location} cannot be read: {reason_of(error)}") from error
 
@@ -201,7 +201,7 @@ def documents(location: str) -> Iterator[tuple[str, bytes]]:
         StoreError: they cannot be read.
     """
     try:
-        tree = Tree(location)
+        tree = tree_at(location)
         keys = tree.folders(CASES)
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]

@@ -29,7 +29,7 @@ from mriseg.io.location import Location
 from mriseg.io.store.attributes import CASES, case_in
 from mriseg.io.store.remedies import removal
 from mriseg.io.store.segments import SUFFIX, Segment, joined, name_of, packed, segment_in
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import Tree, tree_at
 
 INDEX = "index"
 
@@ -267,7 +267,7 @@ def _listed(tree: Tree, where: Location) -> tuple[dict[str, set[str]], dict[str,
 @lru_cache(maxsize=64)
 def _listed_in(where: Location, name: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     try:
-        segment = segment_in(Tree(where).read(f"{INDEX}/{name}"))
+        segment = segment_in(tree_at(where).read(f"{INDEX}/{name}"))
     except ValueError:  # damaged: then nobody believes it
         return {}, {}
     rows: dict[str, list[str]] = {}

@@ -29,7 +29,7 @@ from mriseg.io.store.attributes import (
 from mriseg.io.store.index import INDEX, Row, digest_in, read_index
 from mriseg.io.store.opening import VERSIONS, open_store
 from mriseg.io.store.segments import same_entry
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import Tree, tree_at
 from mriseg.io.store.store import Store
 
 UNREADABLE = (OSError, ValueError, RuntimeError)
@@ -71,7 +71,7 @@ def check_root(findings: Findings, location: str) -> Store | None:
     """
     findings.count("files")
     try:
-        tree = Tree(location)
+        tree = tree_at(location)
         document = tree.read("zarr.json")
     except OSError as error:
         if not _has_cases(location):
@@ -102,7 +102,7 @@ def _is_absent(error: OSError) -> bool:
 
 def _has_cases(location: str) -> bool:
     try:
-        return bool(Tree(location).folders(CASES))
+        return bool(tree_at(location).folders(CASES))
     except OSError:
         return False
 
@@ -127,7 +127,7 @@ def check_index(findings: Findings, location: str, store: Store | None) -> dict[
     if store is None or store.version == 1:
         return {}
     try:
-        index = read_index(Tree(location))
+        index = read_index(tree_at(location))
     except OSError as error:
         findings.blame(INDEX, f"cannot be read: {reason_of(error)}")
         return {}
@@ -217,7 +217,7 @@ def check_case(location: str, key: str, document: bytes, regions: int | None) ->
 
 def _check_files(check: CaseCheck, case: CaseAttributes, location: str, folder: str) -> None:
     """Every file against the size and the SHA-256 that it was written with."""
-    tree = Tree(location)
+    tree = tree_at(location)
     written = {file.name: file for file in case.files}
     # Of others that it lists, such as one that leads out of the folder, nothing is read.
     for kind in case.kinds:

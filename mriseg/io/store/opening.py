@@ -15,7 +15,7 @@ from mriseg.io.disk.schemas import checked
 from mriseg.io.disk.versions import reading
 from mriseg.io.location import Location
 from mriseg.io.store.attributes import FORMAT, StoreSpec, attributes_in
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import tree_at
 from mriseg.io.store.store import Store
 from mriseg.io.store.writer import write_root
 
@@ -56,7 +56,7 @@ def _is_free(where: Location) -> bool:
     if where.is_local:
         return is_free(where.path)
     try:
-        return Tree(where).is_empty()
+        return tree_at(where).is_empty()
     except OSError as error:
         raise OutputError(f"{where} cannot be written: {reason_of(error)}") from error
 
@@ -95,7 +95,7 @@ def open_store(location: str | Path | Location) -> Store:
 def _root(where: Location) -> tuple[bytes, dict[str, Any]]:
     """A store's ``zarr.json``, and what it says for all cases."""
     try:
-        document = Tree(where).read("zarr.json")
+        document = tree_at(where).read("zarr.json")
         root = attributes_in(document)
     except (OSError, ValueError) as error:
         if not where.is_local and not isinstance(error, FileNotFoundError):

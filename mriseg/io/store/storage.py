@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
 import fsspec  # type: ignore[import-untyped]
 
@@ -38,8 +39,27 @@ def as_os_errors(location: str | Location) -> Iterator[None]:
         raise OSError(reason_of(error)) from error
 
 
+_OBJECTS = ("s3", "s3a")
+
+
+def tree_at(location: str | Location) -> Tree:
+    """The files below a location, whatever it is.
+
+    Raises:
+        OSError: no installed library can open its URL.
+    """
+    where = Location.of(location)
+    if not where.is_local and urlsplit(str(where)).scheme in _OBJECTS:
+        from mriseg.io.store.objects import ObjectTree  # late: only such stores need it
+
+        return ObjectTree(where)
+    return Tree(where)
+
+
 class Tree:
-    """The files below a location; names are relative to it, with slashes.
+    """The files below a folder, or below a URL that fsspec opens.
+
+    Names are relative to it, with slashes.
 
     Every method raises OSError where a file cannot be read, and so does making one of a URL that
     no installed library can open.
@@ -55,6 +75,10 @@ class Tree:
         with as_os_errors(self._location):
             self._fs, root = fsspec.core.url_to_fs(str(self._location))
         self._root = root.rstrip("/")
+
+    def zarr_store(self) -> Any:
+        """These files as zarr takes them."""
+        return str(self._location)
 
     def is_empty(self) -> bool:
         """Whether nothing lies at a URL."""
@@ -122,6 +146,13 @@ class Tree:
         with as_os_errors(self._location):
             self._fs.pipe_file(self._path(name), data)
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file unless there is one; gives whether there was none."""
+        if self.is_there(name):
+            return False
+        self.write(name, data)
+        return True
+
     def remove(self, name: str) -> None:
         """A file. Raises FileNotFoundError where there is none."""
         with as_os_errors(self._location):
@@ -133,6 +164,14 @@ class Tree:
         start = len(self._path(name)) + 1
         with as_os_errors(self._location):
             return sorted(str(path)[start:] for path in self._fs.find(self._path(name)))
+
+    def sizes(self, name: str) -> dict[str, int]:
+        """Every file below a folder, by its name relative to that folder -> bytes."""
+        self._fs.invalidate_cache()
+        start = len(self._path(name)) + 1
+        with as_os_errors(self._location):
+            entries = self._fs.find(self._path(name), detail=True)
+        return {str(path)[start:]: int(entry["size"]) for path, entry in entries.items()}
 
     def size(self, name: str) -> int | None:
         """In bytes; None where the file does not exist."""

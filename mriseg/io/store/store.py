@@ -13,7 +13,7 @@ files and their own digest, which opening the store checks. `mriseg.recipes.veri
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -47,7 +47,7 @@ from mriseg.io.store.catalogue import Catalogue, read_catalogue, read_whole_inde
 from mriseg.io.store.index import INDEX, Index, retire, update
 from mriseg.io.store.listing import spec_overview
 from mriseg.io.store.remedies import remedy
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import tree_at
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 
@@ -85,7 +85,7 @@ class Store(Shown):
         self.version = version
         # Absolute, since tensorstore takes no other path, and arrays are opened late.
         self._where = Location.of(location).absolute
-        self._tree = Tree(self._where)
+        self._tree = tree_at(self._where)
         self._index = Index({}, {})
         self._catalogue: Catalogue | None = None
         self._attributes: dict[str, CaseAttributes] = {}
@@ -232,10 +232,33 @@ class Store(Shown):
             place = f"{self.location}: {CASES}/{key}/zarr.json"
             raise StoreError(f"{place} cannot be read ({reason_of(error)})") from None
 
-    def has_files_of(self, case: CaseAttributes) -> bool:
-        """Whether all files of a case exist, in the size that they were written with."""
-        folder = f"{CASES}/{key_of(case.name)}"
-        return all(self._tree.size(f"{folder}/{file.name}") == file.size for file in case.files)
+    def sizes(self) -> dict[str, int]:
+        """Every file of every case at a URL -> bytes, by its name below ``cases``.
+
+        A thousand come at once, where to ask for each takes a while. Of a local store, none: there
+        to ask for each is as fast.
+
+        Raises:
+            StoreError: they cannot be listed.
+        """
+        try:
+            return {} if self._where.is_local else self._tree.sizes(CASES)
+        except OSError as error:
+            raise StoreError(f"{self.location} cannot be read: {reason_of(error)}") from error
+
+    def has_files_of(self, case: CaseAttributes, sizes: Mapping[str, int] | None = None) -> bool:
+        """Whether all files of a case exist, in the size that they were written with.
+
+        Args:
+            case: which.
+            sizes: what `sizes` gave; what it lacks is asked for.
+        """
+        folder, known = key_of(case.name), sizes or {}
+        return all(
+            known.get(f"{folder}/{file.name}") == file.size
+            or self._tree.size(f"{CASES}/{folder}/{file.name}") == file.size
+            for file in case.files
+        )
 
     def index(self) -> VolumeIndex:
         """What the sampler needs: cases, modalities and per-slice foreground counts."""
@@ -306,7 +329,9 @@ class Store(Shown):
         if name not in cases:
             raise StoreError(f"{self.location} holds no case {name!r}")
         # The long lists are not needed to read; of thousands of cases they would fill memory.
-        case = replace(cases[name], fingerprint={}, foreground=[], sources=(), files=())
+        case = replace(cases[name], fingerprint={}, foreground=[], sources=())
+        if self._where.is_local:
+            case = replace(case, files=())
         self._attributes[name] = case
         return case
 
@@ -318,15 +343,19 @@ class Store(Shown):
 
     def _open(self, name: str, kind: str) -> Reader:
         path = f"{CASES}/{key_of(name)}/{kind}"
-        self._check_array(path, kind, self._case(name))
-        return open_array(self._where, path)
+        return open_array(self._where, path, self._checked(path, kind, self._case(name)))
 
-    def _check_array(self, path: str, kind: str, case: CaseAttributes) -> None:
-        """Make sure that an array is as large as its case, and its shard not much smaller."""
+    def _checked(self, path: str, kind: str, case: CaseAttributes) -> dict[str, Any]:
+        """What an array's ``zarr.json`` says.
+
+        It has to be as large as its case, and its shard not much smaller.
+        """
         z, y, x = case.box.shape
         shape = [z, len(case.modalities), y, x] if kind == "image" else [z, y, x]
         file = f"{kind}/{shard_name(kind)}"
-        size = self._tree.size(f"{path}/{shard_name(kind)}")
+        sizes = {one.name: one.size for one in case.files}
+        # At a URL each question takes a while, and a shard of another size cannot be read there.
+        size = sizes[file] if file in sizes else self._tree.size(f"{path}/{shard_name(kind)}")
         if size is None:
             raise FileNotFoundError(f"{file} is missing")
         array = parse_json(self._tree.read(f"{path}/zarr.json"))
@@ -334,6 +363,7 @@ class Store(Shown):
             raise ValueError(f"{kind} does not have the shape {shape}")
         if math.prod(shape) > _MAX_RATIO * size:
             raise ValueError(f"{file} is too small to hold what it should")
+        return array
 
     def _wait(
         self, name: str, asked: tuple[Reading, ...]

@@ -28,7 +28,7 @@ from tests.strategies import ORIENTATIONS
 
 SHAPE = (2, 3, 4)
 SPEC = StoreSpec({"WT": (1, 2)})
-NAMES = ("a", "b", "c", "d/e", "f")
+NAMES = ("a", "d/e")
 
 
 class Crash(BaseException):
@@ -106,7 +106,7 @@ actions = st.one_of(
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.lists(actions, min_size=1, max_size=10))
+@given(st.lists(actions, min_size=3, max_size=12))
 def test_whatever_happens_the_index_says_what_the_cases_say(
     tmp_path: Path, todo: list[tuple[Any, ...]]
 ) -> None:
