@@ -13,8 +13,12 @@ from mriseg.core.sampling import BatchPlan
 from mriseg.engine.augmentation import augmented, why_not_there
 from mriseg.engine.trainer import Pair
 from mriseg.io.store import Store
-from mriseg.io.store.loader import prefetch
+from mriseg.io.store.loader import Pace, prefetch
 from mriseg.recipes.setup import Setup
+
+# Of batches that are read ahead from a distance: how many, and their bytes.
+_MOST_AHEAD = 32
+_MOST_BYTES = 2**28
 
 
 class Batches:
@@ -31,16 +35,25 @@ class Batches:
         self.store, self.setup, self.backend = store, setup, backend
         self.why_on_cpu = why_not_there(backend)
         self.waited = 0.0
+        task, size = setup.task, setup.config.batch_size
+        pixels = size * task.frame[0] * task.frame[1]
+        batch = pixels * (4 * len(task.modalities) + len(task.regions))
+        # A store on this machine is read as fast with two threads as with any number.
+        most = 4 if store.is_local else max(4, min(_MOST_AHEAD, _MOST_BYTES // batch))
+        self.pace = Pace(most=most)
 
     def __call__(
         self, plans: Sequence[BatchPlan], purpose: str, first: int = 0
     ) -> Generator[Pair, None, None]:
         """The batches of ``plans``, augmented by the draws for ``purpose`` from ``first`` on."""
         config = self.setup.config
-        for step, (image, target) in enumerate(self._timed(prefetch(plans, self._read)), first):
+        for step, (image, target) in enumerate(self._timed(self._ahead(plans)), first):
             generator = rng.generator(config.seed, purpose, step)
             drawn = augment.draw(generator, config.augment, len(image), image.shape[1])
             yield augmented(self.backend, drawn, image, target, on_cpu=bool(self.why_on_cpu))
+
+    def _ahead(self, plans: Sequence[BatchPlan]) -> Iterator[Pair]:
+        return prefetch(plans, self._read, pace=self.pace)
 
     def _read(self, plan: BatchPlan) -> Pair:
         batch = self.store.read(plan.refs, self.setup.task)

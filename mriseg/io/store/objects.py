@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from zarr.storage import ObjectStore, WrapperStore
 
 from mriseg.errors import reason_of
 from mriseg.io.location import Location
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import PATIENCE, NotYetError, Tree, about, patiently
 
 T = TypeVar("T")
 
@@ -34,9 +33,6 @@ EXTRA = "pip install 'mriseg[cloud]'"
 
 # Requests under way at once.
 _AT_ONCE = 32
-# A key that was written may not be seen at once, and one that is listed may be slow to appear:
-# seconds before each further attempt.
-_PATIENCE = (0.1, 0.3, 1.0, 2.0)
 # Written in one request up to here, which a server takes whole or not at all.
 _ONE_PUT = 2**29
 _RETRIES = 8
@@ -136,7 +132,7 @@ class ObjectTree(Tree):
         self._do(name, lambda: _obstore().put(self._store, name, data, use_multipart=parts))
         try:
             patiently(lambda: self._sure_size(name, len(data)))
-        except _NotYetError as error:
+        except NotYetError as error:
             raise OSError(
                 f"{self._url(name)} has {error.size} bytes after {len(data)} were written: another "
                 f"process writes there, or the server lost a part"
@@ -163,6 +159,21 @@ class ObjectTree(Tree):
         """An object; one that does not exist is no error."""
         self._do(name, lambda: _obstore().delete(self._store, name))
 
+    def for_tensorstore(self, name: str) -> dict[str, Any] | None:
+        """A folder as tensorstore takes it; None where it cannot be told which credentials."""
+        parts = urlsplit(str(self._location))
+        kind = _CREDENTIALS.get(_credentials_from())
+        if kind is None:
+            return None
+        place = {
+            "driver": "s3",
+            "bucket": parts.netloc,
+            "path": "/".join(filter(None, (parts.path.strip("/"), name))) + "/",
+            "aws_credentials": {"type": kind},
+            "aws_region": _region(),
+        }
+        return place | ({"endpoint": _named_endpoint()} if _named_endpoint() else {})
+
     def zarr_store(self) -> Any:
         """These files as zarr's storage, to read them."""
         return _AllWritten(self)
@@ -172,7 +183,7 @@ class ObjectTree(Tree):
         if size is None or (expected is not None and size != expected):
             if size is None:
                 raise FileNotFoundError(f"{self._url(name)} does not exist")
-            raise _NotYetError(size)
+            raise NotYetError(size)
         return size
 
     def _do(self, name: str, ask: Callable[[], T]) -> T:
@@ -183,13 +194,13 @@ class ObjectTree(Tree):
         """
         from obstore.exceptions import BaseError
 
-        for seconds in (*_PATIENCE, None):
+        for seconds in (*PATIENCE, None):
             try:
                 answer = ask()
             except (OSError, BaseError) as error:
                 if seconds is None or not _BROKEN_OFF.search(str(error)):
                     raise self._told(name, error) from None
-                time.sleep(_about(seconds))
+                time.sleep(about(seconds))
             else:
                 if not _is_known(str(self._location)):  # from now on it is worth more patience
                     _KNOWN.add(_host(str(self._location)))
@@ -232,33 +243,6 @@ class ObjectTree(Tree):
         return OSError(f"{url}: {reason_of(error)[:300]}")
 
 
-class _NotYetError(OSError):
-    """An object has another size than was written."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.size = size
-
-
-def patiently(ask: Callable[[], T]) -> T:
-    """The answer to a question that a server may be late to know: it is asked again a few times.
-
-    Raises:
-        OSError: what the last attempt raised.
-    """
-    for seconds in _PATIENCE:
-        try:
-            return ask()
-        except (FileNotFoundError, _NotYetError):
-            time.sleep(_about(seconds))
-    return ask()
-
-
-def _about(seconds: float) -> float:
-    """So that many clients that were refused at once do not come again at once."""
-    return seconds * random.uniform(0.5, 1.5)
-
-
 def _each(read: Callable[[str], T], names: Sequence[str]) -> list[T]:
     if len(names) < 2:
         return [read(name) for name in names]
@@ -281,7 +265,7 @@ class _AllWritten(WrapperStore[Any]):
     ) -> Buffer | None:
         from obstore.exceptions import BaseError
 
-        for seconds in (*_PATIENCE, None):
+        for seconds in (*PATIENCE, None):
             try:
                 value = await self._store.get(key, prototype, byte_range)
             except (OSError, BaseError) as error:
@@ -291,7 +275,7 @@ class _AllWritten(WrapperStore[Any]):
             if value is not None or "/c/" not in key:
                 return cast("Buffer | None", value)
             if seconds is not None:
-                await asyncio.sleep(_about(seconds))
+                await asyncio.sleep(about(seconds))
         raise FileNotFoundError(f"{self._tree._url(key)} does not exist")
 
 
@@ -329,8 +313,7 @@ def _opened(url: str, is_known: bool) -> Any:
     Raises:
         OSError: a library is missing, or no credentials are known.
     """
-    settings = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
-    return _client(url, is_known, os.getpid(), settings)
+    return _client(url, is_known, os.getpid(), _settings())
 
 
 @lru_cache(maxsize=16)
@@ -346,7 +329,7 @@ def _client(url: str, is_known: bool, _pid: int, _settings: tuple[tuple[str, str
     if endpoint := _named_endpoint():
         config["endpoint"] = endpoint
     provider = None
-    if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() not in ("true", "1"):
+    if not _is_anonymous():
         provider = _credentials(config)
     return S3Store(
         parts.netloc,
@@ -370,6 +353,41 @@ def _client(url: str, is_known: bool, _pid: int, _settings: tuple[tuple[str, str
     )
 
 
+# Where boto3 says that credentials are from -> tensorstore's name of it.
+_CREDENTIALS = {
+    "": "anonymous",
+    "env": "environment",
+    "shared-credentials-file": "profile",
+    "iam-role": "imds",
+    "container-role": "ecs",
+}
+
+
+def _is_anonymous() -> bool:
+    return os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1")
+
+
+def _credentials_from() -> str:
+    """Where boto3 has credentials from; empty: none are used."""
+    return "" if _is_anonymous() else str(_session(_settings()).get_credentials().method)
+
+
+def _region() -> str:
+    named = os.environ.get("AWS_REGION")
+    return named or str(_session(_settings()).region_name or "us-east-1")
+
+
+def _settings() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+
+
+@lru_cache(maxsize=4)
+def _session(_settings: tuple[tuple[str, str], ...]) -> Any:
+    import boto3
+
+    return boto3.Session()
+
+
 def _credentials(config: dict[str, Any]) -> Any:
     """Where boto3 finds credentials: the environment, AWS's files, roles; and the region.
 
@@ -377,20 +395,20 @@ def _credentials(config: dict[str, Any]) -> Any:
         OSError: boto3 is missing, or finds none.
     """
     try:
-        import boto3
         from botocore.exceptions import BotoCoreError
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
         raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
     try:
-        session = boto3.Session()
+        session = _session(_settings())
         provider = Boto3CredentialProvider(session)
+    except ImportError:
+        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
     except (BotoCoreError, ValueError) as error:
         said = f" ({reason_of(error)})" if isinstance(error, BotoCoreError) else ""
         raise PermissionError(
             f"no credentials for s3:// are known{said}; set AWS_ACCESS_KEY_ID and "
             f"AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or for a public bucket AWS_SKIP_SIGNATURE=true"
         ) from None
-    if "AWS_REGION" not in os.environ:
-        config["region"] = session.region_name or "us-east-1"
+    config["region"] = _region()
     return provider

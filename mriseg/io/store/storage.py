@@ -7,10 +7,12 @@ themselves.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
 
 import fsspec  # type: ignore[import-untyped]
@@ -39,7 +41,11 @@ def as_os_errors(location: str | Location) -> Iterator[None]:
         raise OSError(reason_of(error)) from error
 
 
+T = TypeVar("T")
+
 _OBJECTS = ("s3", "s3a")
+# A file at a URL may not be seen at once after it was written: seconds before each further attempt.
+PATIENCE = (0.1, 0.3, 1.0, 2.0)
 
 
 def tree_at(location: str | Location) -> Tree:
@@ -76,6 +82,10 @@ class Tree:
             self._fs, root = fsspec.core.url_to_fs(str(self._location))
         self._root = root.rstrip("/")
 
+    def for_tensorstore(self, name: str) -> dict[str, Any] | None:
+        """A folder as tensorstore takes it; None: it has no driver, or would ask for keys anew."""
+        return None
+
     def zarr_store(self) -> Any:
         """These files as zarr takes them."""
         return str(self._location)
@@ -94,6 +104,10 @@ class Tree:
         self._refuse_endless(name)
         with as_os_errors(self._location):
             return bytes(self._fs.cat_file(self._path(name)))
+
+    def read_surely(self, name: str) -> bytes:
+        """A whole file that has to exist; at a URL it is asked for again where it seems not to."""
+        return self.read(name) if self._location.is_local else patiently(lambda: self.read(name))
 
     def read_each(self, names: Sequence[str]) -> list[bytes | None]:
         """Many small files at once; None for one that does not exist."""
@@ -206,3 +220,30 @@ class Tree:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
+
+
+class NotYetError(OSError):
+    """An object has another size than was written."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """The answer to a question that a server may be late to know: it is asked again a few times.
+
+    Raises:
+        OSError: what the last attempt raised.
+    """
+    for seconds in PATIENCE:
+        try:
+            return ask()
+        except (FileNotFoundError, NotYetError):
+            time.sleep(about(seconds))
+    return ask()
+
+
+def about(seconds: float) -> float:
+    """So that many clients that were refused at once do not come again at once."""
+    return seconds * random.uniform(0.5, 1.5)

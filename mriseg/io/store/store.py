@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -53,6 +54,8 @@ from mriseg.overview.values import Overview
 
 # Arrays that are kept open, two per case. To open one again costs less than to read a slice of it.
 _OPEN_ARRAYS = 256
+# At a URL to open one takes a request, and what is open holds no file.
+_OPEN_FAR = 8192
 # Characters of a library's message, which may quote all of a file.
 _QUOTED = 500
 # Voxels per byte of a shard: lz4 makes one of 255 zeros at most.
@@ -89,11 +92,18 @@ class Store(Shown):
         self._index = Index({}, {})
         self._catalogue: Catalogue | None = None
         self._attributes: dict[str, CaseAttributes] = {}
-        self._array = lru_cache(_OPEN_ARRAYS)(self._open)
+        most = _OPEN_ARRAYS if self._where.is_local else _OPEN_FAR
+        self._array = lru_cache(most)(self._open)
+        self._opened: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is open belongs to the process that opened it.
         return Store, (self.location, self.spec, self.version)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine, and not at a URL."""
+        return self._where.is_local
 
     @property
     def name(self) -> str:
@@ -164,6 +174,7 @@ class Store(Shown):
         self._retire([name])
         writer.write_case(self._where, case, attributes)
         self._array.cache_clear()
+        self._opened.clear()
         self._attributes.pop(name, None)
         self._catalogue = None
 
@@ -306,6 +317,7 @@ class Store(Shown):
         frame = task.frame
         image = np.zeros((len(refs), len(task.modalities), *frame), dtype=dtype)
         target = np.zeros((len(refs), len(task.regions), *frame), dtype=np.uint8)
+        self._open_at_once({ref.case for ref in refs})
         # All is asked for before anything is waited for, so that reads run side by side.
         asked = [self._ask(ref.case, ref.slice) for ref in refs]
         for i, (ref, waiting) in enumerate(zip(refs, asked, strict=True)):
@@ -341,6 +353,22 @@ class Store(Shown):
         with self._errors_of(name):
             return tuple(self._array(name, kind)(which) for kind in kinds)
 
+    def _open_at_once(self, names: Iterable[str]) -> None:
+        """Open the arrays of some cases at a URL side by side, since each takes a request."""
+        if self._where.is_local:
+            return
+
+        def open_one(name: str, kind: str) -> None:
+            with self._errors_of(name):
+                self._array(name, kind)
+
+        new = sorted(set(names) - self._opened)
+        asked = [(name, kind) for name in new for kind in self._case(name).kinds]
+        if asked:
+            with ThreadPoolExecutor(len(asked), thread_name_prefix="mriseg-open") as pool:
+                list(pool.map(open_one, *zip(*asked, strict=True)))
+            self._opened.update(new)
+
     def _open(self, name: str, kind: str) -> Reader:
         path = f"{CASES}/{key_of(name)}/{kind}"
         return open_array(self._where, path, self._checked(path, kind, self._case(name)))
@@ -358,7 +386,7 @@ class Store(Shown):
         size = sizes[file] if file in sizes else self._tree.size(f"{path}/{shard_name(kind)}")
         if size is None:
             raise FileNotFoundError(f"{file} is missing")
-        array = parse_json(self._tree.read(f"{path}/zarr.json"))
+        array = parse_json(self._tree.read_surely(f"{path}/zarr.json"))
         if not isinstance(array, dict) or array.get("shape") != shape:
             raise ValueError(f"{kind} does not have the shape {shape}")
         if math.prod(shape) > _MAX_RATIO * size:
