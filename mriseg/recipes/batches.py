@@ -40,7 +40,7 @@ class Batches:
         batch = pixels * (4 * len(task.modalities) + len(task.regions))
         # A store on this machine is read as fast with two threads as with any number.
         most = 4 if store.is_local else max(4, min(_MOST_AHEAD, _MOST_BYTES // batch))
-        self.pace = Pace(most=most)
+        self.pace = Pace(least=4 if store.is_local else min(8, most), most=most)
 
     def __call__(
         self, plans: Sequence[BatchPlan], purpose: str, first: int = 0

@@ -23,7 +23,7 @@ from mriseg.errors import CaseError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
-from mriseg.io.disk.checksums import write_sealed_json
+from mriseg.io.disk.checksums import sealed_json, write_sealed_json
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.locks import locked
@@ -84,7 +84,7 @@ class CaseReport:
 
 @dataclass(frozen=True, repr=False)
 class PreprocessReport(Shown):
-    """What `preprocess` did; also in a local store's ``report.json``.
+    """What `preprocess` did; also in the store's ``report.json``.
 
     Attributes:
         store: where it is.
@@ -189,7 +189,9 @@ def preprocess(
             unused={folders.text(str(path)): why for path, why in listing.unused.items()},
             notices=(*notices, *about_labels),
         )
-        if where.is_local:
+        if not where.is_local:
+            store.write_report(sealed_json(report.to_json()))
+        else:
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
             if len(report.skipped) < len(report.cases):
                 yield Wrote(where.path, "store")

@@ -7,7 +7,9 @@
 - ``catalogue``: the cases, each made when it is asked for
 - ``index``, ``segments``: what all cases say, in a few files
 - ``arrays``: reads slices fast
+- ``case_arrays``: those of the cases, kept open
 - ``storage``: the files below, in a folder or at a URL
+- ``objects``, ``clients``: those in an object store
 - ``remedies``: what to do about a case that cannot be read
 - ``loader``: reads batches ahead of their use
 - ``integrity``: what is wrong with a store and its cases

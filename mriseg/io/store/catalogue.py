@@ -9,7 +9,7 @@ from mriseg.core.regions import Regions
 from mriseg.core.sampling import VolumeIndex
 from mriseg.errors import StoreError, reason_of
 from mriseg.io.store.attributes import CASES, CaseAttributes
-from mriseg.io.store.index import Index, Row, read_index, read_unlisted
+from mriseg.io.store.index import Index, Row, digest_in, read_index, read_unlisted
 from mriseg.io.store.remedies import removal
 from mriseg.io.store.storage import Tree
 
@@ -84,14 +84,39 @@ def read_catalogue(tree: Tree, location: str, regions: int, index: Index) -> Cat
         keys = tree.folders(CASES)
     except OSError as error:
         raise StoreError(f"{location} cannot be read: {reason_of(error)}") from error
-    unlisted = read_unlisted(tree, location, [key for key in keys if key not in rows], regions)
-    by_key = {key: rows[key] for key in keys if key in rows}
-    by_key |= {key: Row(unlisted, row) for row, key in enumerate(unlisted.columns.key)}
+    there = set(keys)
+    unlisted = [key for key in keys if key not in rows]
+    if tree.is_far:
+        # A list may lag behind: what it lacks and the index has is asked for itself.
+        late, changed = _confirmed(
+            tree, location, {k: v for k, v in rows.items() if k not in there}
+        )
+        there |= late
+        unlisted += changed
+    unread = read_unlisted(tree, location, unlisted, regions)
+    by_key = {key: row for key, row in rows.items() if key in there}
+    by_key |= {key: Row(unread, row) for row, key in enumerate(unread.columns.key)}
     return Catalogue(
         location,
         regions,
         {row.segment.columns.name[row.row]: row for _, row in sorted(by_key.items())},
     )
+
+
+def _confirmed(tree: Tree, location: str, rows: Mapping[str, Row]) -> tuple[set[str], list[str]]:
+    """Of cases that a list lacks: those that are there as their rows say, and changed ones."""
+    keys = sorted(rows)
+    try:
+        documents = tree.read_each([f"{CASES}/{key}/zarr.json" for key in keys])
+    except OSError as error:
+        raise StoreError(f"{location} cannot be read: {reason_of(error)}") from error
+    digests = {
+        key: digest_in(document)
+        for key, document in zip(keys, documents, strict=True)
+        if document is not None
+    }
+    same = {key for key, digest in digests.items() if digest == rows[key].digest}
+    return same, sorted(set(digests) - same)
 
 
 def read_whole_index(tree: Tree, location: str, known: Index) -> Index:

@@ -11,10 +11,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from mriseg.errors import InputError, StoreError, reason_of
-from mriseg.io.disk.checksums import as_written, read_sealed_json, sha256
+from mriseg.io.disk.checksums import as_written, sha256
 from mriseg.io.disk.faults import Fault, Findings
 from mriseg.io.disk.untrusted import parse_json
-from mriseg.io.location import Location
 from mriseg.io.readers import Case
 from mriseg.io.readers.folders import text
 from mriseg.io.store.arrays import Reader, open_array
@@ -165,15 +164,18 @@ def check_report(findings: Findings, location: str, keys: set[str]) -> None:
 
     Args:
         findings: to add to.
-        location: of the store; one at a URL has no report.
+        location: of the store.
         keys: the folders of the cases that it has.
     """
-    where = Location.of(location)
-    if not where.is_local or not (where.path / "report.json").exists():
+    tree = tree_at(location)
+    if tree.size("report.json") is None:
         return
     findings.count("files")
     try:
-        report = read_sealed_json(where.path / "report.json")
+        content = tree.read("report.json")
+        if not as_written(io.BytesIO(content)):
+            raise ValueError("it is not what was written, by its own digest")
+        report = parse_json(content.decode("utf-8-sig"))
         names = [case["case"] for case in report["cases"] if case["status"] != "skipped"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         findings.blame("report.json", f"is damaged ({reason_of(error)})")

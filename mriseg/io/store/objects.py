@@ -8,13 +8,10 @@ what was written is there, and errors that name the key and what to do.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from functools import lru_cache
 from io import BytesIO
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
@@ -25,22 +22,15 @@ from zarr.storage import ObjectStore, WrapperStore
 
 from mriseg.errors import reason_of
 from mriseg.io.location import Location
+from mriseg.io.store import clients
 from mriseg.io.store.storage import PATIENCE, NotYetError, Tree, about, patiently
 
 T = TypeVar("T")
-
-EXTRA = "pip install 'mriseg[cloud]'"
 
 # Requests under way at once.
 _AT_ONCE = 32
 # Written in one request up to here, which a server takes whole or not at all.
 _ONE_PUT = 2**29
-_RETRIES = 8
-_RETRY_SECONDS = 60.0
-# Until a store has answered once: a wrong address shows in seconds.
-_FIRST_RETRIES = 3
-_CONNECT = "5s"
-_ANSWER = "30s"
 _STATUS = re.compile(r"status code: (\d{3})")
 _BROKEN_OFF = re.compile(r"body error|decoding response|connection closed", re.IGNORECASE)
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -59,7 +49,7 @@ class ObjectTree(Tree):
             OSError: a library is missing, or no credentials are known.
         """
         self._location = Location.of(location)
-        self._store = _opened(str(self._location), _is_known(str(self._location)))
+        self._store = clients.opened(str(self._location))
 
     def is_empty(self) -> bool:
         """Whether nothing lies at a URL."""
@@ -161,18 +151,7 @@ class ObjectTree(Tree):
 
     def for_tensorstore(self, name: str) -> dict[str, Any] | None:
         """A folder as tensorstore takes it; None where it cannot be told which credentials."""
-        parts = urlsplit(str(self._location))
-        kind = _CREDENTIALS.get(_credentials_from())
-        if kind is None:
-            return None
-        place = {
-            "driver": "s3",
-            "bucket": parts.netloc,
-            "path": "/".join(filter(None, (parts.path.strip("/"), name))) + "/",
-            "aws_credentials": {"type": kind},
-            "aws_region": _region(),
-        }
-        return place | ({"endpoint": _named_endpoint()} if _named_endpoint() else {})
+        return clients.for_tensorstore(str(self._location), name)
 
     def zarr_store(self) -> Any:
         """These files as zarr's storage, to read them."""
@@ -202,9 +181,11 @@ class ObjectTree(Tree):
                     raise self._told(name, error) from None
                 time.sleep(about(seconds))
             else:
-                if not _is_known(str(self._location)):  # from now on it is worth more patience
-                    _KNOWN.add(_host(str(self._location)))
-                    self._store = _opened(str(self._location), True)
+                if not clients.is_known(
+                    str(self._location)
+                ):  # from now on it is worth more patience
+                    clients.answered(str(self._location))
+                    self._store = clients.opened(str(self._location))
                 return answer
         raise AssertionError("the last attempt returns or raises")
 
@@ -215,10 +196,11 @@ class ObjectTree(Tree):
         from obstore import exceptions
 
         url, bucket, text = self._url(name), urlsplit(str(self._location)).netloc, str(error)
+        server = clients.endpoint()
         code = match[1] if (match := _CODE.search(text)) else ""
         if code == "NoSuchBucket":
             return OSError(
-                f"there is no bucket {bucket!r} at {_endpoint()}; make it there, or correct the URL"
+                f"there is no bucket {bucket!r} at {server}; make it there, or correct the URL"
             )
         if isinstance(error, exceptions.AlreadyExistsError):
             return FileExistsError(f"{url} exists already")
@@ -227,17 +209,17 @@ class ObjectTree(Tree):
         refused = exceptions.PermissionDeniedError, exceptions.UnauthenticatedError, PermissionError
         if isinstance(error, refused) or code in ("AccessDenied", "InvalidAccessKeyId"):
             return PermissionError(
-                f"{_endpoint()} refuses it ({code or 'no rights'}): the credentials in use may not "
+                f"{server} refuses it ({code or 'no rights'}): the credentials in use may not "
                 f"do this in the bucket {bucket!r}; give others (AWS_PROFILE, or "
                 f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or ask its owner for the rights"
             )
         status = match[1] if (match := _STATUS.search(text)) else ""
         if status:
             said = " ".join(filter(None, (status, code)))
-            return OSError(f"{url}: {_endpoint()} answers {said}, again and again; try it later")
+            return OSError(f"{url}: {server} answers {said}, again and again; try it later")
         if "error sending request" in text or "onnect" in text:
             return OSError(
-                f"{url}: {_endpoint()} cannot be reached; check the network and, for a server of "
+                f"{url}: {server} cannot be reached; check the network and, for a server of "
                 f"your own, AWS_ENDPOINT_URL"
             )
         return OSError(f"{url}: {reason_of(error)[:300]}")
@@ -284,131 +266,3 @@ def _obstore() -> Any:
     import obstore
 
     return obstore
-
-
-# Hosts and buckets that have answered in this process.
-_KNOWN: set[str] = set()
-
-
-def _host(url: str) -> str:
-    return f"{os.environ.get('AWS_ENDPOINT_URL', '')} {urlsplit(url).netloc}"
-
-
-def _is_known(url: str) -> bool:
-    return _host(url) in _KNOWN
-
-
-def _endpoint() -> str:
-    return _named_endpoint() or "Amazon S3"
-
-
-def _named_endpoint() -> str:
-    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return named or os.environ.get("AWS_ENDPOINT", "")
-
-
-def _opened(url: str, is_known: bool) -> Any:
-    """A client for a URL; one of each is kept, with its connections.
-
-    Raises:
-        OSError: a library is missing, or no credentials are known.
-    """
-    return _client(url, is_known, os.getpid(), _settings())
-
-
-@lru_cache(maxsize=16)
-def _client(url: str, is_known: bool, _pid: int, _settings: tuple[tuple[str, str], ...]) -> Any:
-    try:
-        from obstore.store import S3Store
-    except ImportError:
-        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
-    parts = urlsplit(url)
-    if not parts.netloc:
-        raise OSError(f"{url} names no bucket; a URL is s3://BUCKET/NAME.zarr")
-    config: dict[str, Any] = {}
-    if endpoint := _named_endpoint():
-        config["endpoint"] = endpoint
-    provider = None
-    if not _is_anonymous():
-        provider = _credentials(config)
-    return S3Store(
-        parts.netloc,
-        prefix=parts.path.strip("/") or None,
-        config=cast(Any, config),
-        client_options={
-            "allow_http": endpoint.startswith("http://"),
-            "connect_timeout": _CONNECT,
-            "timeout": _ANSWER,
-        },
-        retry_config={
-            "max_retries": _RETRIES if is_known else _FIRST_RETRIES,
-            "retry_timeout": timedelta(seconds=_RETRY_SECONDS),
-            "backoff": {
-                "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=10),
-                "base": 2,
-            },
-        },
-        credential_provider=provider,
-    )
-
-
-# Where boto3 says that credentials are from -> tensorstore's name of it.
-_CREDENTIALS = {
-    "": "anonymous",
-    "env": "environment",
-    "shared-credentials-file": "profile",
-    "iam-role": "imds",
-    "container-role": "ecs",
-}
-
-
-def _is_anonymous() -> bool:
-    return os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1")
-
-
-def _credentials_from() -> str:
-    """Where boto3 has credentials from; empty: none are used."""
-    return "" if _is_anonymous() else str(_session(_settings()).get_credentials().method)
-
-
-def _region() -> str:
-    named = os.environ.get("AWS_REGION")
-    return named or str(_session(_settings()).region_name or "us-east-1")
-
-
-def _settings() -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
-
-
-@lru_cache(maxsize=4)
-def _session(_settings: tuple[tuple[str, str], ...]) -> Any:
-    import boto3
-
-    return boto3.Session()
-
-
-def _credentials(config: dict[str, Any]) -> Any:
-    """Where boto3 finds credentials: the environment, AWS's files, roles; and the region.
-
-    Raises:
-        OSError: boto3 is missing, or finds none.
-    """
-    try:
-        from botocore.exceptions import BotoCoreError
-        from obstore.auth.boto3 import Boto3CredentialProvider
-    except ImportError:
-        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
-    try:
-        session = _session(_settings())
-        provider = Boto3CredentialProvider(session)
-    except ImportError:
-        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
-    except (BotoCoreError, ValueError) as error:
-        said = f" ({reason_of(error)})" if isinstance(error, BotoCoreError) else ""
-        raise PermissionError(
-            f"no credentials for s3:// are known{said}; set AWS_ACCESS_KEY_ID and "
-            f"AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or for a public bucket AWS_SKIP_SIGNATURE=true"
-        ) from None
-    config["region"] = _region()
-    return provider

@@ -82,6 +82,11 @@ class Tree:
             self._fs, root = fsspec.core.url_to_fs(str(self._location))
         self._root = root.rstrip("/")
 
+    @property
+    def is_far(self) -> bool:
+        """Whether it is at a URL, where each question takes a while and lists may lag behind."""
+        return not self._location.is_local
+
     def for_tensorstore(self, name: str) -> dict[str, Any] | None:
         """A folder as tensorstore takes it; None: it has no driver, or would ask for keys anew."""
         return None

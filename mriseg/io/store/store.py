@@ -12,12 +12,8 @@ files and their own digest, which opening the store checks. `mriseg.recipes.veri
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,10 +26,8 @@ from mriseg.core.sampling import VolumeIndex
 from mriseg.core.task import Task
 from mriseg.core.volume import Geometry, Pad, SliceRef, round_up
 from mriseg.errors import OutputError, StoreError, reason_of
-from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.location import Location
 from mriseg.io.store import writer
-from mriseg.io.store.arrays import Reader, Reading, open_array
 from mriseg.io.store.attributes import (
     CASES,
     FORMAT_VERSION,
@@ -42,24 +36,14 @@ from mriseg.io.store.attributes import (
     StoreSpec,
     case_in,
     key_of,
-    shard_name,
 )
+from mriseg.io.store.case_arrays import CaseArrays
 from mriseg.io.store.catalogue import Catalogue, read_catalogue, read_whole_index
 from mriseg.io.store.index import INDEX, Index, retire, update
 from mriseg.io.store.listing import spec_overview
-from mriseg.io.store.remedies import remedy
 from mriseg.io.store.storage import tree_at
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
-
-# Arrays that are kept open, two per case. To open one again costs less than to read a slice of it.
-_OPEN_ARRAYS = 256
-# At a URL to open one takes a request, and what is open holds no file.
-_OPEN_FAR = 8192
-# Characters of a library's message, which may quote all of a file.
-_QUOTED = 500
-# Voxels per byte of a shard: lz4 makes one of 255 zeros at most.
-_MAX_RATIO = 256
 
 
 @dataclass(frozen=True)
@@ -92,9 +76,7 @@ class Store(Shown):
         self._index = Index({}, {})
         self._catalogue: Catalogue | None = None
         self._attributes: dict[str, CaseAttributes] = {}
-        most = _OPEN_ARRAYS if self._where.is_local else _OPEN_FAR
-        self._array = lru_cache(most)(self._open)
-        self._opened: set[str] = set()
+        self._arrays = CaseArrays(self._where, self.location, self._tree, self._case)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is open belongs to the process that opened it.
@@ -173,8 +155,7 @@ class Store(Shown):
         )
         self._retire([name])
         writer.write_case(self._where, case, attributes)
-        self._array.cache_clear()
-        self._opened.clear()
+        self._arrays.forget()
         self._attributes.pop(name, None)
         self._catalogue = None
 
@@ -184,6 +165,13 @@ class Store(Shown):
             return
         try:
             retire(self._tree, self._where, map(key_of, names))
+        except OSError as error:
+            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
+
+    def write_report(self, content: bytes) -> None:
+        """Write ``report.json`` beside the cases of a store at a URL. Raises OutputError."""
+        try:
+            self._tree.write("report.json", content)
         except OSError as error:
             raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
@@ -286,7 +274,7 @@ class Store(Shown):
             StoreError: it is not in the store, or its chunks cannot be read.
         """
         case = self._case(name)
-        image, labels = self._wait(name, self._ask(name, slice(None)))
+        image, labels = self._arrays.wait(name, self._arrays.ask(name, slice(None)))
         return PreparedCase(
             image=image.transpose(1, 0, 2, 3),
             modalities=case.modalities,
@@ -317,11 +305,11 @@ class Store(Shown):
         frame = task.frame
         image = np.zeros((len(refs), len(task.modalities), *frame), dtype=dtype)
         target = np.zeros((len(refs), len(task.regions), *frame), dtype=np.uint8)
-        self._open_at_once({ref.case for ref in refs})
+        self._arrays.open_at_once({ref.case for ref in refs})
         # All is asked for before anything is waited for, so that reads run side by side.
-        asked = [self._ask(ref.case, ref.slice) for ref in refs]
+        asked = [self._arrays.ask(ref.case, ref.slice) for ref in refs]
         for i, (ref, waiting) in enumerate(zip(refs, asked, strict=True)):
-            stored, label = self._wait(ref.case, waiting)
+            stored, label = self._arrays.wait(ref.case, waiting)
             channels = self._case(ref.case).modalities
             source, place = Pad.to(stored.shape[-2:], frame).windows(stored.shape[-2:])
             for channel, name in enumerate(task.modalities):
@@ -346,70 +334,6 @@ class Store(Shown):
             case = replace(case, files=())
         self._attributes[name] = case
         return case
-
-    def _ask(self, name: str, which: int | slice) -> tuple[Reading, ...]:
-        """Begin to read some slices of a case, and their labels if it has any."""
-        kinds = self._case(name).kinds
-        with self._errors_of(name):
-            return tuple(self._array(name, kind)(which) for kind in kinds)
-
-    def _open_at_once(self, names: Iterable[str]) -> None:
-        """Open the arrays of some cases at a URL side by side, since each takes a request."""
-        if self._where.is_local:
-            return
-
-        def open_one(name: str, kind: str) -> None:
-            with self._errors_of(name):
-                self._array(name, kind)
-
-        new = sorted(set(names) - self._opened)
-        asked = [(name, kind) for name in new for kind in self._case(name).kinds]
-        if asked:
-            with ThreadPoolExecutor(len(asked), thread_name_prefix="mriseg-open") as pool:
-                list(pool.map(open_one, *zip(*asked, strict=True)))
-            self._opened.update(new)
-
-    def _open(self, name: str, kind: str) -> Reader:
-        path = f"{CASES}/{key_of(name)}/{kind}"
-        return open_array(self._where, path, self._checked(path, kind, self._case(name)))
-
-    def _checked(self, path: str, kind: str, case: CaseAttributes) -> dict[str, Any]:
-        """What an array's ``zarr.json`` says.
-
-        It has to be as large as its case, and its shard not much smaller.
-        """
-        z, y, x = case.box.shape
-        shape = [z, len(case.modalities), y, x] if kind == "image" else [z, y, x]
-        file = f"{kind}/{shard_name(kind)}"
-        sizes = {one.name: one.size for one in case.files}
-        # At a URL each question takes a while, and a shard of another size cannot be read there.
-        size = sizes[file] if file in sizes else self._tree.size(f"{path}/{shard_name(kind)}")
-        if size is None:
-            raise FileNotFoundError(f"{file} is missing")
-        array = parse_json(self._tree.read_surely(f"{path}/zarr.json"))
-        if not isinstance(array, dict) or array.get("shape") != shape:
-            raise ValueError(f"{kind} does not have the shape {shape}")
-        if math.prod(shape) > _MAX_RATIO * size:
-            raise ValueError(f"{file} is too small to hold what it should")
-        return array
-
-    def _wait(
-        self, name: str, asked: tuple[Reading, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """What `_ask` asked for."""
-        with self._errors_of(name):
-            image, *labels = [reading() for reading in asked]
-        return image, labels[0] if labels else None
-
-    @contextmanager
-    def _errors_of(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, ValueError, RuntimeError) as error:
-            raise StoreError(
-                f"{self.location}: case {name} cannot be read ({str(error)[:_QUOTED]}); "
-                f"{remedy(self._tree, self.location, key_of(name))}"
-            ) from error
 
 
 def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tuple[int, int]:
