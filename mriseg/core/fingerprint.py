@@ -46,6 +46,11 @@ _GRID = 12
 _REACH = 3**0.5
 _SURROUNDINGS = 1.5  # sigma of the Gaussian that is subtracted, in blocks
 _BITS = 2048
+# Words of 64 bits that are compared at first; pairs of which that is done at once, and pairs that
+# are compared whole at once.
+_FIRST = 4
+_BLOCK = 2**18
+_AT_ONCE = 2**15
 
 
 class Pair(NamedTuple):
@@ -90,12 +95,25 @@ def alike(
         second: fingerprints to compare with; None: the first among themselves, each pair once.
         threshold: the lowest similarity of a pair that is returned.
     """
-    similarities = _similarities(first, first if second is None else second)
-    near = similarities >= threshold
-    rows, columns = np.nonzero(np.triu(near, 1) if second is None else near)
-    return [
-        Pair(int(i), int(j), float(similarities[i, j])) for i, j in zip(rows, columns, strict=True)
+    others = first if second is None else second
+    by_modality = [
+        (_packed(tuple(first), name), _packed(tuple(others), name))
+        for name in sorted({name for item in first for name, _ in item})
     ]
+    pairs: list[Pair] = []
+    # Row by row in blocks: all pairs of ten thousand cases at once are gigabytes.
+    height = max(1, _BLOCK // max(1, len(others)))
+    for start in range(0, len(first), height):
+        rows = slice(start, min(start + height, len(first)))
+        columns = slice(start if second is None else 0, len(others))
+        best = _similarities(by_modality, rows, columns, threshold)
+        near = np.argwhere(best >= threshold).tolist()
+        pairs += [
+            Pair(start + i, columns.start + j, float(best[i, j]))
+            for i, j in near
+            if second is not None or i < j
+        ]
+    return pairs
 
 
 def _blocks(inside: NDArray[np.bool_], axis: int) -> NDArray[np.float32]:
@@ -144,27 +162,80 @@ def _signs(packed: bytes) -> NDArray[np.float32]:
 
 
 def _similarities(
-    first: Sequence[Fingerprint], second: Sequence[Fingerprint]
+    by_modality: Sequence[tuple[_Packed, _Packed]], rows: slice, columns: slice, threshold: float
 ) -> NDArray[np.float32]:
-    """Similarities [first, second], by one matrix product per modality."""
-    best = np.full((len(first), len(second)), -2, dtype=np.float32)
-    for name in {name for item in first for name, _ in item}:
-        rows, left = _stacked(tuple(first), name)
-        columns, right = _stacked(tuple(second), name)
-        if rows and columns:
-            pairs = np.ix_(rows, columns)
-            differing = (1 - left @ right.T / _BITS) / 2
-            best[pairs] = np.maximum(best[pairs], np.cos(np.pi * differing))
-    return np.where(best < -1, 0, best)
+    """Similarities [row, column]; of pairs surely below ``threshold``, less than that."""
+    best = np.full((rows.stop - rows.start, columns.stop - columns.start), -2, dtype=np.float32)
+    most = _most_at_first(threshold)
+    for every_left, every_right in by_modality:
+        left, right = every_left.part(rows), every_right.part(columns)
+        if not (len(left.cases) and len(right.cases)):
+            continue
+        if most < _FIRST * 64:
+            candidates = np.nonzero(_first_differing(left.words, right.words) <= most)
+        else:
+            candidates = np.nonzero(np.ones((len(left.cases), len(right.cases)), dtype=bool))
+        for start in range(0, len(candidates[0]), _AT_ONCE):
+            i, j = (which[start : start + _AT_ONCE] for which in candidates)
+            differing = np.bitwise_count(left.words[i] ^ right.words[j]).sum(axis=1)
+            similar = np.cos(np.pi * (differing.astype(np.float32) / _BITS))
+            pairs = left.cases[i] - rows.start, right.cases[j] - columns.start
+            best[pairs] = np.maximum(best[pairs], similar)
+    return np.where(best < -1, 0, best) if threshold <= 0 else best
+
+
+def _first_differing(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint16]:
+    """How many of the first bits differ, [left, right]."""
+    shape = len(left), len(right)
+    counts = np.zeros(shape, dtype=np.uint16)
+    # Into the same memory each time: to ask the system for more takes longer than to count.
+    changed, bits = np.empty(shape, dtype=np.uint64), np.empty(shape, dtype=np.uint8)
+    for word in range(_FIRST):
+        column = np.ascontiguousarray(right[:, word])
+        np.bitwise_xor(left[:, word, None], column, out=changed)
+        counts += np.bitwise_count(changed, out=bits)
+    return counts
+
+
+def _most_at_first(threshold: float) -> int:
+    """How many of the first bits may differ in a pair of that similarity, by any chance.
+
+    Each bit is a projection of its own, so the first are a sample: nine standard deviations above
+    what is expected of the least similar pair. A pair beyond that is below the threshold but for a
+    chance of 1e-18, and the others are counted in full. Different scans differ in half of the bits,
+    or in a third where they are registered, so that few remain.
+    """
+    share = float(np.arccos(np.clip(threshold, -1, 1)) / np.pi)
+    size = _FIRST * 64
+    if share >= 0.5:
+        return size
+    return int(np.ceil(size * share + 9 * np.sqrt(size * share * (1 - share))))
+
+
+class _Packed(NamedTuple):
+    """The signs of one modality.
+
+    Attributes:
+        cases: which fingerprints have it, in order.
+        words: [case, word], 64 signs each.
+    """
+
+    cases: NDArray[np.int64]
+    words: NDArray[np.uint64]
+
+    def part(self, rows: slice) -> _Packed:
+        """Of some of the fingerprints."""
+        first, last = np.searchsorted(self.cases, (rows.start, rows.stop))
+        return _Packed(self.cases[first:last], self.words[first:last])
 
 
 # Cached: every case is compared with the same training cases of a model.
 @lru_cache(maxsize=8)
-def _stacked(items: tuple[Fingerprint, ...], name: str) -> tuple[list[int], NDArray[np.float32]]:
-    """Which fingerprints have a modality, and its signs [fingerprint, bit]."""
-    encoded = [(row, dict(item)[name]) for row, item in enumerate(items) if name in dict(item)]
-    if not encoded:
-        return [], np.empty((0, _BITS), dtype=np.float32)
-    return [row for row, _ in encoded], np.stack(
-        [_signs(base64.b64decode(text)) for _, text in encoded]
-    )
+def _packed(items: tuple[Fingerprint, ...], name: str) -> _Packed:
+    """The signs of the fingerprints that have a modality."""
+    encoded = [
+        (row, text) for row, item in enumerate(items) for named, text in item if named == name
+    ]
+    words = np.frombuffer(b"".join(base64.b64decode(text) for _, text in encoded), dtype=np.uint64)
+    rows = np.array([row for row, _ in encoded], dtype=np.int64)
+    return _Packed(rows, words.reshape(-1, _BITS // 64))

@@ -10,6 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,10 @@ def generator(seed: int, *path: str | int) -> torch.Generator:
 
 def permutation(count: int, seed: int, *path: str | int) -> list[int]:
     """The numbers from 0 to ``count`` - 1 in a random order, named by ``seed`` and ``path``."""
+    return [int(i) for i in order(count, seed, *path)]
+
+
+def order(count: int, seed: int, *path: str | int) -> NDArray[np.int64]:
+    """`permutation` as an array, for millions of numbers."""
     # PCG64 explicitly: numpy may change its default, which would reorder a resumed training.
-    order = np.random.Generator(np.random.PCG64(derive(seed, *path))).permutation(count)
-    return [int(i) for i in order]
+    return np.random.Generator(np.random.PCG64(derive(seed, *path))).permutation(count)

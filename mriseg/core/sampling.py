@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mriseg.core import rng
-from mriseg.core.fingerprint import Fingerprint, alike
+from mriseg.core.fingerprint import Fingerprint, Pair, alike
 from mriseg.core.volume import SliceRef
 from mriseg.core.wording import counted
 from mriseg.errors import ConfigError
@@ -54,10 +56,11 @@ class VolumeIndex:
     regions: dict[str, tuple[int, ...]]
 
     def __getitem__(self, name: str) -> CaseEntry:
-        for case in self.cases:
-            if case.name == name:
-                return case
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, CaseEntry]:
+        return {case.name: case for case in self.cases}
 
     def only(self, names: Iterable[str]) -> VolumeIndex:
         """The index of the named cases alone."""
@@ -80,7 +83,7 @@ def patients(cases: Sequence[CaseEntry]) -> list[list[CaseEntry]]:
     Cases that share a patient's name, have the same voxels or look alike form one group, so that a
     scan under two names cannot be on both sides of a split.
     """
-    return _grouped(cases, [pair[:2] for pair in alike([case.fingerprint for case in cases])])
+    return _grouped(cases, [pair[:2] for pair in _alike(cases)])
 
 
 def lookalikes(cases: Sequence[CaseEntry]) -> list[tuple[CaseEntry, CaseEntry, float]]:
@@ -91,9 +94,19 @@ def lookalikes(cases: Sequence[CaseEntry]) -> list[tuple[CaseEntry, CaseEntry, f
     group_of = {
         case.name: number for number, group in enumerate(_grouped(cases, ())) for case in group
     }
-    pairs = alike([case.fingerprint for case in cases])
+    pairs = _alike(cases)
     similar = [(cases[pair.first], cases[pair.second], pair.similarity) for pair in pairs]
     return [item for item in similar if group_of[item[0].name] != group_of[item[1].name]]
+
+
+def _alike(cases: Sequence[CaseEntry]) -> tuple[Pair, ...]:
+    return _pairs(tuple(case.fingerprint for case in cases))
+
+
+# A training asks three times of the same cases.
+@lru_cache(maxsize=2)
+def _pairs(fingerprints: tuple[Fingerprint, ...]) -> tuple[Pair, ...]:
+    return tuple(alike(fingerprints))
 
 
 def _grouped(cases: Sequence[CaseEntry], pairs: Iterable[tuple[int, int]]) -> list[list[CaseEntry]]:
@@ -220,6 +233,38 @@ class BatchPlan:
     refs: tuple[SliceRef, ...]
 
 
+class EpochPlan(Sequence[BatchPlan]):
+    """The batches of an epoch.
+
+    Each is made when it is asked for: an epoch may have millions of slices, of which a training
+    holds a few batches at a time.
+    """
+
+    def __init__(self, names: tuple[str, ...], slices: NDArray[np.int64]) -> None:
+        self._names, self._slices = names, slices
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    @overload
+    def __getitem__(self, which: int) -> BatchPlan: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> EpochPlan: ...
+
+    def __getitem__(self, which: int | slice) -> BatchPlan | EpochPlan:
+        if isinstance(which, slice):
+            return EpochPlan(self._names, self._slices[which])
+        cases, slices = np.divmod(self._slices[which], _Z)
+        pairs = zip(cases.tolist(), slices.tolist(), strict=True)
+        return BatchPlan(tuple(SliceRef(self._names[case], z) for case, z in pairs))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's
+
+
 def plan_epoch(
     index: VolumeIndex,
     *,
@@ -229,7 +274,7 @@ def plan_epoch(
     slices: int | None,
     seed: int,
     epoch: int,
-) -> list[BatchPlan]:
+) -> EpochPlan:
     """The batches of one epoch.
 
     Slices with any of ``regions`` (positive) and slices without (negative) are drawn so that
@@ -254,21 +299,27 @@ def plan_epoch(
         ConfigError: there is no labelled case.
     """
     positive, negative = _by_content(index, regions)
-    if not positive and not negative:
+    if not len(positive) and not len(negative):
         raise ConfigError("no labelled case is left to train on; add cases with a segmentation")
 
-    share = tumour_fraction if positive and negative else float(bool(positive))
+    share = tumour_fraction if len(positive) and len(negative) else float(len(positive) > 0)
     if slices is None:
-        slices = round(len(positive) / share) if positive and share else len(negative)
+        slices = round(len(positive) / share) if len(positive) and share else len(negative)
     count = max(1, round(slices / batch_size)) * batch_size
     positives = round(count * share)
-    drawn = _draw(positive, positives, seed, "positive", epoch)
-    drawn += _draw(negative, count - positives, seed, "negative", epoch)
-    order = rng.permutation(count, seed, "order", epoch)
-    ordered = [drawn[i] for i in order]
-    return [
-        BatchPlan(tuple(sorted(ordered[i : i + batch_size]))) for i in range(0, count, batch_size)
-    ]
+    drawn = np.concatenate(
+        [
+            _draw(positive, positives, seed, "positive", epoch),
+            _draw(negative, count - positives, seed, "negative", epoch),
+        ]
+    )
+    ordered = drawn[rng.order(count, seed, "order", epoch)]
+    names = sorted({case.name for case in index.cases})
+    return EpochPlan(tuple(names), np.sort(ordered.reshape(-1, batch_size), axis=1))
+
+
+# A slice as one number, in the order of slices: its case's place among the sorted names, and z.
+_Z = 2**32
 
 
 def share(plan: BatchPlan, rank: int, world: int) -> BatchPlan:
@@ -282,28 +333,30 @@ def share(plan: BatchPlan, rank: int, world: int) -> BatchPlan:
 
 def _by_content(
     index: VolumeIndex, regions: Sequence[str]
-) -> tuple[list[SliceRef], list[SliceRef]]:
-    """The slices of labelled cases with any of ``regions``, and those without."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The slices of labelled cases with any of ``regions``, and those without, as numbers."""
     columns = [list(index.regions).index(region) for region in regions]
-    positive: list[SliceRef] = []
-    negative: list[SliceRef] = []
-    for case in index.cases:
-        if not case.labelled:
-            continue
-        hits = case.foreground[:, columns].sum(axis=1) > 0
-        for z, hit in enumerate(hits.tolist()):
-            (positive if hit else negative).append(SliceRef(case.name, z))
-    return positive, negative
+    labelled = [case for case in index.cases if case.labelled]
+    if not labelled:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    places = {name: at for at, name in enumerate(sorted({case.name for case in index.cases}))}
+    hits = np.concatenate([case.foreground[:, columns].sum(axis=1) > 0 for case in labelled])
+    slices = np.concatenate(
+        [places[case.name] * _Z + np.arange(len(case.foreground)) for case in labelled]
+    )
+    return slices[hits], slices[~hits]
 
 
-def _draw(refs: list[SliceRef], count: int, seed: int, kind: str, epoch: int) -> list[SliceRef]:
-    """``count`` of ``refs``: for each epoch the next window of an endless series of shuffles."""
-    drawn: list[SliceRef] = []
-    position = epoch * count
-    while len(drawn) < count:
-        shuffle, offset = divmod(position, len(refs))
-        order = rng.permutation(len(refs), seed, kind, shuffle)
-        taken = order[offset : offset + count - len(drawn)]
-        drawn += [refs[i] for i in taken]
-        position += len(taken)
-    return drawn
+def _draw(
+    slices: NDArray[np.int64], count: int, seed: int, kind: str, epoch: int
+) -> NDArray[np.int64]:
+    """``count`` of ``slices``: for each epoch the next window of an endless series of shuffles."""
+    drawn = [slices[:0]]
+    position, lacking = epoch * count, count
+    while lacking:
+        shuffle, offset = divmod(position, len(slices))
+        order = rng.order(len(slices), seed, kind, shuffle)
+        drawn.append(slices[order[offset : offset + lacking]])
+        position += len(drawn[-1])
+        lacking -= len(drawn[-1])
+    return np.concatenate(drawn)

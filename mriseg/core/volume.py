@@ -261,7 +261,7 @@ def sides(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class SliceRef:
     """One slice of one case, in the store's order."""
 

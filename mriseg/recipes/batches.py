@@ -13,8 +13,12 @@ from mriseg.core.sampling import BatchPlan, share
 from mriseg.engine.augmentation import augmented, why_not_there
 from mriseg.engine.trainer import Pair
 from mriseg.io.store import Store
-from mriseg.io.store.loader import prefetch
+from mriseg.io.store.loader import Pace, prefetch
 from mriseg.recipes.setup import Setup
+
+# Of batches that are read ahead from a distance: how many, and their bytes.
+_MOST_AHEAD = 32
+_MOST_BYTES = 2**28
 
 
 class Batches:
@@ -33,6 +37,12 @@ class Batches:
         self.store, self.setup, self.backend = store, setup, backend
         self.why_on_cpu = why_not_there(backend)
         self.waited = 0.0
+        task, size = setup.task, setup.config.batch_size
+        pixels = size * task.frame[0] * task.frame[1]
+        batch = pixels * (4 * len(task.modalities) + len(task.regions))
+        # A store on this machine is read as fast with two threads as with any number.
+        most = 4 if store.is_local else max(4, min(_MOST_AHEAD, _MOST_BYTES // batch))
+        self.pace = Pace(least=4 if store.is_local else min(8, most), most=most)
 
     def __call__(
         self, plans: Sequence[BatchPlan], purpose: str, first: int = 0, *, whole: bool = False
@@ -44,13 +54,16 @@ class Batches:
         config, ranks = self.setup.config, self.backend.ranks
         divides = ranks.several and not whole
         own = [share(plan, ranks.rank, ranks.world) for plan in plans] if divides else plans
-        pairs = zip(plans, self._timed(prefetch(own, self._read)), strict=True)
+        pairs = zip(plans, self._timed(self._ahead(own)), strict=True)
         for step, (plan, (image, target)) in enumerate(pairs, first):
             generator = rng.generator(config.seed, purpose, step)
             drawn = augment.draw(generator, config.augment, len(plan.refs), image.shape[1])
             if divides:
                 drawn = drawn.rows(slice(ranks.rank, None, ranks.world))
             yield augmented(self.backend, drawn, image, target, on_cpu=bool(self.why_on_cpu))
+
+    def _ahead(self, plans: Sequence[BatchPlan]) -> Iterator[Pair]:
+        return prefetch(plans, self._read, pace=self.pace)
 
     def _read(self, plan: BatchPlan) -> Pair:
         batch = self.store.read(plan.refs, self.setup.task)

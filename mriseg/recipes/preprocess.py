@@ -23,7 +23,7 @@ from mriseg.errors import CaseError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
-from mriseg.io.disk.checksums import write_sealed_json
+from mriseg.io.disk.checksums import sealed_json, write_sealed_json
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.locks import locked
@@ -84,7 +84,7 @@ class CaseReport:
 
 @dataclass(frozen=True, repr=False)
 class PreprocessReport(Shown):
-    """What `preprocess` did; also in a local store's ``report.json``.
+    """What `preprocess` did; also in the store's ``report.json``.
 
     Attributes:
         store: where it is.
@@ -177,6 +177,7 @@ def preprocess(
         )
         workers = options.workers or default_workers()
         reports = yield from _filled(store, listing, strict, workers, write)
+        store.update_index()
         about_labels = label_notices(map(_case_labels, _labelled(reports)), wanted, listing.labels)
         for text in about_labels:
             yield Notice(text)
@@ -188,7 +189,9 @@ def preprocess(
             unused={folders.text(str(path)): why for path, why in listing.unused.items()},
             notices=(*notices, *about_labels),
         )
-        if where.is_local:
+        if not where.is_local:
+            store.write_report(sealed_json(report.to_json()))
+        else:
             write_sealed_json(where.path / "report.json", report.to_json(), make_folder=False)
             if len(report.skipped) < len(report.cases):
                 yield Wrote(where.path, "store")
@@ -231,16 +234,18 @@ def _filled(
 ) -> Recipe[tuple[CaseReport, ...]]:
     """Write the cases that are not in the store yet; gives the reports of all, by name."""
     before = store.cases()
+    yield from map(Notice, store.remarks())
     reports = [CaseReport(name, "skipped", reason) for name, reason in listing.skipped]
     for report in reports:
         if strict:
             raise CaseError(report.case, report.reason)
         yield Skipped(report.case, report.reason)
     todo: list[Case] = []
+    sizes = store.sizes() if before else {}
     for case in listing.cases:
         stored = before.get(case.name)
         # One whose files were lost is done again.
-        if stored and is_same(stored, case) and store.has_files_of(stored):
+        if stored and is_same(stored, case) and store.has_files_of(stored, sizes):
             reports.append(_kept(stored, store.spec.regions))
         else:
             todo.append(case)

@@ -21,8 +21,8 @@ from mriseg.core.modalities import modalities_among
 from mriseg.core.regions import Regions
 from mriseg.core.resampling import differs, spacing_of
 from mriseg.core.sampling import (
-    BatchPlan,
     CaseEntry,
+    EpochPlan,
     Split,
     VolumeIndex,
     lookalikes,
@@ -64,7 +64,7 @@ class Setup:
     positive_share: tuple[float, ...]
     notices: tuple[str, ...]
 
-    def plan(self, epoch: int) -> list[BatchPlan]:
+    def plan(self, epoch: int) -> EpochPlan:
         """The batches of an epoch, counted from 0."""
         config = self.config
         return plan_epoch(
@@ -117,7 +117,7 @@ def plan_training(
         store, index, config, source, resumes=chosen is not None
     )
     usable, more = _usable_cases(store, index, modalities, config)
-    notices += more
+    notices += [*store.remarks(), *more]
     split = chosen or _split(usable, config)
     missing = {*split.train, *split.validation} - {case.name for case in usable}
     if missing:
@@ -215,6 +215,8 @@ def _without(
     cases: list[CaseEntry], names: Sequence[str], index: VolumeIndex
 ) -> tuple[list[CaseEntry], list[str]]:
     """``cases`` without the named ones and others of the same patients."""
+    if not names:
+        return cases, []
     lacking = set(names) - {case.name for case in index.cases}
     if lacking:
         raise ConfigError(

@@ -43,7 +43,7 @@ def write_page(store: Store, folder: Path, heard: Heard, unused: Mapping[str, st
 
 
 def _page(store: Store, heard: Heard, unused: Mapping[str, str]) -> Page | None:
-    stored = dict(sorted(store.cases().items()))
+    stored = store.cases()
     if not stored:
         return None
     # A store is copied about, and does not know where its scans lie.

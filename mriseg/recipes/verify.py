@@ -32,7 +32,14 @@ from mriseg.io.location import Location
 from mriseg.io.model_sources import locate
 from mriseg.io.readers import Case, ReaderOptions
 from mriseg.io.runs.integrity import check_manifest, check_texts, check_weights, weight_files
-from mriseg.io.store.integrity import check_case, check_report, check_root, check_sources
+from mriseg.io.store.integrity import (
+    check_case,
+    check_index,
+    check_report,
+    check_root,
+    check_row,
+    check_sources,
+)
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import export as exports
@@ -143,12 +150,13 @@ def _store(
     scans = yield from _scans(sources, layout, options)
     store = check_root(findings, location)
     regions = None if store is None else len(store.spec.regions)
-    documents = stores.documents(location)
-    yield Began("verify", len(documents), "case")
+    rows = check_index(findings, location, store)
+    yield Began("verify", stores.count(location), "case")
     unfinished: list[str] = []
     names, keys = set(), set()
-    for done, (key, document) in enumerate(documents, start=1):
+    for done, (key, document) in enumerate(stores.documents(location), start=1):
         check = check_case(location, key, document, regions)
+        check_row(check, rows.get(key), document)
         findings.count("files", check.findings.checked["files"])
         findings.faults += check.findings.faults
         if check.is_unfinished:
@@ -164,7 +172,7 @@ def _store(
     check_report(findings, location, keys)
     if left := sorted(set(scans) - names):
         yield Notice(f"{_some(left)}: among the sources, and not in the store")
-    version = stores.FORMAT_VERSION
+    version = stores.FORMAT_VERSION if store is None else store.version
     return VerifyReport(location, "store", version, findings.checked, findings.faults, unfinished)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from mriseg.errors import DamagedError, InputError, RunError, StoreError
 from mriseg.events import Event, Notice, finish
 from mriseg.io.disk.checksums import BLANK, digest_of, seal
 from mriseg.io.disk.faults import Fault
+from mriseg.io.location import Location
 from mriseg.io.runs import Checkpoint, Manifest, create_run, open_run
 from mriseg.io.store import attributes_in, key_of, open_store, shard_name
 from mriseg.io.store.arrays import open_array
@@ -88,8 +91,9 @@ def flip(path: Path, bit: int) -> None:
 def test_intact_outputs_pass(outputs: Path) -> None:
     report = run_verify(outputs / "out.zarr", outputs / "scans")
     assert (report.kind, report.faults) == ("store", [])
-    # The root, the group of cases, the report; of a case its attributes and two files an array.
-    assert report.checked == {"files": 3 + 2 * 5, "cases": 2, "sources": 6}
+    # The root, the group of cases, the index, the report; of a case its attributes and two files
+    # an array.
+    assert report.checked == {"files": 4 + 2 * 5, "cases": 2, "sources": 6}
     check_whole(report)
     report = run_verify(outputs / "run")
     assert (report.kind, report.faults) == ("run", [])
@@ -385,9 +389,30 @@ def test_a_store_is_verified_by_url(folder: Path) -> None:
         run_verify("s3://bucket/x.zarr")
 
 
+def test_an_index_is_compared_with_the_cases(folder: Path) -> None:
+    where = Location.of(folder / "out.zarr")
+    (segment,) = (where.path / "index").iterdir()
+    (name, first), *_ = open_store(where).cases().items()
+    document = where.path / "cases" / key_of(name) / "zarr.json"
+    rewrite(document, partial(dict.update, patient="another"))
+    (fault,) = faults(where.path)
+    assert (fault.file, fault.case) == ("index", name) and "remove the folder index" in fault.what
+    # What the index says, and not what the case says: until it is written anew.
+    assert open_store(where).index()[name].patient == first.patient
+    flip(segment, 8000)
+    fault, *_ = faults(where.path)
+    assert "is damaged" in fault.what and fault.file == f"index/{segment.name}"
+    store = open_store(where)
+    assert store.index()[name].patient == "another"
+    (remark,) = store.remarks()
+    assert segment.name in remark and "read one by one" in remark
+    store.update_index()
+    assert not faults(where.path) and not segment.exists()
+
+
 def test_newer_formats_are_refused(folder: Path) -> None:
     for path in (folder / "out.zarr/zarr.json", folder / "run/run.json"):
-        newer = path.read_bytes().replace(b'"version": 1', b'"version": 2')
+        newer = re.sub(rb'"version": \d', b'"version": 9', path.read_bytes(), count=1)
         digest = json.loads(newer)
         digest = digest.get("digest") or digest["attributes"]["mriseg"]["digest"]
         path.write_bytes(newer.replace(digest.encode(), digest_of(newer).encode()))

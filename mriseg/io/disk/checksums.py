@@ -58,6 +58,15 @@ def as_written(file: BinaryIO) -> bool | None:
     return file.read(len(BLANK)) == _digest_around(file, place).encode()
 
 
+def written_digest(file: BinaryIO) -> str | None:
+    """The digest that a file carries, whether it is right or not; None where it carries none."""
+    place = _place(file)
+    if place is None:
+        return None
+    file.seek(place)
+    return file.read(len(BLANK)).decode("ascii", "replace")
+
+
 def seal(path: Path) -> None:
     """Put its digest into a file that was written with a blank one.
 

@@ -4,8 +4,12 @@
 - ``store``: reads one
 - ``writer``: writes into one
 - ``attributes``: what a store says of itself and of its cases
+- ``catalogue``: the cases, each made when it is asked for
+- ``index``, ``segments``: what all cases say, in a few files
 - ``arrays``: reads slices fast
+- ``case_arrays``: those of the cases, kept open
 - ``storage``: the files below, in a folder or at a URL
+- ``objects``, ``clients``: those in an object store
 - ``remedies``: what to do about a case that cannot be read
 - ``loader``: reads batches ahead of their use
 - ``integrity``: what is wrong with a store and its cases
@@ -21,6 +25,7 @@ from mriseg.io.store.attributes import (
     Source,
     StoreSpec,
     attributes_in,
+    count,
     documents,
     key_of,
     shard_name,
@@ -40,6 +45,7 @@ __all__ = [
     "Store",
     "StoreSpec",
     "attributes_in",
+    "count",
     "create",
     "documents",
     "frame_for",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -23,10 +23,10 @@ from mriseg.io.disk.checksums import BLANK, as_written, digest_of
 from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.schemas import MAX_VOXELS, Name, RegionTable, checked
 from mriseg.io.disk.untrusted import parse_json
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import tree_at
 
 FORMAT = "mriseg-store"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CASES = "cases"
 AXES: Mapping[str, tuple[str, ...]] = {
     "image": ("z", "modality", "y", "x"),
@@ -37,6 +37,8 @@ AXES: Mapping[str, tuple[str, ...]] = {
 _KEY = "mriseg"
 # File systems take names of 255 bytes.
 _MAX_KEY_CHARACTERS = 200
+# Documents that are read at once.
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -178,19 +180,37 @@ def sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {_KEY: {**blank, "digest": digest_of(memory["zarr.json"].to_bytes())}}
 
 
-def documents(location: str) -> list[tuple[str, bytes]]:
-    """The ``zarr.json`` of each case's folder that has one, by the folder's name.
+def count(location: str) -> int:
+    """How many folders of cases a store has, finished or not.
 
     Raises:
         StoreError: they cannot be read.
     """
     try:
-        tree = Tree(location)
-        keys = tree.folders(CASES)
-        texts = tree.read_each([f"{CASES}/{key}/zarr.json" for key in keys])
+        return len(tree_at(location).folders(CASES))
     except OSError as error:
         raise StoreError(f"{location} cannot be read: {reason_of(error)}") from error
-    return [(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
+
+
+def documents(location: str) -> Iterator[tuple[str, bytes]]:
+    """The ``zarr.json`` of each case's folder that has one, by the folder's name, sorted.
+
+    They are read some at a time: of thousands of cases they would fill memory.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    try:
+        tree = tree_at(location)
+        keys = tree.folders(CASES)
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            texts = tree.read_each([f"{CASES}/{key}/zarr.json" for key in some])
+            for key, text in zip(some, texts, strict=True):
+                if text is not None:
+                    yield key, text
+    except OSError as error:
+        raise StoreError(f"{location} cannot be read: {reason_of(error)}") from error
 
 
 def shard_name(kind: str) -> str:

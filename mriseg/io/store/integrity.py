@@ -11,10 +11,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from mriseg.errors import InputError, StoreError, reason_of
-from mriseg.io.disk.checksums import as_written, read_sealed_json, sha256
+from mriseg.io.disk.checksums import as_written, sha256
 from mriseg.io.disk.faults import Fault, Findings
 from mriseg.io.disk.untrusted import parse_json
-from mriseg.io.location import Location
 from mriseg.io.readers import Case
 from mriseg.io.readers.folders import text
 from mriseg.io.store.arrays import Reader, open_array
@@ -26,13 +25,16 @@ from mriseg.io.store.attributes import (
     key_of,
     shard_name,
 )
+from mriseg.io.store.index import INDEX, Row, digest_in, read_index
 from mriseg.io.store.opening import VERSIONS, open_store
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.segments import same_entry
+from mriseg.io.store.storage import Tree, tree_at
 from mriseg.io.store.store import Store
 
 UNREADABLE = (OSError, ValueError, RuntimeError)
 """What reading a part of a store raises."""
 
+_WITHOUT_INDEX = "remove the folder index and preprocess again, which writes it anew"
 _UNWRITTEN = "is not what was written (its own digest)"
 
 
@@ -68,7 +70,7 @@ def check_root(findings: Findings, location: str) -> Store | None:
     """
     findings.count("files")
     try:
-        tree = Tree(location)
+        tree = tree_at(location)
         document = tree.read("zarr.json")
     except OSError as error:
         if not _has_cases(location):
@@ -99,7 +101,7 @@ def _is_absent(error: OSError) -> bool:
 
 def _has_cases(location: str) -> bool:
     try:
-        return bool(Tree(location).folders(CASES))
+        return bool(tree_at(location).folders(CASES))
     except OSError:
         return False
 
@@ -119,20 +121,61 @@ def _check_group(findings: Findings, tree: Tree) -> None:
         findings.blame(name, "is damaged")
 
 
+def check_index(findings: Findings, location: str, store: Store | None) -> dict[str, Row]:
+    """Check the segments of the index; gives the rows that hold, by their case's folder."""
+    if store is None or store.version == 1:
+        return {}
+    try:
+        index = read_index(tree_at(location))
+    except OSError as error:
+        findings.blame(INDEX, f"cannot be read: {reason_of(error)}")
+        return {}
+    findings.count("files", len(index.segments) + len(index.damaged))
+    for name, what in index.damaged.items():
+        findings.blame(f"{INDEX}/{name}", f"{what}; {_WITHOUT_INDEX}")
+    return index.rows()
+
+
+def check_row(check: CaseCheck, row: Row | None, document: bytes) -> None:
+    """Whether the index says of a case what the case says of itself.
+
+    Args:
+        check: of the case, to add to.
+        row: of the index; None where it has none, which is no fault.
+        document: the case's ``zarr.json``.
+    """
+    if row is None or check.findings.faults:
+        return
+    try:
+        same = (
+            check.attributes is not None
+            and row.digest == digest_in(document)
+            and row.segment.case(row.row) == check.attributes
+            and same_entry(row.segment.entry(row.row), check.attributes)
+        )
+    except ValueError:
+        same = False
+    if not same:
+        check.blame(INDEX, f"does not say of it what the case says; {_WITHOUT_INDEX}")
+
+
 def check_report(findings: Findings, location: str, keys: set[str]) -> None:
     """Look for the cases that the last preprocessing left in the store.
 
     Args:
         findings: to add to.
-        location: of the store; one at a URL has no report.
+        location: of the store.
         keys: the folders of the cases that it has.
     """
-    where = Location.of(location)
-    if not where.is_local or not (where.path / "report.json").exists():
+    tree = tree_at(location)
+    if tree.size("report.json") is None:
         return
     findings.count("files")
     try:
-        report = read_sealed_json(where.path / "report.json")
+        content = tree.read("report.json")
+        if not as_written(io.BytesIO(content)):
+            raise ValueError("it is not what was written, by its own digest")
+        report = parse_json(content.decode("utf-8-sig"))
         names = [case["case"] for case in report["cases"] if case["status"] != "skipped"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         findings.blame("report.json", f"is damaged ({reason_of(error)})")
@@ -176,7 +219,7 @@ def check_case(location: str, key: str, document: bytes, regions: int | None) ->
 
 def _check_files(check: CaseCheck, case: CaseAttributes, location: str, folder: str) -> None:
     """Every file against the size and the SHA-256 that it was written with."""
-    tree = Tree(location)
+    tree = tree_at(location)
     written = {file.name: file for file in case.files}
     # Of others that it lists, such as one that leads out of the folder, nothing is read.
     for kind in case.kinds:

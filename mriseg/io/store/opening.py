@@ -15,12 +15,15 @@ from mriseg.io.disk.schemas import checked
 from mriseg.io.disk.versions import reading
 from mriseg.io.location import Location
 from mriseg.io.store.attributes import FORMAT, StoreSpec, attributes_in
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import tree_at
 from mriseg.io.store.store import Store
 from mriseg.io.store.writer import write_root
 
-VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], StoreSpec]] = {1: partial(checked, StoreSpec)}
-"""How a store of each version is read."""
+VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], StoreSpec]] = {
+    1: partial(checked, StoreSpec),
+    2: partial(checked, StoreSpec),
+}
+"""How a store of each version is read; the first has no index."""
 
 
 def create(location: str | Path | Location, spec: StoreSpec) -> Store:
@@ -53,7 +56,7 @@ def _is_free(where: Location) -> bool:
     if where.is_local:
         return is_free(where.path)
     try:
-        return Tree(where).is_empty()
+        return tree_at(where).is_empty()
     except OSError as error:
         raise OutputError(f"{where} cannot be written: {reason_of(error)}") from error
 
@@ -84,7 +87,7 @@ def open_store(location: str | Path | Location) -> Store:
             f"preprocess again"
         )
     try:
-        return Store(str(where), read(root))
+        return Store(str(where), read(root), root["version"])
     except ValueError as error:
         raise StoreError(f"{where}/zarr.json is damaged ({error}); preprocess again") from None
 
@@ -92,7 +95,7 @@ def open_store(location: str | Path | Location) -> Store:
 def _root(where: Location) -> tuple[bytes, dict[str, Any]]:
     """A store's ``zarr.json``, and what it says for all cases."""
     try:
-        document = Tree(where).read("zarr.json")
+        document = tree_at(where).read("zarr.json")
         root = attributes_in(document)
     except (OSError, ValueError) as error:
         if not where.is_local and not isinstance(error, FileNotFoundError):

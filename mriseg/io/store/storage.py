@@ -7,14 +7,18 @@ themselves.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
+from urllib.parse import urlsplit
 
 import fsspec  # type: ignore[import-untyped]
 
 from mriseg.errors import reason_of
+from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.checksums import digest
 from mriseg.io.disk.untrusted import is_regular
 from mriseg.io.location import Location
@@ -37,8 +41,31 @@ def as_os_errors(location: str | Location) -> Iterator[None]:
         raise OSError(reason_of(error)) from error
 
 
+T = TypeVar("T")
+
+_OBJECTS = ("s3", "s3a")
+# A file at a URL may not be seen at once after it was written: seconds before each further attempt.
+PATIENCE = (0.1, 0.3, 1.0, 2.0)
+
+
+def tree_at(location: str | Location) -> Tree:
+    """The files below a location, whatever it is.
+
+    Raises:
+        OSError: no installed library can open its URL.
+    """
+    where = Location.of(location)
+    if not where.is_local and urlsplit(str(where)).scheme in _OBJECTS:
+        from mriseg.io.store.objects import ObjectTree  # late: only such stores need it
+
+        return ObjectTree(where)
+    return Tree(where)
+
+
 class Tree:
-    """The files below a location; names are relative to it, with slashes.
+    """The files below a folder, or below a URL that fsspec opens.
+
+    Names are relative to it, with slashes.
 
     Every method raises OSError where a file cannot be read, and so does making one of a URL that
     no installed library can open.
@@ -55,6 +82,19 @@ class Tree:
             self._fs, root = fsspec.core.url_to_fs(str(self._location))
         self._root = root.rstrip("/")
 
+    @property
+    def is_far(self) -> bool:
+        """Whether it is at a URL, where each question takes a while and lists may lag behind."""
+        return not self._location.is_local
+
+    def for_tensorstore(self, name: str) -> dict[str, Any] | None:
+        """A folder as tensorstore takes it; None: it has no driver, or would ask for keys anew."""
+        return None
+
+    def zarr_store(self) -> Any:
+        """These files as zarr takes them."""
+        return str(self._location)
+
     def is_empty(self) -> bool:
         """Whether nothing lies at a URL."""
         self._fs.invalidate_cache()
@@ -69,6 +109,10 @@ class Tree:
         self._refuse_endless(name)
         with as_os_errors(self._location):
             return bytes(self._fs.cat_file(self._path(name)))
+
+    def read_surely(self, name: str) -> bytes:
+        """A whole file that has to exist; at a URL it is asked for again where it seems not to."""
+        return self.read(name) if self._location.is_local else patiently(lambda: self.read(name))
 
     def read_each(self, names: Sequence[str]) -> list[bytes | None]:
         """Many small files at once; None for one that does not exist."""
@@ -98,12 +142,55 @@ class Tree:
             if entry["type"] == "directory"
         )
 
+    def names(self, name: str) -> list[str]:
+        """The names of the files that lie in a folder itself, sorted; none where it is missing."""
+        self._fs.invalidate_cache()
+        try:
+            with as_os_errors(self._location):
+                entries = self._fs.ls(self._path(name), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(
+            str(entry["name"]).rpartition("/")[2] for entry in entries if entry["type"] == "file"
+        )
+
+    def write(self, name: str, data: bytes) -> None:
+        """A whole file, complete or not at all; its folder is made, and no folder above that."""
+        if self._location.is_local:
+            path = Path(self._path(name))
+            path.parent.mkdir(exist_ok=True)
+            with replacing(path, make_folder=False) as temporary:
+                temporary.write_bytes(data)
+            return
+        with as_os_errors(self._location):
+            self._fs.pipe_file(self._path(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file unless there is one; gives whether there was none."""
+        if self.is_there(name):
+            return False
+        self.write(name, data)
+        return True
+
+    def remove(self, name: str) -> None:
+        """A file. Raises FileNotFoundError where there is none."""
+        with as_os_errors(self._location):
+            self._fs.rm_file(self._path(name))
+
     def files(self, name: str) -> list[str]:
         """Every file below a folder, by its name relative to that folder, sorted."""
         self._fs.invalidate_cache()
         start = len(self._path(name)) + 1
         with as_os_errors(self._location):
             return sorted(str(path)[start:] for path in self._fs.find(self._path(name)))
+
+    def sizes(self, name: str) -> dict[str, int]:
+        """Every file below a folder, by its name relative to that folder -> bytes."""
+        self._fs.invalidate_cache()
+        start = len(self._path(name)) + 1
+        with as_os_errors(self._location):
+            entries = self._fs.find(self._path(name), detail=True)
+        return {str(path)[start:]: int(entry["size"]) for path, entry in entries.items()}
 
     def size(self, name: str) -> int | None:
         """In bytes; None where the file does not exist."""
@@ -138,3 +225,30 @@ class Tree:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
+
+
+class NotYetError(OSError):
+    """An object has another size than was written."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """The answer to a question that a server may be late to know: it is asked again a few times.
+
+    Raises:
+        OSError: what the last attempt raised.
+    """
+    for seconds in PATIENCE:
+        try:
+            return ask()
+        except (FileNotFoundError, NotYetError):
+            time.sleep(about(seconds))
+    return ask()
+
+
+def about(seconds: float) -> float:
+    """So that many clients that were refused at once do not come again at once."""
+    return seconds * random.uniform(0.5, 1.5)

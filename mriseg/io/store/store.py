@@ -12,50 +12,38 @@ files and their own digest, which opening the store checks. `mriseg.recipes.veri
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.fingerprint import fingerprint
-from mriseg.core.modalities import MODALITIES
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import region_masks
-from mriseg.core.sampling import CaseEntry, VolumeIndex
+from mriseg.core.sampling import VolumeIndex
 from mriseg.core.task import Task
 from mriseg.core.volume import Geometry, Pad, SliceRef, round_up
-from mriseg.errors import StoreError, reason_of
-from mriseg.io.disk.untrusted import parse_json
+from mriseg.errors import OutputError, StoreError, reason_of
 from mriseg.io.location import Location
 from mriseg.io.store import writer
-from mriseg.io.store.arrays import Reader, Reading, open_array
 from mriseg.io.store.attributes import (
     CASES,
+    FORMAT_VERSION,
     CaseAttributes,
     Source,
     StoreSpec,
     case_in,
-    documents,
     key_of,
-    shard_name,
 )
+from mriseg.io.store.case_arrays import CaseArrays
+from mriseg.io.store.catalogue import Catalogue, read_catalogue, read_whole_index
+from mriseg.io.store.index import INDEX, Index, retire, update
 from mriseg.io.store.listing import spec_overview
-from mriseg.io.store.remedies import remedy, removal
-from mriseg.io.store.storage import Tree
+from mriseg.io.store.storage import tree_at
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
-
-# Arrays that are kept open, two per case. To open one again costs less than to read a slice of it.
-_OPEN_ARRAYS = 256
-# Characters of a library's message, which may quote all of a file.
-_QUOTED = 500
-# Voxels per byte of a shard: lz4 makes one of 255 zeros at most.
-_MAX_RATIO = 256
 
 
 @dataclass(frozen=True)
@@ -78,18 +66,26 @@ class Store(Shown):
     `read_case`.
     """
 
-    def __init__(self, location: str, spec: StoreSpec) -> None:
+    def __init__(self, location: str, spec: StoreSpec, version: int = FORMAT_VERSION) -> None:
         self.location = location
         self.spec = spec
+        self.version = version
         # Absolute, since tensorstore takes no other path, and arrays are opened late.
         self._where = Location.of(location).absolute
-        self._tree = Tree(self._where)
+        self._tree = tree_at(self._where)
+        self._index = Index({}, {})
+        self._catalogue: Catalogue | None = None
         self._attributes: dict[str, CaseAttributes] = {}
-        self._array = lru_cache(_OPEN_ARRAYS)(self._open)
+        self._arrays = CaseArrays(self._where, self.location, self._tree, self._case)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is open belongs to the process that opened it.
-        return Store, (self.location, self.spec)
+        return Store, (self.location, self.spec, self.version)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine, and not at a URL."""
+        return self._where.is_local
 
     @property
     def name(self) -> str:
@@ -157,38 +153,69 @@ class Store(Shown):
             notices=tuple(notices),
             files=(),
         )
+        self._retire([name])
         writer.write_case(self._where, case, attributes)
-        self._array.cache_clear()
+        self._arrays.forget()
         self._attributes.pop(name, None)
+        self._catalogue = None
+
+    def _retire(self, names: Iterable[str]) -> None:
+        """Before cases are replaced, their rows of the index no longer hold."""
+        if self.version == 1:
+            return
+        try:
+            retire(self._tree, self._where, map(key_of, names))
+        except OSError as error:
+            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
+
+    def write_report(self, content: bytes) -> None:
+        """Write ``report.json`` beside the cases of a store at a URL. Raises OutputError."""
+        try:
+            self._tree.write("report.json", content)
+        except OSError as error:
+            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
     def sweep(self) -> None:
         """Remove what a process that was killed left; see `mriseg.io.store.writer.sweep`."""
         writer.sweep(self._where)
 
-    def cases(self) -> dict[str, CaseAttributes]:
+    def cases(self) -> Catalogue:
         """Attributes of every case that is complete, by name, sorted.
 
         Raises:
             StoreError: they cannot be read, or those of a case are damaged.
         """
-        cases = {}
-        for key, document in documents(str(self._where)):
-            try:
-                case = case_in(document, len(self.spec.regions))
-            except ValueError as error:
-                raise StoreError(
-                    f"{self.location}: {CASES}/{key}/zarr.json is damaged ({error}); "
-                    f"{removal(self.location, key)}"
-                ) from None
-            if case is not None:
-                cases[case.name] = case
-        cases = dict(sorted(cases.items()))
-        # The long lists are not needed to read; of thousands of cases they would fill memory.
-        self._attributes = {
-            name: replace(case, fingerprint={}, foreground=[], sources=(), files=())
-            for name, case in cases.items()
-        }
-        return cases
+        index = Index({}, {})
+        if self.version > 1:
+            index = read_whole_index(self._tree, self.location, self._index)
+        self._index = index
+        self._catalogue = read_catalogue(
+            self._tree, self.location, len(self.spec.regions), self._index
+        )
+        self._attributes = {}
+        return self._catalogue
+
+    def remarks(self) -> list[str]:
+        """What a user should know of the index, as it was when cases were last listed."""
+        return [
+            f"{self.location}: {INDEX}/{name} {what}; the cases that it lists are read one by one. "
+            f"The next mriseg preprocess into this store writes it anew"
+            for name, what in self._index.damaged.items()
+        ]
+
+    def update_index(self) -> None:
+        """Add the cases that the index lacks; only for the process that holds the lock.
+
+        Raises:
+            OutputError: it cannot be written.
+            StoreError: a case's attributes are damaged.
+        """
+        if self.version == 1:
+            return
+        try:
+            update(self._tree, self._where, len(self.spec.regions))
+        except OSError as error:
+            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
     def stored(self, name: str) -> CaseAttributes | None:
         """The attributes of one case, as they are now; None where it is not complete.
@@ -204,34 +231,37 @@ class Store(Shown):
             place = f"{self.location}: {CASES}/{key}/zarr.json"
             raise StoreError(f"{place} cannot be read ({reason_of(error)})") from None
 
-    def has_files_of(self, case: CaseAttributes) -> bool:
-        """Whether all files of a case exist, in the size that they were written with."""
-        folder = f"{CASES}/{key_of(case.name)}"
-        return all(self._tree.size(f"{folder}/{file.name}") == file.size for file in case.files)
+    def sizes(self) -> dict[str, int]:
+        """Every file of every case at a URL -> bytes, by its name below ``cases``.
+
+        A thousand come at once, where to ask for each takes a while. Of a local store, none: there
+        to ask for each is as fast.
+
+        Raises:
+            StoreError: they cannot be listed.
+        """
+        try:
+            return {} if self._where.is_local else self._tree.sizes(CASES)
+        except OSError as error:
+            raise StoreError(f"{self.location} cannot be read: {reason_of(error)}") from error
+
+    def has_files_of(self, case: CaseAttributes, sizes: Mapping[str, int] | None = None) -> bool:
+        """Whether all files of a case exist, in the size that they were written with.
+
+        Args:
+            case: which.
+            sizes: what `sizes` gave; what it lacks is asked for.
+        """
+        folder, known = key_of(case.name), sizes or {}
+        return all(
+            known.get(f"{folder}/{file.name}") == file.size
+            or self._tree.size(f"{CASES}/{folder}/{file.name}") == file.size
+            for file in case.files
+        )
 
     def index(self) -> VolumeIndex:
         """What the sampler needs: cases, modalities and per-slice foreground counts."""
-        cases = self.cases().values()
-        entries = tuple(
-            CaseEntry(
-                name=case.name,
-                patient=case.patient,
-                shape=case.box.shape,
-                modalities=case.modalities,
-                foreground=np.asarray(case.foreground, dtype=np.int64).reshape(
-                    case.box.shape[0], len(self.spec.regions)
-                ),
-                labelled=case.labelled,
-                content=case.content,
-                fingerprint=tuple(sorted(case.fingerprint.items())),
-            )
-            for case in cases
-        )
-        named = dict.fromkeys(name for case in cases for name in case.modalities)
-        # The usual ones first, in the usual order.
-        modalities = [name for name in MODALITIES if name in named]
-        modalities += [name for name in named if name not in MODALITIES]
-        return VolumeIndex(entries, tuple(modalities), dict(self.spec.regions))
+        return self.cases().volume_index(self.spec.regions)
 
     def geometry(self, name: str) -> Geometry:
         """Where a case's source lies in space."""
@@ -244,7 +274,7 @@ class Store(Shown):
             StoreError: it is not in the store, or its chunks cannot be read.
         """
         case = self._case(name)
-        image, labels = self._wait(name, self._ask(name, slice(None)))
+        image, labels = self._arrays.wait(name, self._arrays.ask(name, slice(None)))
         return PreparedCase(
             image=image.transpose(1, 0, 2, 3),
             modalities=case.modalities,
@@ -275,10 +305,11 @@ class Store(Shown):
         frame = task.frame
         image = np.zeros((len(refs), len(task.modalities), *frame), dtype=dtype)
         target = np.zeros((len(refs), len(task.regions), *frame), dtype=np.uint8)
+        self._arrays.open_at_once({ref.case for ref in refs})
         # All is asked for before anything is waited for, so that reads run side by side.
-        asked = [self._ask(ref.case, ref.slice) for ref in refs]
+        asked = [self._arrays.ask(ref.case, ref.slice) for ref in refs]
         for i, (ref, waiting) in enumerate(zip(refs, asked, strict=True)):
-            stored, label = self._wait(ref.case, waiting)
+            stored, label = self._arrays.wait(ref.case, waiting)
             channels = self._case(ref.case).modalities
             source, place = Pad.to(stored.shape[-2:], frame).windows(stored.shape[-2:])
             for channel, name in enumerate(task.modalities):
@@ -289,54 +320,20 @@ class Store(Shown):
         return Batch(image, target)
 
     def _case(self, name: str) -> CaseAttributes:
-        if name not in self._attributes:
-            self.cases()
-        if name not in self._attributes:
+        known = self._attributes.get(name)
+        if known is not None:
+            return known
+        cases = self._catalogue
+        if cases is None or name not in cases:
+            cases = self.cases()
+        if name not in cases:
             raise StoreError(f"{self.location} holds no case {name!r}")
-        return self._attributes[name]
-
-    def _ask(self, name: str, which: int | slice) -> tuple[Reading, ...]:
-        """Begin to read some slices of a case, and their labels if it has any."""
-        kinds = self._case(name).kinds
-        with self._errors_of(name):
-            return tuple(self._array(name, kind)(which) for kind in kinds)
-
-    def _open(self, name: str, kind: str) -> Reader:
-        path = f"{CASES}/{key_of(name)}/{kind}"
-        self._check_array(path, kind, self._case(name))
-        return open_array(self._where, path)
-
-    def _check_array(self, path: str, kind: str, case: CaseAttributes) -> None:
-        """Make sure that an array is as large as its case, and its shard not much smaller."""
-        z, y, x = case.box.shape
-        shape = [z, len(case.modalities), y, x] if kind == "image" else [z, y, x]
-        file = f"{kind}/{shard_name(kind)}"
-        size = self._tree.size(f"{path}/{shard_name(kind)}")
-        if size is None:
-            raise FileNotFoundError(f"{file} is missing")
-        array = parse_json(self._tree.read(f"{path}/zarr.json"))
-        if not isinstance(array, dict) or array.get("shape") != shape:
-            raise ValueError(f"{kind} does not have the shape {shape}")
-        if math.prod(shape) > _MAX_RATIO * size:
-            raise ValueError(f"{file} is too small to hold what it should")
-
-    def _wait(
-        self, name: str, asked: tuple[Reading, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """What `_ask` asked for."""
-        with self._errors_of(name):
-            image, *labels = [reading() for reading in asked]
-        return image, labels[0] if labels else None
-
-    @contextmanager
-    def _errors_of(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, ValueError, RuntimeError) as error:
-            raise StoreError(
-                f"{self.location}: case {name} cannot be read ({str(error)[:_QUOTED]}); "
-                f"{remedy(self._tree, self.location, key_of(name))}"
-            ) from error
+        # The long lists are not needed to read; of thousands of cases they would fill memory.
+        case = replace(cases[name], fingerprint={}, foreground=[], sources=())
+        if self._where.is_local:
+            case = replace(case, files=())
+        self._attributes[name] = case
+        return case
 
 
 def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tuple[int, int]:

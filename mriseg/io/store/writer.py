@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
@@ -37,8 +38,10 @@ from mriseg.io.store.attributes import (
     key_of,
     sealed,
 )
-from mriseg.io.store.storage import Tree, as_os_errors
+from mriseg.io.store.storage import Tree, as_os_errors, tree_at
 
+# Bytes of a group's zarr.json without attributes, and room for other versions of zarr.
+_EMPTY = 1024
 # What zarr names a file on its way.
 _PIECE = re.compile(r".+\.[0-9a-f]{32}\.partial")
 
@@ -51,7 +54,14 @@ def write_root(where: Location, spec: StoreSpec) -> None:
     """
     about = {"format": FORMAT, "version": FORMAT_VERSION, **as_json(spec)}
     with _output_errors(where):
-        zarr.create_group(str(where), attributes=sealed(about))
+        if where.is_local:
+            zarr.create_group(str(where), attributes=sealed(about))
+            return
+        memory: dict[str, Any] = {}
+        zarr.create_group(memory, attributes=sealed(about)).create_group(CASES)
+        for name in (f"{CASES}/zarr.json", "zarr.json"):
+            if not tree_at(where).create(name, memory[name].to_bytes()):
+                raise FileExistsError(f"another process has just begun a store there ({name})")
 
 
 def write_case(where: Location, case: PreparedCase, attributes: CaseAttributes) -> None:
@@ -97,16 +107,19 @@ def sweep(where: Location) -> None:
     """
     if not where.is_local:
         return
-    texts = dict(documents(str(where)))
     root = where.path
-    for folder in (root, root / CASES, *(root / CASES / key for key in texts)):
+    keys = tree_at(where).folders(CASES)
+    for folder in (root, root / CASES, *(root / CASES / key for key in keys)):
         for path in folder.glob("*.partial"):
             if _PIECE.fullmatch(path.name):
                 path.unlink(missing_ok=True)
-    for key, document in texts.items():
-        with suppress(ValueError, AttributeError):
+    for key in keys:
+        document = root / CASES / key / "zarr.json"
+        with suppress(OSError, ValueError, AttributeError):
             # None at all, and not damaged ones: then it was begun and not finished.
-            if parse_json(document).get("attributes") == {}:
+            if document.stat().st_size <= _EMPTY and (
+                parse_json(document.read_bytes()).get("attributes") == {}
+            ):
                 shutil.rmtree(root / CASES / key, ignore_errors=True)
 
 
@@ -145,20 +158,53 @@ def _output_errors(where: Location) -> Iterator[None]:
 
 
 def _write(where: Location, path: str, case: PreparedCase, attributes: CaseAttributes) -> None:
+    if not where.is_local:
+        _write_at_url(where, path, case, attributes)
+        return
     group = zarr.open_group(str(where), mode="r+")
     if path in group:
         del group[path]
     folder = group.create_group(path)
+    _write_arrays(folder, case)
+    # Before the attributes, which are what makes the case appear, after a power cut too.
+    fsync_tree(where.path / path)
+    said = as_json(attributes) | {"files": _files_of(tree_at(where), path)}
+    folder.update_attributes(sealed(said))
+
+
+def _write_at_url(
+    where: Location, path: str, case: PreparedCase, attributes: CaseAttributes
+) -> None:
+    """Made in memory, so that its checksums are of what was sent, and then sent file by file."""
+    tree = tree_at(where)
+    memory: dict[str, Any] = {}
+    folder = zarr.create_group(memory)
+    _write_arrays(folder, case)
+    files = {
+        name: content.to_bytes()
+        for name, content in sorted(memory.items())
+        if name.startswith(tuple(f"{kind}/" for kind in AXES))
+    }
+    listed = [
+        as_json(StoredFile(name, len(content), sha256(content).hexdigest()))
+        for name, content in files.items()
+    ]
+    folder.update_attributes(sealed(as_json(attributes) | {"files": listed}))
+    # Without its attributes a case that is replaced does not exist.
+    document = f"{path}/zarr.json"
+    if tree.size(document) is not None:
+        tree.remove(document)
+    for name, content in files.items():
+        tree.write(f"{path}/{name}", content)
+    tree.write(document, memory["zarr.json"].to_bytes())
+
+
+def _write_arrays(folder: Any, case: PreparedCase) -> None:
     image = np.ascontiguousarray(case.image.transpose(1, 0, 2, 3), dtype=np.float16)
     _write_array(folder, "image", image, "shuffle")
     if case.labels is not None:
         labels = np.ascontiguousarray(case.labels, dtype=np.uint8)
         _write_array(folder, "label", labels, "bitshuffle")
-    if where.is_local:
-        # Before the attributes, which are what makes the case appear, after a power cut too.
-        fsync_tree(where.path / path)
-    said = as_json(attributes) | {"files": _files_of(Tree(where), path)}
-    folder.update_attributes(sealed(said))
 
 
 def _files_of(tree: Tree, path: str) -> list[dict[str, Any]]:

@@ -28,6 +28,8 @@ from mriseg.report.page import (
 
 # Pictures on the page; a sheet of more is slow to open and no longer looked at.
 MOST_PICTURES = 300
+# Rows of its table; a browser takes seconds to sort more.
+MOST_ROWS = 2000
 
 
 def data_page(
@@ -62,7 +64,7 @@ def data_page(
     )
     sections = [Section("What stands out", _outstanding(remarks))]
     sections.append(Section("The cases, a slice each", _sheet(cases, remarks, thumbnail)))
-    sections.append(Section("Table of cases", (_table(cases, remarks, regions),)))
+    sections.append(Section("Table of cases", _tabled(cases, remarks, regions)))
     labels = tuple((region, described(values)) for region, values in regions.items())
     sections.append(Section("Regions", (Facts((*labels, ("layout", layout))),)))
     return Page(
@@ -88,7 +90,10 @@ def _outstanding(remarks: Mapping[str, Sequence[str]]) -> tuple[Block, ...]:
         )
         return (Words((words,)),)
     rows = tuple(f"{name}: {'; '.join(texts)}" for name, texts in remarks.items())
-    return (Items(rows, "case"),)
+    if len(rows) <= MOST_ROWS:
+        return (Items(rows, "case"),)
+    words = f"The first {MOST_ROWS} of {len(rows)} cases that stand out."
+    return (Words((words,)), Items(rows[:MOST_ROWS], "case"))
 
 
 def _sheet(
@@ -96,7 +101,7 @@ def _sheet(
     remarks: Mapping[str, Sequence[str]],
     thumbnail: Callable[[str], bytes | None],
 ) -> tuple[Block, ...]:
-    shown = _chosen(cases, remarks)
+    shown = _chosen(cases, remarks, MOST_PICTURES)
     cards = []
     for case in shown:
         data = thumbnail(case.name)
@@ -114,15 +119,32 @@ def _sheet(
     return tuple(blocks)
 
 
-def _chosen(cases: Sequence[DataCase], remarks: Mapping[str, Sequence[str]]) -> Sequence[DataCase]:
-    if len(cases) <= MOST_PICTURES:
+def _chosen(
+    cases: Sequence[DataCase], remarks: Mapping[str, Sequence[str]], most: int
+) -> Sequence[DataCase]:
+    if len(cases) <= most:
         return cases
-    outstanding = [case for case in cases if case.name in remarks][:MOST_PICTURES]
+    outstanding = [case for case in cases if case.name in remarks][:most]
     rest = [case for case in cases if case.name not in remarks]
-    room = MOST_PICTURES - len(outstanding)
+    room = most - len(outstanding)
     picks = {round(number * (len(rest) - 1) / max(room - 1, 1)) for number in range(room)}
     names = {case.name for case in outstanding} | {rest[pick].name for pick in picks}
     return [case for case in cases if case.name in names]
+
+
+def _tabled(
+    cases: Sequence[DataCase], remarks: Mapping[str, Sequence[str]], regions: Regions
+) -> tuple[Block, ...]:
+    """The table of all cases, or of as many as a page can hold; then it says so."""
+    shown = _chosen(cases, remarks, MOST_ROWS)
+    table = _table(shown, remarks, regions)
+    if len(shown) == len(cases):
+        return (table,)
+    words = (
+        f"{len(shown)} of {len(cases)} cases: those that stand out, and others evenly chosen. "
+        f"All of them: mriseg info --json FILE."
+    )
+    return (Words((words,)), table)
 
 
 def _table(

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from mriseg.io.store.loader import prefetch
+from mriseg.io.store.loader import Pace, prefetch
 
 
 def test_results_come_in_order_whatever_finishes_first() -> None:
@@ -88,7 +89,7 @@ def test_results_in_memory_stay_bounded(ahead: int) -> None:
 CTRL_C = """
 import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from mriseg.io.store.loader import prefetch
+from mriseg.io.store.loader import Pace, prefetch
 def read(number):
     time.sleep(0.05)
     return number
@@ -111,3 +112,39 @@ def test_ctrl_c_ends_it() -> None:
         finally:
             process.kill()
     assert process.returncode == -signal.SIGINT and errors.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_slow_reads_are_begun_earlier_and_stay_bounded() -> None:
+    pace, under_way, most = Pace(least=2, most=8), [0], [0]
+    lock = threading.Lock()
+
+    def read(number: int) -> int:
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        time.sleep(0.03)
+        with lock:
+            under_way[0] -= 1
+        return number
+
+    seen = []
+    for number in prefetch(range(60), read, pace=pace):
+        seen.append(number)
+        time.sleep(0.01)
+    assert seen == list(range(60))
+    assert 4 <= most[0] <= 9 and 5 <= pace.ahead <= 8
+
+
+def test_the_pace_follows_what_is_measured() -> None:
+    pace = Pace(least=4, most=32)
+    assert pace.ahead == 4, "until something was measured"
+    pace.measured(1.0)
+    pace.left_alone(0.2)
+    assert pace.ahead == 10
+    for _ in range(50):
+        pace.measured(0.01)
+    assert pace.ahead == 4
+    for _ in range(50):
+        pace.left_alone(0.0)
+        pace.measured(9.0)
+    assert pace.ahead == 32 and Pace(4, 4).ahead == 4 == Pace(4, 1).most

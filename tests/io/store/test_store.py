@@ -22,7 +22,7 @@ from mriseg.core.task import Task
 from mriseg.core.volume import Pad, SliceRef
 from mriseg.errors import StoreError
 from mriseg.io.store import CaseAttributes, Source, Store, frame_for, open_store
-from mriseg.io.store.store import _OPEN_ARRAYS
+from mriseg.io.store.case_arrays import _OPEN_ARRAYS
 from tests.stores import REGIONS, SPEC, a_case, append, rewrite
 
 
@@ -225,7 +225,7 @@ def test_a_bounded_number_of_cases_is_open(store: Store) -> None:
     before = handles() if handles else 0
     for name in [*names, *names]:
         assert np.array_equal(fresh.read([SliceRef(name, 2)], task).image, expected.image)
-    assert fresh._array.cache_info().currsize == _OPEN_ARRAYS
+    assert fresh._arrays._array.cache_info().currsize == _OPEN_ARRAYS
     assert (handles() if handles else 0) <= before + 4
 
 

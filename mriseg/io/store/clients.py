@@ -1,0 +1,176 @@
+"""Clients of object stores: their addresses, credentials, patience and connections.
+
+Credentials, regions and addresses are given as other programs take them: boto3 looks for them in
+the environment, in AWS's files and in the roles of a machine.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from mriseg.errors import reason_of
+
+EXTRA = "pip install 'mriseg[cloud]'"
+
+_RETRIES = 8
+_RETRY_SECONDS = 60.0
+# Until a server has answered once: a wrong address shows in seconds.
+_FIRST_RETRIES = 3
+_CONNECT = "5s"
+_ANSWER = "30s"
+
+# Hosts and buckets that have answered in this process.
+_KNOWN: set[str] = set()
+
+
+def _host(url: str) -> str:
+    return f"{os.environ.get('AWS_ENDPOINT_URL', '')} {urlsplit(url).netloc}"
+
+
+def is_known(url: str) -> bool:
+    """Whether a URL's server has answered in this process."""
+    return _host(url) in _KNOWN
+
+
+def answered(url: str) -> None:
+    """From now on a URL's server is known, and worth more patience."""
+    _KNOWN.add(_host(url))
+
+
+def for_tensorstore(url: str, name: str) -> dict[str, Any] | None:
+    """A folder at a URL as tensorstore takes it; None where it would find other credentials."""
+    parts = urlsplit(url)
+    kind = _CREDENTIALS.get(_credentials_from())
+    if kind is None:
+        return None
+    place = {
+        "driver": "s3",
+        "bucket": parts.netloc,
+        "path": "/".join(filter(None, (parts.path.strip("/"), name))) + "/",
+        "aws_credentials": {"type": kind},
+        "aws_region": _region(),
+    }
+    return place | ({"endpoint": _named_endpoint()} if _named_endpoint() else {})
+
+
+def endpoint() -> str:
+    """Who answers, for a message."""
+    return _named_endpoint() or "Amazon S3"
+
+
+def _named_endpoint() -> str:
+    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return named or os.environ.get("AWS_ENDPOINT", "")
+
+
+def opened(url: str) -> Any:
+    """A client for a URL; one of each is kept, with its connections.
+
+    Until its server has answered, it gives up soon.
+
+    Raises:
+        OSError: a library is missing, or no credentials are known.
+    """
+    return _client(url, is_known(url), os.getpid(), _settings())
+
+
+@lru_cache(maxsize=16)
+def _client(url: str, known: bool, _pid: int, _settings: tuple[tuple[str, str], ...]) -> Any:
+    try:
+        from obstore.store import S3Store
+    except ImportError:
+        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
+    parts = urlsplit(url)
+    if not parts.netloc:
+        raise OSError(f"{url} names no bucket; a URL is s3://BUCKET/NAME.zarr")
+    config: dict[str, Any] = {}
+    if endpoint := _named_endpoint():
+        config["endpoint"] = endpoint
+    provider = None
+    if not _is_anonymous():
+        provider = _credentials(config)
+    return S3Store(
+        parts.netloc,
+        prefix=parts.path.strip("/") or None,
+        config=cast(Any, config),
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "connect_timeout": _CONNECT,
+            "timeout": _ANSWER,
+        },
+        retry_config={
+            "max_retries": _RETRIES if known else _FIRST_RETRIES,
+            "retry_timeout": timedelta(seconds=_RETRY_SECONDS),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=10),
+                "base": 2,
+            },
+        },
+        credential_provider=provider,
+    )
+
+
+# Where boto3 says that credentials are from -> tensorstore's name of it.
+_CREDENTIALS = {
+    "": "anonymous",
+    "env": "environment",
+    "shared-credentials-file": "profile",
+    "iam-role": "imds",
+    "container-role": "ecs",
+}
+
+
+def _is_anonymous() -> bool:
+    return os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1")
+
+
+def _credentials_from() -> str:
+    """Where boto3 has credentials from; empty: none are used."""
+    return "" if _is_anonymous() else str(_session(_settings()).get_credentials().method)
+
+
+def _region() -> str:
+    named = os.environ.get("AWS_REGION")
+    return named or str(_session(_settings()).region_name or "us-east-1")
+
+
+def _settings() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+
+
+@lru_cache(maxsize=4)
+def _session(_settings: tuple[tuple[str, str], ...]) -> Any:
+    import boto3
+
+    return boto3.Session()
+
+
+def _credentials(config: dict[str, Any]) -> Any:
+    """Where boto3 finds credentials: the environment, AWS's files, roles; and the region.
+
+    Raises:
+        OSError: boto3 is missing, or finds none.
+    """
+    try:
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError:
+        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
+    try:
+        session = _session(_settings())
+        provider = Boto3CredentialProvider(session)
+    except ImportError:
+        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
+    except (BotoCoreError, ValueError) as error:
+        said = f" ({reason_of(error)})" if isinstance(error, BotoCoreError) else ""
+        raise PermissionError(
+            f"no credentials for s3:// are known{said}; set AWS_ACCESS_KEY_ID and "
+            f"AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or for a public bucket AWS_SKIP_SIGNATURE=true"
+        ) from None
+    config["region"] = _region()
+    return provider
