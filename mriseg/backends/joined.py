@@ -22,10 +22,9 @@ from torch.distributed.rendezvous import rendezvous
 
 from mriseg import __version__
 from mriseg.backends.base import Backend, type_name
-from mriseg.backends.launch import Launch
 from mriseg.backends.machine import ran_out
 from mriseg.backends.parting import Keys, Parting
-from mriseg.backends.ranks import Ranks
+from mriseg.backends.ranks import Launch, Ranks
 from mriseg.core.packing import pack, unpack
 from mriseg.core.wording import counted
 from mriseg.errors import (
@@ -268,7 +267,7 @@ class Joined(Ranks):
 
 
 def described(ranks: Ranks, backend: Backend) -> str:
-    """Who trains together, in a sentence."""
+    """How many train together, and by what, in a sentence."""
     assert isinstance(ranks, Joined)
     machines = len(set(ranks.hosts))
     where = f" on {counted(machines, 'machine')}" if machines > 1 else ""
