@@ -31,6 +31,7 @@ from mriseg.errors import (
     BackendError,
     ConfigError,
     MrisegError,
+    OutputError,
     RankError,
     first_line,
     reason_of,
@@ -43,7 +44,7 @@ _JOINING = timedelta(minutes=10)
 # For one to do what the others wait for. That one has died shows at once, and not by this.
 _WORKING = timedelta(days=7)
 # Seconds in which the first process shows what ended all, so that no other has to.
-_SPEAKING = 6.0
+_SPEAKING = 15.0
 # Bytes of a message that most values fit into.
 _HEAD = 64
 
@@ -230,9 +231,9 @@ class Joined(Ranks):
             lost = RankError(f"{self._names()[self.rank]} has lost the others ({error})")
             self._raise(self._parting.why(stopping=False) or lost)
         said = str(error) if isinstance(error, MrisegError) else first_line(error)
-        if isinstance(error, OSError):
-            said = reason_of(error)
         code = BackendError.exit_code if ran_out(error) else getattr(error, "exit_code", 1)
+        if isinstance(error, OSError):
+            said, code = reason_of(error), OutputError.exit_code
         self._parting.failed(said, code)
         if not self.first and not isinstance(error, MrisegError | OSError) and not ran_out(error):
             self.speaks = True  # a mistake of mriseg's, with its traceback
