@@ -45,6 +45,8 @@ _JOINING = timedelta(minutes=10)
 _WORKING = timedelta(days=7)
 # Seconds in which the first process shows what ended all, so that no other has to.
 _SPEAKING = 15.0
+# Seconds in which they hear of it.
+_LINGERING = 1.0
 # Bytes of a message that most values fit into.
 _HEAD = 64
 
@@ -247,6 +249,8 @@ class Joined(Ranks):
         self._ended = error
         if self.first:
             self._parting.spoke()
+            # Without torchrun the store is this process's, and the others have still to read that.
+            time.sleep(_LINGERING)
         elif not self.speaks and not isinstance(error, KeyboardInterrupt):
             self._hang_up()  # whoever waits for this process learns that it is gone
             if not self._parting.wait_for_words(_SPEAKING):
