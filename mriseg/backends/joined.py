@@ -43,8 +43,9 @@ T = TypeVar("T")
 _JOINING = timedelta(minutes=10)
 # For one to do what the others wait for. That one has died shows at once, and not by this.
 _WORKING = timedelta(days=7)
-# Seconds in which the first process shows what ended all, so that no other has to.
-_SPEAKING = 15.0
+# Seconds in which the first process shows what ended all, where it ends by the same reason. One
+# that fails alone then speaks and ends: only that wakes the others, whose sockets Gloo keeps open.
+_SPEAKING = 3.0
 # Seconds in which they hear of it.
 _LINGERING = 1.0
 # Bytes of a message that most values fit into.
