@@ -164,7 +164,7 @@ def test_a_rank_that_fails_stops_all_with_its_reason(folder: Path) -> None:
 
 
 def test_nan_stops_all_with_one_message(folder: Path) -> None:
-    line = f"train {STORE} --width 8 --batch-size 4 --epochs 9 --warmup 0 --precision fp32"
+    line = f"train {STORE} --width 8 --batch-size 4 --epochs 9 --precision fp32"
     job = torchrun(folder, 2, f"{line} --learning-rate 1e30 --out run")
     errors = [text for text in job.said if text.startswith("error: ")]
     assert len(errors) == 1 and "highest losses of the batch" in errors[0], job.stderr
