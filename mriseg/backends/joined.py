@@ -22,16 +22,16 @@ from torch.distributed.rendezvous import rendezvous
 
 from mriseg import __version__
 from mriseg.backends.base import Backend, type_name
-from mriseg.backends.launch import Launch
 from mriseg.backends.machine import ran_out
 from mriseg.backends.parting import Keys, Parting
-from mriseg.backends.ranks import Ranks
+from mriseg.backends.ranks import Launch, Ranks
 from mriseg.core.packing import pack, unpack
 from mriseg.core.wording import counted
 from mriseg.errors import (
     BackendError,
     ConfigError,
     MrisegError,
+    OutputError,
     RankError,
     first_line,
     reason_of,
@@ -43,8 +43,11 @@ T = TypeVar("T")
 _JOINING = timedelta(minutes=10)
 # For one to do what the others wait for. That one has died shows at once, and not by this.
 _WORKING = timedelta(days=7)
-# Seconds in which the first process shows what ended all, so that no other has to.
-_SPEAKING = 6.0
+# Seconds in which the first process shows what ended all, where it ends by the same reason. One
+# that fails alone then speaks and ends: only that wakes the others, whose sockets Gloo keeps open.
+_SPEAKING = 3.0
+# Seconds in which they hear of it.
+_LINGERING = 1.0
 # Bytes of a message that most values fit into.
 _HEAD = 64
 
@@ -231,9 +234,9 @@ class Joined(Ranks):
             lost = RankError(f"{self._names()[self.rank]} has lost the others ({error})")
             self._raise(self._parting.why(stopping=False) or lost)
         said = str(error) if isinstance(error, MrisegError) else first_line(error)
-        if isinstance(error, OSError):
-            said = reason_of(error)
         code = BackendError.exit_code if ran_out(error) else getattr(error, "exit_code", 1)
+        if isinstance(error, OSError):
+            said, code = reason_of(error), OutputError.exit_code
         self._parting.failed(said, code)
         if not self.first and not isinstance(error, MrisegError | OSError) and not ran_out(error):
             self.speaks = True  # a mistake of mriseg's, with its traceback
@@ -247,6 +250,8 @@ class Joined(Ranks):
         self._ended = error
         if self.first:
             self._parting.spoke()
+            # Without torchrun the store is this process's, and the others have still to read that.
+            time.sleep(_LINGERING)
         elif not self.speaks and not isinstance(error, KeyboardInterrupt):
             self._hang_up()  # whoever waits for this process learns that it is gone
             if not self._parting.wait_for_words(_SPEAKING):
@@ -268,7 +273,7 @@ class Joined(Ranks):
 
 
 def described(ranks: Ranks, backend: Backend) -> str:
-    """Who trains together, in a sentence."""
+    """How many train together, and by what, in a sentence."""
     assert isinstance(ranks, Joined)
     machines = len(set(ranks.hosts))
     where = f" on {counted(machines, 'machine')}" if machines > 1 else ""

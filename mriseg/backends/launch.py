@@ -1,6 +1,6 @@
 """How this process was started: alone, or as one of several by torchrun.
 
-torchrun says so in the environment, and so does whoever starts processes by other means (srun):
+torchrun says so in the environment, and anything else that starts processes (srun) can do so:
 ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``MASTER_ADDR`` and ``MASTER_PORT``.
 """
 
@@ -8,29 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mriseg.backends.base import Backend, Decision
-from mriseg.backends.ranks import ALONE, Ranks
+from mriseg.backends.ranks import ALONE, Launch, Ranks
 from mriseg.errors import BackendError, ConfigError
 
 _NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT")
 _NAMES = (*_NUMBERS, "MASTER_ADDR")
-
-
-@dataclass(frozen=True)
-class Launch:
-    """One of several processes.
-
-    Attributes:
-        rank: its number, from 0.
-        world: how many there are.
-        local: its number on its machine, which is also that of its GPU.
-    """
-
-    rank: int
-    world: int
-    local: int
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
@@ -49,7 +34,7 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     wrong = [name for name in _NUMBERS if given[name] and not given[name].strip().isdecimal()]
     if lacking or wrong:
         what = [f"{name} is not set" for name in lacking]
-        what += [f"{name} is {given[name]!r}, which is no number" for name in wrong]
+        what += [f"{name} is {given[name]!r}, which is not a number" for name in wrong]
         raise ConfigError(
             f"the environment says that several processes train together, and {' and '.join(what)}:"
             f" start them with torchrun, or set {', '.join(_NAMES)}; to train with one process, "

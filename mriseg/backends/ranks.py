@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -16,6 +17,21 @@ from torch import Tensor
 
 T = TypeVar("T")
 _NONE: Any = object()
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One of several processes, as it was started.
+
+    Attributes:
+        rank: its number, from 0.
+        world: how many there are.
+        local: its number on its machine, which is also that of its GPU.
+    """
+
+    rank: int
+    world: int
+    local: int
 
 
 class Ranks:

@@ -1,6 +1,6 @@
 """Plain values as bytes and back, exactly, for other processes of the same program.
 
-Not by pickle: what is unpacked cannot run code, whoever sent it. Values are those of JSON, tuples,
+Not by pickle: what is unpacked cannot run code. Values are those of JSON, tuples,
 NumPy's arrays of numbers, and dataclasses of the kinds that the reader expects.
 """
 

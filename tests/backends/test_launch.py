@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mriseg.backends import Backend
-from mriseg.backends.launch import Launch, launched, ranks, together
-from mriseg.backends.ranks import ALONE, Ranks
+from mriseg.backends.launch import launched, ranks, together
+from mriseg.backends.ranks import ALONE, Launch, Ranks
 from mriseg.errors import BackendError, ConfigError
 from tests.ranks import environment
 
@@ -32,7 +32,7 @@ def test_one_of_several_knows_its_place() -> None:
         ({"RANK": ""}, "RANK is not set"),
         ({"WORLD_SIZE": ""}, "WORLD_SIZE is not set"),
         ({"MASTER_ADDR": "", "LOCAL_RANK": ""}, "LOCAL_RANK is not set and MASTER_ADDR is not set"),
-        ({"MASTER_PORT": "http"}, "MASTER_PORT is 'http', which is no number"),
+        ({"MASTER_PORT": "http"}, "MASTER_PORT is 'http', which is not a number"),
         ({"RANK": "3"}, "RANK is 3 and WORLD_SIZE 3"),
         ({"WORLD_SIZE": "-2"}, "WORLD_SIZE is '-2'"),
     ],

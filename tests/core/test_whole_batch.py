@@ -108,6 +108,16 @@ def test_where_it_is_exact_the_division_decides_nothing(
         assert (ours - theirs).norm() < 1e-3 * size
 
 
+def test_where_it_is_exact_a_plateau_costs_no_digits() -> None:
+    image = (noise(2, 3, 240, 240) * 0.3 + 0.5).contiguous(memory_format=torch.channels_last)
+    image[:, :, :80] = 0.11
+    norm = nn.BatchNorm2d(3, momentum=1.0).train()
+    with sharing(norm, Whole(0, 1, 2, lambda tensor: tensor[None], exact=True)):
+        norm(image)
+    variance = image.double().var((0, 2, 3))
+    assert ((norm.running_var.double() - variance) / variance).abs().max() < 1e-6
+
+
 def a_norm(channels: int, momentum: float = 0.1) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(channels, momentum=momentum)
     with torch.no_grad():
