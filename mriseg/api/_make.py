@@ -84,6 +84,7 @@ def train(
     *,
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
+    resume: bool = False,
     on_event: OnEvent | None = None,
     **settings: Unpack[TrainKeywords],
 ) -> TrainReport:
@@ -94,12 +95,15 @@ def train(
         config: all that decides the training; None: the defaults.
         backend: where to compute.
         out: the run folder; None: a new one under ``runs/``.
+        resume: go on with the run in ``out`` if it was stopped, so that the same call is right each
+            time; one that has ended is left as it is. `resume` itself takes no settings.
         on_event: is handed each event.
         settings: go over ``config``, as `mriseg.core.train_settings.training_config` reads them:
             ``train(store, modalities="FLAIR", budget="30m")``.
 
     Raises:
-        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.train.train`.
+        ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.train.train` and
+            `mriseg.recipes.train.train_or_resume`.
     """
     chosen = training_config(config, settings)
     if chosen.transfer is not None:
@@ -109,7 +113,13 @@ def train(
     ranks = launch.ranks()
     with ranks.explaining():
         where = shared_backend(backend, ranks)
-        recipe = training.train(store_of(store), chosen, where, out=path_of(out))
+        path = path_of(out)
+        if not resume:
+            recipe = training.train(store_of(store), chosen, where, out=path)
+        elif path is not None:
+            recipe = training.train_or_resume(store_of(store), chosen, where, out=path)
+        else:
+            raise ConfigError("resume goes on with the run in a folder: name it with out")
         return run_to_end(recipe, on_event, ranks)
 
 

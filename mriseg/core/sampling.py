@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mriseg.core import rng
+from mriseg.core.epoch_plan import SLICES, EpochPlan
 from mriseg.core.fingerprint import Fingerprint, Pair, alike
-from mriseg.core.volume import SliceRef
 from mriseg.core.wording import counted
 from mriseg.errors import ConfigError
 
@@ -226,45 +225,6 @@ def _shuffled(groups: list[list[CaseEntry]], seed: int, kind: str) -> list[list[
     return sorted(groups, key=lambda g: rng.derive(seed, kind, min(c.patient for c in g)))
 
 
-@dataclass(frozen=True)
-class BatchPlan:
-    """The slices of one batch, ordered by case and slice, so that each chunk is opened once."""
-
-    refs: tuple[SliceRef, ...]
-
-
-class EpochPlan(Sequence[BatchPlan]):
-    """The batches of an epoch.
-
-    Each is made when it is asked for: an epoch may have millions of slices, of which a training
-    holds a few batches at a time.
-    """
-
-    def __init__(self, names: tuple[str, ...], slices: NDArray[np.int64]) -> None:
-        self._names, self._slices = names, slices
-
-    def __len__(self) -> int:
-        return len(self._slices)
-
-    @overload
-    def __getitem__(self, which: int) -> BatchPlan: ...
-
-    @overload
-    def __getitem__(self, which: slice) -> EpochPlan: ...
-
-    def __getitem__(self, which: int | slice) -> BatchPlan | EpochPlan:
-        if isinstance(which, slice):
-            return EpochPlan(self._names, self._slices[which])
-        cases, slices = np.divmod(self._slices[which], _Z)
-        pairs = zip(cases.tolist(), slices.tolist(), strict=True)
-        return BatchPlan(tuple(SliceRef(self._names[case], z) for case, z in pairs))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]  # as a list's
-
-
 def plan_epoch(
     index: VolumeIndex,
     *,
@@ -318,19 +278,6 @@ def plan_epoch(
     return EpochPlan(tuple(names), np.sort(ordered.reshape(-1, batch_size), axis=1))
 
 
-# A slice as one number, in the order of slices: its case's place among the sorted names, and z.
-_Z = 2**32
-
-
-def share(plan: BatchPlan, rank: int, world: int) -> BatchPlan:
-    """The slices of a batch that process number ``rank`` of ``world`` reads and computes.
-
-    All shares together are the batch, and none differs from another by more than one slice. Each
-    keeps the batch's order, so that it opens each chunk once, too.
-    """
-    return BatchPlan(plan.refs[rank::world])
-
-
 def _by_content(
     index: VolumeIndex, regions: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -342,7 +289,7 @@ def _by_content(
     places = {name: at for at, name in enumerate(sorted({case.name for case in index.cases}))}
     hits = np.concatenate([case.foreground[:, columns].sum(axis=1) > 0 for case in labelled])
     slices = np.concatenate(
-        [places[case.name] * _Z + np.arange(len(case.foreground)) for case in labelled]
+        [places[case.name] * SLICES + np.arange(len(case.foreground)) for case in labelled]
     )
     return slices[hits], slices[~hits]
 

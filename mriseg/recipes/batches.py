@@ -9,7 +9,7 @@ import torch
 
 from mriseg.backends.base import Backend
 from mriseg.core import augment, rng
-from mriseg.core.sampling import BatchPlan, share
+from mriseg.core.epoch_plan import BatchPlan, share
 from mriseg.engine.augmentation import augmented, why_not_there
 from mriseg.engine.trainer import Pair
 from mriseg.io.store import Store

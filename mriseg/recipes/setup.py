@@ -15,6 +15,7 @@ import torch
 from mriseg import __version__
 from mriseg.core.calibration import Calibration
 from mriseg.core.config import DEFAULT_MODALITIES, TrainConfig
+from mriseg.core.epoch_plan import EpochPlan
 from mriseg.core.imbalance import prior_calibrations
 from mriseg.core.losses import parse_loss
 from mriseg.core.modalities import modalities_among
@@ -22,7 +23,6 @@ from mriseg.core.regions import Regions
 from mriseg.core.resampling import differs, spacing_of
 from mriseg.core.sampling import (
     CaseEntry,
-    EpochPlan,
     Split,
     VolumeIndex,
     lookalikes,

@@ -20,7 +20,7 @@ from mriseg.core.regions import join_labels
 from mriseg.core.sampling import Split
 from mriseg.core.segnet import SegNet, build, init_weights_
 from mriseg.core.wording import agreeing, counted
-from mriseg.errors import InputError, RunError
+from mriseg.errors import ConfigError, InputError, RunError
 from mriseg.events import Notice, Recipe
 from mriseg.io import runs
 from mriseg.io.disk.checksums import write_sealed_json
@@ -36,7 +36,10 @@ from mriseg.recipes.load import network_of
 from mriseg.recipes.setup import Setup, plan_training, versions
 from mriseg.recipes.together import check_together
 
-__all__ = ["Start", "TrainReport", "begun_or_resumed", "resume", "train"]
+__all__ = ["Start", "TrainReport", "begun_or_resumed", "resume", "train", "train_or_resume"]
+
+FREE_SETTINGS = frozenset({"checkpoint_every"})
+"""Settings that decide no number, so that they may change between two sittings."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +238,71 @@ def begun_or_resumed(
         runs.discard(run)
     yield from begin()
     return open_run(path)
+
+
+def train_or_resume(
+    store: Store, config: TrainConfig, backend: Backend, *, out: Path
+) -> Recipe[TrainReport]:
+    """Train on ``store``, from the beginning or from where the run in ``out`` was stopped.
+
+    So that the same call is right each time, as in a job that a cluster starts again.
+
+    Args:
+        store: an open store.
+        config: of the training; of one that goes on, what it was started with.
+        backend: where to compute.
+        out: the run folder. A run there that has ended is left as it is.
+
+    Raises:
+        ConfigError: the run there was started with other settings.
+        RunError: what is there is damaged, or a model alone.
+        InputError, OutputError, BusyError, DivergedError: see `train` and `resume`.
+    """
+    ranks = backend.ranks
+    # The first process may have begun the run before another looks.
+    if not ranks.agree(ranks.first and _has_checkpoint(out)):
+        return (yield from train(store, config, backend, out=out))
+    run = open_run(out)
+    if differences := _other_settings(run.manifest, config):
+        raise ConfigError(
+            f"{out} was started with other settings: {', '.join(differences)}. A run continues "
+            f"with those that it was started with: give the same ones, or another --out"
+        )
+    if reason := ranks.agree(run.ended if ranks.first else ""):
+        yield Notice(f"{out} has ended ({reason}): there is nothing left to do")
+        return _report_of(run)
+    return (yield from resume(run, backend, store))
+
+
+def _has_checkpoint(path: Path) -> bool:
+    return (path / "run.json").exists() and open_run(path).has("last")
+
+
+def _other_settings(manifest: Manifest, config: TrainConfig) -> list[str]:
+    """Settings that decide the training and that a run was not started with."""
+    before, now = manifest.config, config.model_dump(mode="json")
+    return [
+        f"{name} = {before.get(name)!r}, now {now.get(name)!r}"
+        for name in dict.fromkeys([*before, *now])
+        if name not in FREE_SETTINGS and before.get(name) != now.get(name)
+    ]
+
+
+def _report_of(run: Run) -> TrainReport:
+    """What a training that has ended gave."""
+    state = run.load("last").state
+    at = _position(run, state)
+    best = at.best if at.dice else None
+    return TrainReport(
+        run.path, best, at.best_epoch, at.epoch, at.seconds, str(state["ended"]), at.dice
+    )
+
+
+def _position(run: Run, state: Mapping[str, Any]) -> Position:
+    try:
+        return checked(Position, state.get("position"))
+    except ValueError as error:
+        raise RunError(f"{run.path}/last.safetensors is damaged: {error}") from None
 
 
 def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainReport]:

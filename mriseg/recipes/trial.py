@@ -19,11 +19,8 @@ from mriseg.io.comparisons import CaseResult, Plan, PlannedCase, SourceRun
 from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.train import TrainReport, begun_or_resumed, train
+from mriseg.recipes.train import FREE_SETTINGS, TrainReport, begun_or_resumed, train
 from mriseg.recipes.transfer import transfer
-
-# These settings decide no number, so they may change between two sittings.
-_FREE_SETTINGS = {"checkpoint_every"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Study:
             regions=self.regions,
             folds=self.folds,
             new_head=self.new_head,
-            config=self.config.model_dump(mode="json", exclude={"transfer", *_FREE_SETTINGS}),
+            config=self.config.model_dump(mode="json", exclude={"transfer", *FREE_SETTINGS}),
         )
 
     @property

@@ -109,6 +109,7 @@ def test_the_shell_completes_commands_and_options() -> None:
         ("train --run runs/x", 2, "add --resume"),
         ("train --resume", 3, "stopped before its end"),
         ("train --resume --epochs 3 --config x.toml", 2, "leave out --epochs, --config"),
+        ("train --resume --run a --out b", 2, "--run and --out both name the run"),
         ("train --config none.toml", 2, "--config none.toml cannot be read"),
         ("transfer --from brats", 3, "brats is not a run folder"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mriseg.core.epoch_plan import BatchPlan, share
 from mriseg.core.sampling import (
-    BatchPlan,
     CaseEntry,
     Split,
     VolumeIndex,
@@ -22,7 +23,6 @@ from mriseg.core.sampling import (
     lookalikes,
     patients,
     plan_epoch,
-    share,
     split,
     split_by_name,
     subset,
@@ -181,7 +181,7 @@ def indices(draw: st.DrawFn) -> VolumeIndex:
     return VolumeIndex(tuple(cases), ("T1",), {"WT": (1, 2), "ET": (4,)})
 
 
-def plans(index: VolumeIndex, **options: Any) -> list[BatchPlan]:
+def plans(index: VolumeIndex, **options: Any) -> Sequence[BatchPlan]:
     defaults = {
         "regions": ("WT",),
         "batch_size": 4,
@@ -193,7 +193,7 @@ def plans(index: VolumeIndex, **options: Any) -> list[BatchPlan]:
     return plan_epoch(index, **(defaults | options))
 
 
-def refs(batches: list[BatchPlan]) -> list[SliceRef]:
+def refs(batches: Sequence[BatchPlan]) -> list[SliceRef]:
     return [ref for batch in batches for ref in batch.refs]
 
 

@@ -27,7 +27,7 @@ from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.load import load_model
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.train import resume, train
+from mriseg.recipes.train import resume, train, train_or_resume
 from mriseg.testing import phantoms
 from tests import vgg
 from tests.trainings import changed, numbers, run_training, weights_equal
@@ -197,6 +197,26 @@ def test_a_stopped_training_resumes_bit_for_bit(
         best = run.load("last").state["position"], whole.load("last").state["position"]
         timed = dict.fromkeys(("seconds", "paused", "ending"), 0)
         assert best[0] | timed == best[1] | timed
+
+
+def test_the_same_call_begins_goes_on_and_leaves_what_has_ended(
+    brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
+) -> None:
+    often, path = changed(short, checkpoint_every=1e-9), tmp_path / "run"
+    stop(train_or_resume(brats_store, often, cpu, out=path), 12)
+    assert not open_run(path).ended
+    with pytest.raises(ConfigError, match="seed = 0, now 5.*another --out"):
+        finish(train_or_resume(brats_store, changed(short, seed=5), cpu, out=path))
+    # How often it is saved decides nothing, so that it may change.
+    report = finish(train_or_resume(brats_store, short, cpu, out=path))
+    run = open_run(path)
+    assert weights_equal(run, whole) and weights_equal(run, whole, "best")
+    files = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    events: list[Event] = []
+    again = finish(train_or_resume(brats_store, short, cpu, out=path), events.append)
+    assert again == report and again.reason
+    assert [type(event) for event in events] == [Notice]
+    assert files == {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 class _Interrupted(Store):

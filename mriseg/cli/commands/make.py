@@ -121,7 +121,8 @@ def train(
         bool,
         options.option(
             "--resume",
-            "Continue a stopped run: the one given in place of STORE or by --run, or the newest.",
+            "Continue a stopped run: the one given in place of STORE or by --run, or the newest. "
+            "With --out: the one there, or begin it, so that the same command is right each time.",
         ),
     ] = False,
     run: Annotated[
@@ -142,9 +143,11 @@ def train(
     given = given_settings(settings)
     if run is not None and not resume:
         raise ConfigError("--run names the run to continue: add --resume")
+    if run is not None and out is not None:
+        raise ConfigError("--run and --out both name the run to continue; give one of them")
     with render.drawing() as draw:
-        if resume:
-            _refuse_settings(given, config, out)
+        if resume and out is None:
+            _refuse_settings(given, config)
             if run is None and store is not None and what_is(Location.of(store)) is Kind.RUN:
                 run, store = Path(store), None
             stopped = run or common.newest_stopped(draw)
@@ -156,7 +159,9 @@ def train(
             chosen = common.select_backend(draw, **computing)
             where = common.store_or_only(draw, store)
             with common.naming_the_run(out):
-                report = api.train(where, layers, backend=chosen, out=out, on_event=draw)
+                report = api.train(
+                    where, layers, backend=chosen, out=out, resume=resume, on_event=draw
+                )
     results.trained(render.results(), report)
 
 
@@ -284,14 +289,14 @@ def forecast(
     results.forecasted(render.results(), report)
 
 
-def _refuse_settings(settings: Mapping[str, Any], config: Path | None, out: Path | None) -> None:
+def _refuse_settings(settings: Mapping[str, Any], config: Path | None) -> None:
     policy = settings.get("transfer", {})
     given = [option_name(name) for name in (*settings, *policy) if name != "transfer"]
-    given += ["--config"] * (config is not None) + ["--out"] * (out is not None)
+    given += ["--config"] * (config is not None)
     if given:
         raise ConfigError(
             f"a run continues with the settings it was started with: leave out "
-            f"{', '.join(given)}, or train a new one"
+            f"{', '.join(given)}, or train a new one (with --out RUN it may be given the same ones)"
         )
 
 

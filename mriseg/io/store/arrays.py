@@ -23,7 +23,8 @@ from zarr.storage import StorePath
 from mriseg.errors import reason_of
 from mriseg.io.disk.untrusted import parse_json
 from mriseg.io.location import Location
-from mriseg.io.store.storage import Tree, as_os_errors, patiently, tree_at
+from mriseg.io.store.storage import Tree, as_os_errors, patiently
+from mriseg.io.store.trees import tree_at
 
 Array = NDArray[Any]
 

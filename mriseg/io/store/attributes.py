@@ -23,7 +23,7 @@ from mriseg.io.disk.checksums import BLANK, as_written, digest_of
 from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.schemas import MAX_VOXELS, Name, RegionTable, checked
 from mriseg.io.disk.untrusted import parse_json
-from mriseg.io.store.storage import tree_at
+from mriseg.io.store.trees import tree_at
 
 FORMAT = "mriseg-store"
 FORMAT_VERSION = 2

@@ -84,17 +84,17 @@ def read_catalogue(tree: Tree, location: str, regions: int, index: Index) -> Cat
         keys = tree.folders(CASES)
     except OSError as error:
         raise StoreError(f"{location} cannot be read: {reason_of(error)}") from error
-    there = set(keys)
+    present = set(keys)
     unlisted = [key for key in keys if key not in rows]
     if tree.is_far:
         # A list may lag behind: what it lacks and the index has is asked for itself.
         late, changed = _confirmed(
-            tree, location, {k: v for k, v in rows.items() if k not in there}
+            tree, location, {k: v for k, v in rows.items() if k not in present}
         )
-        there |= late
+        present |= late
         unlisted += changed
     unread = read_unlisted(tree, location, unlisted, regions)
-    by_key = {key: row for key, row in rows.items() if key in there}
+    by_key = {key: row for key, row in rows.items() if key in present}
     by_key |= {key: Row(unread, row) for row, key in enumerate(unread.columns.key)}
     return Catalogue(
         location,

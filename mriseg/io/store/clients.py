@@ -58,7 +58,7 @@ def for_tensorstore(url: str, name: str) -> dict[str, Any] | None:
 
 
 def endpoint() -> str:
-    """Who answers, for a message."""
+    """The server, as a message names it."""
     return _named_endpoint() or "Amazon S3"
 
 

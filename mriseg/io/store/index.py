@@ -29,7 +29,8 @@ from mriseg.io.location import Location
 from mriseg.io.store.attributes import CASES, case_in
 from mriseg.io.store.remedies import removal
 from mriseg.io.store.segments import SUFFIX, Segment, joined, name_of, packed, segment_in
-from mriseg.io.store.storage import Tree, tree_at
+from mriseg.io.store.storage import Tree
+from mriseg.io.store.trees import tree_at
 
 INDEX = "index"
 
@@ -190,8 +191,8 @@ def update(tree: Tree, where: Location, regions: int) -> None:
     """
     index = read_index(tree)
     keys = tree.folders(CASES)
-    there = set(keys)
-    rows = {key: row for key, row in index.rows().items() if key in there}
+    present = set(keys)
+    rows = {key: row for key, row in index.rows().items() if key in present}
     new = read_unlisted(tree, str(where), [key for key in keys if key not in rows], regions)
     absorbed = _absorbed(index, new)
     if not len(new) and not absorbed and not index.damaged:

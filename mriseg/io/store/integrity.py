@@ -28,13 +28,14 @@ from mriseg.io.store.attributes import (
 from mriseg.io.store.index import INDEX, Row, digest_in, read_index
 from mriseg.io.store.opening import VERSIONS, open_store
 from mriseg.io.store.segments import same_entry
-from mriseg.io.store.storage import Tree, tree_at
+from mriseg.io.store.storage import Tree
 from mriseg.io.store.store import Store
+from mriseg.io.store.trees import tree_at
 
 UNREADABLE = (OSError, ValueError, RuntimeError)
 """What reading a part of a store raises."""
 
-_WITHOUT_INDEX = "remove the folder index and preprocess again, which writes it anew"
+_WITHOUT_INDEX = "remove the folder index and preprocess again, which writes it again"
 _UNWRITTEN = "is not what was written (its own digest)"
 
 

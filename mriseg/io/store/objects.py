@@ -150,7 +150,7 @@ class ObjectTree(Tree):
         self._do(name, lambda: _obstore().delete(self._store, name))
 
     def for_tensorstore(self, name: str) -> dict[str, Any] | None:
-        """A folder as tensorstore takes it; None where it cannot be told which credentials."""
+        """A folder as tensorstore takes it; None where its credentials are of another kind."""
         return clients.for_tensorstore(str(self._location), name)
 
     def zarr_store(self) -> Any:

@@ -15,8 +15,8 @@ from mriseg.io.disk.schemas import checked
 from mriseg.io.disk.versions import reading
 from mriseg.io.location import Location
 from mriseg.io.store.attributes import FORMAT, StoreSpec, attributes_in
-from mriseg.io.store.storage import tree_at
 from mriseg.io.store.store import Store
+from mriseg.io.store.trees import tree_at
 from mriseg.io.store.writer import write_root
 
 VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], StoreSpec]] = {

@@ -7,13 +7,12 @@ themselves.
 from __future__ import annotations
 
 import errno
-import random
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
-from urllib.parse import urlsplit
 
 import fsspec  # type: ignore[import-untyped]
 
@@ -43,23 +42,8 @@ def as_os_errors(location: str | Location) -> Iterator[None]:
 
 T = TypeVar("T")
 
-_OBJECTS = ("s3", "s3a")
 # A file at a URL may not be seen at once after it was written: seconds before each further attempt.
 PATIENCE = (0.1, 0.3, 1.0, 2.0)
-
-
-def tree_at(location: str | Location) -> Tree:
-    """The files below a location, whatever it is.
-
-    Raises:
-        OSError: no installed library can open its URL.
-    """
-    where = Location.of(location)
-    if not where.is_local and urlsplit(str(where)).scheme in _OBJECTS:
-        from mriseg.io.store.objects import ObjectTree  # late: only such stores need it
-
-        return ObjectTree(where)
-    return Tree(where)
 
 
 class Tree:
@@ -88,7 +72,7 @@ class Tree:
         return not self._location.is_local
 
     def for_tensorstore(self, name: str) -> dict[str, Any] | None:
-        """A folder as tensorstore takes it; None: it has no driver, or would ask for keys anew."""
+        """A folder as tensorstore takes it; None where it has no driver for it."""
         return None
 
     def zarr_store(self) -> Any:
@@ -251,4 +235,4 @@ def patiently(ask: Callable[[], T]) -> T:
 
 def about(seconds: float) -> float:
     """So that many clients that were refused at once do not come again at once."""
-    return seconds * random.uniform(0.5, 1.5)
+    return seconds * (0.5 + secrets.randbelow(1000) / 1000)

@@ -41,7 +41,7 @@ from mriseg.io.store.case_arrays import CaseArrays
 from mriseg.io.store.catalogue import Catalogue, read_catalogue, read_whole_index
 from mriseg.io.store.index import INDEX, Index, retire, update
 from mriseg.io.store.listing import spec_overview
-from mriseg.io.store.storage import tree_at
+from mriseg.io.store.trees import tree_at
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 
@@ -199,7 +199,7 @@ class Store(Shown):
         """What a user should know of the index, as it was when cases were last listed."""
         return [
             f"{self.location}: {INDEX}/{name} {what}; the cases that it lists are read one by one. "
-            f"The next mriseg preprocess into this store writes it anew"
+            f"The next mriseg preprocess into this store writes it again"
             for name, what in self._index.damaged.items()
         ]
 

@@ -38,7 +38,8 @@ from mriseg.io.store.attributes import (
     key_of,
     sealed,
 )
-from mriseg.io.store.storage import Tree, as_os_errors, tree_at
+from mriseg.io.store.storage import Tree, as_os_errors
+from mriseg.io.store.trees import tree_at
 
 # Bytes of a group's zarr.json without attributes, and room for other versions of zarr.
 _EMPTY = 1024

@@ -18,7 +18,7 @@ from mriseg.core.volume import SliceRef
 from mriseg.errors import InputError, MrisegError, OutputError, StoreError
 from mriseg.io.store import Store, create, open_store
 from mriseg.io.store.objects import ObjectTree
-from mriseg.io.store.storage import tree_at
+from mriseg.io.store.trees import tree_at
 from mriseg.testing import phantoms
 from tests import s3
 from tests.stores import REGIONS, SPEC, a_case, append
@@ -76,15 +76,15 @@ def test_files_and_folders(url: str) -> None:
 
 
 def test_a_store_there_is_the_one_here(url: str, tmp_path: Path) -> None:
-    here, far = filled(tmp_path / "x.zarr"), filled(url)
-    assert dict(here.cases()) == dict(far.cases())
-    assert np.array_equal(here.read_case("one").image, far.read_case("one").image)
+    near, far = filled(tmp_path / "x.zarr"), filled(url)
+    assert dict(near.cases()) == dict(far.cases())
+    assert np.array_equal(near.read_case("one").image, far.read_case("one").image)
     for part in ("image", "target"):
-        batches = [getattr(store.read(REFS, TASK), part) for store in (here, far)]
+        batches = [getattr(store.read(REFS, TASK), part) for store in (near, far)]
         assert np.array_equal(*batches)
     files = {
-        str(path.relative_to(here.location)): path.read_bytes()
-        for path in Path(here.location).rglob("*")
+        str(path.relative_to(near.location)): path.read_bytes()
+        for path in Path(near.location).rglob("*")
         if path.is_file()
     }
     tree = tree_at(url)
@@ -118,12 +118,12 @@ FAULTS: list[dict[str, Any]] = [
 def test_what_goes_wrong_for_a_while_changes_nothing(
     server: s3.Server, url: str, tmp_path: Path, faults: dict[str, Any]
 ) -> None:
-    here = filled(tmp_path / "x.zarr")
+    near = filled(tmp_path / "x.zarr")
     filled(url)
     server.now(**faults)
     far = open_store(url)
-    assert dict(far.cases()) == dict(here.cases())
-    batches = [store.read(REFS, TASK).image for store in (here, far)]
+    assert dict(far.cases()) == dict(near.cases())
+    batches = [store.read(REFS, TASK).image for store in (near, far)]
     assert np.array_equal(*batches)
     append(far, "three", a_case(3))
     server.now()
@@ -178,12 +178,10 @@ def test_a_case_that_was_not_written_to_its_end_does_not_exist(
     with mock.patch.object(ObjectTree, "write", dying), pytest.raises(KeyboardInterrupt):
         left[0] = step
         append(store, "one", a_case(4))
-    left_there = open_store(url)
-    assert sorted(left_there) in (["two"], ["one", "two"])
-    if "one" in left_there.cases():
-        assert np.array_equal(
-            left_there.read_case("one").image, np.asarray(a_case(1).image, np.float16)
-        )
+    later = open_store(url)
+    assert sorted(later) in (["two"], ["one", "two"])
+    if "one" in later.cases():
+        assert np.array_equal(later.read_case("one").image, np.asarray(a_case(1).image, np.float16))
 
 
 def test_what_the_server_lost_is_not_said_to_be_written(server: s3.Server, url: str) -> None:

@@ -26,7 +26,7 @@ from tests.stores import a_case, append
 
 @pytest.fixture
 def cases(store: Store) -> list[CaseAttributes]:
-    append(store, "a", a_case(1), notices=["odd"])
+    append(store, "a", a_case(1), notices=["unusual"])
     append(store, "b/c", a_case(2, ("T2",), labelled=False))
     append(store, "d", a_case(3, ("FLAIR", "T1", "T2")))
     return list(store.cases().values())
@@ -65,7 +65,7 @@ def test_an_empty_one_and_one_of_what_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "unusual",
     [
         {"fingerprint": {"T1": "not base64"}},
         {"fingerprint": {"T1": "AAAA"}},
@@ -74,12 +74,12 @@ def test_an_empty_one_and_one_of_what_is_gone() -> None:
     ],
 )
 def test_what_does_not_fit_into_columns_is_kept_as_it_is(
-    cases: list[CaseAttributes], odd: dict[str, Any]
+    cases: list[CaseAttributes], unusual: dict[str, Any]
 ) -> None:
     depth = cases[0].box.shape[0]
-    if "foreground" in odd:
-        odd = {"foreground": odd["foreground"][:1] * depth}
-    changed = [cases[1], replace(cases[0], **odd), cases[2]]
+    if "foreground" in unusual:
+        unusual = {"foreground": unusual["foreground"][:1] * depth}
+    changed = [cases[1], replace(cases[0], **unusual), cases[2]]
     segment = segment_in(packed(rows_of(changed), 2).to_bytes())
     check(segment, changed)
     check(segment.only([1, 2]), changed[1:])
