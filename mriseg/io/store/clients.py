@@ -1,20 +1,22 @@
 """Clients of object stores: their addresses, credentials, patience and connections.
 
-Credentials, regions and addresses are given as other programs take them: boto3 looks for them in
+Credentials, regions and addresses are given as other programs take them: botocore looks for them in
 the environment, in AWS's files and in the roles of a machine.
 """
 
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from mriseg.errors import reason_of
 
-EXTRA = "pip install 'mriseg[cloud]'"
+_LACKING = "stores at s3:// need obstore and botocore: pip install 'mriseg[cloud]'"
+# How long credentials are used before they are asked for again.
+_LASTS = timedelta(minutes=30)
 
 _RETRIES = 8
 _RETRY_SECONDS = 60.0
@@ -83,7 +85,7 @@ def _client(url: str, known: bool, _pid: int, _settings: tuple[tuple[str, str], 
     try:
         from obstore.store import S3Store
     except ImportError:
-        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
+        raise OSError(_LACKING) from None
     parts = urlsplit(url)
     if not parts.netloc:
         raise OSError(f"{url} names no bucket; a URL is s3://BUCKET/NAME.zarr")
@@ -115,7 +117,7 @@ def _client(url: str, known: bool, _pid: int, _settings: tuple[tuple[str, str], 
     )
 
 
-# Where boto3 says that credentials are from -> tensorstore's name of it.
+# Where botocore says that credentials are from -> tensorstore's name of it.
 _CREDENTIALS = {
     "": "anonymous",
     "env": "environment",
@@ -130,13 +132,13 @@ def _is_anonymous() -> bool:
 
 
 def _credentials_from() -> str:
-    """Where boto3 has credentials from; empty: none are used."""
+    """Where botocore has credentials from; empty: none are used."""
     return "" if _is_anonymous() else str(_session(_settings()).get_credentials().method)
 
 
 def _region() -> str:
     named = os.environ.get("AWS_REGION")
-    return named or str(_session(_settings()).region_name or "us-east-1")
+    return named or str(_session(_settings()).get_config_variable("region") or "us-east-1")
 
 
 def _settings() -> tuple[tuple[str, str], ...]:
@@ -145,32 +147,42 @@ def _settings() -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=4)
 def _session(_settings: tuple[tuple[str, str], ...]) -> Any:
-    import boto3
+    # Not boto3, which loads much more, and which tensorboard loads too wherever it is installed.
+    import botocore.session
 
-    return boto3.Session()
+    return botocore.session.Session()
 
 
 def _credentials(config: dict[str, Any]) -> Any:
-    """Where boto3 finds credentials: the environment, AWS's files, roles; and the region.
+    """Where botocore finds credentials: the environment, AWS's files, roles; and the region.
 
     Raises:
-        OSError: boto3 is missing, or finds none.
+        OSError: botocore is missing, or finds none.
     """
     try:
         from botocore.exceptions import BotoCoreError
-        from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
-        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
+        raise OSError(_LACKING) from None
+    said = ""
     try:
-        session = _session(_settings())
-        provider = Boto3CredentialProvider(session)
-    except ImportError:
-        raise OSError(f"stores at s3:// need obstore and boto3: {EXTRA}") from None
-    except (BotoCoreError, ValueError) as error:
-        said = f" ({reason_of(error)})" if isinstance(error, BotoCoreError) else ""
+        credentials = _session(_settings()).get_credentials()
+    except BotoCoreError as error:
+        credentials, said = None, f" ({reason_of(error)})"
+    if credentials is None:
         raise PermissionError(
             f"no credentials for s3:// are known{said}; set AWS_ACCESS_KEY_ID and "
             f"AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or for a public bucket AWS_SKIP_SIGNATURE=true"
-        ) from None
+        )
     config["region"] = _region()
-    return provider
+
+    def provide() -> dict[str, Any]:
+        frozen = credentials.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            # Then they are asked for again: those of a role change by the hour.
+            "expires_at": datetime.now(UTC) + _LASTS,
+        }
+
+    return provide

@@ -12,7 +12,7 @@ from mriseg.io.store import clients
 from tests.s3 import KEYS
 
 pytest.importorskip("obstore")
-pytest.importorskip("boto3")
+pytest.importorskip("botocore")
 
 URL = "s3://scans/folder/x.zarr"
 

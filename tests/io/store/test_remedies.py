@@ -58,7 +58,7 @@ def test_what_cannot_be_opened_is_not_taken_for_damaged(
     def refuse(*_: object) -> None:
         raise ValueError("Invalid file path")
 
-    monkeypatch.setattr("mriseg.io.store.store.open_array", refuse)
+    monkeypatch.setattr("mriseg.io.store.case_arrays.open_array", refuse)
     with pytest.raises(StoreError, match="Invalid file path.*as they were written") as caught:
         store.read_case("one")
     assert "remove" not in str(caught.value) and "preprocess" not in str(caught.value)
