@@ -29,6 +29,7 @@ from mriseg.recipes import compare as comparisons
 from mriseg.recipes import forecast as forecasts
 from mriseg.recipes import inspect as inspecting
 from mriseg.recipes import preprocess as preprocessing
+from mriseg.recipes import resume as resuming
 from mriseg.recipes import train as training
 from mriseg.recipes import transfer as transfers
 from mriseg.recipes.compare import CompareOptions, CompareReport
@@ -95,8 +96,8 @@ def train(
         config: all that decides the training; None: the defaults.
         backend: where to compute.
         out: the run folder; None: a new one under ``runs/``.
-        resume: go on with the run in ``out`` if it was stopped, so that the same call is right each
-            time; one that has ended is left as it is. `resume` itself takes no settings.
+        resume: continue the run in ``out`` if it was stopped, so that the same call is right each
+            time; one that has ended is left as it is. `mriseg.resume` takes no settings.
         on_event: is handed each event.
         settings: go over ``config``, as `mriseg.core.train_settings.training_config` reads them:
             ``train(store, modalities="FLAIR", budget="30m")``.
@@ -117,9 +118,9 @@ def train(
         if not resume:
             recipe = training.train(store_of(store), chosen, where, out=path)
         elif path is not None:
-            recipe = training.train_or_resume(store_of(store), chosen, where, out=path)
+            recipe = resuming.train_or_resume(store_of(store), chosen, where, out=path)
         else:
-            raise ConfigError("resume goes on with the run in a folder: name it with out")
+            raise ConfigError("resume continues the run in a folder: name it with out")
         return run_to_end(recipe, on_event, ranks)
 
 
@@ -145,7 +146,7 @@ def resume(
     with ranks.explaining():
         where = shared_backend(backend, ranks)
         opened = None if store is None else store_of(store)
-        return run_to_end(training.resume(run_of(run), where, opened), on_event, ranks)
+        return run_to_end(resuming.resume(run_of(run), where, opened), on_event, ranks)
 
 
 @lists_settings(TransferConfig, TrainConfig)

@@ -34,8 +34,8 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.about import Heard, about, machine_of
 from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.resume import begun_or_resumed
 from mriseg.recipes.setup import versions
-from mriseg.recipes.train import begun_or_resumed
 from mriseg.recipes.transfer import transfer
 from mriseg.report import html
 from mriseg.report.pages.improvement import Pair, improvement_page

@@ -19,7 +19,8 @@ from mriseg.io.comparisons import CaseResult, Plan, PlannedCase, SourceRun
 from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.train import FREE_SETTINGS, TrainReport, begun_or_resumed, train
+from mriseg.recipes.resume import FREE_SETTINGS, begun_or_resumed
+from mriseg.recipes.train import TrainReport, train
 from mriseg.recipes.transfer import transfer
 
 

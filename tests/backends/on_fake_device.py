@@ -36,7 +36,8 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes import fit
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.train import resume, train
+from mriseg.recipes.resume import resume
+from mriseg.recipes.train import train
 from mriseg.testing import BackendContract, phantoms
 from tests.backends.fake_device import DEVICE, FAKE, LIKE_MPS, Crossing, device
 

@@ -30,8 +30,9 @@ from mriseg.recipes.inspect import inspect
 from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.resume import resume
 from mriseg.recipes.share import share
-from mriseg.recipes.train import resume, train
+from mriseg.recipes.train import train
 from mriseg.recipes.verify import check_whole, verify
 from tests.fuzz.box import Box
 from tests.fuzz.bytes_ import damaged

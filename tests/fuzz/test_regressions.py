@@ -38,8 +38,8 @@ from mriseg.recipes.evaluate_masks import evaluate_masks
 from mriseg.recipes.info import holds
 from mriseg.recipes.load import load_model
 from mriseg.recipes.predict import predict
+from mriseg.recipes.resume import resume
 from mriseg.recipes.share import share
-from mriseg.recipes.train import resume
 from mriseg.recipes.verify import check_whole, verify
 from mriseg.testing import phantoms
 from tests.fuzz.json_ import blank, resealed

@@ -22,7 +22,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.info import holds
 from mriseg.recipes.info_runs import RunInfo
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.train import resume
+from mriseg.recipes.resume import resume
 from mriseg.recipes.transfer import transfer
 from mriseg.testing import phantoms
 

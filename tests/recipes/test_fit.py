@@ -20,8 +20,9 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes import epoch_end, fit, pace, training
 from mriseg.recipes.clock import Clock
 from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.resume import resume
 from mriseg.recipes.setup import plan_training
-from mriseg.recipes.train import resume, train
+from mriseg.recipes.train import train
 from mriseg.recipes.training import Training
 from mriseg.recipes.transfer import transfer
 from mriseg.recipes.validate import Validation

@@ -23,8 +23,8 @@ from mriseg.recipes.export import export
 from mriseg.recipes.info import holds
 from mriseg.recipes.info_runs import RunInfo
 from mriseg.recipes.predict import predict
+from mriseg.recipes.resume import resume
 from mriseg.recipes.share import share
-from mriseg.recipes.train import resume
 from mriseg.recipes.transfer import transfer
 
 

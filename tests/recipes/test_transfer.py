@@ -17,7 +17,7 @@ from mriseg.events import Began, Event, Notice, Wrote, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
-from mriseg.recipes.train import resume
+from mriseg.recipes.resume import resume
 from mriseg.recipes.transfer import shape_of, transfer
 from mriseg.testing import phantoms
 

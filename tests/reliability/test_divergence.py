@@ -21,8 +21,9 @@ from mriseg.events import finish
 from mriseg.io.runs import open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
+from mriseg.recipes.resume import resume
 from mriseg.recipes.setup import plan_training
-from mriseg.recipes.train import resume, train
+from mriseg.recipes.train import train
 from mriseg.testing import phantoms
 
 CONFIG = TrainConfig(
