@@ -15,7 +15,8 @@
     ├── IncompleteError         6   the work was done, but some cases had to be skipped
     ├── DivergedError           7   a training's loss is not a finite number
     ├── ExportError             8   an exported file did not reproduce the model's output
-    └── DamagedError            9   what is stored is no longer what was written
+    ├── DamagedError            9   what is stored is no longer what was written
+    └── WorkerError            10   workers that are not there, went away, or lack what they need
 
 A message says what was given, what was expected and what to do. The command line prints it alone:
 a traceback is for mriseg's own mistakes, never for a user's.
@@ -117,6 +118,12 @@ class DamagedError(MrisegError):
     """
 
     exit_code = 9
+
+
+class WorkerError(MrisegError):
+    """Workers that do cases elsewhere are not there, went away, or lack what the work needs."""
+
+    exit_code = 10
 
 
 def first_line(error: BaseException, longest: int = 200) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mriseg.api._given import OnEvent
 from mriseg.console.progress import showing
 from mriseg.events import R, Recipe
-from mriseg.recipes.workers import carry_out
+from mriseg.executors.processes import carry_out
 
 
 def run_to_end(recipe: Recipe[R], on_event: OnEvent | None) -> R:

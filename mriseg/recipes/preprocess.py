@@ -20,13 +20,14 @@ from mriseg.core.prepare import content_digest, prepare
 from mriseg.core.regions import Regions, described
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError, InputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
 from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.locks import locked
+from mriseg.io.disk.shared import Workroom
 from mriseg.io.location import Location
 from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
@@ -36,6 +37,8 @@ from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
+from mriseg.recipes.case_hands import name_of, writing_hands
+from mriseg.recipes.hands import Outcome, Workers, elsewhere
 from mriseg.recipes.labels import (
     checked_labels,
     means_own_labels,
@@ -45,7 +48,6 @@ from mriseg.recipes.labels import (
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.store_page import write_page
 from mriseg.recipes.stored import is_same, other_scan
-from mriseg.recipes.workers import default_workers, results
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,11 @@ def preprocess(
         OutputError: the store cannot be written, or was made with other settings.
         BusyError: another process is writing the store.
         ConfigError: the regions or the layout are not known.
+        WorkerError: workers are not there, went away, or lack something.
     """
     options = ScanOptions(**scans)
-    where = Location.of(out)
+    where, source = Location.of(out), options.absolute(source)
+    where = where.absolute if elsewhere(options.who) else where
     chosen, listing = readers.find(source, options.layout, options.for_readers)
     wanted = wanted_regions(options.regions, listing)
     notices = [_summary(listing, chosen, wanted), *listing.notices]
@@ -175,8 +179,7 @@ def preprocess(
         write = partial(
             write_case, store, own_labels=listing.numbering == "files", overwrite=overwrite
         )
-        workers = options.workers or default_workers()
-        reports = yield from _filled(store, listing, strict, workers, write)
+        reports = yield from _filled(store, listing, strict, options.who, write)
         about_labels = label_notices(map(_case_labels, _labelled(reports)), wanted, listing.labels)
         for text in about_labels:
             yield Notice(text)
@@ -227,7 +230,7 @@ def _case_labels(report: CaseReport) -> CaseLabels:
 
 
 def _filled(
-    store: Store, listing: Listing, strict: bool, workers: int, write: Callable[[Case], CaseReport]
+    store: Store, listing: Listing, strict: bool, who: Workers, write: Callable[[Case], CaseReport]
 ) -> Recipe[tuple[CaseReport, ...]]:
     """Write the cases that are not in the store yet; gives the reports of all, by name."""
     before = store.cases()
@@ -247,22 +250,46 @@ def _filled(
     kept = len(reports) - len(listing.skipped)
     if kept:
         yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
-
-    yield Began("preprocess", len(todo), "case", at_once=max(1, min(workers, len(todo))))
-    said: list[str] = []
-    written = results(write, todo, workers, said.append)
-    for count, report in enumerate(written, start=1):
-        yield from map(Notice, said)
-        said.clear()
-        reports.append(report)
-        for text in report.notices:
-            yield Notice(f"{report.case}: {text}")
-        if report.reason:
-            yield Skipped(report.case, report.reason)
-            if strict:
-                raise CaseError(report.case, report.reason)
-        yield Advanced("preprocess", count, item=report.case)
+    reports += yield from _made(store, todo, strict, who, write)
     return tuple(sorted(reports, key=lambda report: report.case))
+
+
+def _made(
+    store: Store,
+    todo: Sequence[Case],
+    strict: bool,
+    who: Workers,
+    write: Callable[[Case], CaseReport],
+) -> Recipe[list[CaseReport]]:
+    """Write cases; gives their reports, in the order in which they are done."""
+    reports: list[CaseReport] = []
+    with writing_hands(who, todo, Location.of(store.location)) as (workers, room):
+        yield from map(Notice, workers.notices)
+        yield Began(
+            "preprocess", len(todo), "case", at_once=max(1, min(workers.at_once, len(todo)))
+        )
+        for step in workers.each(partial(_written, write, room), todo, named=name_of):
+            if not isinstance(step, Outcome):
+                yield step
+                continue
+            report = step.result
+            reports.append(report)
+            yield from (Notice(f"{report.case}: {text}") for text in report.notices)
+            if report.reason:
+                yield Skipped(report.case, report.reason)
+                if strict:
+                    raise CaseError(report.case, report.reason)
+            yield Advanced("preprocess", len(reports), item=report.case)
+    return reports
+
+
+def _written(
+    write: Callable[[Case], CaseReport], room: Workroom | None, case: Case
+) -> Partly[CaseReport]:
+    """Write a case, as a worker does it."""
+    yield 0.0
+    with room.alone(case.name) if room is not None else nullcontext():
+        return write(case)
 
 
 def write_case(

@@ -96,6 +96,11 @@ class Store(Shown):
         """The store's name: the last part of its location, without ``.zarr``."""
         return self._where.name.removesuffix(".zarr")
 
+    @property
+    def absolute(self) -> Store:
+        """The same store, wherever a process moves to or is."""
+        return Store(str(self._where), self.spec)
+
     def __len__(self) -> int:
         return len(self.cases())
 
