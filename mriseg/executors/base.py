@@ -50,6 +50,9 @@ class Pool(Protocol):
     def packages(self) -> tuple[str, ...]:
         """Packages beside mriseg's own whose versions have to be the same on all workers."""
 
+    def tend(self) -> None:
+        """See to the workers; called every few seconds while items are under way."""
+
     def renew(self) -> None:
         """Replace workers that died, where nobody else does.
 

@@ -61,6 +61,9 @@ class DaskPool:
         """One more than there are workers now, whose number may change."""
         return self._workers() + 1
 
+    def tend(self) -> None:
+        """Nothing has to be done meanwhile."""
+
     def renew(self) -> None:
         """Never needed: the scheduler hands out again what a worker was at."""
 

@@ -81,6 +81,9 @@ class ProcessPool:
         """One more than there are workers, so that none waits for the next."""
         return self._workers + 1
 
+    def tend(self) -> None:
+        """Nothing has to be done meanwhile."""
+
     def renew(self) -> None:
         """Start others in the place of those that died.
 

@@ -8,12 +8,14 @@ early (killed, out of time, its node gone) is submitted again.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from mriseg.errors import ConfigError, WorkerError
+from mriseg.errors import ConfigError, WorkerError, first_line
 from mriseg.executors.base import Pool
 from mriseg.executors.dask import DaskPool, check_installed, quiet
 
@@ -51,16 +53,14 @@ class SlurmPool(DaskPool):
     )
 
     def __init__(self, client: Any, cluster: Any, jobs: int) -> None:
-        super().__init__(client, "of this command's SLURM jobs")
+        super().__init__(client, "")
+        self.place = "this command's SLURM jobs"
         self._cluster, self._jobs = cluster, jobs
 
-    @property
-    def at_once(self) -> int:
-        """As of any Dask scheduler; jobs that ended are submitted again on this occasion."""
-        workers = self._workers()
-        if workers < self._jobs:
+    def tend(self) -> None:
+        """Submit jobs again that ended; Dask notices it after some seconds."""
+        if self._workers() < self._jobs:
             self._cluster.scale(jobs=self._jobs)
-        return workers + 1
 
 
 class Slurm:
@@ -90,12 +90,15 @@ class Slurm:
             from distributed import Client
 
             jobs = workers or _WORKERS
-            with _errors(), SLURMCluster(**arguments(options)) as cluster:
-                cluster.scale(jobs=jobs)
-                with Client(cluster, set_as_default=False) as client:
-                    pool = SlurmPool(client, cluster, jobs)
+            with ExitStack() as stack:
+                with _errors(), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of a port that another command uses
+                    cluster = stack.enter_context(SLURMCluster(**arguments(options)))
+                    _check_accepted(cluster.job_script())
+                    cluster.scale(jobs=jobs)
+                    client = stack.enter_context(Client(cluster, set_as_default=False))
                     _wait_for_one(client, float(options["wait"]) * 60)
-                    yield pool
+                yield SlurmPool(client, cluster, jobs)
 
 
 EXECUTOR = Slurm()
@@ -139,8 +142,22 @@ def arguments(options: Mapping[str, str]) -> dict[str, Any]:
         "log_directory": options.get("log"),
         "job_extra_directives": extra,
         "job_script_prologue": [f"export OMP_NUM_THREADS={options['cores']}"],
-        "scheduler_options": {"dashboard_address": None},
+        "scheduler_options": {"dashboard_address": ":0"},
     }
+
+
+def _check_accepted(script: str) -> None:
+    """Whether SLURM would take such a job; its own words where it would not.
+
+    Raises:
+        WorkerError: it would not.
+    """
+    tried = subprocess.run(
+        ["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False
+    )
+    if tried.returncode:
+        said = tried.stderr.strip().splitlines() or ["it does not say why"]
+        raise WorkerError(f"--executor slurm: sbatch refuses the jobs: {said[0]}")
 
 
 def _wait_for_one(client: Any, seconds: float) -> None:
@@ -162,11 +179,10 @@ def _wait_for_one(client: Any, seconds: float) -> None:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """What sbatch refuses is said in its own words."""
+    """What dask-jobqueue finds wrong is one sentence."""
     try:
         yield
-    except (RuntimeError, ValueError) as error:
-        if "sbatch" not in str(error) and "Command exited" not in str(error):
-            raise
-        said = str(error).strip().splitlines()
-        raise WorkerError(f"--executor slurm: sbatch refused the job: {said[-1]}") from None
+    except (AssertionError, OSError, RuntimeError, ValueError) as error:
+        raise WorkerError(
+            f"--executor slurm: no job can be submitted ({first_line(error)})"
+        ) from None

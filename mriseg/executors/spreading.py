@@ -15,6 +15,8 @@ R = TypeVar("R")
 
 # Workers that an item may end.
 MOST_DEATHS = 3
+# Seconds between two looks at the workers.
+_TENDING = 5.0
 # Seconds within which an executor that broke says so of all that was under way.
 _BREAKING = 10.0
 
@@ -89,7 +91,8 @@ class _Queue(Generic[T, R]):
 
     def finished(self) -> Iterator[tuple[T, _Value[R] | BaseException]]:
         """Wait for some of those under way: each item, and its value or the error to raise."""
-        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        self._pool.tend()
+        done, _ = wait(self._running, _TENDING, return_when=FIRST_COMPLETED)
         lost: list[int] = []
         while done:
             for future in done:

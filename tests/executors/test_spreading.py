@@ -81,6 +81,9 @@ class BreakingPool:
         self.killers = dict(killers)
         self.renew()
 
+    def tend(self) -> None:
+        pass
+
     def renew(self) -> None:
         self._executor = Breaking(self.killers)
 
