@@ -16,7 +16,8 @@
     ├── DivergedError           7   a training's loss is not a finite number
     ├── ExportError             8   an exported file did not reproduce the model's output
     ├── DamagedError            9   what is stored is no longer what was written
-    └── RankError              10   another process of the same training failed or was killed
+    ├── WorkerError            10   workers that are not there, went away, or lack what they need
+    └── RankError              11   another process of the same training failed or was killed
 
 A message says what was given, what was expected and what to do. The command line prints it alone:
 a traceback is for mriseg's own mistakes, never for a user's.
@@ -120,13 +121,19 @@ class DamagedError(MrisegError):
     exit_code = 9
 
 
+class WorkerError(MrisegError):
+    """Workers that do cases elsewhere are not there, went away, or lack what the work needs."""
+
+    exit_code = 10
+
+
 class RankError(MrisegError):
     """Another process of the same training failed or was killed, and so this one ends, too.
 
     Where the other's exit code is known, it is that.
     """
 
-    exit_code = 10
+    exit_code = 11
 
 
 def first_line(error: BaseException, longest: int = 200) -> str:

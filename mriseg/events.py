@@ -103,6 +103,19 @@ def finish(recipe: Recipe[R], on_event: Callable[[Event], None] | None = None) -
                 on_event(event)
 
 
+def filtered(recipe: Recipe[R], replace: Callable[[Event], Event | None]) -> Recipe[R]:
+    """``recipe`` with each event replaced, or dropped: a hundred trainings yield too many."""
+    with closing(recipe):
+        while True:
+            try:
+                event = replace(next(recipe))
+            except StopIteration as end:
+                result: R = end.value
+                return result
+            if event is not None:
+                yield event
+
+
 Partly = Generator[float, None, R]
 """Work that yields how much of it is done, mostly as a share of 0 to 1, and returns its result."""
 

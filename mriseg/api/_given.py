@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import TypedDict
 
 from mriseg.backends import Backend, select
 from mriseg.backends.launch import together
 from mriseg.backends.ranks import Ranks
+from mriseg.core.choice import Choice
+from mriseg.core.keywords import TrainKeywords
 from mriseg.core.train_settings import names
 from mriseg.events import Event
 from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
+from mriseg.recipes.hands import Where, Workers
+from mriseg.recipes.worker_check import backend_held
 
 OnEvent = Callable[[Event], None]
+Computing = str | Backend | Choice
+
+
+class WorkKeywords(TypedDict, total=False):
+    """Who does the cases; None: this process, one after another.
+
+    ``executor`` is "processes", "dask:tcp://host:8786", "slurm:partition=gpu" and so on, or a
+    `concurrent.futures.Executor`; ``workers`` is their number, which alone means processes.
+    """
+
+    executor: str | Executor | None
+    workers: int | None
+
+
+class StudyKeywords(TrainKeywords, WorkKeywords, total=False):
+    """The settings of each training, and who does the trainings."""
+
+
 Stored = str | Path | Location | Store
 
 
@@ -30,6 +54,22 @@ def shared_backend(given: str | Backend, ranks: Ranks) -> Backend:
         BackendError: several processes cannot train on it.
     """
     return together(backend_of(given), ranks)
+
+
+def where_of(
+    backend: str | Backend | Choice,
+    executor: str | Executor | None = None,
+    workers: int | None = None,
+) -> Where:
+    """Where cases are done: in this process, or by the workers that were asked for."""
+    if executor is None and (workers is None or workers == 1):
+        if isinstance(backend, Choice):
+            return backend_held(backend)()
+        return backend_of(backend)
+    if isinstance(backend, Backend):
+        backend = backend.choice
+    asked = backend if isinstance(backend, Choice) else Choice(backend)
+    return Workers(executor, workers, asked)
 
 
 def store_of(given: Stored) -> Store:

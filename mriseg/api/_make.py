@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from mriseg.api._given import (
+    Computing,
     OnEvent,
     Stored,
-    backend_of,
+    StudyKeywords,
     names_of,
     path_of,
     run_of,
     shared_backend,
     store_of,
+    where_of,
 )
 from mriseg.api._running import run_to_end
 from mriseg.api._settings import lists_settings
@@ -210,10 +212,10 @@ def compare(
     rounds: int | None = None,
     seeds: int = 1,
     new_head: bool = False,
-    backend: str | Backend = AUTO,
+    backend: Computing = AUTO,
     out: str | Path | None = None,
     on_event: OnEvent | None = None,
-    **settings: Unpack[TrainKeywords],
+    **settings: Unpack[StudyKeywords],
 ) -> CompareReport:
     """Whether a transfer from the run ``source`` helps, against training from scratch.
 
@@ -231,15 +233,17 @@ def compare(
         out: the folder, new or of this comparison begun before; None: a new one under ``runs/``.
         on_event: is handed each event.
         settings: go over ``config``, as in `train`; epochs and budget are of one training.
+            ``executor`` and ``workers`` say who does the trainings, see `mriseg.predict`.
 
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.compare.compare`.
     """
     run = run_of(source)
     inherited = {"width": run.manifest.model["width"]}
+    executor, workers = settings.pop("executor", None), settings.pop("workers", None)
     chosen = training_config(inherited, config, settings)
     options = CompareOptions(names_of(methods), names_of(sizes), folds, rounds, seeds, new_head)
-    where = backend_of(backend)
+    where = where_of(backend, executor, workers)
     recipe = comparisons.compare(store_of(store), run, chosen, where, options, out=path_of(out))
     return run_to_end(recipe, on_event)
 
@@ -250,10 +254,10 @@ def forecast(
     *,
     source: str | Path | Run | None = None,
     options: ForecastOptions | None = None,
-    backend: str | Backend = AUTO,
+    backend: Computing = AUTO,
     out: str | Path | None = None,
     on_event: OnEvent | None = None,
-    **settings: Unpack[TrainKeywords],
+    **settings: Unpack[StudyKeywords],
 ) -> ForecastReport:
     """What more patients would be worth, from trainings with fewer of those that are there.
 
@@ -266,13 +270,15 @@ def forecast(
         out: the folder, new or of this forecast begun before; None: a new one under ``runs/``.
         on_event: is handed each event.
         settings: go over ``config``, as in `train`; epochs and budget are of one training.
+            ``executor`` and ``workers`` say who does the trainings, see `mriseg.predict`.
 
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.forecast.forecast`.
     """
     run = None if source is None else run_of(source)
     inherited = {} if run is None else {"width": run.manifest.model["width"]}
+    executor, workers = settings.pop("executor", None), settings.pop("workers", None)
     chosen = training_config(inherited, config, settings)
-    where = backend_of(backend)
+    where = where_of(backend, executor, workers)
     recipe = forecasts.forecast(store_of(store), run, chosen, where, options, out=path_of(out))
     return run_to_end(recipe, on_event)

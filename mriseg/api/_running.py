@@ -6,7 +6,7 @@ from mriseg.api._given import OnEvent
 from mriseg.backends.ranks import ALONE, Ranks
 from mriseg.console.progress import showing
 from mriseg.events import R, Recipe
-from mriseg.recipes.workers import carry_out
+from mriseg.executors.processes import carry_out
 
 
 def run_to_end(recipe: Recipe[R], on_event: OnEvent | None, ranks: Ranks = ALONE) -> R:

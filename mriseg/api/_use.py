@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from mriseg.api._given import OnEvent, Stored, backend_of, names_of, path_of, run_of, store_of
+from mriseg.api._given import (
+    Computing,
+    OnEvent,
+    Stored,
+    WorkKeywords,
+    names_of,
+    path_of,
+    run_of,
+    store_of,
+    where_of,
+)
 from mriseg.api._running import run_to_end
-from mriseg.backends import AUTO, Backend
+from mriseg.backends import AUTO
 from mriseg.core.parts import Part
 from mriseg.core.regions import Regions
 from mriseg.io.finding import Kind, what_is
@@ -32,15 +42,17 @@ def predict(
     layout: str = "auto",
     channels: str | Sequence[str] | None = None,
     cases: str | Sequence[str] | Part | None = None,
-    backend: str | Backend = AUTO,
+    backend: Computing = AUTO,
     on_event: OnEvent | None = None,
+    **work: Unpack[WorkKeywords],
 ) -> PredictReport:
     """Write masks for scans, each on its scan's own grid.
 
     See `mriseg.recipes.predict.predict` for the arguments and what is raised. A case that cannot
-    be used is in the report's ``skipped``, not raised.
+    be used is in the report's ``skipped``, not raised. ``executor`` and ``workers`` say who does
+    the cases, as `mriseg.recipes.hands.Workers` takes them; without, this process does.
     """
-    where = backend_of(backend)
+    where = where_of(backend, **work)
     recipe = predictions.predict(
         Location.of(source),
         local_path(out, "a folder of masks"),
@@ -63,13 +75,15 @@ def evaluate(
     cases: str | Sequence[str] | None = None,
     out: str | Path | None = None,
     pictures: bool = True,
-    backend: str | Backend = AUTO,
+    backend: Computing = AUTO,
     on_event: OnEvent | None = None,
+    **work: Unpack[WorkKeywords],
 ) -> EvaluateReport:
     """Measure a model on the labelled cases of a store that it was not trained on.
 
     ``store`` may also be a folder of scans or a table of cases, which is then preprocessed for this
-    alone. See `mriseg.recipes.evaluate.evaluate` for the arguments and what is raised.
+    alone. See `mriseg.recipes.evaluate.evaluate` for the arguments and what is raised, and
+    `predict` for ``executor`` and ``workers``.
     """
     asked: dict[str, Any] = {
         "options": options,
@@ -78,7 +92,7 @@ def evaluate(
         "out": path_of(out),
         "pictures": pictures,
     }
-    opened, where = run_of(run), backend_of(backend)
+    opened, where = run_of(run), where_of(backend, **work)
     if not isinstance(store, Store) and what_is(Location.of(store)) is Kind.SCANS:
         scans = local_path(store, "a folder of scans")
         return run_to_end(evaluate_scans(scans, opened, where, **asked), on_event)

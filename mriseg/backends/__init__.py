@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from mriseg.backends.base import COMPILE, DTYPES, Backend, Decision, Spec, type_name
+from mriseg.core.choice import Choice
 from mriseg.errors import BackendError, ConfigError
 from mriseg.registry import Registry
 
@@ -25,6 +26,7 @@ __all__ = [
     "AUTO_ORDER",
     "BACKENDS",
     "Backend",
+    "Choice",
     "available",
     "describe",
     "reference_backend",
@@ -86,7 +88,8 @@ def select(
         raise ConfigError(f"precision = {precision!r}: expected auto, {', '.join(DTYPES)}")
     if compile not in COMPILE:
         raise ConfigError(f"compile = {compile!r}: expected {', '.join(COMPILE)}")
-    return _compiling(_chosen(name, precision, deterministic), compile)
+    backend = _compiling(_chosen(name, precision, deterministic), compile)
+    return replace(backend, asked=Choice(name, precision, deterministic, compile))
 
 
 def reference_backend() -> Backend:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mriseg.backends.context import deterministic_algorithms, restoring
 from mriseg.backends.ranks import ALONE, Ranks
 from mriseg.backends.verbs import DeviceVerbs, verbs_of
+from mriseg.core.choice import Choice
 from mriseg.core.ops import Ops
 from mriseg.errors import BackendError
 
@@ -71,6 +72,8 @@ class Backend:
         own_verbs: how this kind of device is waited for and asked about its memory; None: by
             PyTorch's common names, see `mriseg.backends.verbs.verbs_of`.
         ranks: the processes that train together on it; as a rule this one alone.
+        asked: how it was asked for, so that a worker can be asked for the same; None: it was not
+            made by `mriseg.backends.select`.
     """
 
     name: str
@@ -90,6 +93,16 @@ class Backend:
     tf32: bool = False
     own_verbs: DeviceVerbs | None = None
     ranks: Ranks = ALONE
+    asked: Choice | None = None
+
+    @property
+    def choice(self) -> Choice:
+        """How to ask for the same elsewhere."""
+        if self.asked is not None:
+            return self.asked
+        kinds = {kind: name for name, kind in DTYPES.items() if name != "tf32"}
+        precision = "tf32" if self.tf32 else kinds[self.dtype]
+        return Choice(self.name, precision, self.deterministic, self.compile)
 
     @property
     def verbs(self) -> DeviceVerbs:

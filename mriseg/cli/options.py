@@ -212,6 +212,25 @@ Workers = Annotated[
     int | None,
     option("--workers", "Number of processes. (default: one per core, at most 8)", "N", min=1),
 ]
+
+
+def _who(default: str, **panel: str) -> Any:
+    text = (
+        "Who does the cases: processes, dask:tcp://HOST:8786 (or dask:FILE, which the scheduler "
+        f"wrote), or slurm:partition=NAME,time=MINUTES. (default: {default})"
+    )
+    return Annotated[str | None, option("--executor", text, "NAME[:ADDRESS]", **panel)]
+
+
+Executor = _who("processes")
+_MANY = "Number of processes, or of jobs of SLURM. (default: one process)"
+_HowMany = Annotated[int | None, option("--workers", _MANY, "N", panel=_COMPUTING, min=1)]
+
+WORKING: Options = {
+    "executor": (_who("this process, one by one", panel=_COMPUTING), None),
+    "workers": (_HowMany, None),
+}
+
 Json = Annotated[
     str | None,
     option("--json", "Write the full report as JSON; - writes it to stdout.", "FILE|-"),

@@ -9,6 +9,7 @@ configurations by a test, and the values are checked by the configurations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -23,6 +24,7 @@ class ScanKeywords(TypedDict, total=False):
     channels: str | Sequence[str] | None
     labels: str | Path | Mapping[str, Path] | None
     workers: int | None
+    executor: str | Executor | None
 
 
 class TrainKeywords(TypedDict, total=False):

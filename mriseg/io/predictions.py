@@ -17,6 +17,7 @@ from typing import Any
 from mriseg.core.certainty import RegionCertainty
 from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io import nifti
+from mriseg.io.disk.atomic import sync_folder
 from mriseg.io.disk.checksums import read_sealed_json, write_sealed_json
 from mriseg.io.disk.documents import read_record
 from mriseg.io.disk.known_files import KnownFile, digest_of_folder
@@ -243,6 +244,7 @@ def put_in_place(
             target.with_name(name).unlink(missing_ok=True)
         for file in files:
             (part / file.name).replace(target.with_name(file.name))
+        sync_folder(target.parent)
 
 
 @contextmanager

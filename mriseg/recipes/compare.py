@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mriseg.backends import describe
-from mriseg.backends.base import Backend
 from mriseg.core.comparison import METHODS, Comparison, Score, chosen_methods, compared
 from mriseg.core.config import TrainConfig
 from mriseg.core.transfer import Shape
@@ -31,7 +29,9 @@ from mriseg.io.store import Store
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
-from mriseg.recipes.about import Heard, about, machine_of
+from mriseg.recipes.about import Heard, about
+from mriseg.recipes.hands import Where, backend_for
+from mriseg.recipes.loaded import run_held
 from mriseg.recipes.setup import Setup, versions
 from mriseg.recipes.trainings import (
     all_scores,
@@ -40,6 +40,7 @@ from mriseg.recipes.trainings import (
     common_setup,
     extent,
     planned_trials,
+    study_hands,
     unseen,
 )
 from mriseg.recipes.transfer import shape_of
@@ -100,7 +101,7 @@ def compare(
     store: Store,
     source: Run,
     config: TrainConfig,
-    backend: Backend,
+    backend: Where,
     options: CompareOptions | None = None,
     *,
     out: Path | None = None,
@@ -111,7 +112,7 @@ def compare(
         store: of the target task. Patients that the source was trained on are left out.
         source: the run that a transfer starts from.
         config: of each training: epochs or budget are of one training, and its seed is the first.
-        backend: where to compute.
+        backend: where to compute, or the workers that do.
         options: what is compared; None: the defaults.
         out: the folder, new or of this comparison begun before; None: a new one under ``runs/``.
 
@@ -121,6 +122,7 @@ def compare(
         OutputError: ``out`` is taken by something else or cannot be written.
         BusyError: another process is at work there.
         DivergedError: a loss became NaN or infinite.
+        WorkerError: workers are not there, went away, or lack something.
     """
     options = options or CompareOptions()
     methods = chosen_methods(options.methods)
@@ -130,8 +132,8 @@ def compare(
     study = Study(
         out=out or runs.fresh_path(runs.RUNS, f"compare-{store.name}", datetime.now()),
         store=store,
-        source=source,
-        backend=backend,
+        source=run_held(source),
+        backend=backend_for(backend),
         config=base,
         cases=frozenset(case.name for case in setup.index.cases),
         patients=groups,
@@ -141,13 +143,16 @@ def compare(
     )
     with locked(study.out, "compare"):
         claim(study.out, study.plan, "comparison")
-        heard = Heard([*setup.notices, *_announcement(planned, study, options, left_out)])
-        for text in heard.notices:
-            yield Notice(text)
-        scores = yield from all_scores(study, planned, "compare")
+        with study_hands(study, backend, planned) as workers:
+            said = _announcement(planned, study, options, left_out, workers.notes)
+            heard = Heard([*setup.notices, *workers.notices, *said])
+            for text in heard.notices:
+                yield Notice(text)
+            scores = yield from all_scores(study, planned, "compare", workers)
+            machine = workers.machine
         comparison = compared(scores)
         comparisons.write_summary(study.out, study.plan, scores, comparison)
-        page = _draw(study, comparison, heard)
+        page = _draw(study, comparison, heard, machine)
         yield Wrote(study.out, "compare.json, compare.csv and compare.png")
         yield Wrote(page, "report")
         return CompareReport(study.out, tuple(scores), comparison)
@@ -180,7 +185,11 @@ def _common_setup(
 
 
 def _announcement(
-    planned: Sequence[Trial], study: Study, options: CompareOptions, left_out: Sequence[str]
+    planned: Sequence[Trial],
+    study: Study,
+    options: CompareOptions,
+    left_out: Sequence[str],
+    notes: Sequence[str],
 ) -> list[str]:
     """What will be compared, how long it takes, and how to resume it."""
     methods = list(dict.fromkeys(trial.method for trial in planned))
@@ -191,10 +200,10 @@ def _announcement(
         "seed": options.seeds,
     }
     what = (f"{name}: {METHODS[name].what}" for name in methods)
-    return announced(study, left_out, [*what, extent(study, planned, factors)])
+    return announced(study, left_out, [*what, extent(study, planned, factors)], notes)
 
 
-def _draw(study: Study, comparison: Comparison, heard: Heard) -> Path:
+def _draw(study: Study, comparison: Comparison, heard: Heard, machine: str) -> Path:
     """``compare.png``, Dice over the number of training patients by method; and the page."""
     counts, drawn = lines(comparison)
     title = f"{study.name_of_source} to {study.store.name}"
@@ -205,7 +214,7 @@ def _draw(study: Study, comparison: Comparison, heard: Heard) -> Path:
             versions(),
             heard=heard,
             settings=study.plan.config,
-            machine=machine_of(describe(study.backend)),
+            machine=machine,
         ),
         source=study.name_of_source,
         store=study.store.name,

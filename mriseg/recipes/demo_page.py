@@ -10,14 +10,13 @@ from mriseg.core.metrics import score_case
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import region_masks
 from mriseg.engine.segmenter import Segmenter, SegmentOptions
-from mriseg.events import Began, Recipe
+from mriseg.events import Advanced, Began, Recipe, reporting
 from mriseg.io.disk.documents import read_picture
 from mriseg.io.model_sources import locate
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store
 from mriseg.recipes.about import Heard, about, machine_of
 from mriseg.recipes.load import load
-from mriseg.recipes.prediction import in_parts
 from mriseg.recipes.setup import versions
 from mriseg.report import html
 from mriseg.report.pages.demonstration import ShownModel, demo_page
@@ -84,7 +83,8 @@ def _drawn(run: Run, case: PreparedCase, picture: Path, backend: Backend) -> Rec
     """A model's mask beside the truth: as a picture, its mean Dice, and for a viewer."""
     segmenter = Segmenter(load(run), _OPTIONS)
     work = segmenter.segmenting(case, backend)
-    masks = (yield from in_parts(work, "base", 1, picture.stem)).masks
+    shares = reporting(work, lambda share: Advanced("base", share, item=picture.stem))
+    masks = (yield from shares).masks
     regions = run.manifest.regions
     assert case.labels is not None, "the sample has segmentations"
     # The sample's masks are of 1 alone, which is any of the model's labels.

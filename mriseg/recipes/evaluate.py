@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mriseg.backends import describe
-from mriseg.backends.base import Backend
 from mriseg.core.metrics import CaseScores
 from mriseg.core.regions import Regions
 from mriseg.core.sampling import VolumeIndex
 from mriseg.core.showcase import showcase
 from mriseg.core.wording import agreeing, counted
-from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.atomic import temporary_folder
@@ -22,11 +18,11 @@ from mriseg.io.disk.space import check_writable
 from mriseg.io.model_sources import spoken
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
-from mriseg.recipes.about import machine_of
 from mriseg.recipes.evaluate_page import page_written
-from mriseg.recipes.load import load
+from mriseg.recipes.hands import Hands, Outcome, Where, elsewhere, hands, partly
+from mriseg.recipes.loaded import loaded, needs_of, reachable
 from mriseg.recipes.measurement import MeasuredCase, Measurement
-from mriseg.recipes.prediction import PredictOptions, in_parts
+from mriseg.recipes.prediction import PredictOptions
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
 from mriseg.report import gallery
 from mriseg.report.case_views import CaseViews
@@ -51,7 +47,7 @@ _PREDICTION = (
 def evaluate(
     store: Store,
     run: Run,
-    backend: Backend,
+    backend: Where,
     *,
     options: PredictOptions | None = None,
     include_seen: bool = False,
@@ -68,7 +64,7 @@ def evaluate(
     Args:
         store: of cases with segmentations.
         run: the model.
-        backend: where to compute.
+        backend: where to compute, or the workers that do.
         options: how masks are made; None: the defaults.
         include_seen: measure training cases as well, labelled as such.
         cases: only these.
@@ -79,6 +75,7 @@ def evaluate(
 
     Raises:
         InputError: there is nothing to measure, or the store lacks the model's regions.
+        WorkerError: workers are not there, went away, or lack something.
     """
     options, manifest = (options or PredictOptions()).naming(run.manifest), run.manifest
     regions = _regions_of(store, run)
@@ -89,85 +86,94 @@ def evaluate(
     _check_modalities(store, index.only(chosen.names), manifest, options)
     if out is not None:
         check_writable(out)
-    measurement = Measurement(store, Segmenter(load(run), options), backend, options, regions)
-    with temporary_folder() as folder:
-        looks = _Looks(CaseViews(folder)) if out is not None and pictures else None
-        results = yield from _measured(measurement, chosen.names, looks)
-        settings = {key: getattr(measurement.segmenter.options, key) for key in _PREDICTION}
+    looks = out is not None and pictures
+    needs = needs_of(store, run) if elsewhere(backend) else None
+    with temporary_folder() as folder, hands(backend, len(chosen.names), needs) as workers:
+        yield from map(Notice, workers.notices)
+        views = CaseViews(folder)
+        reached, model = reachable(store, backend), loaded(run, options)
+        packs = looks and not views.absent
+        how = Measurement(reached, model, workers.backend, options, regions, looks, packs)
+        results = yield from _measured(workers, how, chosen.names, views)
+        settings = options.resolved(run.calibration())
         result = EvaluateReport(
             tuple(results.scores),
             (),
             chosen.seen,
             tuple(results.skipped),
-            prediction={"model": str(run.path), **settings},
+            prediction={"model": str(run.path), **{k: getattr(settings, k) for k in _PREDICTION}},
             notices=chosen.notices,
         )
         report = yield from reported(result, out, pictures=pictures)
         if out is not None:
-            if looks is not None:
-                yield from _showcase(out / "cases.png", run, measurement, report, looks.slices)
-            cases_shown = looks.volumes if looks else None
-            yield from _page(report, out, measurement, results.said, cases_shown)
+            if looks:
+                path = out / "cases.png"
+                yield from _showcase(path, run, workers, how, report, results.slices)
+            yield from page_written(
+                report,
+                out,
+                model=spoken(run.path),
+                machine=workers.machine,
+                said=results.said,
+                volumes=views if looks else None,
+            )
     return report
 
 
 @dataclass
-class _Looks:
-    """What the measured cases look like.
+class _Results:
+    """Of all cases, in their order.
 
     Attributes:
-        volumes: for the viewers of the page.
-        slices: for the picture, of the first cases.
+        scores: of those that could be measured.
+        skipped: (case, reason) of the others.
+        said: of any.
+        slices: of the first cases, for the picture.
     """
-
-    volumes: CaseViews
-    slices: dict[str, Views] = field(default_factory=dict)
-
-    def add(self, name: str, measured: MeasuredCase, regions: Regions) -> None:
-        """Keep a case."""
-        if len(self.slices) < _KEPT:
-            self.slices[name] = measured.slices()
-        self.volumes.add(name, partial(measured.viewed, name, tuple(regions)))
-
-
-@dataclass
-class _Results:
-    """Of all cases: scores, (case, reason) of the skipped ones, and what was said of any."""
 
     scores: list[CaseScores] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    slices: dict[str, Views] = field(default_factory=dict)
 
 
 def _measured(
-    measurement: Measurement, names: Sequence[str], looks: _Looks | None
+    workers: Hands, how: Measurement, names: Sequence[str], views: CaseViews
 ) -> Recipe[_Results]:
-    """Measure cases, one in memory at a time.
+    """Measure cases; each has at most one in memory at a time.
 
     Raises:
         InputError: none could be measured.
     """
-    results = _Results()
-    yield Began("evaluate", len(names), "case")
-    for number, name in enumerate(names, start=1):
-        try:
-            measured = yield from in_parts(measurement.of(name), "evaluate", number, name)
-        except InputError as error:
-            results.skipped.append((name, str(error)))
-            yield Skipped(name, str(error))
-            yield Advanced("evaluate", number, item=name)
+    by_name: dict[str, MeasuredCase] = {}
+    slices: dict[str, Views] = {}
+    yield Began("evaluate", len(names), "case", at_once=min(workers.at_once, len(names)))
+    for step in workers.each(how.of, names, partly("evaluate"), lambda name: f"case {name}"):
+        if not isinstance(step, Outcome):
+            yield step
             continue
-        results.said += (f"{name}: {text}" for text in measured.notices)
-        yield from (Notice(f"{name}: {text}") for text in measured.notices)
+        name, measured = step.item, step.result
+        by_name[name] = replace(measured, slices=None, view=None)
+        if measured.problem:
+            yield Skipped(name, measured.problem)
+        else:
+            yield from (Notice(f"{name}: {text}") for text in measured.notices)
+            if measured.slices is not None and len(slices) < _KEPT:
+                slices[name] = measured.slices
+            if measured.view is not None:
+                views.keep(name, measured.view)
+            yield from (case_event(row) for row in measured.scores)
+        yield Advanced("evaluate", len(by_name), item=name)
+    results = _Results(slices=slices)
+    for name in names:
+        measured = by_name[name]
+        if measured.problem:
+            results.skipped.append((name, measured.problem))
         results.scores += measured.scores
-        if looks is not None:
-            looks.add(name, measured, measurement.regions)
-        yield from (case_event(row) for row in measured.scores)
-        yield Advanced("evaluate", number, item=name)
+        results.said += (f"{name}: {text}" for text in measured.notices)
     if not results.scores:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in results.skipped)
-        location = measurement.store.location
-        raise InputError(f"no case of {location} could be measured: {reasons}")
+        raise InputError(f"no case of {how.store.location} could be measured: {reasons}")
     return results
 
 
@@ -255,40 +261,23 @@ def _check_modalities(
         )
 
 
-def _page(
-    report: EvaluateReport,
-    out: Path,
-    measurement: Measurement,
-    said: Sequence[str],
-    volumes: CaseViews | None,
-) -> Recipe[None]:
-    assert report.prediction is not None, "a model made these masks"
-    return page_written(
-        report,
-        out,
-        model=spoken(Path(report.prediction["model"])),
-        machine=machine_of(describe(measurement.backend)),
-        said=said,
-        volumes=volumes,
-    )
-
-
 def _showcase(
     path: Path,
     run: Run,
-    measurement: Measurement,
+    workers: Hands,
+    how: Measurement,
     report: EvaluateReport,
     slices: dict[str, Views],
 ) -> Recipe[None]:
     """Draw the best, the median and the worst cases."""
     shown = showcase(report.scores)
-    modalities = run.manifest.modalities
-    for name in {item.case for item in shown} - set(slices):
-        measured = yield from in_parts(measurement.of(name), "evaluate", shown[0].of, name)
-        slices[name] = measured.slices()
+    lacking = list(dict.fromkeys(item.case for item in shown if item.case not in slices))
+    for step in workers.each(replace(how, packs=False).of, lacking):
+        if isinstance(step, Outcome) and step.result.slices is not None:
+            slices[step.item] = step.result.slices
     title = f"{run.name}: {counted(shown[0].of, 'case')} by mean Dice"
     rows = gallery.rows(shown, slices, report.seen)
-    grid(path, rows, modalities, tuple(measurement.regions), title)
+    grid(path, rows, run.manifest.modalities, tuple(how.regions), title)
     yield Wrote(path, "picture")
 
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mriseg.backends.base import Backend
 from mriseg.core.regions import Regions, join_labels
 from mriseg.core.tumour_labels import TUMOUR_REGIONS
+from mriseg.errors import ConfigError
 from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.runs import Run
 from mriseg.io.store import open_store
 from mriseg.recipes.evaluate import evaluate
+from mriseg.recipes.hands import Where, elsewhere
 from mriseg.recipes.preprocess import PreprocessReport, preprocess
 from mriseg.recipes.scores import EvaluateReport
 
@@ -23,7 +24,7 @@ from mriseg.recipes.scores import EvaluateReport
 def evaluate_scans(
     source: Path,
     run: Run,
-    backend: Backend,
+    backend: Where,
     *,
     cases: Sequence[str] | None = None,
     **options: Any,
@@ -33,13 +34,19 @@ def evaluate_scans(
     Args:
         source: a folder of scans, or a table of cases.
         run: the model, whose regions are read.
-        backend: where to compute.
+        backend: where to compute, or processes that do.
         cases: only these.
         options: as in `mriseg.recipes.evaluate.evaluate`.
 
     Raises:
+        ConfigError: workers on other machines were asked for.
         InputError: no case can be used, or there is nothing to measure.
     """
+    if elsewhere(backend):
+        raise ConfigError(
+            f"{source} would be preprocessed on this machine alone, where workers do not see it: "
+            f"preprocess it into a store that they see, and evaluate that"
+        )
     yield Notice(f"{source} is preprocessed for this evaluation alone")
     with temporary_folder() as folder:
         store = folder / "scans.zarr"

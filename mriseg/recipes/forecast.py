@@ -13,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mriseg.backends import describe
-from mriseg.backends.base import Backend
 from mriseg.core.comparison import BASELINE, METHODS, Score
 from mriseg.core.config import TrainConfig
 from mriseg.core.forecast import Forecast
@@ -29,7 +27,9 @@ from mriseg.io.store import Store
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
-from mriseg.recipes.about import Heard, about, machine_of
+from mriseg.recipes.about import Heard, about
+from mriseg.recipes.hands import Where, backend_for
+from mriseg.recipes.loaded import run_held
 from mriseg.recipes.setup import Setup, versions
 from mriseg.recipes.trainings import (
     all_scores,
@@ -38,6 +38,7 @@ from mriseg.recipes.trainings import (
     common_setup,
     extent,
     planned_trials,
+    study_hands,
     unseen,
 )
 from mriseg.recipes.trial import Study
@@ -97,7 +98,7 @@ def forecast(
     store: Store,
     source: Run | None,
     config: TrainConfig,
-    backend: Backend,
+    backend: Where,
     options: ForecastOptions | None = None,
     *,
     out: Path | None = None,
@@ -109,7 +110,7 @@ def forecast(
         source: the run that each training transfers from; None: from scratch.
         config: of each training: epochs or budget are of one training, and its seed is the first.
             With neither, each has ten minutes.
-        backend: where to compute.
+        backend: where to compute, or the workers that do.
         options: sizes, folds and seeds; None: the defaults.
         out: the folder, new or of this forecast begun before; None: a new one under ``runs/``.
 
@@ -119,6 +120,7 @@ def forecast(
         OutputError: ``out`` is taken by something else or cannot be written.
         BusyError: another process is at work there.
         DivergedError: a loss became NaN or infinite.
+        WorkerError: workers are not there, went away, or lack something.
     """
     options = options or ForecastOptions()
     setup, base = _common_setup(store, source, config, options)
@@ -130,8 +132,8 @@ def forecast(
     study = Study(
         out=out or runs.fresh_path(runs.RUNS, f"forecast-{store.name}", datetime.now()),
         store=store,
-        source=source,
-        backend=backend,
+        source=None if source is None else run_held(source),
+        backend=backend_for(backend),
         config=base,
         cases=frozenset(case.name for case in setup.index.cases),
         patients=groups,
@@ -150,15 +152,18 @@ def forecast(
             f"each training from {study.name_of_source}: {METHODS[method].what}",
             extent(study, planned, factors),
         ]
-        heard = Heard([*setup.notices, *announced(study, left_out, what)])
-        for text in heard.notices:
-            yield Notice(text)
-        scores = yield from all_scores(study, planned, "forecast")
+        with study_hands(study, backend, planned) as workers:
+            said = announced(study, left_out, what, workers.notes)
+            heard = Heard([*setup.notices, *workers.notices, *said])
+            for text in heard.notices:
+                yield Notice(text)
+            scores = yield from all_scores(study, planned, "forecast", workers)
+            machine = workers.machine
         result = forecast_of(
             scores, now=len(groups), more=options.more, generator=np.random.default_rng(_SEED)
         )
         forecasts.write_forecast(study.out, study.plan, scores, result)
-        page = _draw(study, result, heard)
+        page = _draw(study, result, heard, machine)
         yield Wrote(study.out, f"{forecasts.JSON}, {forecasts.CSV} and {CHART}")
         yield Wrote(page, "report")
         return ForecastReport(study.out, tuple(scores), result)
@@ -184,7 +189,7 @@ def _common_setup(
     return common_setup(store, config, reads)
 
 
-def _draw(study: Study, result: Forecast, heard: Heard) -> Path:
+def _draw(study: Study, result: Forecast, heard: Heard, machine: str) -> Path:
     """``forecast.png``, the curve and the points; and the page."""
     title = f"{study.store.name}, from {study.name_of_source}"
     forecast_chart(study.out / CHART, result, title)
@@ -194,7 +199,7 @@ def _draw(study: Study, result: Forecast, heard: Heard) -> Path:
             versions(),
             heard=heard,
             settings=study.plan.config,
-            machine=machine_of(describe(study.backend)),
+            machine=machine,
         ),
         source=study.name_of_source,
         store=study.store.name,

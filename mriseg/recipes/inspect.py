@@ -14,20 +14,21 @@ from mriseg.core.label_account import CaseLabels, in_regions, label_notices
 from mriseg.core.patients import CaseName
 from mriseg.core.regions import Regions
 from mriseg.errors import InputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.space import check_writable
 from mriseg.io.readers import Listing, folders
-from mriseg.io.readers.base import Case
+from mriseg.io.readers.base import Case, Numbering
 from mriseg.io.readers.inspection import CaseFacts, inspect_case
 from mriseg.io.readers.table import write_table
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
+from mriseg.recipes.case_hands import name_of, reading_hands
+from mriseg.recipes.hands import Outcome
 from mriseg.recipes.labels import wanted_regions
 from mriseg.recipes.scans import ScanOptions
-from mriseg.recipes.workers import default_workers, results
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def inspect(
     if csv is not None:
         check_writable(csv.parent)
     options = ScanOptions(**scans)
+    source = options.absolute(source)
     chosen, listing = readers.find(source, options.layout, options.for_readers)
     wanted = wanted_regions(options.regions, listing)
     for notice in listing.notices:
@@ -127,20 +129,22 @@ def inspect(
         write_table(csv, *_rows(listing), listing.numbering)
         yield Wrote(csv, "table of cases")
     cases = [_refused(listing, name, why, source) for name, why in listing.skipped]
-    workers = max(1, min(options.workers or default_workers(), len(listing.cases)))
-    yield Began("inspect", len(listing.cases), "case", at_once=workers)
     planned = {case.name: case for case in listing.cases}
-    said: list[str] = []
-    look = partial(inspect_case, numbering=listing.numbering)
-    facts = results(look, listing.cases, workers, said.append)
-    for count, fact in enumerate(facts, start=1):
-        yield from map(Notice, said)
-        said.clear()
-        case = _inspected(planned[fact.case], fact, wanted, source)
-        cases.append(case)
-        if case.problem:
-            yield Skipped(case.case, case.problem)
-        yield Advanced("inspect", count, item=case.case)
+    with reading_hands(options.who, listing.cases) as workers:
+        yield from map(Notice, workers.notices)
+        at_once = max(1, min(workers.at_once, len(listing.cases)))
+        yield Began("inspect", len(listing.cases), "case", at_once=at_once)
+        look, count = partial(_looked, listing.numbering), 0
+        for step in workers.each(look, listing.cases, named=name_of):
+            if not isinstance(step, Outcome):
+                yield step
+                continue
+            count += 1
+            case = _inspected(planned[step.item.name], step.result, wanted, source)
+            cases.append(case)
+            if case.problem:
+                yield Skipped(case.case, case.problem)
+            yield Advanced("inspect", count, item=case.case)
     cases.sort(key=lambda case: case.case)
     about_labels = label_notices(
         [CaseLabels(c.case, c.labels, c.renamed, c.voxels) for c in cases if c.voxels],
@@ -157,6 +161,12 @@ def inspect(
         unused={_relative(path, source): why for path, why in listing.unused.items()},
         notices=(*listing.notices, *about_labels),
     )
+
+
+def _looked(numbering: Numbering, case: Case) -> Partly[CaseFacts]:
+    """What a case holds, as a worker looks at it."""
+    yield 0.0
+    return inspect_case(case, numbering=numbering)
 
 
 def _inspected(case: Case, facts: CaseFacts, regions: Regions, source: Path) -> InspectedCase:

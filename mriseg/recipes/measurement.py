@@ -2,70 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mriseg.backends.base import Backend
 from mriseg.core.metrics import CaseScores, score_case
-from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
-from mriseg.engine.segmenter import Segmenter
 from mriseg.errors import InputError
 from mriseg.events import Partly
 from mriseg.io.store import Store
 from mriseg.recipes.channels import restricted
+from mriseg.recipes.held import Held
+from mriseg.recipes.loaded import Loaded
 from mriseg.recipes.prediction import PredictOptions
 from mriseg.report import gallery
 from mriseg.report.gallery import Views
-from mriseg.report.viewer import ViewedCase, viewed
+from mriseg.report.viewer import PackedCase, packed, viewed
 
 
 @dataclass(frozen=True)
 class MeasuredCase:
-    """A case, its masks and truth [r, z, y, x], what they score, and what to say of the masks.
+    """What a case's masks score, what to say of them, and what they look like.
 
     Attributes:
-        modalities: that the model reads.
+        scores: one per region.
+        notices: what to say.
+        slices: those to look at; None: not wanted.
+        view: for a viewer; None: not wanted.
+        problem: why it could not be measured; empty: it was.
     """
 
-    case: PreparedCase
-    modalities: tuple[str, ...]
-    masks: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    scores: list[CaseScores]
-    notices: tuple[str, ...]
-
-    def slices(self) -> Views:
-        """The slices to look at, copied, so that the volumes can go."""
-        return gallery.views(self.case, self.modalities, self.masks, self.truth)
-
-    def viewed(self, name: str, regions: Sequence[str]) -> ViewedCase:
-        """The case for a viewer."""
-        return viewed(name, self.case, regions, mask=self.masks, truth=self.truth)
+    scores: tuple[CaseScores, ...] = ()
+    notices: tuple[str, ...] = ()
+    slices: Views | None = None
+    view: PackedCase | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """How a case is segmented and measured."""
+    """How a case is segmented and measured; a value that can be sent to a worker.
+
+    Attributes:
+        store: where to read.
+        model: what segments.
+        backend: where to compute.
+        options: how masks are made.
+        regions: that are measured.
+        looks: whether slices to look at are wanted.
+        packs: whether a case for a viewer is.
+    """
 
     store: Store
-    segmenter: Segmenter
-    backend: Backend
+    model: Held[Loaded]
+    backend: Held[Backend]
     options: PredictOptions
     regions: Regions
+    looks: bool = False
+    packs: bool = False
 
     def of(self, name: str) -> Partly[MeasuredCase]:
         """Measure a case; yields the share of it that is done."""
-        case = restricted(self.store.read_case(name), self.options.modalities)
-        modalities = self.segmenter.model.task.modalities
-        if not set(case.modalities) & set(modalities):
-            raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
-        segmented = yield from self.segmenter.segmenting(case, self.backend)
+        segmenter, backend = self.model().segmenter, self.backend()
+        try:
+            case = restricted(self.store.read_case(name), self.options.modalities)
+            modalities = segmenter.model.task.modalities
+            if not set(case.modalities) & set(modalities):
+                raise InputError(f"it has {', '.join(case.modalities)}: none that the model reads")
+            segmented = yield from segmenter.segmenting(case, backend)
+        except InputError as error:
+            return MeasuredCase(problem=str(error))
         assert case.labels is not None, "only labelled cases were chosen"
-        truth = region_masks(case.labels, self.regions)
-        scores = score_case(name, segmented.masks, truth, tuple(self.regions), case.geometry)
-        masks = segmented.masks
-        return MeasuredCase(case, modalities, masks, truth, scores, segmented.notices)
+        masks, truth = segmented.masks, region_masks(case.labels, self.regions)
+        names = tuple(self.regions)
+        view = viewed(name, case, names, mask=masks, truth=truth) if self.packs else None
+        return MeasuredCase(
+            scores=tuple(score_case(name, masks, truth, names, case.geometry)),
+            notices=segmented.notices,
+            # Copies, so that the volumes can go.
+            slices=gallery.views(case, modalities, masks, truth) if self.looks else None,
+            view=packed(view) if view is not None else None,
+        )

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mriseg.backends.base import Backend
 from mriseg.core.certainty import RegionCertainty, urgency
 from mriseg.core.parts import Part
 from mriseg.core.wording import agreeing, counted
-from mriseg.errors import CaseError, InputError, OutputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Wrote
+from mriseg.errors import InputError, OutputError
+from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io import nifti
 from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.disk.space import check_writable
@@ -22,19 +21,24 @@ from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import MaskRecord
 from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
+from mriseg.io.store import open_store
 from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
+from mriseg.recipes.case_hands import some_of
 from mriseg.recipes.channels import unfit
+from mriseg.recipes.hands import Where, elsewhere
+from mriseg.recipes.loaded import needs_of
 from mriseg.recipes.mask_tables import write_tables
 from mriseg.recipes.predict_page import page_written
 from mriseg.recipes.predicted import Masks
-from mriseg.recipes.prediction import Prediction, PredictOptions, asked_for
+from mriseg.recipes.prediction import Prediction, PredictOptions, ToPredict, asked_for
 from mriseg.recipes.single_file import naming_channels, with_siblings
 from mriseg.recipes.sources import Listed, Source, choose, list_sources
+from mriseg.recipes.worker_check import Needs
 from mriseg.report.case_views import CaseViews
 
 __all__ = ["CasePrediction", "PredictOptions", "PredictReport", "predict"]
@@ -128,7 +132,7 @@ def predict(
     source: str | Path | Location,
     out: Path,
     run: Run,
-    backend: Backend,
+    backend: Where,
     options: PredictOptions | None = None,
     *,
     layout: str = "auto",
@@ -145,7 +149,7 @@ def predict(
         source: a case's folder, a folder of cases, or a store, which may be given by URL.
         out: a folder, created if needed; or, for a single case, a file named .nii or .nii.gz.
         run: the model.
-        backend: where to compute.
+        backend: where to compute, or the workers that do.
         options: None: the defaults.
         layout: of ``source``, as in `mriseg.recipes.preprocess.preprocess`.
         channels: names of the channels, for layouts whose files do not name them.
@@ -159,9 +163,12 @@ def predict(
         InputError: there is no case, or none could be used.
         OutputError: a result cannot be written, or would be written over a scan.
         ConfigError: the model reads none of the modalities that ``options`` name.
+        WorkerError: workers are not there, went away, or lack something.
     """
     options, manifest = (options or PredictOptions()).naming(run.manifest), run.manifest
-    source = Location.of(source)
+    named = source = Location.of(source)
+    if elsewhere(backend):
+        source, out = source.absolute, out.absolute()
     listed = list_sources(source, layout, channels)
     chosen = choose(source, listed.cases, cases)
     if isinstance(cases, Part):
@@ -173,12 +180,13 @@ def predict(
     unusable = _unusable(chosen, manifest, options)
     if len(unusable) == len(chosen):
         raise _none_fits(source, out, run, unusable)
-    masks, heard = Masks(out, asked_for(source, run, options)), Heard()
+    masks, heard = Masks(out, asked_for(named, run, options)), Heard()
     beside = (*listed.notices, *_beside(source, out, run, channels))
     listed = Listed(chosen, beside, listed.unused)
     with temporary_folder() as folder:
-        work = Prediction(run, backend, options, masks, CaseViews(folder))
-        report = yield from heard.listening(_predicted(source, listed, targets, work, unusable))
+        work = Prediction(run, options, masks, CaseViews(folder))
+        predicting = _predicted(source, listed, targets, work, unusable, backend)
+        report = yield from heard.listening(predicting)
         tables = write_tables(work.masks.record)
         for path in tables:
             yield Wrote(path, "table")
@@ -193,6 +201,7 @@ def _predicted(
     targets: Mapping[str, Path],
     work: Prediction,
     unusable: Mapping[str, str],
+    where: Where,
 ) -> Recipe[PredictReport]:
     """Predict the listed cases; those that are ``unusable`` are skipped."""
     run, chosen = work.run, listed.cases
@@ -214,19 +223,10 @@ def _predicted(
     for name, reason in {**unusable, **taken}.items():
         yield from work.skip(name, reason, skipped)
     todo = [name for name in chosen if name not in records and name not in skipped]
-    yield Began("predict", len(todo), "case")
+    items = [ToPredict(n, name, chosen[name], targets[name]) for n, name in enumerate(todo)]
     kept = list(records)
-    for number, name in enumerate(todo, start=1):
-        try:
-            records[name] = yield from work.make(
-                name, chosen[name], targets[name], number, bool(records)
-            )
-        except InputError as error:
-            reason = error.reason if isinstance(error, CaseError) else str(error)
-            yield from work.skip(name, reason, skipped)
-            yield Advanced("predict", number, item=name)
-            continue
-        yield Advanced("predict", number, item=name)
+    needs = _needs(source, run, items) if elsewhere(where) else Needs()
+    records |= yield from work.make(where, items, needs, skipped)
     if not records and not taken:
         raise none_usable(source, skipped)
     work.masks.finish(kept, listed.unused)
@@ -234,6 +234,14 @@ def _predicted(
     for text in filter(None, (*_closing(results), work.judge.remark)):
         yield Notice(text)
     return PredictReport(tuple(results), tuple((n, skipped[n]) for n in chosen if n in skipped))
+
+
+def _needs(source: Location, run: Run, items: Sequence[ToPredict]) -> Needs:
+    """What workers have to read; of files a few, from all over."""
+    if what_is(source) is Kind.STORE:
+        return needs_of(open_store(source), run)
+    needs = needs_of(None, run)
+    return replace(needs, paths=(*needs.paths, *some_of([item.source for item in items])))
 
 
 def _unusable(

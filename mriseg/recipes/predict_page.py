@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mriseg.backends import describe
 from mriseg.core import volume
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
@@ -23,7 +22,7 @@ from mriseg.events import Advanced, Began, Recipe, Wrote
 from mriseg.io import nifti
 from mriseg.io.disk.documents import read_picture
 from mriseg.io.predictions import MaskRecord, Predictions, read_predictions, record_path
-from mriseg.recipes.about import Heard, about, machine_of
+from mriseg.recipes.about import Heard, about
 from mriseg.recipes.mask_tables import kept_masks
 from mriseg.recipes.prediction import Prediction
 from mriseg.recipes.setup import versions
@@ -72,7 +71,7 @@ def page_written(
         versions(),
         heard=heard,
         settings={"model": f"{asked.model.path} (digest {asked.model.digest})", **asked.settings},
-        machine=machine_of(describe(work.backend)),
+        machine=work.machine,
         unused=unused,
     )
     one = len(masks) == 1

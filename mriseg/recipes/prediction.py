@@ -1,72 +1,33 @@
-"""How one case is predicted, written and recorded."""
+"""Cases are predicted: what is asked for, and how masks get to their places and records."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import fields, replace
 from pathlib import Path
 
 from mriseg import __version__
-from mriseg.backends import describe
-from mriseg.backends.base import Backend
-from mriseg.core.modalities import modalities_among
-from mriseg.core.prepare import PreparedCase
-from mriseg.core.regions import label_map
-from mriseg.core.train_settings import modality_names
-from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
-from mriseg.errors import CaseError, OutputError
-from mriseg.events import Advanced, Notice, Partly, R, Recipe, Skipped, Wrote, reporting
-from mriseg.io import nifti
-from mriseg.io.disk.atomic import staging
+from mriseg.errors import CaseError
+from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.documents import plain
+from mriseg.io.disk.shared import Workroom, workroom
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import MaskRecord, ModelName
-from mriseg.io.runs import Manifest, Run
-from mriseg.io.writers import WRITERS, Output
+from mriseg.io.runs import Run
 from mriseg.recipes.certainty import Judge
-from mriseg.recipes.channels import Channels, restricted, too_few
-from mriseg.recipes.load import load
+from mriseg.recipes.hands import Outcome, Where, Workers, hands, partly
+from mriseg.recipes.loaded import loaded
+from mriseg.recipes.masking import MadeMask, Masking, PredictOptions, ToPredict
 from mriseg.recipes.predicted import Asked, Masks
-from mriseg.recipes.setup import versions
-from mriseg.recipes.sources import Source
-from mriseg.report import pictures
+from mriseg.recipes.worker_check import Needs
 from mriseg.report.case_views import CaseViews
-from mriseg.report.viewer import viewed
+
+__all__ = ["PredictOptions", "Prediction", "ToPredict", "asked_for"]
 
 # What of the options no mask depends on.
 _FREE = ("probabilities", "overlays", "allow_missing", "overwrite", "batch_size", "modalities")
-
-
-@dataclass(frozen=True)
-class PredictOptions(SegmentOptions):
-    """How masks are made of probabilities, and what is written.
-
-    Attributes:
-        probabilities: also write a probability map per region.
-        overlays: write a picture beside each mask.
-        allow_missing: predict cases that lack a modality although training saw none.
-        modalities: use only these of a case, in any spelling; None: all that the model reads.
-        overwrite: write over masks that something else made, or that were edited since.
-    """
-
-    probabilities: bool = False
-    overlays: bool = True
-    allow_missing: bool = False
-    modalities: tuple[str, ...] | None = None
-    overwrite: bool = False
-
-    def naming(self, manifest: Manifest) -> PredictOptions:
-        """These options with the modalities as the model names them.
-
-        Raises:
-            ConfigError: the model reads no such modality.
-        """
-        if self.modalities is None:
-            return self
-        names = modality_names(self.modalities)
-        known = modalities_among(names, manifest.modalities, "the model reads")
-        return replace(self, modalities=known)
 
 
 def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
@@ -91,23 +52,22 @@ def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
 
 
 class Prediction:
-    """Cases made one by one; the model is loaded with the first.
+    """A folder of masks that are made: what their making does not depend on.
 
     Args:
         run: the model.
-        backend: where to compute.
         options: how masks are made.
         masks: where they go.
         views: the cases for the viewers of their page, by the names of their masks.
+
+    Attributes:
+        machine: where they were made, for the page; empty until one was.
     """
 
-    def __init__(
-        self, run: Run, backend: Backend, options: PredictOptions, masks: Masks, views: CaseViews
-    ) -> None:
-        self.run, self.backend, self.options, self.masks = run, backend, options, masks
-        self.views = views
+    def __init__(self, run: Run, options: PredictOptions, masks: Masks, views: CaseViews) -> None:
+        self.run, self.options, self.masks, self.views = run, options, masks, views
         self.judge = Judge(run, options)
-        self._segmenter: Segmenter | None = None
+        self.machine = ""
 
     def skip(self, name: str, reason: str, skipped: dict[str, str]) -> Recipe[None]:
         """Report and record a case that cannot be used."""
@@ -116,117 +76,79 @@ class Prediction:
         yield Skipped(name, reason)
 
     def make(
-        self, name: str, item: Source, target: Path, number: int, is_later: bool
-    ) -> Recipe[MaskRecord]:
-        """Segment a case and write what belongs to it.
+        self, where: Where, todo: Sequence[ToPredict], needs: Needs, skipped: dict[str, str]
+    ) -> Recipe[dict[str, MaskRecord]]:
+        """Segment cases, and move what was made of each to its place.
 
         Args:
-            name: the case's.
-            item: the case.
-            target: of its mask.
-            number: which of those to predict it is, counted from 1.
-            is_later: whether there are masks already.
+            where: a backend, or workers.
+            todo: the cases.
+            needs: what workers have to read.
+            skipped: case -> reason; those that cannot be used come in.
+
+        Returns:
+            Case -> record.
 
         Raises:
-            InputError: it cannot be used.
-            OutputError: it cannot be written.
+            OutputError: a mask cannot be written.
+            WorkerError: workers are not there, went away, or lack something.
         """
-        if is_later and not target.parent.is_dir():
-            raise OutputError(f"{target.parent} is gone, with the masks in it")
-        manifest, options = self.run.manifest, self.options
-        scan = item.scan()
-        whole, notices = item.load()
-        case = restricted(whole, options.modalities)
-        if why := too_few(case.modalities, manifest, allow_missing=options.allow_missing):
-            raise CaseError(name, why)
-        channels = Channels.of(whole.modalities, case.modalities, manifest.modalities)
-        notices += channels.notices
-        for text in notices:
-            yield Notice(f"{name}: {text}")
-        for left in self.masks.standing(target, item).foreign:
+        records: dict[str, MaskRecord] = {}
+        count = len(todo)
+        with ExitStack() as stack:
+            if todo:
+                room = stack.enter_context(workroom(self.masks.record.parent))
+                needs = replace(needs, room=room)
+            workers = stack.enter_context(hands(where, count, needs))
+            yield from map(Notice, workers.notices)
+            yield Began("predict", count, "case", at_once=max(1, min(workers.at_once, count)))
+            if todo or not isinstance(where, Workers):
+                self.machine = workers.machine
+            if not todo:
+                return records
+            how = Masking(
+                model=loaded(self.run, self.options),
+                backend=workers.backend,
+                options=self.options,
+                asked=self.masks.asked,
+                room=room,
+                packs=self.options.overlays and not self.views.absent,
+            )
+            done = 0
+            for step in workers.each(how.of, todo, partly("predict"), lambda i: f"case {i.name}"):
+                if not isinstance(step, Outcome):
+                    yield step
+                    continue
+                item, done = step.item, done + 1
+                if step.result.record is None:
+                    yield from self.skip(item.name, step.result.problem, skipped)
+                else:
+                    yield from self._placed(room, item, step.result, records, skipped)
+                yield Advanced("predict", done, item=item.name)
+        return records
+
+    def _placed(
+        self,
+        room: Workroom,
+        item: ToPredict,
+        made_mask: MadeMask,
+        records: dict[str, MaskRecord],
+        skipped: dict[str, str],
+    ) -> Recipe[None]:
+        """Move a mask and what belongs to it to their places."""
+        record, name, target = made_mask.record, item.name, item.target
+        assert record is not None, "this case could be used"
+        yield from (Notice(f"{name}: {text}") for text in record.notices)
+        for left in self.masks.standing(target, item.source).foreign:
             yield Notice(f"{name}: {left}, which mriseg did not write, is left beside its new mask")
-        seen = manifest.seen_among([item.entry(name, whole)]) if manifest.seen else {}
-        if self._segmenter is None:
-            self._segmenter = Segmenter(load(self.run), options)
-        work = self._segmenter.segmenting(case, self.backend)
-        segmentation = yield from in_parts(work, "predict", number, name)
-        for text in segmentation.notices:
-            yield Notice(f"{name}: {text}")
-        facts = describe(self.backend)
-        record = MaskRecord(
-            case=name,
-            mask=target.name,
-            files=(),
-            source=self.masks.asked.source,
-            scan=scan,
-            model=self.masks.asked.model,
-            settings=dict(self.masks.asked.settings),
-            modalities=channels.used,
-            missing=channels.missing,
-            unused=channels.unused,
-            notices=(*notices, *segmentation.notices),
-            volumes=_volumes(case, segmentation, manifest),
-            unit=case.geometry.unit,
-            trained_on=bool(seen),
-            created=datetime.now().astimezone().isoformat(timespec="seconds"),
-            backend=f"{facts['name']} ({facts['device name']}), {facts['precision']}",
-            versions=versions(),
-            certainty=self.judge.certainty(case, segmentation),
-            flags=self.judge.flags(case, segmentation, channels.missing),
-        )
-        with staging(target.parent) as part:
-            _write(name, case, item, segmentation, part / target.name, options, manifest)
-            record = self.masks.place(part, target, item, record)
-        if options.overlays:
-            self._view(name, whole, segmentation, target)
+        try:
+            part = Path(room.path, str(item.number))
+            records[name] = self.masks.place(part, target, item.source, record)
+        except CaseError as error:
+            yield from self.skip(name, error.reason, skipped)
+            return
+        finally:
+            room.clear(str(item.number))
+        if made_mask.view is not None:
+            self.views.keep(target.name, made_mask.view)
         yield Wrote(target, "mask")
-        return record
-
-    def _view(
-        self, name: str, case: PreparedCase, segmentation: Segmentation, target: Path
-    ) -> None:
-        """Keep a case for its viewer, with all modalities that the scan has."""
-        maps = segmentation.probabilities if self.options.probabilities else None
-        regions = tuple(self.run.manifest.regions)
-        masks = segmentation.masks
-        self.views.add(
-            target.name, lambda: viewed(name, case, regions, mask=masks, probabilities=maps)
-        )
-
-
-def _write(
-    name: str,
-    case: PreparedCase,
-    source: Source,
-    segmentation: Segmentation,
-    target: Path,
-    options: PredictOptions,
-    manifest: Manifest,
-) -> None:
-    """Write a case's mask, probability maps and picture."""
-    masks, regions = segmentation.masks, manifest.regions
-    maps = (
-        dict(zip(regions, case.to_source(segmentation.probabilities), strict=True))
-        if options.probabilities
-        else {}
-    )
-    labels = label_map(case.to_source(masks), regions)
-    WRITERS["nifti"].write(Output(name, labels, case.geometry, maps, source.files), target)
-    if options.overlays:
-        picture = target.with_name(f"{nifti.stem(target)}.png")
-        pictures.overlay(picture, case, masks, tuple(regions), name)
-
-
-def _volumes(
-    case: PreparedCase, segmentation: Segmentation, manifest: Manifest
-) -> dict[str, float]:
-    """Region -> mL, or voxels where the scan states no voxel size."""
-    return {
-        region: float(case.geometry.volume_of(int(segmentation.masks[r].sum())).value)
-        for r, region in enumerate(manifest.regions)
-    }
-
-
-def in_parts(work: Partly[R], stage: str, number: int, name: str) -> Recipe[R]:
-    """``work`` on the case ``number`` of a stage, counted from 1, that reports how far it is."""
-    return reporting(work, lambda share: Advanced(stage, number - 1 + share, item=name))

@@ -15,71 +15,38 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from mriseg.core.keywords import ScanKeywords
-from mriseg.core.label_account import CaseLabels, in_regions, label_notices
-from mriseg.core.prepare import content_digest, prepare
+from mriseg.core.label_account import CaseLabels, label_notices
 from mriseg.core.regions import Regions, described
 from mriseg.core.wording import agreeing, counted
-from mriseg.errors import CaseError, InputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
+from mriseg.errors import CaseError
+from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
 from mriseg.io.disk.checksums import sealed_json, write_sealed_json
 from mriseg.io.disk.documents import plain
-from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.locks import locked
+from mriseg.io.disk.shared import Workroom
 from mriseg.io.location import Location
 from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
-from mriseg.io.store import CaseAttributes, Store, StoreSpec
+from mriseg.io.store import Store, StoreSpec
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
+from mriseg.recipes.case_hands import name_of, writing_hands
+from mriseg.recipes.case_writing import CaseReport, kept, write_case
+from mriseg.recipes.hands import Outcome, Workers, elsewhere
 from mriseg.recipes.labels import (
-    checked_labels,
     means_own_labels,
-    refuse_brain_mask,
     wanted_regions,
 )
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.store_page import write_page
-from mriseg.recipes.stored import is_same, other_scan
-from mriseg.recipes.workers import default_workers, results
+from mriseg.recipes.stored import is_same
 
-
-@dataclass(frozen=True)
-class CaseReport:
-    """What became of one case.
-
-    Attributes:
-        case: its name.
-        status: "written", "kept" (complete in the store already), "skipped", or "refused" (skipped
-            since the store has a case of that name from other scans).
-        reason: why it was skipped or refused.
-        modalities: those it has.
-        labelled: whether it has a segmentation.
-        shape: stored slices, height and width.
-        notices: what was accepted although it is unusual.
-        patient: whose scan it is.
-        visit: which of the patient's visits; empty where nothing says so.
-        labels: the segmentation file's own labels -> voxels; empty for a kept case.
-        renamed: the file's own label -> the one in the store, of those that were renumbered.
-        voxels: region -> voxels, where there is a segmentation.
-    """
-
-    case: str
-    status: str
-    reason: str = ""
-    modalities: tuple[str, ...] = ()
-    labelled: bool = False
-    shape: tuple[int, ...] = ()
-    notices: tuple[str, ...] = ()
-    patient: str = ""
-    visit: str = ""
-    labels: Mapping[int, int] = field(default_factory=dict)
-    renamed: Mapping[int, int] = field(default_factory=dict)
-    voxels: Mapping[str, int] = field(default_factory=dict)
+__all__ = ["CaseReport", "PreprocessReport", "preprocess", "write_case"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,9 +121,11 @@ def preprocess(
         OutputError: the store cannot be written, or was made with other settings.
         BusyError: another process is writing the store.
         ConfigError: the regions or the layout are not known.
+        WorkerError: workers are not there, went away, or lack something.
     """
     options = ScanOptions(**scans)
-    where = Location.of(out)
+    where, source = Location.of(out), options.absolute(source)
+    where = where.absolute if elsewhere(options.who) else where
     chosen, listing = readers.find(source, options.layout, options.for_readers)
     wanted = wanted_regions(options.regions, listing)
     notices = [_summary(listing, chosen, wanted), *listing.notices]
@@ -175,8 +144,7 @@ def preprocess(
         write = partial(
             write_case, store, own_labels=listing.numbering == "files", overwrite=overwrite
         )
-        workers = options.workers or default_workers()
-        reports = yield from _filled(store, listing, strict, workers, write)
+        reports = yield from _filled(store, listing, strict, options.who, write)
         store.update_index()
         about_labels = label_notices(map(_case_labels, _labelled(reports)), wanted, listing.labels)
         for text in about_labels:
@@ -230,7 +198,7 @@ def _case_labels(report: CaseReport) -> CaseLabels:
 
 
 def _filled(
-    store: Store, listing: Listing, strict: bool, workers: int, write: Callable[[Case], CaseReport]
+    store: Store, listing: Listing, strict: bool, who: Workers, write: Callable[[Case], CaseReport]
 ) -> Recipe[tuple[CaseReport, ...]]:
     """Write the cases that are not in the store yet; gives the reports of all, by name."""
     before = store.cases()
@@ -246,97 +214,52 @@ def _filled(
         stored = before.get(case.name)
         # One whose files were lost is done again.
         if stored and is_same(stored, case) and store.has_files_of(stored, sizes):
-            reports.append(_kept(stored, store.spec.regions))
+            reports.append(kept(stored, store.spec.regions))
         else:
             todo.append(case)
-    kept = len(reports) - len(listing.skipped)
-    if kept:
-        yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
-
-    yield Began("preprocess", len(todo), "case", at_once=max(1, min(workers, len(todo))))
-    said: list[str] = []
-    written = results(write, todo, workers, said.append)
-    for count, report in enumerate(written, start=1):
-        yield from map(Notice, said)
-        said.clear()
-        reports.append(report)
-        for text in report.notices:
-            yield Notice(f"{report.case}: {text}")
-        if report.reason:
-            yield Skipped(report.case, report.reason)
-            if strict:
-                raise CaseError(report.case, report.reason)
-        yield Advanced("preprocess", count, item=report.case)
+    if count := len(reports) - len(listing.skipped):
+        be = agreeing(count, "is", "are")
+        yield Notice(f"{counted(count, 'case')} {be} in the store already")
+    reports += yield from _made(store, todo, strict, who, write)
     return tuple(sorted(reports, key=lambda report: report.case))
 
 
-def write_case(
-    store: Store, case: Case, *, own_labels: bool = False, overwrite: bool = False
-) -> CaseReport:
-    """Read, prepare and append one case; a problem with it becomes its report.
-
-    Args:
-        store: where to.
-        case: what to read.
-        own_labels: whether the store's regions are of the files' own labels.
-        overwrite: whether it may take the place of another scan's case of its name.
-    """
-    regions = store.spec.regions
-    try:
-        try:
-            loaded = checked_labels(case.load(), regions, own_labels=own_labels)
-            prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
-            if not own_labels:
-                refuse_brain_mask(prepared, loaded)
-            content = content_digest(loaded.images)
-            sources = tuple(map(KnownFile.of, case.files))
-            stored = None if overwrite else store.stored(case.name)
-            if reason := other_scan(stored, case, content, sources):
-                return CaseReport(case.name, "refused", reason)
-        except CaseError:
-            raise
-        except (InputError, OSError) as error:
-            raise CaseError(case.name, str(error)) from None
-        notices = list(loaded.notices)
-        if loaded.labels is not None and not loaded.labels.any():
-            notices.append("the segmentation is empty")
-        store.append(
-            case.name,
-            prepared,
-            patient=case.patient,
-            content=content,
-            sources=sources,
-            notices=notices,
+def _made(
+    store: Store,
+    todo: Sequence[Case],
+    strict: bool,
+    who: Workers,
+    write: Callable[[Case], CaseReport],
+) -> Recipe[list[CaseReport]]:
+    """Write cases; gives their reports, in the order in which they are done."""
+    reports: list[CaseReport] = []
+    with writing_hands(who, todo, Location.of(store.location)) as (workers, room):
+        yield from map(Notice, workers.notices)
+        yield Began(
+            "preprocess", len(todo), "case", at_once=max(1, min(workers.at_once, len(todo)))
         )
-    except CaseError as error:
-        return CaseReport(case.name, "skipped", error.reason)
-    return CaseReport(
-        case=case.name,
-        status="written",
-        modalities=prepared.modalities,
-        labelled=prepared.labels is not None,
-        shape=prepared.box.shape,
-        notices=tuple(notices),
-        patient=case.patient,
-        visit=case.visit,
-        labels=loaded.values,
-        renamed=loaded.renamed,
-        voxels=in_regions(loaded.values, loaded.renamed, regions),
-    )
+        for step in workers.each(partial(_written, write, room), todo, named=name_of):
+            if not isinstance(step, Outcome):
+                yield step
+                continue
+            report = step.result
+            reports.append(report)
+            yield from (Notice(f"{report.case}: {text}") for text in report.notices)
+            if report.reason:
+                yield Skipped(report.case, report.reason)
+                if strict:
+                    raise CaseError(report.case, report.reason)
+            yield Advanced("preprocess", len(reports), item=report.case)
+    return reports
 
 
-def _kept(stored: CaseAttributes, regions: Regions) -> CaseReport:
-    voxels = [sum(slices) for slices in zip(*stored.foreground, strict=True)]
-    return CaseReport(
-        case=stored.name,
-        status="kept",
-        modalities=stored.modalities,
-        labelled=stored.labelled,
-        shape=stored.box.shape,
-        notices=stored.notices,
-        patient=stored.patient,
-        voxels=dict(zip(regions, voxels, strict=True)) if stored.labelled else {},
-    )
+def _written(
+    write: Callable[[Case], CaseReport], room: Workroom | None, case: Case
+) -> Partly[CaseReport]:
+    """Write a case, as a worker does it."""
+    yield 0.0
+    with room.alone(case.name) if room is not None else nullcontext():
+        return write(case)
 
 
 def _targets(listing: Listing, wanted: Regions) -> str:

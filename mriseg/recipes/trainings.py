@@ -1,12 +1,13 @@
-"""The trainings of a study, one after another: what a comparison and a forecast share.
+"""The trainings of a study: what a comparison and a forecast share.
 
 A training with a ``result.json`` is not run again, one that was stopped is resumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,12 +16,15 @@ from mriseg.core.config import TrainConfig
 from mriseg.core.sampling import CaseEntry, patients
 from mriseg.core.trials import Trial, trials
 from mriseg.errors import ConfigError, OutputError
-from mriseg.events import Advanced, Began, Event, Measured, R, Recipe
+from mriseg.events import Advanced, Began, Event, Measured, Recipe
 from mriseg.io import comparisons
 from mriseg.io.comparisons import Kind, Plan
 from mriseg.io.disk.atomic import is_free
+from mriseg.io.disk.shared import workroom
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
+from mriseg.recipes.hands import Hands, Outcome, Where, elsewhere, hands
+from mriseg.recipes.loaded import needs_of
 from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.trial import Study
 
@@ -90,17 +94,20 @@ def planned_trials(
     )
 
 
-def announced(study: Study, left_out: Sequence[str], what: Sequence[str]) -> list[str]:
+def announced(
+    study: Study, left_out: Sequence[str], what: Sequence[str], notes: Sequence[str]
+) -> list[str]:
     """What is said before the first training.
 
     Args:
         study: what the trainings share.
         left_out: cases of patients that the source knows.
         what: will be trained, in sentences.
+        notes: of what computes.
     """
     source, names = study.name_of_source, ", ".join(left_out)
     return [
-        *study.backend.notes,
+        *notes,
         *([f"left out, since {source} was trained on them: {names}"] if left_out else []),
         *what,
         f"if stopped, resume it with the same options and --out {study.out}",
@@ -166,45 +173,71 @@ def extent(study: Study, planned: Sequence[Trial], factors: Mapping[str, int]) -
     return f"{text}, {_duration(budget)} each: {total}, and the measuring"
 
 
-def all_scores(study: Study, planned: Sequence[Trial], stage: str) -> Recipe[list[Score]]:
-    """Train and measure each trial that is not done; the scores of all.
+@contextmanager
+def study_hands(study: Study, where: Where, planned: Sequence[Trial]) -> Iterator[Hands]:
+    """Those who train what is not done yet.
+
+    Raises:
+        WorkerError: workers are not there, or lack something.
+    """
+    todo = [trial for trial in planned if not study.is_done(trial)]
+    with ExitStack() as stack:
+        needs = None
+        if elsewhere(where) and todo:
+            source = None if study.source is None else study.source()
+            room = stack.enter_context(workroom(study.out))
+            needs = replace(needs_of(study.store, source), room=room)
+        yield stack.enter_context(hands(where, len(todo), needs))
+
+
+def all_scores(
+    study: Study, planned: Sequence[Trial], stage: str, workers: Hands
+) -> Recipe[list[Score]]:
+    """Train and measure each trial that is not done; the scores of all, in their order.
 
     Args:
         study: what they share.
         planned: the trials, in order.
         stage: the name of the whole, in events.
+        workers: who does them.
     """
-    progress = _Progress(stage, len(planned), study.config)
+    todo = [trial for trial in planned if not study.is_done(trial)]
+    progress = _Progress(stage, len(planned), study.config, at_once=workers.at_once)
     yield progress.began()
-    scores: list[Score] = []
-    for number, trial in enumerate(planned, start=1):
-        is_new = not study.is_done(trial)
-        if is_new:
-            run = yield from filtered(study.train(trial), progress.within)
-            yield from filtered(study.measure(trial, run), lambda _: None)
-        # Always from its file, so that the scores of an earlier sitting are the same.
-        results = study.scores(trial)
-        scores += results
-        dice = sum(score.dice for score in results) / len(results)
-        if is_new:
-            numbers = {"dice": dice, "seconds": results[0].seconds}
-            yield Measured("training", number, numbers, f"{number} of {len(planned)}: {trial}")
-        progress.finished = number
-        yield progress.advanced({"Dice": dice})
-    return scores
+    for trial in planned:
+        if trial not in todo:
+            progress.finished += 1
+            yield progress.advanced({"Dice": _mean(study.scores(trial))})
+    train = (study.sent() if workers.are_elsewhere else study).done
+    for step in workers.each(train, todo, lambda _number, _trial, event: progress.within(event)):
+        if not isinstance(step, Outcome):
+            yield step
+            continue
+        scores = study.scores(step.item)
+        progress.finished += 1
+        numbers = {"dice": _mean(scores), "seconds": scores[0].seconds}
+        note = f"{progress.finished} of {len(planned)}: {step.item}"
+        yield Measured("training", progress.finished, numbers, note)
+        yield progress.advanced({"Dice": _mean(scores)})
+    # Always from their files, so that the scores of an earlier sitting are the same.
+    return [score for trial in planned for score in study.scores(trial)]
+
+
+def _mean(scores: Sequence[Score]) -> float:
+    return sum(score.dice for score in scores) / len(scores)
 
 
 class _Progress:
     """Progress of all trainings, in seconds where each has a budget."""
 
-    def __init__(self, stage: str, total: int, config: TrainConfig) -> None:
-        self.stage, self.total, self.finished = stage, total, 0
+    def __init__(self, stage: str, total: int, config: TrainConfig, at_once: int) -> None:
+        self.stage, self.total, self.finished, self.at_once = stage, total, 0, at_once
         self.seconds = max(int(config.budget), 1) if config.budget else None
         self._began = Began("train", 1, "step")
 
     def began(self) -> Event:
         unit = "training" if self.seconds is None else "second"
-        return Began(self.stage, self.total * (self.seconds or 1), unit)
+        return Began(self.stage, self.total * (self.seconds or 1), unit, at_once=self.at_once)
 
     def advanced(self, numbers: Mapping[str, float], share: float = 0.0, item: str = "") -> Event:
         """``share`` is how much of the training in progress is done."""
@@ -220,19 +253,6 @@ class _Progress:
         if isinstance(event, Advanced) and event.stage == "train":
             return self.advanced(event.numbers, event.done / max(self._began.total, 1), event.item)
         return None
-
-
-def filtered(recipe: Recipe[R], replace: Callable[[Event], Event | None]) -> Recipe[R]:
-    """``recipe`` with each event replaced, or dropped: a hundred trainings yield too many."""
-    with closing(recipe):
-        while True:
-            try:
-                event = replace(next(recipe))
-            except StopIteration as end:
-                result: R = end.value
-                return result
-            if event is not None:
-                yield event
 
 
 def _duration(seconds: float) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,16 +13,20 @@ from mriseg.core.comparison import METHODS, Method, Score
 from mriseg.core.config import TrainConfig
 from mriseg.core.sampling import CaseEntry
 from mriseg.core.trials import Trial
-from mriseg.errors import InputError
-from mriseg.events import Recipe
+from mriseg.errors import BusyError, InputError
+from mriseg.events import Event, Recipe, filtered
 from mriseg.io import comparisons
 from mriseg.io.comparisons import CaseResult, Plan, PlannedCase, SourceRun
 from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
+from mriseg.recipes.held import Held
 from mriseg.recipes.resume import FREE_SETTINGS, begun_or_resumed
 from mriseg.recipes.train import TrainReport, train
 from mriseg.recipes.transfer import transfer
+
+# Seconds within which another machine's lock is let go, after its process has ended.
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Study:
         out: the study's folder.
         store: of the target task.
         source: the run that transfers start from; None where none transfers.
-        backend: where to compute.
+        backend: what computes, here or on a worker.
         config: of each training, up to seed, patients and transfer.
         cases: names of all cases of the store.
         patients: the cases that take part, by patient.
@@ -43,8 +48,8 @@ class Study:
 
     out: Path
     store: Store
-    source: Run | None
-    backend: Backend
+    source: Held[Run] | None
+    backend: Held[Backend]
     config: TrainConfig
     cases: frozenset[str]
     patients: Sequence[Sequence[CaseEntry]]
@@ -57,7 +62,7 @@ class Study:
         """What must stay the same when the study is continued."""
         source = self.source
         return Plan(
-            source=None if source is None else SourceRun(source.name, source.manifest.created),
+            source=None if source is None else SourceRun(source().name, source().manifest.created),
             store=self.store.name,
             cases=tuple(
                 PlannedCase(case.name, _patient(group), case.content)
@@ -70,10 +75,39 @@ class Study:
             config=self.config.model_dump(mode="json", exclude={"transfer", *FREE_SETTINGS}),
         )
 
+    def sent(self) -> Study:
+        """This study without what workers on other machines have no use for."""
+        patients = [[replace(c, foreground=c.foreground[:0]) for c in g] for g in self.patients]
+        store, out = self.store.absolute, self.out.absolute()
+        return replace(self, store=store, out=out, patients=patients)
+
+    def done(self, trial: Trial) -> Recipe[None]:
+        """Train and measure.
+
+        Where the run is still locked by a worker that was taken for dead, or by one of a command
+        that was killed, that one gets some time to notice.
+
+        Raises:
+            InputError, DivergedError: see `train` and `measure`.
+            BusyError: another process keeps the run.
+        """
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                run = yield from self.train(trial)
+                break
+            except BusyError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1.0)
+                yield Event()
+        # A hundred trainings yield too many events.
+        yield from filtered(self.measure(trial, run), lambda _: None)
+
     @property
     def name_of_source(self) -> str:
         """The name of the run that transfers start from, or of none."""
-        return "scratch" if self.source is None else self.source.name
+        return "scratch" if self.source is None else self.source().name
 
     def is_done(self, trial: Trial) -> bool:
         """Whether the trial has a result."""
@@ -102,7 +136,7 @@ class Study:
         """
         begin = partial(self._begin, trial)
         path = self._folder(trial)
-        run = yield from begun_or_resumed(path, self.store, self.backend, begin)
+        run = yield from begun_or_resumed(path, self.store, self.backend(), begin)
         if set(run.manifest.train) != set(trial.train):
             raise InputError(
                 f"{run.path} was trained on {', '.join(run.manifest.train)}, and planned were "
@@ -116,7 +150,7 @@ class Study:
         Raises:
             InputError: a case cannot be measured.
         """
-        report = yield from evaluate(self.store, run, self.backend, cases=trial.held)
+        report = yield from evaluate(self.store, run, self.backend(), cases=trial.held)
         regions: dict[str, dict[str, float]] = {}
         for score in report.scores:
             regions.setdefault(score.case, {})[score.region] = score.dice
@@ -144,13 +178,13 @@ class Study:
         path, method = self._folder(trial), METHODS[trial.method]
         config = self._config(trial, method)
         if config.transfer is None:
-            return train(self.store, config, self.backend, out=path)
+            return train(self.store, config, self.backend(), out=path)
         assert self.source is not None, "only a study with a source transfers"
         return transfer(
             self.store,
-            self.source,
+            self.source(),
             config,
-            self.backend,
+            self.backend(),
             weights=method.weights,
             new_head=self.new_head,
             out=path,

@@ -34,9 +34,15 @@ class CaseViews:
         Raises:
             OutputError: the folder cannot be written.
         """
-        if self.absent:
-            return
-        whole = packed(case())
+        if not self.absent:
+            self.keep(name, packed(case()))
+
+    def keep(self, name: str, whole: PackedCase) -> None:
+        """`add` a case that is packed already.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
         path = self._path(name)
         write_text(path, whole.content)
         self._kept[name] = replace(whole, content=""), path.stat().st_size

@@ -6,11 +6,13 @@
     an export format (``mriseg.exporters``).
 `BackendContract`
     a device (``mriseg.backends``).
+`ExecutorContract`
+    a kind of workers (``mriseg.executors``).
 `phantoms`
     synthetic heads, and folders of them as the public data sets lay them out.
 
-mriseg holds its own readers, exporters and backends to the same suites. They need pytest, which
-``pip install "mriseg[testing]"`` brings; nothing else in mriseg imports it.
+mriseg holds its own readers, exporters, backends and executors to the same suites. They need
+pytest, which ``pip install "mriseg[testing]"`` brings; nothing else in mriseg imports it.
 """
 
 from __future__ import annotations
@@ -25,12 +27,20 @@ except ModuleNotFoundError as error:
 
 # Before the modules are imported, so that an assertion that fails shows the values in it.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{suite}" for suite in ("backends", "exporters", "readers"))
+    *(f"{__name__}.{suite}" for suite in ("backends", "executors", "exporters", "readers"))
 )
 
 from mriseg.testing import phantoms
 from mriseg.testing.backends import BackendContract
+from mriseg.testing.executors import ExecutorContract
 from mriseg.testing.exporters import ExporterContract
 from mriseg.testing.readers import ReaderContract, Truth
 
-__all__ = ["BackendContract", "ExporterContract", "ReaderContract", "Truth", "phantoms"]
+__all__ = [
+    "BackendContract",
+    "ExecutorContract",
+    "ExporterContract",
+    "ReaderContract",
+    "Truth",
+    "phantoms",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from mriseg.io.location import local_path
 
 if TYPE_CHECKING:
     from mriseg.backends import Backend
+    from mriseg.core.choice import Choice
     from mriseg.recipes.predict import PredictOptions
 
 Draw = Callable[[Event], None]
@@ -51,6 +52,23 @@ def select_backend(draw: Draw, **computing: Any) -> Backend:
     else:
         draw(Notice(f"{text} (why: mriseg info)"))
     return backend
+
+
+def computing_for(
+    draw: Draw, work: Mapping[str, Any], computing: Mapping[str, Any]
+) -> Backend | Choice:
+    """The backend that was asked for; where workers elsewhere compute, what each will select."""
+    from mriseg.core.choice import Choice
+    from mriseg.recipes.hands import Workers
+
+    if work["executor"] is None or not Workers(work["executor"]).are_elsewhere:
+        return select_backend(draw, **computing)
+    return Choice(
+        computing["backend"],
+        computing["precision"],
+        computing["deterministic"],
+        computing.get("compiling", "auto"),
+    )
 
 
 def store_or_only(draw: Draw, given: str | None) -> str:

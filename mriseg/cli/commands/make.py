@@ -34,6 +34,7 @@ def inspect(
     channels: options.Channels = None,
     labels: options.LabelFolder = None,
     workers: options.Workers = None,
+    executor: options.Executor = None,
     json: options.Json = None,
 ) -> None:
     """Show what would be read from a folder of scans, and which files would not be, and why.
@@ -52,6 +53,7 @@ def inspect(
             channels=channels,
             labels=labels,
             workers=workers,
+            executor=executor,
             csv=csv,
             on_event=draw,
         )
@@ -72,6 +74,7 @@ def preprocess(
     channels: options.Channels = None,
     labels: options.LabelFolder = None,
     workers: options.Workers = None,
+    executor: options.Executor = None,
     strict: Annotated[
         bool,
         options.option("--strict", "Stop at the first case that cannot be used. (default: skip)"),
@@ -102,6 +105,7 @@ def preprocess(
             channels=channels,
             labels=labels,
             workers=workers,
+            executor=executor,
             strict=strict,
             overwrite=overwrite,
             on_event=draw,
@@ -169,6 +173,7 @@ def train(
     settings=setting_options(TransferConfig, TrainConfig, leave_out=("width", "encoder_weights")),
     comparison=options.COMPARING,
     computing=options.COMPUTING,
+    work=options.WORKING,
 )
 def transfer(
     *,
@@ -186,6 +191,7 @@ def transfer(
     compare: options.Compare = False,
     comparison: Bundle,
     computing: Bundle,
+    work: Bundle,
 ) -> None:
     """Transfer a trained network to another task, other modalities or other regions.
 
@@ -196,7 +202,7 @@ def transfer(
     from mriseg import api
 
     given = given_settings(settings)
-    asked = {name: value for name, value in comparison.items() if value is not None}
+    asked = {k: value for k, value in {**comparison, **work}.items() if value is not None}
     _check_compares(settings, compare, asked)
     if compare:
         together.refuse("--compare")
@@ -205,7 +211,7 @@ def transfer(
         run = common.run_or_newest(draw, source, "--from")
         shared: dict[str, Any] = {
             "new_head": new_head,
-            "backend": common.select_backend(draw, **computing),
+            "backend": common.computing_for(draw, work, computing),
             "out": out,
             "on_event": draw,
         }
@@ -248,6 +254,7 @@ _More = Annotated[
     settings=setting_options(TrainConfig),
     sampling=options.without(options.COMPARING, "methods"),
     computing=options.COMPUTING,
+    work=options.WORKING,
 )
 def forecast(
     *,
@@ -259,6 +266,7 @@ def forecast(
     settings: Bundle,
     sampling: Bundle,
     computing: Bundle,
+    work: Bundle,
 ) -> None:
     """Forecast what more cases would be worth: Dice against the number of training patients.
 
@@ -282,7 +290,8 @@ def forecast(
                 layers,
                 source=None if start == SCRATCH else start,
                 options=api.ForecastOptions(more=more, **asked),
-                backend=common.select_backend(draw, **computing),
+                backend=common.computing_for(draw, work, computing),
+                **work,
                 out=out,
                 on_event=draw,
             )

@@ -68,7 +68,11 @@ _Part = Annotated[
 ]
 
 
-@bundled(segmenting=options.SEGMENTING, computing=options.without(options.COMPUTING, "compiling"))
+@bundled(
+    segmenting=options.SEGMENTING,
+    computing=options.without(options.COMPUTING, "compiling"),
+    work=options.WORKING,
+)
 def predict(
     *,
     source: _Input,
@@ -85,6 +89,7 @@ def predict(
     overwrite: _Overwrite = False,
     segmenting: Bundle,
     computing: Bundle,
+    work: Bundle,
 ) -> None:
     """Segment scans: write a mask for each, on the scan's own grid.
 
@@ -110,7 +115,8 @@ def predict(
             layout=layout,
             channels=channels,
             cases=_wanted(cases, part),
-            backend=common.select_backend(draw, **computing),
+            backend=common.computing_for(draw, work, computing),
+            **work,
             on_event=draw,
         )
     results.predicted(render.results(), report)
@@ -181,7 +187,11 @@ _Tolerance = Annotated[
 ]
 
 
-@bundled(segmenting=options.SEGMENTING, computing=options.without(options.COMPUTING, "compiling"))
+@bundled(
+    segmenting=options.SEGMENTING,
+    computing=options.without(options.COMPUTING, "compiling"),
+    work=options.WORKING,
+)
 def evaluate(
     *,
     store: options.StoreArgument = None,
@@ -199,6 +209,7 @@ def evaluate(
     tolerance: _Tolerance = None,
     segmenting: Bundle,
     computing: Bundle,
+    work: Bundle,
 ) -> None:
     """Measure segmentations case by case: a model on a store, or mask files.
 
@@ -215,6 +226,7 @@ def evaluate(
             defaults = {name: default for name, (_, default) in options.SEGMENTING.items()}
             named: dict[str, Any] = {"STORE": store, "--model": model, "--cases": cases}
             named |= {"--modalities": modalities, "--include-seen": include_seen or None}
+            named |= {option_name(name): value for name, value in work.items()}
             named |= {
                 option_name(f"no_{name}" if value is False else name): value
                 for name, value in segmenting.items()
@@ -236,7 +248,8 @@ def evaluate(
                 cases=cases,
                 out=out,
                 pictures=pictures,
-                backend=common.select_backend(draw, **computing),
+                backend=common.computing_for(draw, work, computing),
+                **work,
                 on_event=draw,
             )
     _write_tables(report, csv, json)

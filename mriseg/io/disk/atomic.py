@@ -43,7 +43,7 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
-        with _part(path.parent) as part:
+        with part_folder(path.parent) as part:
             temporary = part / path.name
             yield temporary
             temporary.chmod(0o666 & ~_umask())
@@ -51,8 +51,7 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
             _sync(temporary)
             temporary.replace(path)
         # And what is written after this is not there before it.
-        with suppress(OSError):
-            _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {reason_of(error)}") from error
 
@@ -72,20 +71,23 @@ def staging(folder: Path) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        with _part(folder) as part:
+        with part_folder(folder) as part:
             try:
                 yield part
             except OutputError as error:  # of a file on its way: the user knows its place
                 raise OutputError(str(error).replace(str(part), str(folder))) from error
-        with suppress(OSError):
-            _sync(folder)
+        sync_folder(folder)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {reason_of(error)}") from error
 
 
 @contextmanager
-def _part(folder: Path) -> Iterator[Path]:
-    """A folder in ``folder`` for one file on its way, locked so that no other process sweeps it."""
+def part_folder(folder: Path) -> Iterator[Path]:
+    """A hidden folder in ``folder`` for what is on its way, locked so that nobody sweeps it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder))
     lock = None
     try:
@@ -118,8 +120,13 @@ def fsync_tree(folder: Path) -> None:
     for parent, _, names in os.walk(folder, topdown=False):
         for name in names:
             _sync(Path(parent, name))
-        with suppress(OSError):  # some systems cannot do this for a folder, or need not
-            _sync(Path(parent))
+        sync_folder(Path(parent))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that what was moved into ``folder`` is there before what is written next."""
+    with suppress(OSError):  # some systems cannot do this for a folder, or need not
+        _sync(folder)
 
 
 def _sync(path: Path) -> None:

@@ -62,8 +62,7 @@ class Batch:
 class Store(Shown):
     """An open store; made by `create` or `open_store`. Cheap to pickle, safe to read in threads.
 
-    Its length is the number of its cases, iterating gives their names, and ``store[name]`` is
-    `read_case`.
+    Its length is the number of its cases, iterating gives names, ``store[name]`` is `read_case`.
     """
 
     def __init__(self, location: str, spec: StoreSpec, version: int = FORMAT_VERSION) -> None:
@@ -92,12 +91,16 @@ class Store(Shown):
         """The store's name: the last part of its location, without ``.zarr``."""
         return self._where.name.removesuffix(".zarr")
 
+    @property
+    def absolute(self) -> Store:
+        """The same store for a process in another folder."""
+        return Store(str(self._where), self.spec)
+
     def __len__(self) -> int:
         return len(self.cases())
 
     def __bool__(self) -> bool:
-        # An empty store is still a store.
-        return True
+        return True  # an empty store is still a store
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.cases())

@@ -1,0 +1,216 @@
+"""How one case is segmented, and its files are written where others move them from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from mriseg.backends import describe
+from mriseg.backends.base import Backend
+from mriseg.core.modalities import modalities_among
+from mriseg.core.prepare import PreparedCase
+from mriseg.core.regions import label_map
+from mriseg.core.train_settings import modality_names
+from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
+from mriseg.errors import CaseError, InputError, OutputError
+from mriseg.events import Partly
+from mriseg.io import nifti
+from mriseg.io.disk.shared import Workroom
+from mriseg.io.predictions import MaskRecord
+from mriseg.io.runs import Manifest
+from mriseg.io.writers import WRITERS, Output
+from mriseg.recipes.channels import Channels, restricted, too_few
+from mriseg.recipes.held import Held
+from mriseg.recipes.loaded import Loaded
+from mriseg.recipes.predicted import Asked
+from mriseg.recipes.setup import versions
+from mriseg.recipes.sources import Source
+from mriseg.report import pictures
+from mriseg.report.viewer import PackedCase, packed, viewed
+
+
+@dataclass(frozen=True)
+class PredictOptions(SegmentOptions):
+    """How masks are made of probabilities, and what is written.
+
+    Attributes:
+        probabilities: also write a probability map per region.
+        overlays: write a picture beside each mask.
+        allow_missing: predict cases that lack a modality although training saw none.
+        modalities: use only these of a case, in any spelling; None: all that the model reads.
+        overwrite: write over masks that something else made, or that were edited since.
+    """
+
+    probabilities: bool = False
+    overlays: bool = True
+    allow_missing: bool = False
+    modalities: tuple[str, ...] | None = None
+    overwrite: bool = False
+
+    def naming(self, manifest: Manifest) -> PredictOptions:
+        """These options with the modalities as the model names them.
+
+        Raises:
+            ConfigError: the model reads no such modality.
+        """
+        if self.modalities is None:
+            return self
+        names = modality_names(self.modalities)
+        known = modalities_among(names, manifest.modalities, "the model reads")
+        return replace(self, modalities=known)
+
+
+@dataclass(frozen=True)
+class ToPredict:
+    """A case to predict.
+
+    Attributes:
+        number: which of those to predict it is, counted from 0.
+        name: the case's.
+        source: where it is read from.
+        target: of its mask.
+    """
+
+    number: int
+    name: str
+    source: Source
+    target: Path
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class MadeMask:
+    """What was made of a case; its files are in its place in the workroom.
+
+    Attributes:
+        record: of the mask, but for its files; None: the case cannot be used.
+        view: the case for a viewer; None: not wanted.
+        problem: why the case cannot be used.
+    """
+
+    record: MaskRecord | None = None
+    view: PackedCase | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How masks are made and written; a value that can be sent to a worker.
+
+    Attributes:
+        model: what segments.
+        backend: where to compute.
+        options: how masks are made.
+        asked: what identifies the prediction.
+        room: where files are written before they are moved to their places.
+        packs: whether cases for viewers are wanted.
+    """
+
+    model: Held[Loaded]
+    backend: Held[Backend]
+    options: PredictOptions
+    asked: Asked
+    room: Workroom
+    packs: bool
+
+    def of(self, item: ToPredict) -> Partly[MadeMask]:
+        """Segment a case and write what belongs to it; yields the share of it that is done.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if not self.room.is_open:
+            raise OutputError(f"{item.target.parent} is gone, with the masks in it")
+        model, backend = self.model(), self.backend()
+        segmenter = model.segmenter
+        try:
+            return (yield from self._made(item, model, segmenter, backend))
+        except InputError as error:
+            return MadeMask(problem=error.reason if isinstance(error, CaseError) else str(error))
+
+    def _made(
+        self, item: ToPredict, model: Loaded, segmenter: Segmenter, backend: Backend
+    ) -> Partly[MadeMask]:
+        manifest, options, name = model.run.manifest, self.options, item.name
+        scan = item.source.scan()
+        whole, notices = item.source.load()
+        case = restricted(whole, options.modalities)
+        if why := too_few(case.modalities, manifest, allow_missing=options.allow_missing):
+            raise CaseError(name, why)
+        channels = Channels.of(whole.modalities, case.modalities, manifest.modalities)
+        notices += channels.notices
+        seen = manifest.seen_among([item.source.entry(name, whole)]) if manifest.seen else {}
+        segmentation = yield from segmenter.segmenting(case, backend)
+        facts = describe(backend)
+        record = MaskRecord(
+            case=name,
+            mask=item.target.name,
+            files=(),
+            source=self.asked.source,
+            scan=scan,
+            model=self.asked.model,
+            settings=dict(self.asked.settings),
+            modalities=channels.used,
+            missing=channels.missing,
+            unused=channels.unused,
+            notices=(*notices, *segmentation.notices),
+            volumes=_volumes(case, segmentation, manifest),
+            unit=case.geometry.unit,
+            trained_on=bool(seen),
+            created=datetime.now().astimezone().isoformat(timespec="seconds"),
+            backend=f"{facts['name']} ({facts['device name']}), {facts['precision']}",
+            versions=versions(),
+            certainty=model.judge.certainty(case, segmentation),
+            flags=model.judge.flags(case, segmentation, channels.missing),
+        )
+        with self.room.alone(name):
+            part = self.room.place(str(item.number))
+            target = part / item.target.name
+            _write(name, case, item.source, segmentation, target, options, manifest)
+        return MadeMask(record, self._view(name, whole, segmentation, manifest))
+
+    def _view(
+        self, name: str, case: PreparedCase, segmentation: Segmentation, manifest: Manifest
+    ) -> PackedCase | None:
+        """A case for its viewer, with all modalities that the scan has."""
+        if not self.packs:
+            return None
+        maps = segmentation.probabilities if self.options.probabilities else None
+        masks, regions = segmentation.masks, tuple(manifest.regions)
+        return packed(viewed(name, case, regions, mask=masks, probabilities=maps))
+
+
+def _write(
+    name: str,
+    case: PreparedCase,
+    source: Source,
+    segmentation: Segmentation,
+    target: Path,
+    options: PredictOptions,
+    manifest: Manifest,
+) -> None:
+    """Write a case's mask, probability maps and picture."""
+    masks, regions = segmentation.masks, manifest.regions
+    maps = (
+        dict(zip(regions, case.to_source(segmentation.probabilities), strict=True))
+        if options.probabilities
+        else {}
+    )
+    labels = label_map(case.to_source(masks), regions)
+    WRITERS["nifti"].write(Output(name, labels, case.geometry, maps, source.files), target)
+    if options.overlays:
+        picture = target.with_name(f"{nifti.stem(target)}.png")
+        pictures.overlay(picture, case, masks, tuple(regions), name)
+
+
+def _volumes(
+    case: PreparedCase, segmentation: Segmentation, manifest: Manifest
+) -> dict[str, float]:
+    """Region -> mL, or voxels where the scan states no voxel size."""
+    return {
+        region: float(case.geometry.volume_of(int(segmentation.masks[r].sum())).value)
+        for r, region in enumerate(manifest.regions)
+    }
