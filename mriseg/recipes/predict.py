@@ -31,7 +31,7 @@ from mriseg.recipes.channels import unfit
 from mriseg.recipes.mask_tables import write_tables
 from mriseg.recipes.predict_page import page_written
 from mriseg.recipes.predicted import Masks
-from mriseg.recipes.prediction import Prediction, PredictOptions, asked_for
+from mriseg.recipes.prediction import Prediction, PredictOptions, asked_for, refuse_without_dicom
 from mriseg.recipes.single_file import naming_channels, with_siblings
 from mriseg.recipes.sources import Listed, Source, choose, list_sources
 from mriseg.report.case_views import CaseViews
@@ -162,6 +162,8 @@ def predict(
     source = Location.of(source)
     listed = list_sources(source, layout, channels)
     chosen = choose(source, listed.cases, cases)
+    if options.dicom_seg:
+        refuse_without_dicom(chosen)
     targets = _targets(source, out, chosen, manifest.regions if options.probabilities else ())
     # What the names of files and the store's attributes say is reported before anything is read.
     unusable = _unusable(chosen, manifest, options)

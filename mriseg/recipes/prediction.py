@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 from mriseg import __version__
 from mriseg.backends import describe
 from mriseg.backends.base import Backend
-from mriseg.core.modalities import modalities_among
+from mriseg.core.modalities import display_modality, modalities_among
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import label_map
 from mriseg.core.train_settings import modality_names
 from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
-from mriseg.errors import CaseError, OutputError
+from mriseg.errors import CaseError, ConfigError, OutputError
 from mriseg.events import Advanced, Notice, Partly, R, Recipe, Skipped, Wrote, reporting
 from mriseg.io import nifti
 from mriseg.io.disk.atomic import staging
@@ -23,7 +24,8 @@ from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import MaskRecord, ModelName
 from mriseg.io.runs import Manifest, Run
-from mriseg.io.writers import WRITERS, Output
+from mriseg.io.writers import WRITERS, Output, dicom_seg
+from mriseg.io.writers.base import MadeBy
 from mriseg.recipes.certainty import Judge
 from mriseg.recipes.channels import Channels, restricted, too_few
 from mriseg.recipes.load import load
@@ -32,10 +34,21 @@ from mriseg.recipes.setup import versions
 from mriseg.recipes.sources import Source
 from mriseg.report import pictures
 from mriseg.report.case_views import CaseViews
+from mriseg.report.drawing import colour
 from mriseg.report.viewer import viewed
 
 # What of the options no mask depends on.
-_FREE = ("probabilities", "overlays", "allow_missing", "overwrite", "batch_size", "modalities")
+_FREE = frozenset(
+    [
+        "probabilities",
+        "overlays",
+        "dicom_seg",
+        "allow_missing",
+        "overwrite",
+        "batch_size",
+        "modalities",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,8 @@ class PredictOptions(SegmentOptions):
     Attributes:
         probabilities: also write a probability map per region.
         overlays: write a picture beside each mask.
+        dicom_seg: also write each case as DICOM-SEG, with its probabilities if these are asked for;
+            its scan must be DICOM.
         allow_missing: predict cases that lack a modality although training saw none.
         modalities: use only these of a case, in any spelling; None: all that the model reads.
         overwrite: write over masks that something else made, or that were edited since.
@@ -52,6 +67,7 @@ class PredictOptions(SegmentOptions):
 
     probabilities: bool = False
     overlays: bool = True
+    dicom_seg: bool = False
     allow_missing: bool = False
     modalities: tuple[str, ...] | None = None
     overwrite: bool = False
@@ -86,8 +102,30 @@ def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
         settings=plain(settings),
         maps=tuple(manifest.regions) if options.probabilities else (),
         pictures=options.overlays,
+        endings=_endings(options),
         overwrite=options.overwrite,
     )
+
+
+def refuse_without_dicom(cases: Mapping[str, Source]) -> None:
+    """Refuse to write DICOM-SEG for scans that are not DICOM, before anything is done.
+
+    Raises:
+        ConfigError: a case is no DICOM, or a library is missing.
+    """
+    for name, case in cases.items():
+        if why := dicom_seg.refusal(case.series):
+            raise ConfigError(
+                f"--dicom-seg cannot be had for {name}: {why}; leave it out, or give the DICOM "
+                f"studies"
+            )
+
+
+def _endings(options: PredictOptions) -> tuple[str, ...]:
+    if not options.dicom_seg:
+        return ()
+    maps = (dicom_seg.MAPS_SUFFIX,) if options.probabilities else ()
+    return (dicom_seg.SUFFIX, *maps)
 
 
 class Prediction:
@@ -175,12 +213,40 @@ class Prediction:
             flags=self.judge.flags(case, segmentation, channels.missing),
         )
         with staging(target.parent) as part:
-            _write(name, case, item, segmentation, part / target.name, options, manifest)
+            self._write(name, case, item, segmentation, part / target.name)
             record = self.masks.place(part, target, item, record)
         if options.overlays:
             self._view(name, whole, segmentation, target)
         yield Wrote(target, "mask")
         return record
+
+    def _write(
+        self, name: str, case: PreparedCase, source: Source, made: Segmentation, target: Path
+    ) -> None:
+        """Write a case's mask, probability maps and picture, and its DICOM-SEG."""
+        options, regions = self.options, self.run.manifest.regions
+        masks = case.to_source(made.masks)
+        maps = case.to_source(made.probabilities) if options.probabilities else ()
+        asked = self.masks.asked
+        shown = display_modality(case.modalities)
+        output = Output(
+            case=name,
+            labels=label_map(masks, regions),
+            geometry=case.geometry,
+            probabilities=dict(zip(regions, maps, strict=True)) if options.probabilities else {},
+            files=source.files,
+            reference=source.series.get(shown, ()),
+            masks=dict(zip(regions, masks, strict=True)),
+            colours={region: colour(index)[1] for index, region in enumerate(regions)},
+            made_by=MadeBy(asked.model.path, asked.model.digest, __version__),
+        )
+        WRITERS["nifti"].write(output, target)
+        if options.dicom_seg:
+            writer = WRITERS["dicom-seg"]
+            writer.write(output, target.with_name(nifti.stem(target) + writer.suffix))
+        if options.overlays:
+            picture = target.with_name(f"{nifti.stem(target)}.png")
+            pictures.overlay(picture, case, made.masks, tuple(regions), name)
 
     def _view(
         self, name: str, case: PreparedCase, segmentation: Segmentation, target: Path
@@ -192,29 +258,6 @@ class Prediction:
         self.views.add(
             target.name, lambda: viewed(name, case, regions, mask=masks, probabilities=maps)
         )
-
-
-def _write(
-    name: str,
-    case: PreparedCase,
-    source: Source,
-    segmentation: Segmentation,
-    target: Path,
-    options: PredictOptions,
-    manifest: Manifest,
-) -> None:
-    """Write a case's mask, probability maps and picture."""
-    masks, regions = segmentation.masks, manifest.regions
-    maps = (
-        dict(zip(regions, case.to_source(segmentation.probabilities), strict=True))
-        if options.probabilities
-        else {}
-    )
-    labels = label_map(case.to_source(masks), regions)
-    WRITERS["nifti"].write(Output(name, labels, case.geometry, maps, source.files), target)
-    if options.overlays:
-        picture = target.with_name(f"{nifti.stem(target)}.png")
-        pictures.overlay(picture, case, masks, tuple(regions), name)
 
 
 def _volumes(
