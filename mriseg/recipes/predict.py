@@ -18,7 +18,7 @@ from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
-from mriseg.io.predictions import MaskRecord
+from mriseg.io.predictions import MaskRecord, read_predictions
 from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.writers import WRITERS
@@ -28,6 +28,7 @@ from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
 from mriseg.recipes.channels import unfit
+from mriseg.recipes.label_files import write_label_files
 from mriseg.recipes.mask_tables import write_tables
 from mriseg.recipes.predict_page import page_written
 from mriseg.recipes.predicted import Masks
@@ -178,6 +179,10 @@ def predict(
         tables = write_tables(work.masks.record)
         for path in tables:
             yield Wrote(path, "table")
+        known = read_predictions(work.masks.record)
+        yield from write_label_files(
+            work.masks.record, known, manifest.regions, masks.asked.model.digest
+        )
         scans = {targets[name].name: item for name, item in chosen.items()}
         page = yield from page_written(work, heard, scans)
     return replace(report, page=page, tables=tables)

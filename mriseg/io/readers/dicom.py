@@ -9,7 +9,8 @@ Names of cases and patients are those of folders: nothing of a header but geomet
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mriseg.core.wording import counted
@@ -68,6 +69,8 @@ class DicomReader:
             skipped.append((study.name.case, problem))
             if rows := study.rows(root):
                 proposals[study.name.case] = rows
+        if not studies:
+            skipped.append((folders.text(root.resolve().name), _no_study(unused, problems)))
         outside = {path: why for path, why in problems.items() if path not in _within(studies)}
         return Listing(
             tuple(sorted(cases, key=lambda case: case.name)),
@@ -82,6 +85,12 @@ class DicomReader:
 
 
 READER = DicomReader()
+
+
+def _no_study(unused: Mapping[Path, str], problems: Mapping[Path, str]) -> str:
+    reasons = Counter([*unused.values(), *problems.values()])
+    listed = "; ".join(f"{why} ({number})" for why, number in reasons.most_common(3))
+    return f"none of its DICOM files is an image of MR that can be read: {listed}"
 
 
 def _files(root: Path) -> Iterator[Path]:
