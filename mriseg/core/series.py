@@ -163,6 +163,7 @@ def _words(text: str) -> str:
     text = text.lower().replace("w/wo", " wwo ").replace("w&w/o", " wwo ")
     text = re.sub(r"\bw/o\b|\bwo\b", " without ", text)
     text = re.sub(r"\bw/", " with ", text)
+    text = re.sub(r"\+(?=t[12])", " ", text)
     return f" {' '.join(re.sub(r'[^a-z0-9+*&]+', ' ', text).split())} "
 
 

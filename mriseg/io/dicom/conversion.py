@@ -31,7 +31,7 @@ _TIMEOUT = 600
 _OPTIONS = "-g i -z n -b n -f volume -w 1 -m 2 -i n -x n -l o -p n -d 0 -a y -q n"
 _ABOUT_GEOMETRY = re.compile(
     r"interslice|spacing|slice dist|slice direction|missing|duplicate|repeated|gantry|tilt|"
-    r"orientation|spatial|image position|unable|incomplete|corrupt|truncat|unsupported|overflow",
+    r"orientation|spatial matrix|image position|unable|incomplete|corrupt|truncat|unsupported|overflow",
     re.IGNORECASE,
 )
 _WAY_OUT = "export the series again; or leave it out with a table of cases (mriseg inspect --csv)"
