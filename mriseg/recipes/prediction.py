@@ -221,12 +221,17 @@ class Prediction:
         return record
 
     def _write(
-        self, name: str, case: PreparedCase, source: Source, made: Segmentation, target: Path
+        self,
+        name: str,
+        case: PreparedCase,
+        source: Source,
+        segmentation: Segmentation,
+        target: Path,
     ) -> None:
         """Write a case's mask, probability maps and picture, and its DICOM-SEG."""
         options, regions = self.options, self.run.manifest.regions
-        masks = case.to_source(made.masks)
-        maps = case.to_source(made.probabilities) if options.probabilities else ()
+        masks = case.to_source(segmentation.masks)
+        maps = case.to_source(segmentation.probabilities) if options.probabilities else ()
         asked = self.masks.asked
         shown = display_modality(case.modalities)
         output = Output(
@@ -246,7 +251,7 @@ class Prediction:
             writer.write(output, target.with_name(nifti.stem(target) + writer.suffix))
         if options.overlays:
             picture = target.with_name(f"{nifti.stem(target)}.png")
-            pictures.overlay(picture, case, made.masks, tuple(regions), name)
+            pictures.overlay(picture, case, segmentation.masks, tuple(regions), name)
 
     def _view(
         self, name: str, case: PreparedCase, segmentation: Segmentation, target: Path

@@ -10,33 +10,37 @@ from mriseg.core.series import SeriesFacts, guess
 # As consoles of GE, Siemens and Philips, and the people at them, write it. Empty: set aside.
 DESCRIPTIONS = {
     "FLAIR": (
-        "t2_tirm_tra_dark-fluid | AX FLAIR | FLAIR_longTR | 3D_FLAIR | Sag T2 FLAIR CUBE | T2_FLAIR | "
-        "t2_space_da-fl_sag_p2_iso | t2_space_dark-fluid_sag | AX FLAIR POST | FLAIR fs | SAG CUBE FLAIR"
+        "t2_tirm_tra_dark-fluid | AX FLAIR | FLAIR_longTR | 3D_FLAIR | Sag T2 FLAIR CUBE | "
+        "T2_FLAIR | t2_space_da-fl_sag_p2_iso | t2_space_dark-fluid_sag | AX FLAIR POST | "
+        "FLAIR fs | SAG CUBE FLAIR"
     ),
     "T1": (
-        "Ax T1 FLAIR | SAG BRAVO | Ax T1 SE Pre | AX T1 PRE GAD | T1 AX W/O | AX T1 WO | T1 AXIAL | "
-        "AX T1 WITHOUT CONTRAST | t1_mprage_sag_p2_iso | t1_tse_tra | t1_fl2d_tra | sT1W_3D_TFE | "
-        "T1W_3D_TFE SENSE | 3D T1 TFE | T1 post-op | T1 3D nativ | T1 3D ohne KM | t1_se_tra_vor_KM | "
-        "sag t1 posterior fossa | T1 gre 3d | T1-weighted | T1 FSPGR 3D | T1n | AX T1 IR-FSPGR"
+        "Ax T1 FLAIR | SAG BRAVO | Ax T1 SE Pre | AX T1 PRE GAD | T1 AX W/O | AX T1 WO | T1 "
+        "AXIAL | AX T1 WITHOUT CONTRAST | t1_mprage_sag_p2_iso | t1_tse_tra | t1_fl2d_tra | "
+        "sT1W_3D_TFE | T1W_3D_TFE SENSE | 3D T1 TFE | T1 post-op | T1 3D nativ | T1 3D ohne "
+        "KM | t1_se_tra_vor_KM | sag t1 posterior fossa | T1 gre 3d | T1-weighted | T1 FSPGR "
+        "3D | T1n | AX T1 IR-FSPGR"
     ),
     "T1CE": (
-        "t1_mpr_gd | AX T1 POST | 3D T1 TFE+C | AX T1 FLAIR +C | AX BRAVO +C | AX T1 POST GAD | T1c | "
-        "AX T1 C+ | AX T1 +C | T1 AX W/ | AX T1 WITH CONTRAST | t1_mprage_sag_p2_iso_KM | T1CE | "
-        "t1_se_tra_nach_KM | t1_vibe_dixon_tra_post | eT1W_SE_GADO | T1 pre-op Gd | T1 SPIR Gd | "
-        "AX T1 GD FS | COR T1 CE | MPRAGE GAD | T1 mprage post contrast | SAG 3D T1 CUBE +C | T1 + GD"
+        "t1_mpr_gd | AX T1 POST | 3D T1 TFE+C | AX T1 FLAIR +C | AX BRAVO +C | AX T1 POST GAD "
+        "| T1c | AX T1 C+ | AX T1 +C | T1 AX W/ | AX T1 WITH CONTRAST | "
+        "t1_mprage_sag_p2_iso_KM | T1CE | t1_se_tra_nach_KM | t1_vibe_dixon_tra_post | "
+        "eT1W_SE_GADO | T1 pre-op Gd | T1 SPIR Gd | AX T1 GD FS | COR T1 CE | MPRAGE GAD | T1 "
+        "mprage post contrast | SAG 3D T1 CUBE +C | T1 + GD"
     ),
     "T2": (
-        "T2 TSE | AX T2 FRFSE | AX T2 PROPELLER | t2_tse_tra_512 | T2W_TSE | AX T2 POST | CUBE T2 | "
-        "t2_blade_tra"
+        "T2 TSE | AX T2 FRFSE | AX T2 PROPELLER | t2_tse_tra_512 | T2W_TSE | AX T2 POST | "
+        "CUBE T2 | t2_blade_tra"
     ),
     "": (
-        "ADC | DWI b1000 | localizer | SWI | AX T2* GRE | AX GRE | 3-Plane Loc | 3Plane Loc SSFSE | "
-        "t2_fl2d_tra_hemo | ep2d_diff_3scan_trace_p2 | ep2d_diff_mddw_20_p2_ADC | ep2d_perf | T1 map | "
-        "swi3d_tra | Mag_Images | mIP_Images(SW) | Pha_Images | tof_fl3d_tra_p2_multi-slab | Survey | "
-        "AAHead_Scout | AAHead_Scout_MPR_sag | gre_field_mapping | t1_mp2rage_sag_p3_UNI | SUB T1 | "
-        "pd+t2_tse_tra | SURVEY_MST | VEN_BOLD | sDW_SSh | dReg - DWI SSh | STIR cor | MRA COW | "
-        "ASSET calibration | Phoenix Document | rCBV map | AX PD | CISS 3d | Sag T2 C-spine | Axial | "
-        "AX DIFFUSION | ax t1 dce | T2 STAR | AX T1 W/WO | T1_T2 | DTI 30 dir"
+        "ADC | DWI b1000 | localizer | SWI | AX T2* GRE | AX GRE | 3-Plane Loc | 3Plane Loc "
+        "SSFSE | t2_fl2d_tra_hemo | ep2d_diff_3scan_trace_p2 | ep2d_diff_mddw_20_p2_ADC | "
+        "ep2d_perf | T1 map | swi3d_tra | Mag_Images | mIP_Images(SW) | Pha_Images | "
+        "tof_fl3d_tra_p2_multi-slab | Survey | AAHead_Scout | AAHead_Scout_MPR_sag | "
+        "gre_field_mapping | t1_mp2rage_sag_p3_UNI | SUB T1 | pd+t2_tse_tra | SURVEY_MST | "
+        "VEN_BOLD | sDW_SSh | dReg - DWI SSh | STIR cor | MRA COW | ASSET calibration | "
+        "Phoenix Document | rCBV map | AX PD | CISS 3d | Sag T2 C-spine | Axial | AX "
+        "DIFFUSION | ax t1 dce | T2 STAR | AX T1 W/WO | T1_T2 | DTI 30 dir"
     ),
 }
 CASES = [(text.strip(), name) for name, texts in DESCRIPTIONS.items() for text in texts.split("|")]

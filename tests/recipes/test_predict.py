@@ -38,7 +38,14 @@ from mriseg.testing import phantoms
 PLAIN = PredictOptions(overlays=False)
 
 # What is written beside the masks.
-BESIDE = {"report.json", "report.html", "volumes.csv", "volumes.json"}
+BESIDE = {
+    "report.json",
+    "labels-itksnap.txt",
+    "labels-slicer.ctbl",
+    "report.html",
+    "volumes.csv",
+    "volumes.json",
+}
 
 
 def run_prediction(

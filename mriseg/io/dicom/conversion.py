@@ -23,6 +23,7 @@ from mriseg.io.dicom.extra import library
 from mriseg.io.dicom.headers import DicomHeader, read_header
 from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.disk.schemas import MAX_VOXELS
+from mriseg.io.disk.untrusted import open_regular
 from mriseg.io.images import Image
 
 # Seconds; a series of 500 slices takes one.
@@ -31,7 +32,8 @@ _TIMEOUT = 600
 _OPTIONS = "-g i -z n -b n -f volume -w 1 -m 2 -i n -x n -l o -p n -d 0 -a y -q n"
 _ABOUT_GEOMETRY = re.compile(
     r"interslice|spacing|slice dist|slice direction|missing|duplicate|repeated|gantry|tilt|"
-    r"orientation|spatial matrix|image position|unable|incomplete|corrupt|truncat|unsupported|overflow",
+    r"orientation|spatial matrix|image position|unable|incomplete|corrupt|truncat|unsupported|"
+    r"overflow",
     re.IGNORECASE,
 )
 _WAY_OUT = "export the series again; or leave it out with a table of cases (mriseg inspect --csv)"
@@ -100,12 +102,12 @@ def _converted(headers: Sequence[DicomHeader], folder: Path, what: str) -> Path:
     Raises:
         InputError: it fails, it warns about the geometry, or it does not make one volume.
     """
-    given, made = folder / "in", folder / "out"
+    given, results = folder / "in", folder / "out"
     given.mkdir()
-    made.mkdir()
+    results.mkdir()
     for number, header in enumerate(headers):
         _link(header.path, given / f"{number:06d}.dcm")
-    command = [str(library("dcm2niix").bin), *_OPTIONS.split(), "-o", str(made), str(given)]
+    command = [str(library("dcm2niix").bin), *_OPTIONS.split(), "-o", str(results), str(given)]
     try:
         done = subprocess.run(
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT, check=False
@@ -128,13 +130,19 @@ def _converted(headers: Sequence[DicomHeader], folder: Path, what: str) -> Path:
             f"{_WAY_OUT}"
         )
     # What was drawn onto an image at the scanner is an overlay, and no voxel.
-    files = [path for path in sorted(made.glob("*.nii")) if "_ROI" not in path.name]
+    files = [path for path in sorted(results.glob("*.nii")) if "_ROI" not in path.name]
     if len(files) != 1:
         raise InputError(f"{what}: dcm2niix made {counted(len(files), 'volume')} of it; {_WAY_OUT}")
-    return files[0].rename(made / "volume.nii") if files[0].name != "volume.nii" else files[0]
+    return files[0].rename(results / "volume.nii")
 
 
 def _link(path: Path, to: Path) -> None:
+    """Give dcm2niix a file, with a preamble where it has none but begins with its group 2."""
+    with open_regular(path) as file:
+        start = file.read(2)
+    if start == b"\x02\x00":
+        to.write_bytes(bytes(128) + b"DICM" + path.read_bytes())
+        return
     try:
         to.symlink_to(path.absolute())
     except OSError:  # Windows without the right to.

@@ -158,11 +158,11 @@ def _one_patient_each(studies: Sequence[Study]) -> list[Study]:
     by_folder: dict[Path, list[Study]] = {}
     for study in studies:
         by_folder.setdefault(study.folder, []).append(study)
-    settled = []
+    studies_of_one = []
     for folder, inside in by_folder.items():
         patients = {patient for study in inside for patient in study.patients}
         if len(patients) == 1:
-            settled += inside
+            studies_of_one += inside
             continue
         series = [one for study in inside for one in study.series]
         files = {header.patient: header.path for one in series for header in one.headers}
@@ -171,8 +171,8 @@ def _one_patient_each(studies: Sequence[Study]) -> list[Study]:
             f"images of {len(patients)} patients lie in one folder, by the IDs in their headers "
             f"({listed}); give each patient a folder"
         )
-        settled.append(Study(folder, series, problem=why))
-    return settled
+        studies_of_one.append(Study(folder, series, problem=why))
+    return studies_of_one
 
 
 def _name(root: Path, studies: Sequence[Study]) -> None:
@@ -234,12 +234,10 @@ def _linked(studies: Sequence[Study]) -> dict[str, str]:
     by_id: dict[str, str] = {}
     for study in sorted(studies, key=lambda study: study.name.case):
         for patient in study.patients if not study.problem else ():
-            own, other = (
-                names[study.name.patient],
-                names[by_id.setdefault(patient, study.name.patient)],
-            )
-            kept = min(own, other)
-            names = {name: kept if to in (own, other) else to for name, to in names.items()}
+            first = names[study.name.patient]
+            second = names[by_id.setdefault(patient, study.name.patient)]
+            kept = min(first, second)
+            names = {n: kept if to in (first, second) else to for n, to in names.items()}
     return names
 
 

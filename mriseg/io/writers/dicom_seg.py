@@ -93,7 +93,7 @@ class _Source:
         """
         pixels = np.stack([self._framed(array) for array in maps.values()], axis=-1)
         pixels = pixels.astype(np.uint8) if is_binary else pixels.astype(np.float32).clip(0, 1)
-        sources = [parsed(header.path)[0] for header in self._in_frame_order()]
+        sources = [_shared(parsed(header.path)[0]) for header in self._in_frame_order()]
         try:
             with warnings.catch_warnings():
                 # Of sources that bend the standard, and of masks that are empty.
@@ -125,10 +125,10 @@ class _Source:
         self, sources: list[Any], pixels: Array, regions: Sequence[str], is_binary: bool
     ) -> Any:
         hd = extra.library("highdicom")
-        made, first = self._output.made_by, self._headers[0]
+        maker, first = self._output.made_by, self._headers[0]
         kind = "BINARY" if is_binary else "FRACTIONAL"
         content = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
-        seeds = [first.series, kind, made.digest, made.version, *regions]
+        seeds = [first.series, kind, maker.digest, maker.version, *regions]
         number = (first.number or 0) + (_MASKS_NUMBER if is_binary else _MAPS_NUMBER)
         what = "masks" if is_binary else "probabilities"
         return hd.seg.Segmentation(
@@ -144,8 +144,8 @@ class _Source:
             instance_number=1,
             manufacturer="mriseg",
             manufacturer_model_name="mriseg",
-            software_versions=made.version,
-            device_serial_number=made.digest[:16] or "0",
+            software_versions=maker.version,
+            device_serial_number=maker.digest[:16] or "0",
             content_description=NOT_CLINICAL,
             content_label="MRISEG",
             series_description=f"mriseg {what} ({NOT_CLINICAL})"[:_LONGEST],
@@ -154,7 +154,7 @@ class _Source:
         )
 
     def _described(self, hd: Any, number: int, region: str) -> Any:
-        code, made = segment_code(region), self._output.made_by
+        code, maker = segment_code(region), self._output.made_by
         colour = self._output.colours.get(region)
         return hd.seg.SegmentDescription(
             segment_number=number,
@@ -165,12 +165,25 @@ class _Source:
             algorithm_identification=hd.AlgorithmIdentificationSequence(
                 name=f"mriseg ({NOT_CLINICAL})",
                 family=_coded(hd, Code("123110", "DCM", "Artificial Intelligence")),
-                version=made.version,
-                parameters={"model": made.model, "model digest": made.digest},
+                version=maker.version,
+                parameters={"model": maker.model, "model digest": maker.digest},
             ),
             anatomic_regions=[_coded(hd, BRAIN)] if code.is_lesion else None,
             display_color=hd.color.CIELabColor.from_rgb(*colour) if colour else None,
         )
+
+
+def _shared(data: Any) -> Any:
+    """An enhanced image whose frames share what is the same in all; scanners state it in each."""
+    shared, each = (
+        data.get(name)
+        for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+    )
+    if shared and each:
+        for name in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+            if name not in shared[0] and name in each[0]:
+                setattr(shared[0], name, each[0].get(name))
+    return data
 
 
 def _coded(hd: Any, code: Code) -> Any:

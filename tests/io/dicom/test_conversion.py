@@ -308,5 +308,6 @@ def test_the_libraries_are_named_where_they_are_missing(monkeypatch: pytest.Monk
     assert extra.missing() == ""
     assert extra.missing(writes=True) == ""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert 'pydicom and dcm2niix, not installed here: pip install "mriseg[dicom]"' in extra.missing()
+    how = 'pydicom and dcm2niix, not installed here: pip install "mriseg[dicom]"'
+    assert how in extra.missing()
     assert "highdicom" in extra.missing(writes=True)
