@@ -28,7 +28,7 @@ def check_pixels(header: DicomHeader) -> None:
             while True:
                 file.seek(place)
                 start = file.read(8)
-                if start[:4] == _END:
+                if start[:4] == _END and len(start) == 8:
                     return
                 place += 8 + int.from_bytes(start[4:], "little")
                 if start[:4] != _ITEM or place > size:
