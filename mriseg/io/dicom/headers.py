@@ -65,7 +65,7 @@ class DicomHeader:
         facts: what a guess of the modality rests on; of this file alone.
         slices: where its frames lie.
         mosaic: its one frame shows many slices beside each other, as Siemens has it.
-        kind: why it is no image of MR; else empty.
+        kind: why it is not an image of MR; else empty.
         pixels: bytes that its pixels take up, if they are not compressed; else 0.
         pixel_place: where they begin in the file.
     """
@@ -228,7 +228,7 @@ def _header(path: Path, data: Dataset, place: int, rest: int) -> DicomHeader:
 
 
 def _kind(sop: str, data: Dataset) -> str:
-    """Why a file is no image of MR; or nothing."""
+    """Why a file is not an image of MR; or nothing."""
     if sop == _INDEX or "DirectoryRecordSequence" in data:
         return "DICOMDIR, an index of the files beside it, which are read without it"
     if sop in _IMAGES:

@@ -122,7 +122,7 @@ class SeriesBook:
         """All files of the series that a file is of; they lie in its folder.
 
         Raises:
-            InputError: it is no image of MR, or damaged.
+            InputError: it is not an image of MR, or is damaged.
         """
         header = read_header(path)
         if header.kind:

@@ -1,6 +1,6 @@
 """DICOM as scanners and archives give it: a study, or a folder of studies.
 
-A study is a case. Its series are told apart by their headers, and the modality of each is guessed
+A study is a case. Headers tell its series apart, and the modality of each is guessed
 (`mriseg.core.series`). What the guess was is shown by `mriseg inspect`, and a table of cases, in
 which a file stands for its series, overrules it.
 

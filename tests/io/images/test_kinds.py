@@ -18,7 +18,7 @@ from mriseg.io.images import is_image, kind_of
         ("x.nii.gz", bytes(128) + b"DICM", "DICOM"),
         ("x.ima", b"", "named as DICOM, which its content is not"),
         ("x.DCM", b"", "named as DICOM"),
-        ("DICOMDIR", b"", "DICOMDIR, an index of DICOM"),
+        ("DICOMDIR", b"", "DICOMDIR, an index of the DICOM files"),
         ("x.nii.gz", b"<!DOCTYPE html>", "a web page: download"),
         ("x.nii", b"\n<HTML>", "a web page"),
         ("x.nii.gz", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer.*pull"),
