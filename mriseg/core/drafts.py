@@ -21,10 +21,12 @@ class Row:
     Attributes:
         name: the case, its patient and the visit.
         files: role -> file.
+        notes: further column -> what a person who judges the row wants to know.
     """
 
     name: CaseName
     files: Mapping[str, PurePath]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

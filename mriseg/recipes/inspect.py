@@ -16,12 +16,14 @@ from mriseg.core.regions import Regions
 from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io import readers
+from mriseg.io.dicom.headers import is_dicom
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.space import check_writable
+from mriseg.io.images import is_image
 from mriseg.io.readers import Listing, folders
 from mriseg.io.readers.base import Case, Numbering
 from mriseg.io.readers.inspection import CaseFacts, inspect_case
-from mriseg.io.readers.table import write_table
+from mriseg.io.readers.table import NOTES, write_table
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
@@ -47,6 +49,8 @@ class InspectedCase:
         spacing: of those axes, in ``unit``.
         orientation: which way those axes run, such as "LPS".
         unit: "mm", or "px" where the files state no voxel size.
+        series: of DICOM: modality, or "other" -> the series as its header calls it, and what it was
+            taken for by what.
         notices: what would be accepted although it is unusual.
         problem: why it would be skipped; else empty.
     """
@@ -62,6 +66,7 @@ class InspectedCase:
     spacing: tuple[float, ...] = ()
     orientation: str = ""
     unit: str = ""
+    series: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     problem: str = ""
 
@@ -187,6 +192,7 @@ def _inspected(case: Case, facts: CaseFacts, regions: Regions, source: Path) -> 
         spacing=() if grid is None else grid.own_spacing,
         orientation="" if grid is None else grid.orientation,
         unit="" if grid is None else grid.unit,
+        series=_series(case.notes),
         notices=facts.notices,
         problem=facts.problem,
     )
@@ -200,7 +206,8 @@ def _refused(listing: Listing, name: str, why: str, source: Path) -> InspectedCa
         for role, path in row.files.items():
             shown = _relative(Path(path), source)
             files[role] = tuple(dict.fromkeys((*files.get(role, ()), shown)))
-    return InspectedCase(name, whose.patient, whose.visit, files, problem=why)
+    series = _series(rows[0].notes) if rows else {}
+    return InspectedCase(name, whose.patient, whose.visit, files, series=series, problem=why)
 
 
 def _rows(listing: Listing) -> tuple[list[Row], list[Row]]:
@@ -211,16 +218,27 @@ def _rows(listing: Listing) -> tuple[list[Row], list[Row]]:
     """
     rows = []
     for case in listing.cases:
-        files = [path for paths in case.sources.values() for path in paths]
+        files = [path for role in case.sources for path in _standing_for(case.sources[role])]
         if len(set(files)) != len(case.sources) or len(files) != len(case.sources):
             raise InputError(
                 f"{case.name} has several modalities in one file, or one in several files, which "
                 f"a table of cases cannot name; give the folder itself"
             )
         name = CaseName(case.name, case.patient, case.visit)
-        rows.append(Row(name, {role: paths[0] for role, paths in case.sources.items()}))
+        sources = {role: paths[0] for role, paths in case.sources.items()}
+        rows.append(Row(name, sources, case.notes))
     proposals = [row for of_case in listing.proposals.values() for row in of_case]
     return rows, proposals
+
+
+def _series(notes: Mapping[str, str]) -> dict[str, str]:
+    return {column.removesuffix(NOTES): text for column, text in notes.items()}
+
+
+def _standing_for(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """What a table names of files: of a DICOM series, its first file."""
+    is_series = not is_image(paths[0]) and all(map(is_dicom, paths))
+    return paths[:1] if is_series else paths
 
 
 def _relative(path: Path, source: Path) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from mriseg import __version__
 from mriseg.backends import describe
 from mriseg.backends.base import Backend
-from mriseg.core.modalities import modalities_among
+from mriseg.core.modalities import display_modality, modalities_among
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import label_map
 from mriseg.core.train_settings import modality_names
@@ -20,6 +21,7 @@ from mriseg.io.disk.shared import Workroom
 from mriseg.io.predictions import MaskRecord
 from mriseg.io.runs import Manifest
 from mriseg.io.writers import WRITERS, Output
+from mriseg.io.writers.base import MadeBy
 from mriseg.recipes.channels import Channels, restricted, too_few
 from mriseg.recipes.held import Held
 from mriseg.recipes.loaded import Loaded
@@ -27,6 +29,7 @@ from mriseg.recipes.predicted import Asked
 from mriseg.recipes.setup import versions
 from mriseg.recipes.sources import Source
 from mriseg.report import pictures
+from mriseg.report.drawing import colour
 from mriseg.report.viewer import PackedCase, packed, viewed
 
 
@@ -37,6 +40,8 @@ class PredictOptions(SegmentOptions):
     Attributes:
         probabilities: also write a probability map per region.
         overlays: write a picture beside each mask.
+        dicom_seg: also write each case as DICOM-SEG, with its probabilities if these are asked for;
+            its scan must be DICOM.
         allow_missing: predict cases that lack a modality although training saw none.
         modalities: use only these of a case, in any spelling; None: all that the model reads.
         overwrite: write over masks that something else made, or that were edited since.
@@ -44,6 +49,7 @@ class PredictOptions(SegmentOptions):
 
     probabilities: bool = False
     overlays: bool = True
+    dicom_seg: bool = False
     allow_missing: bool = False
     modalities: tuple[str, ...] | None = None
     overwrite: bool = False
@@ -169,8 +175,42 @@ class Masking:
         with self.room.alone(name):
             part = self.room.place(str(item.number))
             target = part / item.target.name
-            _write(name, case, item.source, segmentation, target, options, manifest)
+            self._write(name, case, item.source, segmentation, target, manifest)
         return MadeMask(record, self._view(name, whole, segmentation, manifest))
+
+    def _write(
+        self,
+        name: str,
+        case: PreparedCase,
+        source: Source,
+        segmentation: Segmentation,
+        target: Path,
+        manifest: Manifest,
+    ) -> None:
+        """Write a case's mask, probability maps and picture, and its DICOM-SEG."""
+        options, regions = self.options, manifest.regions
+        masks = case.to_source(segmentation.masks)
+        maps = case.to_source(segmentation.probabilities) if options.probabilities else ()
+        asked = self.asked
+        shown = display_modality(case.modalities)
+        output = Output(
+            case=name,
+            labels=label_map(masks, regions),
+            geometry=case.geometry,
+            probabilities=dict(zip(regions, maps, strict=True)) if options.probabilities else {},
+            files=source.files,
+            reference=source.series.get(shown, ()),
+            masks=dict(zip(regions, masks, strict=True)),
+            colours={region: colour(index)[1] for index, region in enumerate(regions)},
+            made_by=MadeBy(asked.model.path, asked.model.digest, __version__),
+        )
+        WRITERS["nifti"].write(output, target)
+        if options.dicom_seg:
+            writer = WRITERS["dicom-seg"]
+            writer.write(output, target.with_name(nifti.stem(target) + writer.suffix))
+        if options.overlays:
+            picture = target.with_name(f"{nifti.stem(target)}.png")
+            pictures.overlay(picture, case, segmentation.masks, tuple(regions), name)
 
     def _view(
         self, name: str, case: PreparedCase, segmentation: Segmentation, manifest: Manifest
@@ -181,29 +221,6 @@ class Masking:
         maps = segmentation.probabilities if self.options.probabilities else None
         masks, regions = segmentation.masks, tuple(manifest.regions)
         return packed(viewed(name, case, regions, mask=masks, probabilities=maps))
-
-
-def _write(
-    name: str,
-    case: PreparedCase,
-    source: Source,
-    segmentation: Segmentation,
-    target: Path,
-    options: PredictOptions,
-    manifest: Manifest,
-) -> None:
-    """Write a case's mask, probability maps and picture."""
-    masks, regions = segmentation.masks, manifest.regions
-    maps = (
-        dict(zip(regions, case.to_source(segmentation.probabilities), strict=True))
-        if options.probabilities
-        else {}
-    )
-    labels = label_map(case.to_source(masks), regions)
-    WRITERS["nifti"].write(Output(name, labels, case.geometry, maps, source.files), target)
-    if options.overlays:
-        picture = target.with_name(f"{nifti.stem(target)}.png")
-        pictures.overlay(picture, case, masks, tuple(regions), name)
 
 
 def _volumes(

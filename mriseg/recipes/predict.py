@@ -18,7 +18,7 @@ from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
-from mriseg.io.predictions import MaskRecord
+from mriseg.io.predictions import MaskRecord, read_predictions
 from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import open_store
@@ -31,11 +31,18 @@ from mriseg.recipes.about import Heard
 from mriseg.recipes.case_hands import some_of
 from mriseg.recipes.channels import unfit
 from mriseg.recipes.hands import Where, elsewhere
+from mriseg.recipes.label_files import write_label_files
 from mriseg.recipes.loaded import needs_of
 from mriseg.recipes.mask_tables import write_tables
 from mriseg.recipes.predict_page import page_written
 from mriseg.recipes.predicted import Masks
-from mriseg.recipes.prediction import Prediction, PredictOptions, ToPredict, asked_for
+from mriseg.recipes.prediction import (
+    Prediction,
+    PredictOptions,
+    ToPredict,
+    asked_for,
+    refuse_without_dicom,
+)
 from mriseg.recipes.single_file import naming_channels, with_siblings
 from mriseg.recipes.sources import Listed, Source, choose, list_sources
 from mriseg.recipes.worker_check import Needs
@@ -175,6 +182,8 @@ def predict(
         yield Notice(_share(cases, chosen, listed.cases))
         if not chosen:
             return PredictReport((), ())
+    if options.dicom_seg:
+        refuse_without_dicom(chosen)
     targets = _targets(source, out, chosen, manifest.regions if options.probabilities else ())
     # What the names of files and the store's attributes say is reported before anything is read.
     unusable = _unusable(chosen, manifest, options)
@@ -190,6 +199,10 @@ def predict(
         tables = write_tables(work.masks.record)
         for path in tables:
             yield Wrote(path, "table")
+        known = read_predictions(work.masks.record)
+        yield from write_label_files(
+            work.masks.record, known, manifest.regions, masks.asked.model.digest
+        )
         scans = {targets[name].name: item for name, item in chosen.items()}
         page = yield from page_written(work, heard, scans)
     return replace(report, page=page, tables=tables)

@@ -21,7 +21,7 @@ from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Recipe, Wrote
 from mriseg.io import nifti
 from mriseg.io.disk.documents import read_picture
-from mriseg.io.predictions import MaskRecord, Predictions, read_predictions, record_path
+from mriseg.io.predictions import FILE, MaskRecord, Predictions, read_predictions, record_path
 from mriseg.recipes.about import Heard, about
 from mriseg.recipes.mask_tables import kept_masks
 from mriseg.recipes.prediction import Prediction
@@ -77,7 +77,8 @@ def page_written(
     one = len(masks) == 1
     title = f"Mask of {masks[0].record.case}" if one else f"Masks in {record.parent.name}"
     latest = max(masks, key=lambda mask: mask.record.created).record
-    html.write(path, prediction_page(masks, noted, title=title, citing=citing_prediction(latest)))
+    citing, start = citing_prediction(latest), record.name.removesuffix(FILE)
+    html.write(path, prediction_page(masks, noted, title=title, citing=citing, start=start))
     yield Wrote(path, "report")
     return path
 

@@ -52,6 +52,7 @@ class Asked:
         settings: as far as a mask depends on them, in JSON's types.
         maps: the regions of which probability maps are wanted.
         pictures: whether pictures are.
+        endings: of further files that each mask has beside it.
         overwrite: whether other files may be written over.
     """
 
@@ -60,6 +61,7 @@ class Asked:
     settings: Mapping[str, Any]
     maps: tuple[str, ...] = ()
     pictures: bool = False
+    endings: tuple[str, ...] = ()
     overwrite: bool = False
 
 
@@ -190,7 +192,9 @@ class Masks:
         """The names of the files that a case should have, the mask first."""
         stem = nifti.stem(target)
         maps = [f"{stem}{probability_ending(region)}.nii.gz" for region in self.asked.maps]
-        return [target.name, *maps, *([_picture(target)] if self.asked.pictures else [])]
+        further = [f"{stem}{ending}" for ending in self.asked.endings]
+        pictures = [_picture(target)] if self.asked.pictures else []
+        return [target.name, *maps, *further, *pictures]
 
     def _present(self, target: Path, names: Sequence[str]) -> list[str]:
         """The files of a mask that exist: those of these names, and maps of any origin."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 
 from mriseg import __version__
-from mriseg.errors import CaseError
+from mriseg.errors import CaseError, ConfigError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.documents import plain
 from mriseg.io.disk.shared import Workroom, workroom
@@ -16,18 +16,30 @@ from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import MaskRecord, ModelName
 from mriseg.io.runs import Run
+from mriseg.io.writers import dicom_seg
 from mriseg.recipes.certainty import Judge
 from mriseg.recipes.hands import Outcome, Where, Workers, hands, partly
 from mriseg.recipes.loaded import loaded
 from mriseg.recipes.masking import MadeMask, Masking, PredictOptions, ToPredict
 from mriseg.recipes.predicted import Asked, Masks
+from mriseg.recipes.sources import Source
 from mriseg.recipes.worker_check import Needs
 from mriseg.report.case_views import CaseViews
 
-__all__ = ["PredictOptions", "Prediction", "ToPredict", "asked_for"]
+__all__ = ["PredictOptions", "Prediction", "ToPredict", "asked_for", "refuse_without_dicom"]
 
 # What of the options no mask depends on.
-_FREE = ("probabilities", "overlays", "allow_missing", "overwrite", "batch_size", "modalities")
+_FREE = frozenset(
+    [
+        "probabilities",
+        "overlays",
+        "dicom_seg",
+        "allow_missing",
+        "overwrite",
+        "batch_size",
+        "modalities",
+    ]
+)
 
 
 def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
@@ -47,8 +59,30 @@ def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
         settings=plain(settings),
         maps=tuple(manifest.regions) if options.probabilities else (),
         pictures=options.overlays,
+        endings=_endings(options),
         overwrite=options.overwrite,
     )
+
+
+def refuse_without_dicom(cases: Mapping[str, Source]) -> None:
+    """Refuse to write DICOM-SEG for scans that are not DICOM, before anything is done.
+
+    Raises:
+        ConfigError: a case is no DICOM, or a library is missing.
+    """
+    for name, case in cases.items():
+        if why := dicom_seg.refusal(case.series):
+            raise ConfigError(
+                f"--dicom-seg cannot be had for {name}: {why}; leave it out, or give the DICOM "
+                f"studies"
+            )
+
+
+def _endings(options: PredictOptions) -> tuple[str, ...]:
+    if not options.dicom_seg:
+        return ()
+    maps = (dicom_seg.MAPS_SUFFIX,) if options.probabilities else ()
+    return (dicom_seg.SUFFIX, *maps)
 
 
 class Prediction:

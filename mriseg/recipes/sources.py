@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -42,6 +42,7 @@ class Source:
         modalities: as far as they are known; None where only reading tells.
         files: that it is read from.
         images: those of them that shape a prediction, which a segmentation does not.
+        series: modality -> the files of it alone.
         stored: of a case in a store: its image and its geometry there, by which it is known again.
         patient: whose scan it is.
         content: of a case in a store: `mriseg.core.prepare.content_digest`.
@@ -52,6 +53,7 @@ class Source:
     modalities: tuple[str, ...] | None = None
     files: tuple[Path, ...] = ()
     images: tuple[Path, ...] = ()
+    series: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     stored: tuple[KnownFile, ...] = ()
     patient: str = ""
     content: str = ""
@@ -192,6 +194,7 @@ def _of_files(case: readers.Case) -> Source:
         case.modalities,
         case.files,
         images=case.images,
+        series={name: case.sources[name] for name in case.modalities},
         patient=case.patient,
     )
 

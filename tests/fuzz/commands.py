@@ -63,7 +63,7 @@ def words(rng: Random, name: str, seeds: Seeds, box: Box) -> list[str]:
         ],
         "exported": [["verify", f"{given}/model.torchscript.pt"]],
     }
-    choices["tiff"] = choices["folder"]
+    choices["tiff"] = choices["dicom"] = choices["folder"]
     choices["containers"] = choices["nifti"]
     channels = ["--channels", "T1,T1CE,T2,FLAIR"]
     choices["h5"] = [

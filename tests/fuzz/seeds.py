@@ -27,6 +27,7 @@ from mriseg.recipes.share import share
 from mriseg.recipes.train import train
 from mriseg.testing import phantoms
 from tests.fuzz.containers_ import Files, plant_containers, plant_h5
+from tests.fuzz.dicom_ import plant_dicom
 from tests.vgg import vgg16_bn
 
 _SHAPE = (4, 34, 32)
@@ -97,6 +98,7 @@ def _folders(root: Path) -> dict[str, Path]:
     phantoms.write_lgg(root / "lgg", 1, shape=(3, 34, 32))
     shutil.copytree(root / "plain" / "images", root / "flat")
     plant_h5(root / "h5", _SLICES)
+    plant_dicom(root / "dicom")
     _in_other_containers(root / "mixed")
     _few_slices(sample_dir(), root / "sample")
     _real(root)

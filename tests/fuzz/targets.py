@@ -37,6 +37,7 @@ from mriseg.recipes.verify import check_whole, verify
 from tests.fuzz.box import Box
 from tests.fuzz.bytes_ import damaged
 from tests.fuzz.containers_ import damaged_container, image_of
+from tests.fuzz.dicom_ import damaged_dicom
 from tests.fuzz.json_ import damaged_text
 from tests.fuzz.nifti_ import damaged_nifti, packed
 from tests.fuzz.pickles import pickled
@@ -115,6 +116,29 @@ def _bad_h5(rng: Random, seeds: Seeds, box: Box) -> None:
 def _read_h5(rng: Random, seeds: Seeds, box: Box) -> None:
     options = readers.ReaderOptions(("T1", "T1CE", "T2", "FLAIR"))
     _, listing = readers.find(box.given, "h5", options)
+    for case in listing.cases:
+        loaded = case.load()
+        prepare(loaded.images, loaded.labels, loaded.geometry)
+
+
+# DICOM
+
+
+def _bad_dicom(rng: Random, seeds: Seeds, box: Box) -> None:
+    shutil.copytree(seeds.folders["dicom"], box.given, dirs_exist_ok=True)
+    files = sorted(path for path in box.given.rglob("*") if path.is_file())
+    # A whole series alike, or single files.
+    chosen = files if rng.random() < 0.2 else [rng.choice(files) for _ in range(rng.choice((1, 2)))]
+    seed = rng.random()
+    for path in chosen:
+        path.write_bytes(damaged_dicom(Random(seed), path.read_bytes()))
+
+
+def _read_dicom(rng: Random, seeds: Seeds, box: Box) -> None:
+    if rng.random() < 0.2:
+        finish(inspect(box.given, layout="dicom", workers=1, csv=box.out / "cases.csv"))
+        return
+    _, listing = readers.find(box.given, "dicom")
     for case in listing.cases:
         loaded = case.load()
         prepare(loaded.images, loaded.labels, loaded.geometry)
@@ -355,6 +379,7 @@ TARGETS: dict[str, Target] = {
     "nifti": Target(_bad_nifti, _read_nifti, 30),
     "containers": Target(_bad_container, _read_container, 20),
     "h5": Target(_bad_h5, _read_h5, 6),
+    "dicom": Target(_bad_dicom, _read_dicom, 12),
     "tiff": Target(_bad_slices, _read_slices, 8),
     "folder": Target(_bad_folder, _read_folder, 20),
     "table": Target(_bad_table, _read_table, 8),

@@ -38,7 +38,14 @@ from mriseg.testing import phantoms
 PLAIN = PredictOptions(overlays=False)
 
 # What is written beside the masks.
-BESIDE = {"report.json", "report.html", "volumes.csv", "volumes.json"}
+BESIDE = {
+    "report.json",
+    "labels-itksnap.txt",
+    "labels-slicer.ctbl",
+    "report.html",
+    "volumes.csv",
+    "volumes.json",
+}
 
 
 def run_prediction(
@@ -162,6 +169,8 @@ def test_a_single_case_may_go_to_a_single_file(
     report = run_prediction(folder, out, trained, cpu, options, events.append)
     assert [result.mask for result in report.results] == [out]
     assert sorted(p.name for p in out.parent.iterdir()) == [
+        "my.mask.labels-itksnap.txt",
+        "my.mask.labels-slicer.ctbl",
         "my.mask.nii",
         "my.mask.png",
         "my.mask.report.html",

@@ -241,6 +241,8 @@ def test_maps_belong_to_their_mask(predicting: Predicting, scans: Path, tmp_path
     assert {path.name for path in out.iterdir()} == {
         f"{name}.nii.gz",
         "report.json",
+        "labels-itksnap.txt",
+        "labels-slicer.ctbl",
         "report.html",
         "volumes.csv",
         "volumes.json",

@@ -40,6 +40,14 @@ _Overlays = Annotated[
     bool,
     options.option("--overlays/--no-overlays", "Draw a picture beside each mask. (default: on)"),
 ]
+_DicomSeg = Annotated[
+    bool,
+    options.option(
+        "--dicom-seg",
+        "Also write each mask as DICOM-SEG, for scans that are DICOM; with --probabilities "
+        "these too.",
+    ),
+]
 _AllowMissing = Annotated[
     bool,
     options.option(
@@ -85,6 +93,7 @@ def predict(
     channels: options.Channels = None,
     probabilities: _Probabilities = False,
     overlays: _Overlays = True,
+    dicom_seg: _DicomSeg = False,
     allow_missing: _AllowMissing = False,
     overwrite: _Overwrite = False,
     segmenting: Bundle,
@@ -108,6 +117,7 @@ def predict(
                 modalities,
                 probabilities=probabilities,
                 overlays=overlays,
+                dicom_seg=dicom_seg,
                 allow_missing=allow_missing,
                 overwrite=overwrite,
                 **segmenting,

@@ -40,6 +40,9 @@ def inspected(console: Console, report: InspectReport) -> None:
         [_facts(case, report) for case in shown],
         text=6,
     )
+    series = [(c.case, role, text) for c in shown for role, text in c.series.items()]
+    if series:
+        table(console, ("case", "taken for", "series (number, name, why)"), series, text=3)
     if len(report.cases) > len(shown):
         say(console, f"... and {len(report.cases) - len(shown)} more: --csv and --json have all")
     if report.unused:

@@ -14,7 +14,8 @@ from mriseg.io.disk.untrusted import open_regular
 _LOOKED_AT = 512
 
 _CONVERT = "convert it to NIfTI"
-_DICOM = "DICOM: convert the series first, as with dcm2niix -z y -f %i_%d -o OUT DIR"
+_DICOM = "DICOM, which the layout dicom reads: name it with --layout dicom"
+_NAMED_DICOM = "named as DICOM, which its content is not"
 
 # Bytes at a place -> what the file is.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -37,8 +38,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 _ENDINGS: dict[str, str] = {
     ".tar.gz": "a tar archive: unpack it",
     ".tgz": "a tar archive: unpack it",
-    ".dcm": _DICOM,
-    ".ima": _DICOM,
+    ".dcm": _NAMED_DICOM,
+    ".ima": _NAMED_DICOM,
     ".mnc": f"MINC: {_CONVERT}, as with mnc2nii",
     ".par": f"the header of PAR/REC (Philips): {_CONVERT}, as with dcm2niix",
     ".rec": f"the voxels of PAR/REC (Philips): {_CONVERT}, as with dcm2niix",
@@ -92,7 +93,7 @@ def kind_of(path: Path) -> str | None:
     """
     name = path.name.lower()
     if name == "dicomdir":
-        return f"DICOMDIR, an index of {_DICOM}"
+        return "DICOMDIR, an index of the DICOM files beside it, which are read without it"
     return _by_content(_start(path), name) or _half(path, name) or _by_name(name)
 
 

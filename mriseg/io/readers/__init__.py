@@ -1,6 +1,6 @@
 """Data layouts: one module each, listed in ``READERS``; ``find`` picks one and lists its cases.
 
-`lgg`, `h5`, `nnunet`, `brats`, `flat`, `table`
+`lgg`, `h5`, `nnunet`, `brats`, `dicom`, `flat`, `table`
     the layouts.
 `base`
     what a reader returns.
@@ -20,6 +20,7 @@ from pathlib import Path
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.wording import counted
 from mriseg.errors import InputError
+from mriseg.io.dicom.headers import is_dicom
 from mriseg.io.images import is_image, kind_of
 from mriseg.io.readers import folders
 from mriseg.io.readers.account import accounted, data_sets, what_else, with_rows
@@ -46,6 +47,7 @@ READERS: Registry[Reader] = Registry(
         "h5": "mriseg.io.readers.h5:READER",
         "nnunet": "mriseg.io.readers.nnunet:READER",
         "brats": "mriseg.io.readers.brats:READER",
+        "dicom": "mriseg.io.readers.dicom:READER",
         "flat": "mriseg.io.readers.flat:READER",
         "table": "mriseg.io.readers.table:READER",
     },
@@ -90,6 +92,8 @@ def _of_file(path: Path) -> str:
         return "table"
     if is_image(path):
         return "flat"
+    if is_dicom(path):
+        return "dicom"
     kind = kind_of(path)
     raise InputError(
         f"{path} is not an image{f' but {kind}' if kind else ''}; give one, the folder with the "
@@ -105,6 +109,9 @@ def _recognised(root: Path, options: ReaderOptions) -> tuple[str, Listing]:
     names = [name for name, reader in READERS.items() if reader.matches(root)]
     # Any folder with images in it is flat.
     specific = [name for name in names if name != "flat"] or names
+    if specific == ["dicom"] and "flat" in names:
+        # But none of these images is a part of the DICOM beside them.
+        specific = ["dicom", "flat"]
     if not specific:
         _refuse_several(root)
         expected = "\n".join(f"  {name}: {reader.summary}" for name, reader in READERS.items())
@@ -153,4 +160,4 @@ def _used(listing: Listing) -> set[Path]:
 
 def _disjoint(one: Listing, other: Listing) -> bool:
     """Whether two layouts see different files, and both see some."""
-    return bool(_used(other)) and _used(one).isdisjoint(_used(other))
+    return bool(_used(one)) and bool(_used(other)) and _used(one).isdisjoint(_used(other))

@@ -57,6 +57,7 @@ class Case:
         load: reads the files; raises CaseError with what is wrong, in one sentence.
         visit: which of the patient's visits it is; empty where nothing says so.
         notices: what was assumed about which files it is read from.
+        notes: column of a table of cases -> what a person who judges the case wants to know.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Case:
     load: Callable[[], RawCase] = field(repr=False, compare=False)
     visit: str = ""
     notices: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from mriseg.core.tumour_labels import numbering as tumour_numbering
 from mriseg.core.volume import Geometry, canonical, sides, uncanonical
 from mriseg.errors import CaseError, InputError
 from mriseg.io import images as containers
+from mriseg.io.dicom.conversion import read_series, series_name
 from mriseg.io.readers.base import Array, Numbering, RawCase
 
 # Grids whose corners are at most this far apart, in mm, are equal: headers round.
@@ -40,14 +41,15 @@ def errors_of(case: str) -> Iterator[None]:
 
 def load_files(
     case: str,
-    files: Mapping[str, Path],
+    files: Mapping[str, Path | tuple[Path, ...]],
     numbering: Numbering = "files",
 ) -> RawCase:
-    """Read a case with one NIfTI file per modality, all brought onto the grid of the first image.
+    """Read a case with one image per modality, all brought onto the grid of the first image.
 
     Args:
         case: the case's name, for errors.
-        files: modality name -> file, and "seg" -> the segmentation if there is one.
+        files: modality name -> file, or the files of its DICOM series; and "seg" -> the
+            segmentation if there is one.
         numbering: what its label values are, as in `Listing`.
 
     Returns:
@@ -64,17 +66,50 @@ def load_files(
     notices: list[str] = []
     with errors_of(case):
         first, *others = modalities
-        images[first], grid, accepted = containers.read(files[first])
+        images[first], grid, accepted = _read(files[first])
         notices += accepted
         for name in others:
-            array, own, accepted = containers.read(files[name])
-            images[name], mismatch = onto_grid(array, own, grid, files[name].name)
+            array, own, accepted = _read(files[name])
+            if isinstance(files[name], tuple) and isinstance(files[first], tuple):
+                _refuse_elsewhere(own, grid, name, first)
+            images[name], mismatch = onto_grid(array, own, grid, _named(files[name]))
             notices += (*accepted, *mismatch)
     loaded = RawCase(images, None, grid, tuple(notices))
     if SEGMENTATION not in files:
         return loaded
-    stems = [containers.stem(path) for path in files.values()]
-    return with_labels(case, loaded, files[SEGMENTATION], numbering, stems)
+    paths = [path for path in files.values() if isinstance(path, Path)]
+    labels = files[SEGMENTATION]
+    if isinstance(labels, tuple):
+        raise CaseError(case, f"its segmentation, {labels[0].name}, is DICOM; give one in NIfTI")
+    stems = [containers.stem(path) for path in paths]
+    return with_labels(case, loaded, labels, numbering, stems)
+
+
+def _read(files: Path | tuple[Path, ...]) -> containers.Image:
+    return containers.read(files) if isinstance(files, Path) else read_series(files)
+
+
+def _named(files: Path | tuple[Path, ...]) -> str:
+    return files.name if isinstance(files, Path) else series_name(files)
+
+
+def _refuse_elsewhere(own: Geometry, grid: Geometry, name: str, first: str) -> None:
+    """Refuse a series that lies elsewhere: a scanner's headers are never to be doubted.
+
+    Raises:
+        InputError: it does.
+    """
+    if own.canonical_shape == grid.canonical_shape:
+        apart = _apart(own, grid)
+        if apart <= _SAME_VOXEL * min(grid.spacing):
+            return
+        how = f"up to {apart:.3g} mm away"
+    else:
+        how = f"{sides(own.shape)} voxels against {sides(grid.shape)}"
+    raise InputError(
+        f"its {name} is on another grid than its {first} ({how}); bring all series onto the grid "
+        f"of one first, or choose series of one grid in a table of cases"
+    )
 
 
 def with_labels(

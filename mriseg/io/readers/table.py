@@ -5,6 +5,9 @@ writes it, a person or a script may edit it. ``patient`` and ``visit`` may be le
 column is a modality. ``numbering`` says what the label values are: ``tumour`` (BraTS, by year),
 ``lesion``, or ``files`` (as the files have them); without it the columns and names decide.
 
+A DICOM file stands for all files of its series in its folder. Columns whose names end in " series"
+are notes of `mriseg inspect` for people, and are not read.
+
 A row whose case begins with "?" is a proposal, which nobody has accepted yet: it is refused.
 """
 
@@ -23,8 +26,12 @@ from mriseg.core.filenames import read_name
 from mriseg.core.modalities import MODALITIES, SEGMENTATION, canonical_modality
 from mriseg.core.patients import patient_of
 from mriseg.errors import InputError, reason_of
+from mriseg.io.dicom import extra
+from mriseg.io.dicom.headers import is_dicom
+from mriseg.io.dicom.studies import SeriesBook
 from mriseg.io.disk.documents import write_csv
 from mriseg.io.disk.untrusted import is_regular, read_text
+from mriseg.io.images import is_image
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, Numbering, ReaderOptions
 from mriseg.io.readers.brats import label_scheme
@@ -34,6 +41,8 @@ from mriseg.io.readers.nnunet import regions_from_files
 SUFFIXES = (".csv", ".tsv")
 PROPOSAL = "?"
 """What the case of a row begins with that nobody has accepted."""
+NOTES = " series"
+"""What a column's name ends in that is a note for people, and is not read."""
 BETWEEN = " | "
 """Stands between candidates for one cell, of which a person must keep one."""
 
@@ -65,11 +74,11 @@ class TableReader:
         options.refuse_channels(self.name, "its columns name the modalities")
         rows = _rows(root)
         numbering, regions, labels = _scheme(root, rows, options)
-        cases, skipped = [], []
+        cases, skipped, book = [], [], SeriesBook()
         for row in rows:
             name = row[_CASE]
             try:
-                cases.append(_case(root, row, numbering, options))
+                cases.append(_case(root, row, numbering, options, book))
             except InputError as error:
                 skipped.append((name, str(error)))
         cases.sort(key=lambda case: case.name)
@@ -98,6 +107,7 @@ def write_table(
     roles = [*MODALITIES]
     roles += sorted({role for row, _ in both for role in row.files} - {*roles, SEGMENTATION})
     roles.append(SEGMENTATION)
+    notes = dict.fromkeys(column for row, _ in both for column in row.notes)
     write_csv(
         path,
         [
@@ -107,6 +117,7 @@ def write_table(
                 _VISIT: row.name.visit,
                 **{role: _cell(row.files, role, path.parent) for role in roles},
                 _NUMBERING: numbering,
+                **{column: row.notes.get(column, "") for column in notes},
             }
             for row, mark in both
         ],
@@ -140,6 +151,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
     except csv.Error as error:
         raise InputError(f"{path} is not a table of cases ({error})") from error
     lines = [[cell.strip() for cell in line] for line in lines if any(map(str.strip, line))]
+    notes = [n for n, name in enumerate(lines[0] if lines else []) if name.lower().endswith(NOTES)]
+    lines = [[cell for n, cell in enumerate(line) if n not in notes] for line in lines]
     if any(len(cell) > _LONGEST for line in lines for cell in line):
         raise InputError(
             f"{path} has a cell of more than {_LONGEST} characters, which is neither a name nor a "
@@ -229,7 +242,13 @@ def _scheme(
     return label_scheme([], options)
 
 
-def _case(path: Path, row: Mapping[str, str], numbering: Numbering, options: ReaderOptions) -> Case:
+def _case(
+    path: Path,
+    row: Mapping[str, str],
+    numbering: Numbering,
+    options: ReaderOptions,
+    book: SeriesBook,
+) -> Case:
     name = row[_CASE]
     if name.startswith(PROPOSAL):
         raise InputError(
@@ -249,17 +268,27 @@ def _case(path: Path, row: Mapping[str, str], numbering: Numbering, options: Rea
             )
     if not set(files) - {SEGMENTATION}:
         raise InputError("its row names no image")
-    doubled = [role for role, file in files.items() if [*files.values()].count(file) > 1]
+    sources = {role: _source(role, file, book) for role, file in files.items()}
+    doubled = [role for role, each in sources.items() if [*sources.values()].count(each) > 1]
     if doubled:
-        raise InputError(f"its {' and '.join(doubled)} name the same file")
+        raise InputError(f"its {' and '.join(doubled)} name the same file or series")
     patient, visit = patient_of(name)
     return Case(
         name=name,
         patient=row.get(_PATIENT) or patient,
-        sources={role: (file,) for role, file in files.items()},
-        load=partial(load_files, name, files, numbering),
+        sources={r: each if isinstance(each, tuple) else (each,) for r, each in sources.items()},
+        load=partial(load_files, name, sources, numbering),
         visit=row.get(_VISIT) or ("" if row.get(_PATIENT) else visit),
     )
+
+
+def _source(role: str, file: Path, book: SeriesBook) -> Path | tuple[Path, ...]:
+    """A file, or the files of the DICOM series that it stands for."""
+    if is_image(file) or not is_dicom(file):
+        return file
+    if lacking := extra.missing():
+        raise InputError(f"its {role} is DICOM, and {lacking}")
+    return book.series_of(file)
 
 
 def _path(table: Path, cell: str) -> Path:

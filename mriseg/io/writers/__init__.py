@@ -3,6 +3,7 @@
 - ``base``: what a writer is given
 - ``names``: what a case's files are called
 - ``nifti``: masks and probability maps as NIfTI
+- ``dicom_seg``: the same as DICOM-SEG, for a case that was read from DICOM
 """
 
 from __future__ import annotations
@@ -12,4 +13,10 @@ from mriseg.registry import Registry
 
 __all__ = ["WRITERS", "Output", "Writer"]
 
-WRITERS: Registry[Writer] = Registry("writer", {"nifti": "mriseg.io.writers.nifti:WRITER"})
+WRITERS: Registry[Writer] = Registry(
+    "writer",
+    {
+        "nifti": "mriseg.io.writers.nifti:WRITER",
+        "dicom-seg": "mriseg.io.writers.dicom_seg:WRITER",
+    },
+)

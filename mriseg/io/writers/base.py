@@ -15,6 +15,21 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
+class MadeBy:
+    """What made a result, for formats that state it.
+
+    Attributes:
+        model: its name.
+        digest: `mriseg.io.runs.Run.digest`.
+        version: of mriseg.
+    """
+
+    model: str = ""
+    digest: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
 class Output:
     """A case's result, on the scan's own grid.
 
@@ -24,6 +39,10 @@ class Output:
         geometry: of the scan.
         probabilities: region -> [i, j, k] float32; empty where none are to be written.
         files: that the case was read from, for formats that need their headers.
+        reference: those of them of the modality that masks are shown on.
+        masks: region -> [i, j, k] 0/1, whole where regions overlap.
+        colours: region -> its colour, as red, green and blue up to 255.
+        made_by: what made it.
     """
 
     case: str
@@ -31,6 +50,10 @@ class Output:
     geometry: Geometry
     probabilities: Mapping[str, Array] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    reference: tuple[Path, ...] = ()
+    masks: Mapping[str, Array] = field(default_factory=dict)
+    colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    made_by: MadeBy = MadeBy()
 
 
 class Writer(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mriseg.core.label_tables import opening_lines
 from mriseg.core.wording import counted
 from mriseg.io import nifti
 from mriseg.io.predictions import MaskRecord
@@ -63,7 +64,7 @@ class ShownMask:
 
 
 def prediction_page(
-    masks: Sequence[ShownMask], about: About, *, title: str, citing: Methods
+    masks: Sequence[ShownMask], about: About, *, title: str, citing: Methods, start: str = ""
 ) -> Page:
     """The page of the masks in a folder, whenever they were made.
 
@@ -72,6 +73,7 @@ def prediction_page(
         about: how the page came about.
         title: of the page.
         citing: the text to paste.
+        start: what the names of the label files beside the masks begin with.
     """
     empty = sum(mask.empty for mask in masks)
     seen = sum(mask.record.trained_on for mask in masks)
@@ -95,10 +97,23 @@ def prediction_page(
         lead=lead,
         about=about,
         tiles=tiles,
-        sections=(Section("Volumes", (_volumes(masks, linked=bool(entries)),)),),
+        sections=(
+            Section("Volumes", (_volumes(masks, linked=bool(entries)),)),
+            _elsewhere(masks[0].record.mask, start),
+        ),
         cases=entries,
         methods=citing,
     )
+
+
+def _elsewhere(mask: str, start: str) -> Section:
+    """How to open a scan and its mask in other programs."""
+    lines = opening_lines(mask, start)
+    words = (
+        "In the folder of the masks, with the path of the scan (a NIfTI file) for SCAN; the label "
+        "files beside the masks give the regions their names and colours."
+    )
+    return Section("In other programs", (Words((words,)), Facts(tuple(lines.items()))))
 
 
 def citing_prediction(record: MaskRecord) -> Methods:

@@ -14,11 +14,11 @@ from mriseg.io.images import is_image, kind_of
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("IM0001", bytes(128) + b"DICM", "DICOM: .* dcm2niix -z y"),
+        ("IM0001", bytes(128) + b"DICM", "DICOM, .* --layout dicom"),
         ("x.nii.gz", bytes(128) + b"DICM", "DICOM"),
-        ("x.ima", b"", "DICOM"),
-        ("x.DCM", b"", "DICOM"),
-        ("DICOMDIR", b"", "DICOMDIR, an index of DICOM"),
+        ("x.ima", b"", "named as DICOM, which its content is not"),
+        ("x.DCM", b"", "named as DICOM"),
+        ("DICOMDIR", b"", "DICOMDIR, an index of the DICOM files"),
         ("x.nii.gz", b"<!DOCTYPE html>", "a web page: download"),
         ("x.nii", b"\n<HTML>", "a web page"),
         ("x.nii.gz", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer.*pull"),
@@ -80,7 +80,7 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes, nam
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.dcm").mkdir()
-    assert (kind_of(tmp_path / "folder.dcm") or "").startswith("DICOM")
+    assert (kind_of(tmp_path / "folder.dcm") or "").startswith("named as DICOM")
     assert kind_of(tmp_path / "missing") is None
     assert kind_of(tmp_path / "a\0b") is None
     if hasattr(os, "mkfifo"):

@@ -356,7 +356,8 @@ class TestFind:
 
     def test_an_unknown_layout(self, tmp_path: Path) -> None:
         with pytest.raises(
-            Exception, match="there is no layout 'bids'; known: brats, flat, h5, lgg, nnunet, table"
+            Exception,
+            match="there is no layout 'bids'; known: brats, dicom, flat, h5, lgg, nnunet, table",
         ):
             readers.find(tmp_path, "bids")
 
