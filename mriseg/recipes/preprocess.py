@@ -15,73 +15,38 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from mriseg.core.keywords import ScanKeywords
-from mriseg.core.label_account import CaseLabels, in_regions, label_notices
-from mriseg.core.prepare import content_digest, prepare
+from mriseg.core.label_account import CaseLabels, label_notices
 from mriseg.core.regions import Regions, described
 from mriseg.core.wording import agreeing, counted
-from mriseg.errors import CaseError, InputError
+from mriseg.errors import CaseError
 from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
 from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.disk.documents import plain
-from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.locks import locked
 from mriseg.io.disk.shared import Workroom
 from mriseg.io.location import Location
 from mriseg.io.readers import Case, Listing, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.readers.base import none_usable
-from mriseg.io.store import CaseAttributes, Store, StoreSpec
+from mriseg.io.store import Store, StoreSpec
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
 from mriseg.recipes.case_hands import name_of, writing_hands
+from mriseg.recipes.case_writing import CaseReport, kept, write_case
 from mriseg.recipes.hands import Outcome, Workers, elsewhere
 from mriseg.recipes.labels import (
-    checked_labels,
     means_own_labels,
-    refuse_brain_mask,
     wanted_regions,
 )
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.store_page import write_page
-from mriseg.recipes.stored import is_same, other_scan
+from mriseg.recipes.stored import is_same
 
-
-@dataclass(frozen=True)
-class CaseReport:
-    """What became of one case.
-
-    Attributes:
-        case: its name.
-        status: "written", "kept" (complete in the store already), "skipped", or "refused" (skipped
-            since the store has a case of that name from other scans).
-        reason: why it was skipped or refused.
-        modalities: those it has.
-        labelled: whether it has a segmentation.
-        shape: stored slices, height and width.
-        notices: what was accepted although it is unusual.
-        patient: whose scan it is.
-        visit: which of the patient's visits; empty where nothing says so.
-        labels: the segmentation file's own labels -> voxels; empty for a kept case.
-        renamed: the file's own label -> the one in the store, of those that were renumbered.
-        voxels: region -> voxels, where there is a segmentation.
-    """
-
-    case: str
-    status: str
-    reason: str = ""
-    modalities: tuple[str, ...] = ()
-    labelled: bool = False
-    shape: tuple[int, ...] = ()
-    notices: tuple[str, ...] = ()
-    patient: str = ""
-    visit: str = ""
-    labels: Mapping[int, int] = field(default_factory=dict)
-    renamed: Mapping[int, int] = field(default_factory=dict)
-    voxels: Mapping[str, int] = field(default_factory=dict)
+__all__ = ["CaseReport", "PreprocessReport", "preprocess", "write_case"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -244,12 +209,12 @@ def _filled(
         stored = before.get(case.name)
         # One whose files were lost is done again.
         if stored and is_same(stored, case) and store.has_files_of(stored):
-            reports.append(_kept(stored, store.spec.regions))
+            reports.append(kept(stored, store.spec.regions))
         else:
             todo.append(case)
-    kept = len(reports) - len(listing.skipped)
-    if kept:
-        yield Notice(f"{counted(kept, 'case')} {agreeing(kept, 'is', 'are')} in the store already")
+    if count := len(reports) - len(listing.skipped):
+        be = agreeing(count, "is", "are")
+        yield Notice(f"{counted(count, 'case')} {be} in the store already")
     reports += yield from _made(store, todo, strict, who, write)
     return tuple(sorted(reports, key=lambda report: report.case))
 
@@ -290,75 +255,6 @@ def _written(
     yield 0.0
     with room.alone(case.name) if room is not None else nullcontext():
         return write(case)
-
-
-def write_case(
-    store: Store, case: Case, *, own_labels: bool = False, overwrite: bool = False
-) -> CaseReport:
-    """Read, prepare and append one case; a problem with it becomes its report.
-
-    Args:
-        store: where to.
-        case: what to read.
-        own_labels: whether the store's regions are of the files' own labels.
-        overwrite: whether it may take the place of another scan's case of its name.
-    """
-    regions = store.spec.regions
-    try:
-        try:
-            loaded = checked_labels(case.load(), regions, own_labels=own_labels)
-            prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
-            if not own_labels:
-                refuse_brain_mask(prepared, loaded)
-            content = content_digest(loaded.images)
-            sources = tuple(map(KnownFile.of, case.files))
-            stored = None if overwrite else store.stored(case.name)
-            if reason := other_scan(stored, case, content, sources):
-                return CaseReport(case.name, "refused", reason)
-        except CaseError:
-            raise
-        except (InputError, OSError) as error:
-            raise CaseError(case.name, str(error)) from None
-        notices = list(loaded.notices)
-        if loaded.labels is not None and not loaded.labels.any():
-            notices.append("the segmentation is empty")
-        store.append(
-            case.name,
-            prepared,
-            patient=case.patient,
-            content=content,
-            sources=sources,
-            notices=notices,
-        )
-    except CaseError as error:
-        return CaseReport(case.name, "skipped", error.reason)
-    return CaseReport(
-        case=case.name,
-        status="written",
-        modalities=prepared.modalities,
-        labelled=prepared.labels is not None,
-        shape=prepared.box.shape,
-        notices=tuple(notices),
-        patient=case.patient,
-        visit=case.visit,
-        labels=loaded.values,
-        renamed=loaded.renamed,
-        voxels=in_regions(loaded.values, loaded.renamed, regions),
-    )
-
-
-def _kept(stored: CaseAttributes, regions: Regions) -> CaseReport:
-    voxels = [sum(slices) for slices in zip(*stored.foreground, strict=True)]
-    return CaseReport(
-        case=stored.name,
-        status="kept",
-        modalities=stored.modalities,
-        labelled=stored.labelled,
-        shape=stored.box.shape,
-        notices=stored.notices,
-        patient=stored.patient,
-        voxels=dict(zip(regions, voxels, strict=True)) if stored.labelled else {},
-    )
 
 
 def _targets(listing: Listing, wanted: Regions) -> str:

@@ -1,0 +1,123 @@
+"""One case into a store: what is done to it, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mriseg.core.label_account import in_regions
+from mriseg.core.prepare import content_digest, prepare
+from mriseg.core.regions import Regions
+from mriseg.errors import CaseError, InputError
+from mriseg.io.disk.known_files import KnownFile
+from mriseg.io.readers import Case
+from mriseg.io.store import CaseAttributes, Store
+from mriseg.recipes.labels import (
+    checked_labels,
+    refuse_brain_mask,
+)
+from mriseg.recipes.stored import other_scan
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """What became of one case.
+
+    Attributes:
+        case: its name.
+        status: "written", "kept" (complete in the store already), "skipped", or "refused" (skipped
+            since the store has a case of that name from other scans).
+        reason: why it was skipped or refused.
+        modalities: those it has.
+        labelled: whether it has a segmentation.
+        shape: stored slices, height and width.
+        notices: what was accepted although it is unusual.
+        patient: whose scan it is.
+        visit: which of the patient's visits; empty where nothing says so.
+        labels: the segmentation file's own labels -> voxels; empty for a kept case.
+        renamed: the file's own label -> the one in the store, of those that were renumbered.
+        voxels: region -> voxels, where there is a segmentation.
+    """
+
+    case: str
+    status: str
+    reason: str = ""
+    modalities: tuple[str, ...] = ()
+    labelled: bool = False
+    shape: tuple[int, ...] = ()
+    notices: tuple[str, ...] = ()
+    patient: str = ""
+    visit: str = ""
+    labels: Mapping[int, int] = field(default_factory=dict)
+    renamed: Mapping[int, int] = field(default_factory=dict)
+    voxels: Mapping[str, int] = field(default_factory=dict)
+
+
+def write_case(
+    store: Store, case: Case, *, own_labels: bool = False, overwrite: bool = False
+) -> CaseReport:
+    """Read, prepare and append one case; a problem with it becomes its report.
+
+    Args:
+        store: where to.
+        case: what to read.
+        own_labels: whether the store's regions are of the files' own labels.
+        overwrite: whether it may take the place of another scan's case of its name.
+    """
+    regions = store.spec.regions
+    try:
+        try:
+            loaded = checked_labels(case.load(), regions, own_labels=own_labels)
+            prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
+            if not own_labels:
+                refuse_brain_mask(prepared, loaded)
+            content = content_digest(loaded.images)
+            sources = tuple(map(KnownFile.of, case.files))
+            stored = None if overwrite else store.stored(case.name)
+            if reason := other_scan(stored, case, content, sources):
+                return CaseReport(case.name, "refused", reason)
+        except CaseError:
+            raise
+        except (InputError, OSError) as error:
+            raise CaseError(case.name, str(error)) from None
+        notices = list(loaded.notices)
+        if loaded.labels is not None and not loaded.labels.any():
+            notices.append("the segmentation is empty")
+        store.append(
+            case.name,
+            prepared,
+            patient=case.patient,
+            content=content,
+            sources=sources,
+            notices=notices,
+        )
+    except CaseError as error:
+        return CaseReport(case.name, "skipped", error.reason)
+    return CaseReport(
+        case=case.name,
+        status="written",
+        modalities=prepared.modalities,
+        labelled=prepared.labels is not None,
+        shape=prepared.box.shape,
+        notices=tuple(notices),
+        patient=case.patient,
+        visit=case.visit,
+        labels=loaded.values,
+        renamed=loaded.renamed,
+        voxels=in_regions(loaded.values, loaded.renamed, regions),
+    )
+
+
+def kept(stored: CaseAttributes, regions: Regions) -> CaseReport:
+    """The report of a case that is in the store already."""
+    voxels = [sum(slices) for slices in zip(*stored.foreground, strict=True)]
+    return CaseReport(
+        case=stored.name,
+        status="kept",
+        modalities=stored.modalities,
+        labelled=stored.labelled,
+        shape=stored.box.shape,
+        notices=stored.notices,
+        patient=stored.patient,
+        voxels=dict(zip(regions, voxels, strict=True)) if stored.labelled else {},
+    )
