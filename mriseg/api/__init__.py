@@ -36,6 +36,7 @@ from mriseg.errors import (
     RunError,
     StoreError,
     UnknownNameError,
+    WorkerError,
 )
 from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote, finish
 from mriseg.io.runs import Run, open_run
@@ -116,6 +117,7 @@ __all__ = [
     "TransferReport",
     "UnknownNameError",
     "VerifyReport",
+    "WorkerError",
     "Wrote",
     "annotate",
     "bench",

@@ -212,37 +212,24 @@ Workers = Annotated[
     int | None,
     option("--workers", "Number of processes. (default: one per core, at most 8)", "N", min=1),
 ]
-Executor = Annotated[
-    str | None,
-    option(
-        "--executor",
-        "Who does the cases: processes, dask:tcp://HOST:8786 (or dask:FILE, which the scheduler "
-        "wrote), or slurm:partition=NAME,time=MINUTES. (default: processes)",
-        "NAME[:ADDRESS]",
-    ),
-]
-_WhoElse = Annotated[
-    str | None,
-    option(
-        "--executor",
-        "Who does the cases: processes, dask:tcp://HOST:8786 (or dask:FILE, which the scheduler "
-        "wrote), or slurm:partition=NAME,time=MINUTES. (default: this process, one by one)",
-        "NAME[:ADDRESS]",
-        panel=_COMPUTING,
-    ),
-]
-_HowMany = Annotated[
-    int | None,
-    option(
-        "--workers",
-        "Number of processes, or of jobs of SLURM. (default: one process)",
-        "N",
-        panel=_COMPUTING,
-        min=1,
-    ),
-]
 
-WORKING: Options = {"executor": (_WhoElse, None), "workers": (_HowMany, None)}
+
+def _who(default: str, **panel: str) -> Any:
+    text = (
+        "Who does the cases: processes, dask:tcp://HOST:8786 (or dask:FILE, which the scheduler "
+        f"wrote), or slurm:partition=NAME,time=MINUTES. (default: {default})"
+    )
+    return Annotated[str | None, option("--executor", text, "NAME[:ADDRESS]", **panel)]
+
+
+Executor = _who("processes")
+_MANY = "Number of processes, or of jobs of SLURM. (default: one process)"
+_HowMany = Annotated[int | None, option("--workers", _MANY, "N", panel=_COMPUTING, min=1)]
+
+WORKING: Options = {
+    "executor": (_who("this process, one by one", panel=_COMPUTING), None),
+    "workers": (_HowMany, None),
+}
 
 Json = Annotated[
     str | None,

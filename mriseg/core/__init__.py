@@ -24,6 +24,8 @@ In reading order, which follows one slice through a training:
     the split by patient and the plan of an epoch; the source of all randomness.
 `augment`, `resolution`
     augmentation, drawn first and then applied; progressive resizing.
+`choice`
+    a backend as it is asked for, here or on another machine.
 `ops`, `segnet`
     pooling with stored positions in three forms, and the network that uses any of them.
 `losses`, `steps`, `averaging`

@@ -95,7 +95,7 @@ class Kind(Protocol):
     summary: str
     elsewhere: bool
 
-    def open(self, address: str, workers: int | None) -> AbstractContextManager[Pool]:
+    def pool(self, address: str, workers: int | None) -> AbstractContextManager[Pool]:
         """Workers that stand ready until the block ends, when nothing of them is left running.
 
         Args:

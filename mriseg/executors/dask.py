@@ -119,8 +119,8 @@ class Dask:
     elsewhere = True
 
     @contextmanager
-    def open(self, address: str, workers: int | None) -> Iterator[DaskPool]:
-        """See `mriseg.executors.base.Kind.open`.
+    def pool(self, address: str, workers: int | None) -> Iterator[DaskPool]:
+        """See `mriseg.executors.base.Kind.pool`.
 
         Raises:
             ConfigError: there is no address, or a number of workers.

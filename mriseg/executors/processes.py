@@ -137,8 +137,8 @@ class Processes:
     elsewhere = False
 
     @contextmanager
-    def open(self, address: str, workers: int | None) -> Iterator[ProcessPool]:
-        """See `mriseg.executors.base.Kind.open`.
+    def pool(self, address: str, workers: int | None) -> Iterator[ProcessPool]:
+        """See `mriseg.executors.base.Kind.pool`.
 
         Raises:
             ConfigError: an address was given.

@@ -33,7 +33,7 @@ def where(_: object) -> int:
 def kills_its_worker_once(marker: str) -> str:
     """As the kernel ends a process for which there is no memory."""
     if not Path(marker).exists():
-        os.close(os.open(marker, os.O_CREAT))
+        Path(marker).touch()
         os.kill(os.getpid(), _KILL)
     return marker
 

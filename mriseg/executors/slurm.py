@@ -7,7 +7,6 @@ early (killed, out of time, its node gone) is submitted again.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 import warnings
@@ -71,19 +70,15 @@ class Slurm:
     elsewhere = True
 
     @contextmanager
-    def open(self, address: str, workers: int | None) -> Iterator[Pool]:
-        """See `mriseg.executors.base.Kind.open`.
+    def pool(self, address: str, workers: int | None) -> Iterator[Pool]:
+        """See `mriseg.executors.base.Kind.pool`.
 
         Raises:
             ConfigError: an option is not known or has no value that it can have.
             WorkerError: dask-jobqueue or SLURM is not there, or no job starts.
         """
         options = parsed(address)
-        if shutil.which("sbatch") is None:
-            raise WorkerError(
-                "--executor slurm: there is no sbatch on this machine; start the command where "
-                "jobs are submitted"
-            )
+        _sbatch("--version")
         with quiet():
             check_installed("slurm", "dask_jobqueue")
             from dask_jobqueue import SLURMCluster
@@ -126,7 +121,7 @@ def parsed(address: str) -> dict[str, str]:
 
 
 def arguments(options: Mapping[str, str]) -> dict[str, Any]:
-    """What dask-jobqueue is told: one process of one thread per job, which may compute in many."""
+    """What dask-jobqueue is asked for: one process per job, which does one item at a time."""
     extra = [
         f"--{name}={options[name]}" for name in ("gpus", "qos", "constraint") if name in options
     ]
@@ -146,15 +141,25 @@ def arguments(options: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _sbatch(option: str, script: str = "") -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["sbatch", option], input=script, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        raise WorkerError(
+            "--executor slurm: there is no sbatch on this machine; start the command where jobs "
+            "are submitted"
+        ) from None
+
+
 def _check_accepted(script: str) -> None:
     """Whether SLURM would take such a job; its own words where it would not.
 
     Raises:
         WorkerError: it would not.
     """
-    tried = subprocess.run(
-        ["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False
-    )
+    tried = _sbatch("--test-only", script)
     if tried.returncode:
         said = tried.stderr.strip().splitlines() or ["it does not say why"]
         raise WorkerError(f"--executor slurm: sbatch refuses the jobs: {said[0]}")

@@ -100,7 +100,7 @@ class Outcome(Generic[T, R]):
 
 
 class Hands:
-    """Who does the items.
+    """This process, or workers, to do items.
 
     Args:
         backend: to compute on, in this process or on each worker.
@@ -251,7 +251,7 @@ def _opened(where: Workers, count: int | None) -> AbstractContextManager[Pool]:
     if isinstance(where.executor, Executor):
         return given(where.executor, count)
     kind, address = chosen(where.executor or PROCESSES)
-    return kind.open(address, count)
+    return kind.pool(address, count)
 
 
 def _checked(where: Workers, backend: Held[Backend], pool: Pool, needs: Needs | None) -> Hands:

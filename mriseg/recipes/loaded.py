@@ -1,4 +1,4 @@
-"""A model as whoever segments with it has it: loaded here, or by each worker for itself."""
+"""A model where it is used: loaded once in this process, or once by each worker."""
 
 from __future__ import annotations
 

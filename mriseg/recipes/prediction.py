@@ -52,7 +52,7 @@ def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
 
 
 class Prediction:
-    """A folder of masks that are made: what whoever makes them does not know of it.
+    """A folder of masks that are made: what their making does not depend on.
 
     Args:
         run: the model.

@@ -39,7 +39,7 @@ class ScanOptions:
 
     @property
     def who(self) -> Workers:
-        """Who reads the scans."""
+        """The workers that read the scans."""
         return Workers(self.executor, self.workers, backend=None)
 
     def absolute(self, source: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What every kind of executor promises. A new one inherits the suite and says how to open it."""
+"""What every kind of executor promises. A new one inherits the suite and says how to reach its workers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ExecutorContract:
     @pytest.fixture
     def pool(self, address: str) -> Iterator[Pool]:
         """Workers that stand ready; they see the files of the test."""
-        with self.kind.open(address, self.workers) as pool:
+        with self.kind.pool(address, self.workers) as pool:
             yield pool
 
     def test_it_is_registered_by_its_name(self) -> None:
@@ -54,7 +54,7 @@ class ExecutorContract:
     def test_an_address_that_means_nothing_is_refused_at_once(self) -> None:
         with (
             pytest.raises((ConfigError, WorkerError), match="--executor|no .* answers"),
-            self.kind.open("no=such=address", self.workers),
+            self.kind.pool("no=such=address", self.workers),
         ):
             pass
 
@@ -90,7 +90,7 @@ class ExecutorContract:
 
     def test_nothing_is_begun_after_a_stop(self, address: str, tmp_path: Path) -> None:
         paths = [str(tmp_path / f"{number}") for number in range(40)]
-        with pytest.raises(KeyboardInterrupt), self.kind.open(address, self.workers) as pool:
+        with pytest.raises(KeyboardInterrupt), self.kind.pool(address, self.workers) as pool:
             for _ in spread(leaves_a_file, paths, pool):
                 raise KeyboardInterrupt
         time.sleep(1.0)

@@ -148,11 +148,11 @@ def namespaces(count: int) -> Iterator[list[tuple[str, str, str]]]:
         joined = []
         for number, name in enumerate(names):
             subnet = f"10.{200 + os.getpid() % 50}.{number}"
-            here = f"v{os.getpid()}x{number}"
+            end = f"v{os.getpid()}x{number}"
             _ip("netns", "add", name)
-            _ip("link", "add", here, "type", "veth", "peer", "name", "cable", "netns", name)
-            _ip("addr", "add", f"{subnet}.1/24", "dev", here)
-            _ip("link", "set", here, "up")
+            _ip("link", "add", end, "type", "veth", "peer", "name", "cable", "netns", name)
+            _ip("addr", "add", f"{subnet}.1/24", "dev", end)
+            _ip("link", "set", end, "up")
             _ip("-n", name, "addr", "add", f"{subnet}.2/24", "dev", "cable")
             _ip("-n", name, "link", "set", "cable", "up")
             _ip("-n", name, "link", "set", "lo", "up")

@@ -16,7 +16,7 @@ from mriseg.executors.processes import ProcessPool
 def test_each_kind_is_whole(name: str) -> None:
     kind = EXECUTORS[name]
     assert kind.name == name and kind.summary and isinstance(kind.elsewhere, bool)
-    assert list(inspect.signature(kind.open).parameters) == ["address", "workers"]
+    assert list(inspect.signature(kind.pool).parameters) == ["address", "workers"]
 
 
 @pytest.mark.parametrize("pool", [ProcessPool, GivenPool])

@@ -33,9 +33,9 @@ class TestDask(ExecutorContract):
 
 
 def test_a_number_of_workers_or_no_address_is_refused() -> None:
-    with pytest.raises(ConfigError, match="leave the number out"), EXECUTOR.open("tcp://x:1", 3):
+    with pytest.raises(ConfigError, match="leave the number out"), EXECUTOR.pool("tcp://x:1", 3):
         pass
-    with pytest.raises(ConfigError, match="name the scheduler"), EXECUTOR.open("", None):
+    with pytest.raises(ConfigError, match="name the scheduler"), EXECUTOR.pool("", None):
         pass
 
 
@@ -45,13 +45,13 @@ def test_where_no_scheduler_answers_one_sentence_says_so(
     monkeypatch.setattr("mriseg.executors.dask._PATIENCE", 0.5)
     with (
         pytest.raises(WorkerError, match="no Dask scheduler answers at tcp://127.0.0.1:9"),
-        EXECUTOR.open("tcp://127.0.0.1:9", None),
+        EXECUTOR.pool("tcp://127.0.0.1:9", None),
     ):
         pass
     file = tmp_path / "scheduler.json"
     with (
         pytest.raises(WorkerError, match="no such file.*--scheduler-file"),
-        EXECUTOR.open(str(file), None),
+        EXECUTOR.pool(str(file), None),
     ):
         pass
     assert capfd.readouterr().err == ""
@@ -62,7 +62,7 @@ def test_a_scheduler_without_workers_and_one_that_goes_away_are_said(
 ) -> None:
     with (
         cluster(tmp_path / "logs", workers=()) as alone,
-        EXECUTOR.open(alone.address, None) as pool,
+        EXECUTOR.pool(alone.address, None) as pool,
     ):
         with pytest.raises(WorkerError, match="has no workers: start some"):
             pool.on_each(doubled, 1)

@@ -20,7 +20,7 @@ class TestProcesses(ExecutorContract):
 
 
 def test_processes_have_no_address() -> None:
-    with pytest.raises(ConfigError, match="no address.*--workers"), EXECUTOR.open("host", 2):
+    with pytest.raises(ConfigError, match="no address.*--workers"), EXECUTOR.pool("host", 2):
         pass
 
 

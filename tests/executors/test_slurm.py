@@ -38,8 +38,8 @@ def test_options_are_read_and_others_refused() -> None:
 
 
 def test_without_slurm_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(WorkerError, match="no sbatch on this machine"), EXECUTOR.open("", 2):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(WorkerError, match="no sbatch on this machine"), EXECUTOR.pool("", 2):
         pass
 
 
@@ -65,7 +65,7 @@ class TestSlurm(ExecutorContract):
 def test_a_partition_that_does_not_exist_is_said_in_slurms_words() -> None:
     with (
         pytest.raises(WorkerError, match="sbatch refuses the jobs: .*partition"),
-        EXECUTOR.open("partition=no-such-partition", 1),
+        EXECUTOR.pool("partition=no-such-partition", 1),
     ):
         pass
 
@@ -73,7 +73,7 @@ def test_a_partition_that_does_not_exist_is_said_in_slurms_words() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("slurm")
 def test_a_job_that_is_killed_is_submitted_again(tmp_path: Path) -> None:
-    with EXECUTOR.open("cores=1,memory=1GB,time=10,wait=5", 1) as pool:
+    with EXECUTOR.pool("cores=1,memory=1GB,time=10,wait=5", 1) as pool:
 
         def kill() -> None:
             while not list(tmp_path.iterdir()):

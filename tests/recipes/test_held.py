@@ -10,11 +10,11 @@ from mriseg.recipes.held import Held
 
 
 def test_it_is_made_at_first_use_and_never_where_it_is_given() -> None:
-    made: list[int] = []
-    held_list = Held("key", partial(_made, made))
-    assert not made
-    assert held_list() is held_list() and made == [1]
-    assert Held("key", partial(_made, made), "given")() == "given" and made == [1]
+    calls: list[int] = []
+    held_list = Held("key", partial(_made, calls))
+    assert not calls
+    assert held_list() is held_list() and calls == [1]
+    assert Held("key", partial(_made, calls), "given")() == "given" and calls == [1]
 
 
 def test_one_that_is_sent_is_made_once_per_process_and_few_are_kept() -> None:

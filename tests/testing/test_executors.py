@@ -22,7 +22,7 @@ class Threads:
     elsewhere = False
 
     @contextmanager
-    def open(self, address: str, workers: int | None) -> Iterator[GivenPool]:
+    def pool(self, address: str, workers: int | None) -> Iterator[GivenPool]:
         with ThreadPoolExecutor(workers) as executor:
             yield GivenPool(executor, workers)
 
@@ -41,7 +41,7 @@ def contract(monkeypatch: pytest.MonkeyPatch) -> ExecutorContract:
 def test_what_is_kept_passes_and_what_is_not_fails(
     contract: ExecutorContract, tmp_path: Path
 ) -> None:
-    with KIND.open("", 2) as pool:
+    with KIND.pool("", 2) as pool:
         contract.test_all_items_are_done_once(pool)
         contract.test_what_a_function_raises_is_raised(pool)
         with pytest.raises(AssertionError):

@@ -5,6 +5,7 @@
 - ``locks``: one process at a time
 - ``space``: whether there is room, checked before the work
 - ``checksums``, ``versions``, ``schemas``: what a document must look like
+- ``shared``: whether other processes see the same files, and a room for what they write
 - ``known_files``: files that are known again without being read
 - ``faults``: what is found when files are checked
 - ``documents``: CSV and JSON, written and read

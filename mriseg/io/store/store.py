@@ -74,8 +74,7 @@ class Batch:
 class Store(Shown):
     """An open store; made by `create` or `open_store`. Cheap to pickle, safe to read in threads.
 
-    Its length is the number of its cases, iterating gives their names, and ``store[name]`` is
-    `read_case`.
+    Its length is the number of its cases, iterating gives names, ``store[name]`` is `read_case`.
     """
 
     def __init__(self, location: str, spec: StoreSpec) -> None:
@@ -98,15 +97,14 @@ class Store(Shown):
 
     @property
     def absolute(self) -> Store:
-        """The same store, wherever a process moves to or is."""
+        """The same store for a process in another folder."""
         return Store(str(self._where), self.spec)
 
     def __len__(self) -> int:
         return len(self.cases())
 
     def __bool__(self) -> bool:
-        # An empty store is still a store.
-        return True
+        return True  # an empty store is still a store
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.cases())
