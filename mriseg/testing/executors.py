@@ -1,4 +1,4 @@
-"""What every kind of executor promises. A new one inherits the suite and says how to reach its workers."""
+"""What every kind of executor promises. A new one inherits the suite and gives its address."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ import pytest
 
 from mriseg.core.trials import trials
 from mriseg.errors import ConfigError, InputError, OutputError
-from mriseg.events import Advanced, Began, Event, Measured, Notice, finish
+from mriseg.events import Advanced, Began, Event, Measured, Notice, filtered, finish
 from mriseg.io.comparisons import read_plan
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.setup import plan_training
-from mriseg.recipes.trainings import claim, extent, filtered, unseen
+from mriseg.recipes.trainings import claim, extent, unseen
 from mriseg.recipes.trial import Study
 from tests.recipes.test_trial import study
 
