@@ -76,7 +76,9 @@ class DaskPool:
             return KilledError(int(error.allowed_failures) + 1)
         closed = self._client.status != "running"
         if isinstance(error, CancelledError | CommClosedError) or closed:
-            return WorkerError(f"{self.place} went away; once it is back, {_GOES_ON}")
+            return WorkerError(
+                f"{self.place} went away; once it is back, with its workers, {_GOES_ON}"
+            )
         return error
 
     def on_each(self, function: Callable[[T], R], item: T) -> Mapping[str, R | Exception]:
