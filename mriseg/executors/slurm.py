@@ -125,6 +125,8 @@ def arguments(options: Mapping[str, str]) -> dict[str, Any]:
     extra = [
         f"--{name}={options[name]}" for name in ("gpus", "qos", "constraint") if name in options
     ]
+    if "log" not in options:
+        extra.append("--output=/dev/null")  # or else SLURM writes a file per job where one is
     return {
         "cores": 1,
         "processes": 1,

@@ -31,7 +31,8 @@ def test_options_are_read_and_others_refused() -> None:
     options = parsed("partition=gpu,time=90,gpus=1,qos=long")
     asked = arguments(options)
     assert (asked["queue"], asked["walltime"], asked["memory"]) == ("gpu", "90", "8GB")
-    assert asked["job_extra_directives"] == ["--gpus=1", "--qos=long"]
+    assert asked["job_extra_directives"] == ["--gpus=1", "--qos=long", "--output=/dev/null"]
+    assert arguments(parsed("log=jobs"))["job_extra_directives"] == []
     for wrong in ("partitio=gpu", "time", "time=", "time=1,time=2", "cores=four"):
         with pytest.raises(ConfigError, match="--executor slurm: .*expected"):
             parsed(wrong)

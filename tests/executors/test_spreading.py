@@ -55,8 +55,6 @@ class Breaking(Executor):
             raise BrokenProcessPool("it is broken")
         future: Future[Any] = Future()
         self.waiting.append((future, function, args[0]))
-        if len(self.waiting) == 3:
-            self.work()
         return future
 
     def work(self) -> None:
@@ -82,7 +80,7 @@ class BreakingPool:
         self.renew()
 
     def tend(self) -> None:
-        pass
+        self._executor.work()
 
     def renew(self) -> None:
         self._executor = Breaking(self.killers)
@@ -93,8 +91,6 @@ class BreakingPool:
 
     @property
     def at_once(self) -> int:
-        # What is left of a batch is done when no more may come.
-        self._executor.work()
         return 3
 
     def meaning(self, error: BaseException) -> BaseException:
@@ -105,23 +101,10 @@ class BreakingPool:
 
 
 def done(pool: BreakingPool, count: int) -> Iterator[tuple[int, int]]:
-    """The work, while somebody sees to it that what is under way is done."""
-    stop = threading.Event()
-
-    def push() -> None:
-        while not stop.wait(0.001):
-            pool._executor.work()
-
-    pusher = threading.Thread(target=push)
-    pusher.start()
-    try:
-        yield from spread(lambda item: -item, range(count), pool, lambda item: f"case {item}")
-    finally:
-        stop.set()
-        pusher.join()
+    yield from spread(lambda item: -item, range(count), pool, lambda item: f"case {item}")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 12), st.dictionaries(st.integers(0, 11), st.integers(1, MOST_DEATHS + 2)))
 def test_an_item_is_blamed_if_it_ends_three_workers_and_no_other(
     count: int, killers: dict[int, int]
@@ -142,5 +125,7 @@ def test_an_item_is_blamed_if_it_ends_three_workers_and_no_other(
 
 def test_a_broken_executor_of_somebody_elses_is_said() -> None:
     executor = Breaking({0: 1})
+    executor.submit(abs, 0)
+    executor.work()
     with pytest.raises(WorkerError, match="the executor that was given does no more work"):
         list(spread(abs, [0, 1, 2, 3], GivenPool(executor, 2)))
