@@ -251,7 +251,9 @@ class TestFiles:
     def test_dicom_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
         (tmp_path / "in" / "IM0001").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 400)
-        with pytest.raises(InputError, match="none of its DICOM files is an image of MR that can be read"):
+        with pytest.raises(
+            InputError, match="none of its DICOM files is an image of MR that can be read"
+        ):
             through(tmp_path / "in", tmp_path / "out.zarr")
 
     def test_several_data_sets(self, put: Put, tmp_path: Path) -> None:
