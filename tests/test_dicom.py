@@ -43,7 +43,9 @@ def studies(tmp_path: Path) -> Path:
             array = np.ascontiguousarray(images[modality].transpose(2, 1, 0)).astype(np.uint16)
             where = root / name / f"SE{number}"
             write_series(where, array, LPS, text, number=number, patient=patient, seed=number)
-        write_series(root / name / "SE9", array[:, :, :3], LPS, "loc", number=9, patient=patient)
+        write_series(
+            root / name / "SE9", array[:, :, :3], LPS, "loc zebra", number=9, patient=patient
+        )
     return root
 
 
@@ -84,7 +86,13 @@ def test_nothing_of_a_header_but_geometry_is_in_a_store(studies: Path, tmp_path:
     text = b"".join(path.read_bytes() for path in store.rglob("*") if path.is_file())
     data = pydicom.dcmread(studies / "anna" / "SE1" / "IM0000")
     secrets = [data.PatientID, "Doe", "Jane", "AX T1", "AX FLAIR", data.StudyDate]
-    secrets += [data.StudyInstanceUID, data.SeriesInstanceUID, data.SOPInstanceUID, "SIEMENS"]
+    secrets += [
+        "zebra",
+        data.StudyInstanceUID,
+        data.SeriesInstanceUID,
+        data.SOPInstanceUID,
+        "SIEMENS",
+    ]
     for secret in secrets:
         assert str(secret).encode() not in text, secret
 

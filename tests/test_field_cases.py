@@ -252,7 +252,7 @@ class TestFiles:
         (tmp_path / "in").mkdir()
         (tmp_path / "in" / "IM0001").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 400)
         with pytest.raises(
-            InputError, match="none of its DICOM files is an image of MR"
+            InputError, match="none of its DICOM files is an image of MR that can be read"
         ):
             through(tmp_path / "in", tmp_path / "out.zarr")
 

@@ -66,7 +66,7 @@ def test_a_refusal_shows_the_rows_that_settle_it(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.dcm").write_bytes(b"")
     with pytest.raises(
-        InputError, match="named as DICOM, which its content is not"
+        InputError, match="is not an image but named as DICOM, which its content is not"
     ):
         readers.find(tmp_path / "x.dcm")
 
