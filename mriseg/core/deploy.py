@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mriseg.core.folding import folded
+from mriseg.core.ops import ARITHMETIC
 from mriseg.core.padding import padded_size
 from mriseg.core.segnet import SegNet
 from mriseg.core.settings import MULTIPLE
@@ -76,6 +78,17 @@ class UncheckedDeployed(nn.Module):
         columns = torch.arange(w, device=x.device) + left
         whole = torch.sigmoid(logits) * holds
         return whole.index_select(2, rows).index_select(3, columns)
+
+
+def arithmetic(module: UncheckedDeployed) -> UncheckedDeployed:
+    """A copy for formats other than TorchScript, equal up to rounding.
+
+    Batch normalisation is folded into the convolutions, and pooling has the form that every format
+    and runtime takes; see `mriseg.core.ops.ARITHMETIC`.
+    """
+    network = folded(module.network)
+    network.set_ops(ARITHMETIC)
+    return UncheckedDeployed(network, module.frame)
 
 
 class Deployed(nn.Module):
