@@ -14,6 +14,8 @@ EXPORTERS: Registry[Exporter] = Registry(
     {
         "torchscript": "mriseg.io.exporters.torchscript:EXPORTER",
         "onnx": "mriseg.io.exporters.onnx:EXPORTER",
+        "coreml": "mriseg.io.exporters.coreml:EXPORTER",
+        "monai": "mriseg.io.exporters.monai:EXPORTER",
         "pt2": "mriseg.io.exporters.pt2:EXPORTER",
     },
     group="mriseg.exporters",
