@@ -12,7 +12,9 @@ from mriseg.cli.commands import common
 
 
 def export(
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="Format: torchscript.")],
+    format: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="Format: torchscript, onnx, pt2, coreml, monai.")
+    ],
     model: options.Model = None,
     out: Annotated[
         Path | None,
@@ -36,7 +38,7 @@ def export(
     render.say(
         render.results(),
         f"{report.path} ({report.format}): differs from the model by at most "
-        f"{report.largest_difference:.2g}",
+        f"{report.largest_difference:.2g} ({report.checked_by})",
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mriseg.core.deploy import Deployed, UncheckedDeployed, arithmetic
+from mriseg.core.deploy import Arithmetic, Deployed, UncheckedDeployed
 from mriseg.core.padding import padded_size
 from mriseg.errors import ExportError
 from mriseg.io.exporters.archive import holds, inspect_archive, seal_archive
@@ -47,7 +47,7 @@ class CoreMl:
         text = json.dumps(metadata, indent=1)
         example = _example(network)
         with quiet(), tempfile.TemporaryDirectory(prefix="mriseg-") as folder:
-            program = torch.export.export(_Frame(arithmetic(network.unchecked)).eval(), example)
+            program = torch.export.export(_Frame(Arithmetic(network.unchecked)).eval(), example)
             model = tools.convert(
                 # PyTorch exports for training, which the converter does not take.
                 program.run_decompositions({}),
@@ -75,14 +75,14 @@ class CoreMl:
             with quiet(), zipfile.ZipFile(path) as archive:
                 archive.extractall(folder.name)
                 metadata = json.loads(archive.read(METADATA))
-                model = _Model(tools, Path(folder.name) / _PACKAGE)
+                model = _Model(tools, folder)
         # What it raises depends on where it stumbles.
         except Exception as error:
             folder.cleanup()
             raise ExportError(f"{path} cannot be loaded by coremltools: {error}") from None
 
         def predict(image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None) -> Tensor:
-            assert folder and foreground is not None
+            assert foreground is not None
             return model.predict(dict(zip(INPUTS, (image, mean, std, foreground), strict=True)))
 
         return LoadedExport(full(predict, model.modalities), metadata, model.runtime)
@@ -112,7 +112,9 @@ class _Frame(nn.Module):
 class _Model:
     """A package on the disk, run by Apple's runtime or evaluated."""
 
-    def __init__(self, tools: Any, package: Path) -> None:
+    def __init__(self, tools: Any, folder: tempfile.TemporaryDirectory[str]) -> None:
+        # It lives as long as this object does.
+        self._folder, package = folder, Path(folder.name) / _PACKAGE
         on_a_mac = platform.system() == "Darwin"
         self._model = tools.models.MLModel(str(package), skip_model_load=not on_a_mac)
         spec = self._model.get_spec()

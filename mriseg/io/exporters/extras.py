@@ -19,6 +19,6 @@ def needed(format: str, module: str, extra: str) -> Any:
     except ImportError as error:
         name = module.partition(".")[0]
         raise BackendError(
-            f'{format} needs {name}, which cannot be imported here ({error}): '
+            f"{format} needs {name}, which cannot be imported here ({error}): "
             f'pip install "mriseg[{extra}]"'
         ) from None

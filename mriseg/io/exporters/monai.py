@@ -59,9 +59,11 @@ class Monai:
     def load(self, path: Path) -> LoadedExport:
         """See `Exporter.load`. For files just written: TorchScript is a program, not data."""
         try:
-            with quiet(), zipfile.ZipFile(path) as archive, archive.open(
-                f"{FOLDER}/{_MODEL}"
-            ) as model:
+            with (
+                quiet(),
+                zipfile.ZipFile(path) as archive,
+                archive.open(f"{FOLDER}/{_MODEL}") as model,
+            ):
                 script = torch.jit.load(model, "cpu")  # type: ignore[no-untyped-call]
                 metadata = json.loads(archive.read(f"{FOLDER}/{METADATA}"))
         except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError) as error:

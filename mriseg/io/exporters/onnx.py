@@ -184,7 +184,10 @@ def _properties(file: BinaryIO) -> dict[str, bytes]:
     for field in fields(file, 0, end):
         graphs += field.number == _GRAPH
         if field.number == _PROPS:
-            pair = {part.number: content(file, part, _LARGEST) for part in fields(file, field.start, field.end)}
+            pair = {
+                part.number: content(file, part, _LARGEST)
+                for part in fields(file, field.start, field.end)
+            }
             properties[pair.get(1, b"").decode()] = pair.get(2, b"")
     if graphs != 1:
         raise ValueError("it is not a model of ONNX's")

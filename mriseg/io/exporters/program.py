@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-from mriseg.core.deploy import Deployed, arithmetic
+from mriseg.core.deploy import Arithmetic, Deployed
 from mriseg.io.exporters.base import Predict
 
 INPUTS = ("image", "mean", "std", "foreground")
@@ -28,7 +28,7 @@ def program_of(network: Deployed) -> ExportedProgram:
     Its inputs are `INPUTS`: float32 [b, m, h, w], [b, m] and [b, m], and uint8 [b, h, w]. It holds
     no path of this machine.
     """
-    module = arithmetic(network.unchecked)
+    module = Arithmetic(network.unchecked)
     m = len(network.modalities)
     generator = torch.Generator().manual_seed(0)
     example = (
