@@ -8,10 +8,11 @@ the frame, across it and beyond it, each with and without a foreground, and whol
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mriseg.backends import Backend
@@ -33,9 +34,11 @@ LOG_LIMIT = 1e-2
 probabilities that are all nearly 0, and so would another."""
 _SMALLEST = 1e-30
 
-TRIES = 5
-"""How often a batch is drawn: where two values of a pooling window are equal but for rounding, two
-right programs may un-pool to different places. A wrong one is wrong in every draw."""
+TRIES = 3
+FEW, TIE_LIMIT = 1e-3, 1e-2
+"""Where two values of a pooling window are equal but for rounding, two right programs may un-pool
+to different places. So a batch that differs is drawn anew; and in the last draw, that share of the
+voxels may differ, by that much. A wrong program is wrong in every draw, in more voxels."""
 
 # Noise has no place in space; only its voxels matter.
 _GRID = Geometry(
@@ -115,8 +118,8 @@ class Check:
             yield Advanced("check", number, {"largest difference": largest})
         if again:
             yield Notice(
-                f"{counted(again, 'draw')} of noise differed, and the next did not: two values of "
-                f"a pooling window were equal but for rounding"
+                f"{counted(again, 'draw')} of noise differed in a few voxels, where two values of "
+                f"a pooling window are equal but for rounding"
             )
         return largest
 
@@ -139,30 +142,40 @@ class Check:
         return shapes
 
     def _difference(self, exported: LoadedExport, shape: _Shape, attempt: int) -> float:
+        is_last = attempt == TRIES - 1
         generator = rng.generator(0, "export", attempt) if attempt else rng.generator(0, "export")
         if shape.scan:
             scan = _noise_scan(generator, len(self.manifest.modalities), shape)
-            return self._compare(exported, scan, self._expected_scan(scan))
+            return self._compare(exported, scan, self._expected_scan(scan), is_last)
         batch = _noise(generator, len(self.manifest.modalities), shape)
-        return self._compare(exported, batch, self._expected(batch))
+        return self._compare(exported, batch, self._expected(batch), is_last)
 
     def _expected(self, batch: _Batch) -> Tensor:
-        """What prediction gives for the slices of a batch: one scan, or each a scan of its own."""
-        parts = [batch]
-        if batch.mean.ndim == 2:
-            parts = [_of(batch, index) for index in range(len(batch.image))]
-        return torch.cat([self._expected_of_one(part) for part in parts])
+        """What prediction gives for the slices of a batch: of one scan, or each of its own.
 
-    def _expected_of_one(self, batch: _Batch) -> Tensor:
+        In one batch, as the file has them: another one rounds otherwise.
+        """
         b, _, h, w = batch.image.shape
-        inside = np.ones((b, h, w), dtype=bool)
-        if batch.foreground is not None:
-            inside = batch.foreground.numpy()
-        norm = Normalisation(
-            tuple(batch.mean.flatten().tolist()), tuple(batch.std.flatten().tolist())
-        )
-        image = batch.image.transpose(0, 1).numpy()
-        return self._predicted(image, inside, norm).transpose(0, 1)
+        masks = torch.ones((b, h, w)) > 0 if batch.foreground is None else batch.foreground
+        parts = [slice(index, index + 1) for index in range(b)]
+        if batch.mean.ndim == 1:
+            parts = [slice(0, b)]
+        normalised = [
+            normalise(
+                batch.image[part].transpose(0, 1).numpy(),
+                masks[part].numpy(),
+                Normalisation(
+                    *(
+                        tuple(
+                            values[part].flatten().tolist() if values.ndim == 2 else values.tolist()
+                        )
+                        for values in (batch.mean, batch.std)
+                    )
+                ),
+            )
+            for part in parts
+        ]
+        return self._predicted(np.concatenate(normalised, axis=1)).transpose(0, 1)
 
     def _expected_scan(self, scan: Tensor) -> Tensor:
         """What prediction gives for a whole scan, without the float16 of a store."""
@@ -170,23 +183,26 @@ class Check:
         brain = intensity.foreground(images)
         box = volume.bounding_box(brain)
         crops, inside = volume.crop(images, box), volume.crop(brain, box)
-        output = self._predicted(crops, inside, intensity.statistics(crops, inside)).numpy()
+        norm = intensity.statistics(crops, inside)
+        output = self._predicted(normalise(crops, inside, norm)).numpy()
         return torch.from_numpy(volume.uncrop(output, box, brain.shape))
 
-    def _predicted(self, image: object, inside: object, norm: Normalisation) -> Tensor:
-        normalised = normalise(image, inside, norm)  # type: ignore[arg-type]
+    def _predicted(self, normalised: NDArray[Any]) -> Tensor:
+        m, *shape = normalised.shape
         case = PreparedCase(
             image=normalised,
             modalities=self.manifest.modalities,
             labels=None,
             geometry=_GRID,
-            box=Box((0, 0, 0), normalised.shape[1:]),
-            normalisation=norm,
+            box=Box((0, 0, 0), (shape[0], shape[1], shape[2])),
+            normalisation=Normalisation((0.0,) * m, (1.0,) * m),
         )
         task = self.manifest.task
         return torch.from_numpy(probabilities(self.network, self.backend, case, task))
 
-    def _compare(self, exported: LoadedExport, given: _Batch | Tensor, expected: Tensor) -> float:
+    def _compare(
+        self, exported: LoadedExport, given: _Batch | Tensor, expected: Tensor, is_last: bool
+    ) -> float:
         """The largest difference. Raises ExportError where it is too large."""
         shape = list(given.shape if isinstance(given, Tensor) else given.image.shape)
         try:
@@ -202,11 +218,14 @@ class Check:
                 f"the {self.format} file gives an output of shape {list(output.shape)} where the "
                 f"model gives {list(expected.shape)}"
             )
-        largest = float((output - expected).abs().max())
+        apart = (output - expected).abs()
         logs = [p.clamp(min=_SMALLEST).log() for p in (output, expected)]
-        in_logs = float((logs[0] - logs[1]).abs().max())
-        # Not-a-number compares as false, hence the double negation.
-        if not (largest <= LIMIT and in_logs <= LOG_LIMIT):
+        logs_apart = (logs[0] - logs[1]).abs()
+        largest, in_logs = float(apart.max()), float(logs_apart.max())
+        # Not-a-number compares as false, hence the negation.
+        beyond = ~((apart <= LIMIT) & (logs_apart <= LOG_LIMIT))
+        share = float(beyond.float().mean())
+        if share > (FEW if is_last and largest <= TIE_LIMIT else 0):
             raise DifferenceError(
                 f"the {self.format} file does not give the model's output: probabilities of slices "
                 f"{shape} differ by up to {largest:.2g}, and their logarithms by "
