@@ -73,13 +73,7 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
         ExportError: the file does not load or does not give the model's output; nothing is left.
     """
     exporter = EXPORTERS[format]
-    place = Path(run.name) if run.is_shared else run.path / "model"
-    path = place.with_name(place.name + exporter.suffix) if out is None else out
-    if path.is_dir():
-        raise OutputError(
-            f"{path} is a folder; name a file, such as {path / 'model'}{exporter.suffix}"
-        )
-    check_writable(path.parent)
+    path = target_of(run, exporter.suffix, out)
     backend = reference_backend()
     model = load_model(run, backend)
     manifest = run.manifest
@@ -99,6 +93,20 @@ def export(run: Run, format: str = "torchscript", out: Path | None = None) -> Re
         largest = yield from check.differences(exported)
     yield Wrote(path, f"{format} model, at most {largest:.1e} from the run's ({exported.runtime})")
     return ExportReport(path, format, largest, path.stat().st_size, exported.runtime)
+
+
+def target_of(run: Run, suffix: str, out: Path | None) -> Path:
+    """Where a file is written: ``out``, or a name that ends in ``suffix``; see `export`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    place = Path(run.name) if run.is_shared else run.path / "model"
+    path = place.with_name(place.name + suffix) if out is None else out
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file, such as {path / 'model'}{suffix}")
+    check_writable(path.parent)
+    return path
 
 
 def deployed(model: SegNet, run: Run) -> Deployed:

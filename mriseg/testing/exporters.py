@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,8 +68,13 @@ class _Written:
     changed: tuple[str, ...]
 
 
+def _export_once(exporter: Any) -> _Written:
+    written: _Written = _written(exporter)
+    return written
+
+
 @cache
-def _written(exporter: Hashable) -> _Written:
+def _written(exporter: Any) -> _Written:
     """Written once for all tests: some exporters take half a minute."""
     network = a_deployed()
     before = copy.deepcopy(network.state_dict())
@@ -103,13 +109,13 @@ class ExporterContract:
     def path(self, tmp_path: Path) -> Path:
         """The exported file of `network`: a copy, which a test may damage."""
         path = tmp_path / f"model{self.exporter.suffix}"
-        path.write_bytes(_written(self.exporter).content)
+        path.write_bytes(_export_once(self.exporter).content)
         return path
 
     @pytest.fixture
     def exported(self) -> LoadedExport:
         """Such a file, loaded again."""
-        return _written(self.exporter).loaded
+        return _export_once(self.exporter).loaded
 
     def test_it_is_registered_by_its_name(self) -> None:
         assert EXPORTERS[self.exporter.name] is self.exporter
@@ -151,7 +157,7 @@ class ExporterContract:
         assert self.exporter.inspect(path).faults
 
     def test_the_network_is_left_as_it_was(self) -> None:
-        assert not _written(self.exporter).changed
+        assert not _export_once(self.exporter).changed
 
     def test_an_older_file_is_replaced(self, path: Path) -> None:
         network, given = a_deployed(1), slices(1, 64, 96)

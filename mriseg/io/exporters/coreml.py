@@ -8,10 +8,13 @@ saved program is evaluated by `mriseg.io.exporters.mil`.
 
 from __future__ import annotations
 
+import io
 import json
 import platform
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +49,7 @@ class CoreMl:
         tools = _coremltools()
         text = json.dumps(metadata, indent=1)
         example = _example(network)
-        with quiet(), tempfile.TemporaryDirectory(prefix="mriseg-") as folder:
+        with _silent(), tempfile.TemporaryDirectory(prefix="mriseg-") as folder:
             program = torch.export.export(_Frame(Arithmetic(network.unchecked)).eval(), example)
             model = tools.convert(
                 # PyTorch exports for training, which the converter does not take.
@@ -137,8 +140,15 @@ class _Model:
             return evaluate(self._function, given)[OUTPUT]
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the converter's own progress bars, which it draws wherever it runs."""
+    with quiet(), redirect_stderr(io.StringIO()):
+        yield
+
+
 def _coremltools() -> Any:
-    with quiet():
+    with _silent():
         return needed("coreml", "coremltools", "coreml")
 
 
