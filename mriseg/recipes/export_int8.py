@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +101,7 @@ def export_int8(run: Run, store: Store, out: Path | None = None) -> Recipe[Int8R
     }
     with staging(path.parent) as folder:
         plain = folder / "float.onnx"
-        yield from export(run, "onnx", plain)
+        yield from _without_files(export(run, "onnx", plain))
         yield Notice(f"scales from {counted(len(others), 'case')}, Dice on {len(held)}")
         with replacing(path) as temporary:
             quantise(plain, _slices(store, others, run.manifest), metadata, temporary)
@@ -121,6 +122,17 @@ def export_int8(run: Run, store: Store, out: Path | None = None) -> Recipe[Int8R
             size = plain.stat().st_size
     yield Wrote(path, f"onnx model in int8, Dice {dice:.3f} where the model has {model_dice:.3f}")
     return Int8Report(path, path.stat().st_size, size, len(held), dice, model_dice, seconds)
+
+
+def _without_files(recipe: Recipe[Any]) -> Recipe[Any]:
+    """A recipe whose files go away again: that it wrote them is not told."""
+    while True:
+        try:
+            event = next(recipe)
+        except StopIteration as stop:
+            return stop.value
+        if not isinstance(event, Wrote):
+            yield event
 
 
 def _cases(manifest: Manifest, store: Store) -> tuple[list[str], list[str]]:
