@@ -13,7 +13,7 @@ from __future__ import annotations
 from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._check import bench, demo, doctor, verify
 from mriseg.api._correct import annotate, improve
-from mriseg.api._hand_on import export, share
+from mriseg.api._hand_on import export, export_int8, share
 from mriseg.api._look import info
 from mriseg.api._make import compare, forecast, inspect, preprocess, resume, train, transfer
 from mriseg.api._use import evaluate, evaluate_masks, predict
@@ -48,6 +48,7 @@ from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.export import ExportReport
+from mriseg.recipes.export_int8 import Int8Report
 from mriseg.recipes.forecast import ForecastOptions, ForecastReport
 from mriseg.recipes.improve import ImproveOptions, ImproveReport
 from mriseg.recipes.info import StoredCase, StoreInfo
@@ -95,6 +96,7 @@ __all__ = [
     "InputError",
     "InspectReport",
     "InspectedCase",
+    "Int8Report",
     "MachineInfo",
     "Measured",
     "MrisegError",
@@ -131,6 +133,7 @@ __all__ = [
     "evaluate",
     "evaluate_masks",
     "export",
+    "export_int8",
     "finish",
     "forecast",
     "improve",

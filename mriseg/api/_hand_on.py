@@ -1,17 +1,19 @@
-"""Hand a model on: export, share."""
+"""Hand a model on: export, export_int8, share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from mriseg.api._given import OnEvent, path_of, run_of
+from mriseg.api._given import OnEvent, Stored, path_of, run_of, store_of
 from mriseg.api._running import run_to_end
 from mriseg.io.location import local_path
 from mriseg.io.runs import Run
 from mriseg.recipes import export as exports
+from mriseg.recipes import export_int8 as int8
 from mriseg.recipes import share as sharing
 from mriseg.recipes.export import ExportReport
+from mriseg.recipes.export_int8 import Int8Report
 from mriseg.recipes.share import ShareReport
 
 
@@ -29,6 +31,21 @@ def export(
     return run_to_end(
         exports.export(run_of(run), format, path_of(out, "an exported file")), on_event
     )
+
+
+def export_int8(
+    run: str | Path | Run,
+    store: Stored,
+    out: str | Path | None = None,
+    *,
+    on_event: OnEvent | None = None,
+) -> Int8Report:
+    """Write a run's model as an ONNX file in integers, if its masks stay as good.
+
+    See `mriseg.recipes.export_int8.export_int8` for the arguments and what is raised.
+    """
+    recipe = int8.export_int8(run_of(run), store_of(store), path_of(out, "an exported file"))
+    return run_to_end(recipe, on_event)
 
 
 def share(

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mriseg.core.folding import folded
+from mriseg.core.ops import ARITHMETIC
 from mriseg.core.padding import padded_size
 from mriseg.core.segnet import SegNet
 from mriseg.core.settings import MULTIPLE
@@ -74,8 +76,32 @@ class UncheckedDeployed(nn.Module):
         # keeps the answer of its example's size.
         rows = torch.arange(h, device=x.device) + top
         columns = torch.arange(w, device=x.device) + left
-        whole = torch.sigmoid(logits) * holds
+        whole = self.probability(logits) * holds
         return whole.index_select(2, rows).index_select(3, columns)
+
+    def probability(self, logits: Tensor) -> Tensor:
+        """The sigmoid of ``logits``."""
+        return torch.sigmoid(logits)
+
+
+class Arithmetic(UncheckedDeployed):
+    """A copy of a module for formats other than TorchScript, equal up to rounding.
+
+    Batch normalisation is folded into the convolutions, and pooling has the form that every format
+    and runtime takes; see `mriseg.core.ops.ARITHMETIC`.
+    """
+
+    def __init__(self, module: UncheckedDeployed) -> None:
+        network = folded(module.network)
+        network.set_ops(ARITHMETIC)
+        super().__init__(network, module.frame)
+
+    def probability(self, logits: Tensor) -> Tensor:
+        """The sigmoid of ``logits``, by its formula.
+
+        onnxruntime's own is right to 1e-7 and no further: of a probability of 1e-6, every tenth.
+        """
+        return 1 / (1 + torch.exp(-logits))
 
 
 class Deployed(nn.Module):

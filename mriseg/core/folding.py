@@ -25,6 +25,8 @@ def folded(model: SegNet) -> SegNet:
     for module in network.modules():
         if isinstance(module, ConvNormReLU):
             conv, norm = module.conv, module.norm
+            if isinstance(norm, nn.Identity):
+                continue  # it is folded already
             assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
             module.conv, module.norm = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return network

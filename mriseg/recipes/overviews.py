@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mriseg.recipes.compare import CompareReport
     from mriseg.recipes.demo import DemoReport
     from mriseg.recipes.export import ExportReport
+    from mriseg.recipes.export_int8 import Int8Report
     from mriseg.recipes.fit import TrainReport
     from mriseg.recipes.forecast import ForecastReport
     from mriseg.recipes.improve import ImproveReport
@@ -249,6 +250,18 @@ def exported(report: ExportReport) -> Overview:
     return Overview(
         title=f"{report.path}: {report.format}, {report.size_bytes / 1e6:.1f} MB; its "
         f"probabilities differ from the model's by {report.largest_difference:.1e} at most",
+        records=[asdict(report)],
+    )
+
+
+def quantised(report: Int8Report) -> Overview:
+    """The file in integers: what it costs and what it saves."""
+    ms = {name: f"{1000 * seconds:.0f} ms" for name, seconds in report.seconds.items()}
+    return Overview(
+        title=f"{report.path}: {report.size_bytes / 1e6:.1f} MB ({report.float_bytes / 1e6:.1f} in "
+        f"float32); Dice {report.dice:.3f} (model {report.model_dice:.3f}) on {report.cases} "
+        f"validation patients; a slice takes {ms['int8']} (float32 {ms['float']}, mriseg predict "
+        f"{ms['predict']})",
         records=[asdict(report)],
     )
 

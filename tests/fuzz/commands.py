@@ -61,7 +61,7 @@ def words(rng: Random, name: str, seeds: Seeds, box: Box) -> list[str]:
             ["share", str(out / "shared"), "--model", str(seeds.run)]
             + ["--evaluation", f"FLAIR={given}/evaluation.json"]
         ],
-        "exported": [["verify", f"{given}/model.torchscript.pt"]],
+        "exported": [["verify", str(path)] for path in box.given.iterdir()],
     }
     choices["tiff"] = choices["dicom"] = choices["folder"]
     choices["containers"] = choices["nifti"]

@@ -28,6 +28,7 @@ from mriseg.recipes.train import train
 from mriseg.testing import phantoms
 from tests.fuzz.containers_ import Files, plant_containers, plant_h5
 from tests.fuzz.dicom_ import plant_dicom
+from tests.fuzz.exports_ import plant_exports
 from tests.vgg import vgg16_bn
 
 _SHAPE = (4, 34, 32)
@@ -52,6 +53,7 @@ class Seeds:
         evaluation: the text of an ``evaluation.json``.
         weights: ``.pth`` and ``.safetensors`` of a VGG16-BN whose weights are all one number.
         exported: a TorchScript file.
+        exports: the end of its name -> a file of each format, that one among them.
     """
 
     folders: dict[str, Path]
@@ -63,6 +65,7 @@ class Seeds:
     evaluation: bytes
     weights: dict[str, bytes]
     exported: bytes
+    exports: dict[str, bytes]
 
 
 def plant(root: Path) -> Seeds:
@@ -76,6 +79,7 @@ def plant(root: Path) -> Seeds:
     finish(share(open_run(run), model, data="phantoms"))
     report = finish(evaluate(open_store(store), open_run(run), cpu))
     finish(export(open_run(run), out=root / "model.torchscript.pt"))
+    exported = (root / "model.torchscript.pt").read_bytes()
     return Seeds(
         folders=folders,
         images=tuple(_unpacked(root / "scans")),
@@ -85,7 +89,8 @@ def plant(root: Path) -> Seeds:
         model=model,
         evaluation=json.dumps(report.to_json()).encode(),
         weights=_weights(root),
-        exported=(root / "model.torchscript.pt").read_bytes(),
+        exported=exported,
+        exports=plant_exports(root / "exports", exported),
     )
 
 

@@ -38,6 +38,7 @@ from tests.fuzz.box import Box
 from tests.fuzz.bytes_ import damaged
 from tests.fuzz.containers_ import damaged_container, image_of
 from tests.fuzz.dicom_ import damaged_dicom
+from tests.fuzz.exports_ import damaged_export
 from tests.fuzz.json_ import damaged_text
 from tests.fuzz.nifti_ import damaged_nifti, packed
 from tests.fuzz.pickles import pickled
@@ -46,7 +47,6 @@ from tests.fuzz.seeds import Seeds
 from tests.fuzz.table_ import damaged_table, written_table
 from tests.fuzz.toml_ import damaged_toml
 from tests.fuzz.tree import disturbed
-from tests.fuzz.zip_ import damaged_zip
 
 
 @dataclass(frozen=True)
@@ -366,13 +366,16 @@ def _read_evaluation(rng: Random, seeds: Seeds, box: Box) -> None:
 
 
 def _bad_export(rng: Random, seeds: Seeds, box: Box) -> None:
-    data = seeds.exported
-    data = damaged(rng, data) if rng.random() < 0.5 else damaged_zip(rng, data)
-    (box.given / "model.torchscript.pt").write_bytes(data)
+    suffix = rng.choice(list(seeds.exports))
+    data = damaged_export(rng, suffix, seeds.exports[suffix])
+    # Under its own name, or another format's: content decides.
+    name = suffix if rng.random() < 0.8 else rng.choice(list(seeds.exports))
+    (box.given / f"model{name}").write_bytes(data)
 
 
 def _read_export(rng: Random, seeds: Seeds, box: Box) -> None:
-    check_whole(finish(verify(box.given / "model.torchscript.pt")))
+    (path,) = box.given.iterdir()
+    check_whole(finish(verify(path)))
 
 
 TARGETS: dict[str, Target] = {
@@ -387,6 +390,6 @@ TARGETS: dict[str, Target] = {
     "run": Target(_bad_run, _read_run, 12),
     "settings": Target(_bad_settings, _read_settings, 8),
     "weights": Target(_bad_weights, _read_weights, 6),
-    "exported": Target(_bad_export, _read_export, 4),
+    "exported": Target(_bad_export, _read_export, 8),
     "evaluation": Target(_bad_evaluation, _read_evaluation, 4),
 }

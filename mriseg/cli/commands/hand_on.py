@@ -9,10 +9,13 @@ import typer
 
 from mriseg.cli import options, render
 from mriseg.cli.commands import common
+from mriseg.errors import ConfigError
 
 
 def export(
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="Format: torchscript.")],
+    format: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="Format: torchscript, onnx, pt2, coreml, monai.")
+    ],
     model: options.Model = None,
     out: Annotated[
         Path | None,
@@ -21,6 +24,14 @@ def export(
             "File to write. (default: one in the run's folder; in this folder for a shipped model)",
             "FILE",
         ),
+    ] = None,
+    int8: Annotated[
+        bool,
+        options.option("--int8", "For onnx: compute in 8-bit integers, if Dice stays as good."),
+    ] = False,
+    store: Annotated[
+        str | None,
+        options.option("--store", "For --int8: the store that the model was trained on.", "STORE"),
     ] = None,
 ) -> None:
     """Export a model to a file that other programs can load, and check its output.
@@ -31,13 +42,35 @@ def export(
     from mriseg.io.exporters import EXPORTERS
 
     EXPORTERS[format]  # an unknown format is reported before a run is looked for
+    if int8 or store is not None:
+        _export_int8(format, model, out, int8, store)
+        return
     with render.drawing() as draw:
         report = api.export(common.run_or_newest(draw, model), format, out, on_event=draw)
     render.say(
         render.results(),
         f"{report.path} ({report.format}): differs from the model by at most "
-        f"{report.largest_difference:.2g}",
+        f"{report.largest_difference:.2g} ({report.checked_by})",
     )
+
+
+def _export_int8(
+    format: str, model: str | None, out: Path | None, int8: bool, store: str | None
+) -> None:
+    from mriseg import api
+
+    if not int8:
+        raise ConfigError("--store is for --int8, which measures a file in integers on it")
+    if format != "onnx":
+        raise ConfigError(f"--int8 is for onnx, not for {format}")
+    if store is None:
+        raise ConfigError(
+            "--int8 needs a store with the model's validation patients; name the one that it was "
+            "trained on with --store"
+        )
+    with render.drawing() as draw:
+        report = api.export_int8(common.run_or_newest(draw, model), store, out, on_event=draw)
+    render.say(render.results(), report.overview().title)
 
 
 def share(

@@ -11,19 +11,26 @@ __all__ = ["EXPORTERS", "LoadedExport", "Exporter", "ExportInspection", "exporte
 
 EXPORTERS: Registry[Exporter] = Registry(
     "export format",
-    {"torchscript": "mriseg.io.exporters.torchscript:EXPORTER"},
+    {
+        "torchscript": "mriseg.io.exporters.torchscript:EXPORTER",
+        "onnx": "mriseg.io.exporters.onnx:EXPORTER",
+        "coreml": "mriseg.io.exporters.coreml:EXPORTER",
+        "monai": "mriseg.io.exporters.monai:EXPORTER",
+        "pt2": "mriseg.io.exporters.pt2:EXPORTER",
+    },
     group="mriseg.exporters",
 )
 
 
 def exporter_of(path: Path) -> Exporter | None:
-    """The format of a file: by the longest suffix that its name ends in, or else by its content.
+    """The format of a file: by its content; of one that no format knows, by the end of its name.
 
     Raises:
         OSError: it cannot be read.
     """
     formats = [EXPORTERS[name] for name in EXPORTERS]
+    for format in formats:
+        if format.matches(path):
+            return format
     named = [format for format in formats if path.name.endswith(format.suffix)]
-    if named:
-        return max(named, key=lambda format: len(format.suffix))
-    return next((format for format in formats if format.matches(path)), None)
+    return max(named, key=lambda format: len(format.suffix), default=None)

@@ -16,6 +16,9 @@ from mriseg.io.exporters.base import ExportInspection
 
 # Metadata is a page of text; more is not read into memory.
 _LARGEST = 2**24
+# What the records of an archive hold, unpacked, beside the archive: none of ours is packed, and one
+# that holds more was made to keep its reader busy.
+_FOLD, _FREE = 10, 2**24
 
 
 def seal_archive(path: Path) -> None:
@@ -57,6 +60,9 @@ def inspect_archive(path: Path, metadata: str) -> ExportInspection:
     content: object = {}
     try:
         with zipfile.ZipFile(path) as archive:
+            unpacked = sum(record.file_size for record in archive.infolist())
+            if unpacked > _FREE + _FOLD * path.stat().st_size:
+                raise ValueError(f"its records would hold {unpacked} bytes")
             corrupt = archive.testzip()
             if corrupt is not None:
                 faults.append(f"{corrupt}: is not what was written (CRC-32)")

@@ -22,10 +22,15 @@ class LoadedExport:
         predict: ``(image, mean, std, foreground or None) -> probabilities``, float32 on the CPU,
             with the shapes of `mriseg.core.deploy.Deployed.forward`.
         metadata: what the file says about itself.
+        runtime: what computes ``predict``, as a report names it, such as "onnxruntime 1.32.0".
+        predict_scan: for a format whose files take whole scans: ``[m, z, y, x]`` of raw
+            intensities, 0 outside the brain, -> probabilities [r, z, y, x]; else None.
     """
 
     predict: Predict
     metadata: dict[str, Any]
+    runtime: str = ""
+    predict_scan: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)

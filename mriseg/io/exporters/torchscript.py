@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mriseg.core.deploy import Deployed
 from mriseg.errors import ExportError
@@ -40,21 +40,14 @@ class TorchScript:
         Scripted, not traced: a trace keeps the sizes it has seen. Not ``torch.jit.freeze``-d: that
         makes constants of the weights, which then stay on the device they were made on.
         """
-        archive = io.BytesIO()
-        with _quiet():
-            script = torch.jit.script(network)
-            # Into memory: onto a path, PyTorch reports a full disk as a RuntimeError and names the
-            # archive after the temporary file.
-            torch.jit.save(script, archive, {METADATA: json.dumps(metadata, indent=1)})
-        with path.open("wb") as file:
-            _strip(archive, file)
+        write_script(network, metadata, path)
         seal_archive(path)
 
     def load(self, path: Path) -> LoadedExport:
         """See `Exporter.load`. For files just written: TorchScript is a program, not data."""
         extra = {METADATA: ""}
         try:
-            with _quiet():
+            with quiet():
                 script = torch.jit.load(path, "cpu", extra)  # type: ignore[no-untyped-call]
             metadata = json.loads(extra[METADATA])
         except (RuntimeError, ValueError) as error:
@@ -65,7 +58,7 @@ class TorchScript:
                 result: Tensor = script(image, mean, std, foreground)
             return result
 
-        return LoadedExport(predict, metadata)
+        return LoadedExport(predict, metadata, f"torch.jit of PyTorch {torch.__version__}")
 
     def matches(self, path: Path) -> bool:
         """See `Exporter.matches`."""
@@ -74,6 +67,18 @@ class TorchScript:
     def inspect(self, path: Path) -> ExportInspection:
         """See `Exporter.inspect`: a TorchScript file is a zip file, and is read as one."""
         return inspect_archive(path, f"/extra/{METADATA}")
+
+
+def write_script(module: nn.Module, metadata: dict[str, Any], path: Path) -> None:
+    """Write a module as TorchScript, without its digest."""
+    archive = io.BytesIO()
+    with quiet():
+        script = torch.jit.script(module)
+        # Into memory: onto a path, PyTorch reports a full disk as a RuntimeError and names the
+        # archive after the temporary file.
+        torch.jit.save(script, archive, {METADATA: json.dumps(metadata, indent=1)})
+    with path.open("wb") as file:
+        _strip(archive, file)
 
 
 def _strip(archive: io.BytesIO, file: io.BufferedWriter) -> None:
@@ -91,7 +96,7 @@ def _strip(archive: io.BytesIO, file: io.BufferedWriter) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the warning that TorchScript is deprecated; it is what was asked for."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`?torch\.jit\.", DeprecationWarning)
