@@ -44,7 +44,7 @@ def test_the_decoder_is_in_integers_and_the_rest_as_it_was(tmp_path: Path) -> No
         name: tensor.data_type
         for tensor in graph.initializer
         for name in [tensor.name]
-        if ".conv.weight" in name or "head.weight" in name
+        if name.endswith("weight_quantized")
     }
     integers = {name for name, kind in weights.items() if kind == onnx.TensorProto.INT8}
     assert len(integers) == 12 and all("network.decoder." in name for name in integers)
