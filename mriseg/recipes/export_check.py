@@ -35,10 +35,11 @@ probabilities that are all nearly 0, and so would another."""
 _SMALLEST = 1e-30
 
 TRIES = 3
-FEW, TIE_LIMIT = 1e-3, 1e-2
+FEW, TIE_LIMIT, LOOSE = 1e-3, 1e-2, 1e-4
 """Where two values of a pooling window are equal but for rounding, two right programs may un-pool
-to different places. So a batch that differs is drawn anew; and in the last draw, that share of the
-voxels may differ, by that much. A wrong program is wrong in every draw, in more voxels."""
+to different places. So a batch that differs is drawn again. In the last draw, `FEW` of the voxels
+may differ by `TIE_LIMIT`, as from a window of a large plane; or all by `LOOSE`, as from one of the
+deepest level, whose reach is a small slice. A wrong program is wrong in every draw, and more."""
 
 # Noise has no place in space; only its voxels matter.
 _GRID = Geometry(
@@ -108,13 +109,13 @@ class Check:
         largest, again = 0.0, 0
         for number, shape in enumerate(shapes, start=1):
             for attempt in range(TRIES):
-                try:
-                    largest = max(largest, self._difference(exported, shape, attempt))
+                difference, fault = self._difference(exported, shape, attempt)
+                if not fault:
+                    largest = max(largest, difference)
                     break
-                except DifferenceError:
-                    if attempt == TRIES - 1:
-                        raise
-                    again += 1
+                if attempt == TRIES - 1:
+                    raise ExportError(fault)
+                again += 1
             yield Advanced("check", number, {"largest difference": largest})
         if again:
             yield Notice(
@@ -141,7 +142,7 @@ class Check:
             shapes.append(_Shape(5, (h + 11, w - 7), scan=True))
         return shapes
 
-    def _difference(self, exported: LoadedExport, shape: _Shape, attempt: int) -> float:
+    def _difference(self, exported: LoadedExport, shape: _Shape, attempt: int) -> tuple[float, str]:
         is_last = attempt == TRIES - 1
         generator = rng.generator(0, "export", attempt) if attempt else rng.generator(0, "export")
         if shape.scan:
@@ -202,8 +203,8 @@ class Check:
 
     def _compare(
         self, exported: LoadedExport, given: _Batch | Tensor, expected: Tensor, is_last: bool
-    ) -> float:
-        """The largest difference. Raises ExportError where it is too large."""
+    ) -> tuple[float, str]:
+        """The largest difference, and what is wrong with it. Raises ExportError for no output."""
         shape = list(given.shape if isinstance(given, Tensor) else given.image.shape)
         try:
             output = _run(exported, given)
@@ -225,17 +226,15 @@ class Check:
         # Not-a-number compares as false, hence the negation.
         beyond = ~((apart <= LIMIT) & (logs_apart <= LOG_LIMIT))
         share = float(beyond.float().mean())
-        if share > (FEW if is_last and largest <= TIE_LIMIT else 0):
-            raise DifferenceError(
+        is_tie = share <= FEW and largest <= TIE_LIMIT
+        is_small = largest <= LOOSE and in_logs <= LOG_LIMIT
+        if share and not (is_last and (is_tie or is_small)):
+            return largest, (
                 f"the {self.format} file does not give the model's output: probabilities of slices "
                 f"{shape} differ by up to {largest:.2g}, and their logarithms by "
                 f"{in_logs:.2g}; allowed are {LIMIT:g} and {LOG_LIMIT:g}. Nothing was written"
             )
-        return largest
-
-
-class DifferenceError(ExportError):
-    """Right in shape, and not in its numbers."""
+        return largest, ""
 
 
 def _run(exported: LoadedExport, given: _Batch | Tensor) -> Tensor:

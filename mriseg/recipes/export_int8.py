@@ -125,7 +125,7 @@ def export_int8(run: Run, store: Store, out: Path | None = None) -> Recipe[Int8R
 
 
 def _without_files(recipe: Recipe[Any]) -> Recipe[Any]:
-    """A recipe whose files go away again: that it wrote them is not told."""
+    """A recipe whose files go away again: that it wrote them is not said."""
     while True:
         try:
             event = next(recipe)

@@ -85,7 +85,7 @@ def _with_a_message(rng: Random, data: bytes) -> bytes:
     outside = onnx.TensorProto(name="w", data_location=1)
     outside.external_data.add(key="location", value="../outside/secret.txt")
     graph = onnx.GraphProto(initializer=[outside])
-    for _ in range(rng.choice((0, 1, 5, 40))):
+    for _ in range(rng.choice((0, 1, 5, 20))):
         attribute = onnx.AttributeProto(name="b", g=graph)
         graph = onnx.GraphProto(node=[onnx.NodeProto(op_type="If", attribute=[attribute])])
     more = onnx.ModelProto(functions=[onnx.FunctionProto(node=graph.node)])

@@ -75,6 +75,11 @@ def run(tmp_path: Path) -> Run:
     return a_run(tmp_path)
 
 
+def _metadata_section() -> str:
+    text = (DOCS / "export.md").read_text(encoding="utf-8")
+    return text.partition("\n## Metadata\n")[2].partition("\n## ")[0]
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -150,7 +155,7 @@ def test_metadata_say_what_a_user_must_know(run: Run) -> None:
     assert metadata["versions"]["export"]["torch"] == torch.__version__
     assert set(metadata) == {
         key
-        for row in re.findall(r"^\| (`.*?) \|", (DOCS / "export.md").read_text(), re.MULTILINE)
+        for row in re.findall(r"^\| (`.*?) \|", _metadata_section(), re.MULTILINE)
         for key in re.findall(r"`(\w+)`", row)
         if key not in {"image", "mean", "std", "foreground"}
     }

@@ -107,16 +107,7 @@ def inference(network: Deployed, metadata: dict[str, Any]) -> dict[str, Any]:
         "folders": "$sorted(glob.glob(os.path.join(@dataset_dir, '*', '')))",
         "datalist": "$[{m: os.path.join(f, m + @ending) for m in @modalities} for f in @folders]",
         "network_def": "$torch.jit.load(@bundle_root + '/models/model.ts', map_location=@device)",
-        "preprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "LoadImaged", "keys": names, "ensure_channel_first": True},
-                {"_target_": "ConcatItemsd", "keys": names, "name": "image"},
-                {"_target_": "DeleteItemsd", "keys": names},
-                # mriseg's own: rows from anterior to posterior, columns from right to left.
-                {"_target_": "Orientationd", "keys": "image", "axcodes": "LPS", "labels": None},
-            ],
-        },
+        "preprocessing": {"_target_": "Compose", "transforms": _reading(names)},
         "dataset": {
             "_target_": "Dataset",
             "data": "@datalist",
@@ -124,34 +115,7 @@ def inference(network: Deployed, metadata: dict[str, Any]) -> dict[str, Any]:
         },
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1},
         "inferer": {"_target_": "SimpleInferer"},
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {
-                    "_target_": "Invertd",
-                    "keys": "pred",
-                    "transform": "@preprocessing",
-                    "orig_keys": "image",
-                    "nearest_interp": False,
-                    "to_tensor": True,
-                },
-                {
-                    "_target_": "Lambdad",
-                    "keys": "pred",
-                    "func": "$lambda p: p > p.new_tensor(@thresholds)[:, None, None, None]",
-                },
-                {
-                    "_target_": "SaveImaged",
-                    "keys": "pred",
-                    "output_dir": "@output_dir",
-                    "output_postfix": "mask",
-                    "output_dtype": "$__import__('numpy').uint8",
-                    "resample": False,
-                    "separate_folder": False,
-                    "data_root_dir": "@dataset_dir",
-                },
-            ],
-        },
+        "postprocessing": {"_target_": "Compose", "transforms": _WRITING},
         "evaluator": {
             "_target_": "SupervisedEvaluator",
             "device": "@device",
@@ -162,6 +126,43 @@ def inference(network: Deployed, metadata: dict[str, Any]) -> dict[str, Any]:
         },
         "run": ["$@evaluator.run()"],
     }
+
+
+def _reading(names: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"_target_": "LoadImaged", "keys": names, "ensure_channel_first": True},
+        {"_target_": "ConcatItemsd", "keys": names, "name": "image"},
+        {"_target_": "DeleteItemsd", "keys": names},
+        # mriseg's own: rows from anterior to posterior, columns from right to left.
+        {"_target_": "Orientationd", "keys": "image", "axcodes": "LPS", "labels": None},
+    ]
+
+
+_WRITING: list[dict[str, Any]] = [
+    {
+        "_target_": "Invertd",
+        "keys": "pred",
+        "transform": "@preprocessing",
+        "orig_keys": "image",
+        "nearest_interp": False,
+        "to_tensor": True,
+    },
+    {
+        "_target_": "Lambdad",
+        "keys": "pred",
+        "func": "$lambda p: p > p.new_tensor(@thresholds)[:, None, None, None]",
+    },
+    {
+        "_target_": "SaveImaged",
+        "keys": "pred",
+        "output_dir": "@output_dir",
+        "output_postfix": "mask",
+        "output_dtype": "$__import__('numpy').uint8",
+        "resample": False,
+        "separate_folder": False,
+        "data_root_dir": "@dataset_dir",
+    },
+]
 
 
 def _metadata(network: Deployed, metadata: dict[str, Any]) -> dict[str, Any]:

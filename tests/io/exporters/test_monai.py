@@ -27,6 +27,12 @@ from tests.recipes.test_export import a_run
 
 _LACKING = [name for name in ("monai", "ignite", "fire") if find_spec(name) is None]
 
+# As docs/export.md has it.
+COMMAND = (
+    "-m monai.bundle run --config_file configs/inference.json --bundle_root . "
+    "--dataset_dir ../scans --output_dir ../masks"
+)
+
 
 class TestMonai(ExporterContract):
     exporter = EXPORTER
@@ -52,19 +58,17 @@ def test_monai_runs_it_and_gives_the_mask_of_predict(tmp_path: Path) -> None:
     path = finish(export(run, "monai", tmp_path / "model.monai.zip")).path
     images, _ = phantoms.head(np.random.default_rng(0), (10, 70, 66), modalities=("t1", "flair"))
     case = phantoms.write_brats_case(
-        tmp_path / "scans" / "BraTS20_Training_001", images, None, orientation="LAS"
+        tmp_path / "brats" / "BraTS20_Training_001", images, None, orientation="LAS"
     )
-    given = tmp_path / "given" / "one"
+    given = tmp_path / "scans" / "one"
     given.mkdir(parents=True)
     for name, modality in (("T1", "t1"), ("FLAIR", "flair")):
         [file] = case.glob(f"*_{modality}.nii.gz")
         (given / f"{name}.nii.gz").write_bytes(file.read_bytes())
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path)
-    command = "-m monai.bundle run --config_file configs/inference.json --bundle_root . "
-    command += "--dataset_dir ../given --output_dir ../masks"
     done = subprocess.run(
-        [sys.executable, *command.split()],
+        [sys.executable, *COMMAND.split()],
         cwd=tmp_path / FOLDER,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         capture_output=True,
@@ -77,7 +81,7 @@ def test_monai_runs_it_and_gives_the_mask_of_predict(tmp_path: Path) -> None:
         overlays=False, probabilities=True, flips=False, adapt=False, refine=False
     )
     cpu = select("cpu", precision="fp32")
-    finish(predict(tmp_path / "scans", tmp_path / "predicted", run, cpu, options))
+    finish(predict(tmp_path / "brats", tmp_path / "predicted", run, cpu, options))
     [mask] = (tmp_path / "masks").rglob("*_mask.nii.gz")
     image = nib.load(mask)
     assert image.shape == (66, 70, 10, 3)
