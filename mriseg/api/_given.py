@@ -17,8 +17,8 @@ from mriseg.events import Event
 from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes.hands import Where, Workers
-from mriseg.recipes.worker_check import backend_held
+from mriseg.recipes.case_work import Where, Workers
+from mriseg.recipes.worker_check import lazy_backend
 
 OnEvent = Callable[[Event], None]
 Computing = str | Backend | Choice
@@ -64,7 +64,7 @@ def where_of(
     """Where cases are done: in this process, or by the workers that were asked for."""
     if executor is None and (workers is None or workers == 1):
         if isinstance(backend, Choice):
-            return backend_held(backend)()
+            return lazy_backend(backend)()
         return backend_of(backend)
     if isinstance(backend, Backend):
         backend = backend.choice

@@ -50,7 +50,7 @@ def predict(
 
     See `mriseg.recipes.predict.predict` for the arguments and what is raised. A case that cannot
     be used is in the report's ``skipped``, not raised. ``executor`` and ``workers`` say who does
-    the cases, as `mriseg.recipes.hands.Workers` takes them; without, this process does.
+    the cases, as `mriseg.recipes.case_work.Workers` takes them; without, this process does.
     """
     where = where_of(backend, **work)
     recipe = predictions.predict(

@@ -2,7 +2,7 @@
 
 A training step makes and frees gigabytes of activations in tensors of tens of megabytes. glibc asks
 the kernel for each of these again and gives it back at once, and the kernel clears every page on
-its first touch: a quarter of a training step on the machine of ``docs/results.md``. Held back in
+its first touch: a quarter of a training step on the machine of ``docs/results.md``. Lazy back in
 the heap, the same pages serve step after step, as PyTorch's own caching allocator does it on GPUs.
 
 Other systems' allocators keep large blocks by themselves, or take no such setting.

@@ -30,8 +30,8 @@ from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard, about
-from mriseg.recipes.hands import Where, backend_for
-from mriseg.recipes.loaded import run_held
+from mriseg.recipes.case_work import Where, backend_for
+from mriseg.recipes.loaded import lazy_run
 from mriseg.recipes.setup import Setup, versions
 from mriseg.recipes.trainings import (
     all_scores,
@@ -40,7 +40,7 @@ from mriseg.recipes.trainings import (
     common_setup,
     extent,
     planned_trials,
-    study_hands,
+    study_workers,
     unseen,
 )
 from mriseg.recipes.transfer import shape_of
@@ -132,7 +132,7 @@ def compare(
     study = Study(
         out=out or runs.fresh_path(runs.RUNS, f"compare-{store.name}", datetime.now()),
         store=store,
-        source=run_held(source),
+        source=lazy_run(source),
         backend=backend_for(backend),
         config=base,
         cases=frozenset(case.name for case in setup.index.cases),
@@ -143,7 +143,7 @@ def compare(
     )
     with locked(study.out, "compare"):
         claim(study.out, study.plan, "comparison")
-        with study_hands(study, backend, planned) as workers:
+        with study_workers(study, backend, planned) as workers:
             said = _announcement(planned, study, options, left_out, workers.notes)
             heard = Heard([*setup.notices, *workers.notices, *said])
             for text in heard.notices:

@@ -18,8 +18,8 @@ from mriseg.io.disk.space import check_writable
 from mriseg.io.model_sources import spoken
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
+from mriseg.recipes.case_work import CaseWorkers, Outcome, Where, case_workers, elsewhere, partly
 from mriseg.recipes.evaluate_page import page_written
-from mriseg.recipes.hands import Hands, Outcome, Where, elsewhere, hands, partly
 from mriseg.recipes.loaded import loaded, needs_of, reachable
 from mriseg.recipes.measurement import MeasuredCase, Measurement
 from mriseg.recipes.prediction import PredictOptions
@@ -88,7 +88,7 @@ def evaluate(
         check_writable(out)
     looks = out is not None and pictures
     needs = needs_of(store, run) if elsewhere(backend) else None
-    with temporary_folder() as folder, hands(backend, len(chosen.names), needs) as workers:
+    with temporary_folder() as folder, case_workers(backend, len(chosen.names), needs) as workers:
         yield from map(Notice, workers.notices)
         views = CaseViews(folder)
         reached, model = reachable(store, backend), loaded(run, options)
@@ -138,7 +138,7 @@ class _Results:
 
 
 def _measured(
-    workers: Hands, how: Measurement, names: Sequence[str], views: CaseViews
+    workers: CaseWorkers, how: Measurement, names: Sequence[str], views: CaseViews
 ) -> Recipe[_Results]:
     """Measure cases; each has at most one in memory at a time.
 
@@ -264,7 +264,7 @@ def _check_modalities(
 def _showcase(
     path: Path,
     run: Run,
-    workers: Hands,
+    workers: CaseWorkers,
     how: Measurement,
     report: EvaluateReport,
     slices: dict[str, Views],

@@ -15,8 +15,8 @@ from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.runs import Run
 from mriseg.io.store import open_store
+from mriseg.recipes.case_work import Where, elsewhere
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.hands import Where, elsewhere
 from mriseg.recipes.preprocess import PreprocessReport, preprocess
 from mriseg.recipes.scores import EvaluateReport
 

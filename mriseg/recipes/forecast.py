@@ -28,8 +28,8 @@ from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard, about
-from mriseg.recipes.hands import Where, backend_for
-from mriseg.recipes.loaded import run_held
+from mriseg.recipes.case_work import Where, backend_for
+from mriseg.recipes.loaded import lazy_run
 from mriseg.recipes.setup import Setup, versions
 from mriseg.recipes.trainings import (
     all_scores,
@@ -38,7 +38,7 @@ from mriseg.recipes.trainings import (
     common_setup,
     extent,
     planned_trials,
-    study_hands,
+    study_workers,
     unseen,
 )
 from mriseg.recipes.trial import Study
@@ -132,7 +132,7 @@ def forecast(
     study = Study(
         out=out or runs.fresh_path(runs.RUNS, f"forecast-{store.name}", datetime.now()),
         store=store,
-        source=None if source is None else run_held(source),
+        source=None if source is None else lazy_run(source),
         backend=backend_for(backend),
         config=base,
         cases=frozenset(case.name for case in setup.index.cases),
@@ -152,7 +152,7 @@ def forecast(
             f"each training from {study.name_of_source}: {METHODS[method].what}",
             extent(study, planned, factors),
         ]
-        with study_hands(study, backend, planned) as workers:
+        with study_workers(study, backend, planned) as workers:
             said = announced(study, left_out, what, workers.notes)
             heard = Heard([*setup.notices, *workers.notices, *said])
             for text in heard.notices:

@@ -27,9 +27,9 @@ from mriseg.io.readers.table import NOTES, write_table
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
-from mriseg.recipes.case_hands import name_of, reading_hands
-from mriseg.recipes.hands import Outcome
+from mriseg.recipes.case_work import Outcome
 from mriseg.recipes.labels import wanted_regions
+from mriseg.recipes.scan_work import name_of, reading_workers
 from mriseg.recipes.scans import ScanOptions
 
 
@@ -135,7 +135,7 @@ def inspect(
         yield Wrote(csv, "table of cases")
     cases = [_refused(listing, name, why, source) for name, why in listing.skipped]
     planned = {case.name: case for case in listing.cases}
-    with reading_hands(options.who, listing.cases) as workers:
+    with reading_workers(options.who, listing.cases) as workers:
         yield from map(Notice, workers.notices)
         at_once = max(1, min(workers.at_once, len(listing.cases)))
         yield Began("inspect", len(listing.cases), "case", at_once=at_once)

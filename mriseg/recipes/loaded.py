@@ -13,9 +13,9 @@ from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store
+from mriseg.recipes.case_work import Where, elsewhere
 from mriseg.recipes.certainty import Judge
-from mriseg.recipes.hands import Where, elsewhere
-from mriseg.recipes.held import Held
+from mriseg.recipes.lazy import Lazy
 from mriseg.recipes.load import load
 from mriseg.recipes.worker_check import Needs
 
@@ -43,7 +43,7 @@ class Loaded:
         return Judge(self.run, self.options)
 
 
-def loaded(run: Run, options: SegmentOptions) -> Held[Loaded]:
+def loaded(run: Run, options: SegmentOptions) -> Lazy[Loaded]:
     """A model that is loaded once here, and once by each worker.
 
     Raises:
@@ -51,13 +51,13 @@ def loaded(run: Run, options: SegmentOptions) -> Held[Loaded]:
     """
     digest, given = run.digest(), _given(run)
     key = ("model", str(given), digest, options)
-    return Held(key, partial(_load, given, digest, options), Loaded(run, options))
+    return Lazy(key, partial(_load, given, digest, options), Loaded(run, options))
 
 
-def run_held(run: Run) -> Held[Run]:
+def lazy_run(run: Run) -> Lazy[Run]:
     """A run that each worker opens for itself."""
     digest, given = run.digest(), _given(run)
-    return Held(("run", str(given), digest), partial(_opened, given, digest), run)
+    return Lazy(("run", str(given), digest), partial(_opened, given, digest), run)
 
 
 def needs_of(store: Store | None, run: Run | None) -> Needs:

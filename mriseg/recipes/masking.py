@@ -23,7 +23,7 @@ from mriseg.io.runs import Manifest
 from mriseg.io.writers import WRITERS, Output
 from mriseg.io.writers.base import MadeBy
 from mriseg.recipes.channels import Channels, restricted, too_few
-from mriseg.recipes.held import Held
+from mriseg.recipes.lazy import Lazy
 from mriseg.recipes.loaded import Loaded
 from mriseg.recipes.predicted import Asked
 from mriseg.recipes.setup import versions
@@ -115,8 +115,8 @@ class Masking:
         packs: whether cases for viewers are wanted.
     """
 
-    model: Held[Loaded]
-    backend: Held[Backend]
+    model: Lazy[Loaded]
+    backend: Lazy[Backend]
     options: PredictOptions
     asked: Asked
     room: Workroom

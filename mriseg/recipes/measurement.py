@@ -11,7 +11,7 @@ from mriseg.errors import InputError
 from mriseg.events import Partly
 from mriseg.io.store import Store
 from mriseg.recipes.channels import restricted
-from mriseg.recipes.held import Held
+from mriseg.recipes.lazy import Lazy
 from mriseg.recipes.loaded import Loaded
 from mriseg.recipes.prediction import PredictOptions
 from mriseg.report import gallery
@@ -53,8 +53,8 @@ class Measurement:
     """
 
     store: Store
-    model: Held[Loaded]
-    backend: Held[Backend]
+    model: Lazy[Loaded]
+    backend: Lazy[Backend]
     options: PredictOptions
     regions: Regions
     looks: bool = False

@@ -28,9 +28,8 @@ from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
-from mriseg.recipes.case_hands import some_of
+from mriseg.recipes.case_work import Where, elsewhere
 from mriseg.recipes.channels import unfit
-from mriseg.recipes.hands import Where, elsewhere
 from mriseg.recipes.label_files import write_label_files
 from mriseg.recipes.loaded import needs_of
 from mriseg.recipes.mask_tables import write_tables
@@ -43,6 +42,7 @@ from mriseg.recipes.prediction import (
     asked_for,
     refuse_without_dicom,
 )
+from mriseg.recipes.scan_work import some_of
 from mriseg.recipes.single_file import naming_channels, with_siblings
 from mriseg.recipes.sources import Listed, Source, choose, list_sources
 from mriseg.recipes.worker_check import Needs

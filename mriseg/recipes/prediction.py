@@ -17,8 +17,8 @@ from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import MaskRecord, ModelName
 from mriseg.io.runs import Run
 from mriseg.io.writers import dicom_seg
+from mriseg.recipes.case_work import Outcome, Where, Workers, case_workers, partly
 from mriseg.recipes.certainty import Judge
-from mriseg.recipes.hands import Outcome, Where, Workers, hands, partly
 from mriseg.recipes.loaded import loaded
 from mriseg.recipes.masking import MadeMask, Masking, PredictOptions, ToPredict
 from mriseg.recipes.predicted import Asked, Masks
@@ -133,7 +133,7 @@ class Prediction:
             if todo:
                 room = stack.enter_context(workroom(self.masks.record.parent))
                 needs = replace(needs, room=room)
-            workers = stack.enter_context(hands(where, count, needs))
+            workers = stack.enter_context(case_workers(where, count, needs))
             yield from map(Notice, workers.notices)
             yield Began("predict", count, "case", at_once=max(1, min(workers.at_once, count)))
             if todo or not isinstance(where, Workers):

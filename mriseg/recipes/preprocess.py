@@ -35,13 +35,13 @@ from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
-from mriseg.recipes.case_hands import name_of, writing_hands
+from mriseg.recipes.case_work import Outcome, Workers, elsewhere
 from mriseg.recipes.case_writing import CaseReport, kept, write_case
-from mriseg.recipes.hands import Outcome, Workers, elsewhere
 from mriseg.recipes.labels import (
     means_own_labels,
     wanted_regions,
 )
+from mriseg.recipes.scan_work import name_of, writing_workers
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.store_page import write_page
 from mriseg.recipes.stored import is_same
@@ -233,7 +233,7 @@ def _made(
 ) -> Recipe[list[CaseReport]]:
     """Write cases; gives their reports, in the order in which they are done."""
     reports: list[CaseReport] = []
-    with writing_hands(who, todo, Location.of(store.location)) as (workers, room):
+    with writing_workers(who, todo, Location.of(store.location)) as (workers, room):
         yield from map(Notice, workers.notices)
         yield Began(
             "preprocess", len(todo), "case", at_once=max(1, min(workers.at_once, len(todo)))

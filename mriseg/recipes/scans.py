@@ -10,7 +10,7 @@ from pathlib import Path
 from mriseg.core.train_settings import names
 from mriseg.io.location import local_path
 from mriseg.io.readers import ReaderOptions
-from mriseg.recipes.hands import Workers
+from mriseg.recipes.case_work import Workers
 from mriseg.recipes.labels import means_own_labels
 
 
@@ -27,7 +27,7 @@ class ScanOptions:
         labels: a folder of segmentations, named as the cases are, which count in place of those
             among the scans; or the file of each case by its name, and then no other case is read.
         workers: processes; None: one per core.
-        executor: who reads them, as `mriseg.recipes.hands.Workers` takes it; None: processes.
+        executor: who reads them, as `mriseg.recipes.case_work.Workers` takes it; None: processes.
     """
 
     layout: str = "auto"

@@ -23,7 +23,7 @@ from mriseg.io.disk.atomic import is_free
 from mriseg.io.disk.shared import workroom
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
-from mriseg.recipes.hands import Hands, Outcome, Where, elsewhere, hands
+from mriseg.recipes.case_work import CaseWorkers, Outcome, Where, case_workers, elsewhere
 from mriseg.recipes.loaded import needs_of
 from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.trial import Study
@@ -174,7 +174,7 @@ def extent(study: Study, planned: Sequence[Trial], factors: Mapping[str, int]) -
 
 
 @contextmanager
-def study_hands(study: Study, where: Where, planned: Sequence[Trial]) -> Iterator[Hands]:
+def study_workers(study: Study, where: Where, planned: Sequence[Trial]) -> Iterator[CaseWorkers]:
     """Those who train what is not done yet.
 
     Raises:
@@ -187,11 +187,11 @@ def study_hands(study: Study, where: Where, planned: Sequence[Trial]) -> Iterato
             source = None if study.source is None else study.source()
             room = stack.enter_context(workroom(study.out))
             needs = replace(needs_of(study.store, source), room=room)
-        yield stack.enter_context(hands(where, len(todo), needs))
+        yield stack.enter_context(case_workers(where, len(todo), needs))
 
 
 def all_scores(
-    study: Study, planned: Sequence[Trial], stage: str, workers: Hands
+    study: Study, planned: Sequence[Trial], stage: str, workers: CaseWorkers
 ) -> Recipe[list[Score]]:
     """Train and measure each trial that is not done; the scores of all, in their order.
 

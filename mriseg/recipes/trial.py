@@ -20,7 +20,7 @@ from mriseg.io.comparisons import CaseResult, Plan, PlannedCase, SourceRun
 from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
-from mriseg.recipes.held import Held
+from mriseg.recipes.lazy import Lazy
 from mriseg.recipes.resume import FREE_SETTINGS, begun_or_resumed
 from mriseg.recipes.train import TrainReport, train
 from mriseg.recipes.transfer import transfer
@@ -48,8 +48,8 @@ class Study:
 
     out: Path
     store: Store
-    source: Held[Run] | None
-    backend: Held[Backend]
+    source: Lazy[Run] | None
+    backend: Lazy[Backend]
     config: TrainConfig
     cases: frozenset[str]
     patients: Sequence[Sequence[CaseEntry]]

@@ -16,7 +16,7 @@ from mriseg.core.choice import Choice
 from mriseg.errors import MrisegError, WorkerError, first_line
 from mriseg.io.disk.shared import SharedPath, Workroom
 from mriseg.io.store import open_store
-from mriseg.recipes.held import Held
+from mriseg.recipes.lazy import Lazy
 
 if TYPE_CHECKING:
     from mriseg.backends import Backend
@@ -63,9 +63,9 @@ def versions_here(packages: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, _version(name)) for name in ("python", "mriseg", "torch", *packages))
 
 
-def backend_held(asked: Choice) -> Held[Backend]:
+def lazy_backend(asked: Choice) -> Lazy[Backend]:
     """A backend that each worker makes for itself."""
-    return Held(asked, _Selecting(asked))
+    return Lazy(asked, _Selecting(asked))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def look(needs: Needs) -> WorkerFacts:
         try:
             from mriseg.backends import describe
 
-            facts = describe(backend_held(needs.backend)())
+            facts = describe(lazy_backend(needs.backend)())
         except MrisegError as error:
             problems.append(f"cannot compute as asked: {error}")
     return WorkerFacts(where, tuple(problems), facts)

@@ -14,8 +14,8 @@ from mriseg.errors import WorkerError
 from mriseg.io.model_sources import locate
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store
-from mriseg.recipes.hands import Workers
-from mriseg.recipes.loaded import loaded, needs_of, reachable, run_held
+from mriseg.recipes.case_work import Workers
+from mriseg.recipes.loaded import lazy_run, loaded, needs_of, reachable
 
 OPTIONS = SegmentOptions(flips=False)
 
@@ -25,12 +25,12 @@ def test_here_it_is_the_run_itself_and_sent_it_is_opened_again(trained: Run) -> 
     assert held().run is trained and held().segmenter is held().segmenter
     sent = pickle.loads(pickle.dumps(held))
     assert sent().run.digest() == trained.digest() and sent().run is not trained
-    assert pickle.loads(pickle.dumps(run_held(trained)))().path == trained.path.absolute()
+    assert pickle.loads(pickle.dumps(lazy_run(trained)))().path == trained.path.absolute()
 
 
 def test_another_model_at_the_same_place_is_refused(trained: Run, tmp_path: Path) -> None:
     run = open_run(shutil.copytree(trained.path, tmp_path / "run"))
-    sent = pickle.dumps(run_held(run))
+    sent = pickle.dumps(lazy_run(run))
     shutil.copy(locate("base") / "best.safetensors", run.path / "best.safetensors")
     with pytest.raises(WorkerError, match="has another model at"):
         pickle.loads(sent)()
@@ -38,7 +38,7 @@ def test_another_model_at_the_same_place_is_refused(trained: Run, tmp_path: Path
 
 def test_a_shipped_model_is_sent_by_its_name() -> None:
     run = open_run("base")
-    assert b"/models/base" not in pickle.dumps(run_held(run))
+    assert b"/models/base" not in pickle.dumps(lazy_run(run))
     assert needs_of(None, run).paths == ()
 
 

@@ -14,7 +14,7 @@ from mriseg.io.disk.shared import workroom
 from mriseg.io.location import Location
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
-from mriseg.recipes.hands import backend_for
+from mriseg.recipes.case_work import backend_for
 from mriseg.recipes.loaded import loaded
 from mriseg.recipes.masking import Masking, PredictOptions, ToPredict
 from mriseg.recipes.prediction import asked_for

@@ -10,7 +10,7 @@ from mriseg.engine.segmenter import Segmenter
 from mriseg.events import completed
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
-from mriseg.recipes.hands import backend_for
+from mriseg.recipes.case_work import backend_for
 from mriseg.recipes.load import load
 from mriseg.recipes.loaded import loaded
 from mriseg.recipes.measurement import Measurement

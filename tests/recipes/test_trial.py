@@ -17,8 +17,8 @@ from mriseg.events import finish
 from mriseg.io import comparisons
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store
-from mriseg.recipes.hands import backend_for
-from mriseg.recipes.loaded import run_held
+from mriseg.recipes.case_work import backend_for
+from mriseg.recipes.loaded import lazy_run
 from mriseg.recipes.trial import Study
 
 
@@ -30,7 +30,7 @@ def study(
     return Study(
         out=tmp_path / "out",
         store=brats_store,
-        source=run_held(trained),
+        source=lazy_run(trained),
         backend=backend_for(cpu),
         config=tiny.model_copy(update={"epochs": 1, "slices_per_epoch": 8, "validation": 0.0}),
         cases=frozenset(case.name for case in index.cases),

@@ -18,9 +18,9 @@ from mriseg.io.disk.shared import SharedPath
 from mriseg.recipes.worker_check import (
     Needs,
     WorkerFacts,
-    backend_held,
     check,
     check_itself,
+    lazy_backend,
     look,
     versions_here,
 )
@@ -35,7 +35,7 @@ def test_here_nothing_is_lacking(tmp_path: Path) -> None:
     needs = Needs(versions_here(["numpy"]), (SharedPath.of(tmp_path),), backend=Choice("cpu"))
     facts = look(needs)
     assert not facts.problems and facts.backend["name"] == "cpu"
-    assert backend_held(Choice("cpu", "fp32"))().name == "cpu"
+    assert lazy_backend(Choice("cpu", "fp32"))().name == "cpu"
     check_itself(needs)
 
 

@@ -59,7 +59,7 @@ def computing_for(
 ) -> Backend | Choice:
     """The backend that was asked for; where workers elsewhere compute, what each will select."""
     from mriseg.core.choice import Choice
-    from mriseg.recipes.hands import Workers
+    from mriseg.recipes.case_work import Workers
 
     if work["executor"] is None or not Workers(work["executor"]).are_elsewhere:
         return select_backend(draw, **computing)

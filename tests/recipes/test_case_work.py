@@ -13,7 +13,7 @@ from mriseg.core.choice import Choice
 from mriseg.errors import CaseError, UnknownNameError, WorkerError
 from mriseg.events import Advanced, Event, Notice, Partly
 from mriseg.io.disk.shared import SharedPath
-from mriseg.recipes.hands import Hands, Outcome, Workers, elsewhere, hands, partly
+from mriseg.recipes.case_work import CaseWorkers, Outcome, Workers, case_workers, elsewhere, partly
 from mriseg.recipes.worker_check import Needs
 
 
@@ -36,7 +36,7 @@ def of(steps: Iterator[Event | Outcome[int, int]]) -> tuple[list[Event], dict[in
 
 
 def test_here_items_are_done_in_order_and_show_how_far_they_are(cpu: Backend) -> None:
-    with hands(cpu, 2) as workers:
+    with case_workers(cpu, 2) as workers:
         events, results = of(workers.each(halves, [4, 1], partly("stage")))
         assert workers.backend() is cpu and workers.at_once == 1 and not workers.are_elsewhere
         assert workers.machine.startswith("cpu") and workers.notes == cpu.notes
@@ -45,7 +45,10 @@ def test_here_items_are_done_in_order_and_show_how_far_they_are(cpu: Backend) ->
 
 
 def test_an_executor_of_ones_own_gives_the_same() -> None:
-    with ThreadPoolExecutor(2) as executor, hands(Workers(executor, backend=None), 3) as workers:
+    with (
+        ThreadPoolExecutor(2) as executor,
+        case_workers(Workers(executor, backend=None), 3) as workers,
+    ):
         assert workers.at_once == 2 and workers.are_elsewhere
         assert "2 workers of the executor that was given" in workers.notices[0]
         assert of(workers.each(halves, [4, 1, 3])) == ([], {4: 8, 1: 2, 3: 6})
@@ -59,7 +62,7 @@ def test_a_worker_that_lacks_something_is_named_before_the_work(tmp_path: Path) 
     with (
         ThreadPoolExecutor(1) as executor,
         pytest.raises(WorkerError, match=r"worker worker 1 .* sees something else at .*Nothing"),
-        hands(Workers(executor), 3, Needs(paths=(known,))),
+        case_workers(Workers(executor), 3, Needs(paths=(known,))),
     ):
         pass
 
@@ -69,9 +72,9 @@ def test_a_worker_stops_when_the_command_has_ended(
 ) -> None:
     from mriseg.errors import OutputError
     from mriseg.io.disk.shared import workroom
-    from mriseg.recipes.hands import _on_worker
+    from mriseg.recipes.case_work import _on_worker
 
-    monkeypatch.setattr("mriseg.recipes.hands._LOOK", 0.0)
+    monkeypatch.setattr("mriseg.recipes.case_work._LOOK", 0.0)
     steps: list[int] = []
 
     def work(_: int) -> Partly[None]:
@@ -90,9 +93,9 @@ def test_a_worker_stops_when_the_command_has_ended(
 
 def test_one_item_needs_no_processes_and_none_no_workers() -> None:
     one = Workers(None, 4, Choice("cpu", "fp32"))
-    with hands(one, 1) as workers:
+    with case_workers(one, 1) as workers:
         assert workers.at_once == 1 and of(workers.each(halves, [5])) == ([], {5: 10})
-    with hands(Workers("dask:tcp://nobody:1"), 0) as workers:
+    with case_workers(Workers("dask:tcp://nobody:1"), 0) as workers:
         assert workers.machine == "" and workers.notes == ()
 
 
@@ -110,7 +113,7 @@ def test_an_unknown_kind_is_refused_with_those_that_are_known() -> None:
 
 
 def test_processes_do_them_side_by_side() -> None:
-    with hands(Workers(None, 2, None), 5) as workers:
+    with case_workers(Workers(None, 2, None), 5) as workers:
         assert workers.at_once == 2
         events, results = of(workers.each(halves, range(5)))
     assert results == {n: 2 * n for n in range(5)} and not events
@@ -118,8 +121,8 @@ def test_processes_do_them_side_by_side() -> None:
 
 def test_without_a_file_to_import_one_process_does_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mriseg.executors.processes._why_alone", lambda: "no file")
-    with hands(Workers(None, 2, None), 3) as workers:
+    with case_workers(Workers(None, 2, None), 3) as workers:
         assert workers.notices == ("no file",) and workers.at_once == 1
-        assert isinstance(workers, Hands)
+        assert isinstance(workers, CaseWorkers)
         events, results = of(workers.each(halves, range(3)))
     assert results == {0: 0, 1: 2, 2: 4} and not [e for e in events if isinstance(e, Notice)]

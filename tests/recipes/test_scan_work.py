@@ -11,8 +11,8 @@ from mriseg.errors import WorkerError
 from mriseg.io import readers
 from mriseg.io.location import Location
 from mriseg.io.readers import ReaderOptions
-from mriseg.recipes.case_hands import name_of, reading_hands, some_of, writing_hands
-from mriseg.recipes.hands import Workers
+from mriseg.recipes.case_work import Workers
+from mriseg.recipes.scan_work import name_of, reading_workers, some_of, writing_workers
 from mriseg.testing import phantoms
 
 
@@ -28,18 +28,18 @@ def test_those_who_write_elsewhere_have_a_room_and_others_none(tmp_path: Path) -
     phantoms.write_brats(tmp_path / "src", 2, shape=(4, 24, 20))
     cases = readers.find(tmp_path / "src", "brats", ReaderOptions())[1].cases
     where = Location.of(tmp_path / "out.zarr")
-    with writing_hands(Workers(None, 1, None), cases, where) as (_, room):
+    with writing_workers(Workers(None, 1, None), cases, where) as (_, room):
         assert room is None
     with ThreadPoolExecutor(1) as executor:
         who = Workers(executor, backend=None)
-        with writing_hands(who, cases, where) as (workers, room):
+        with writing_workers(who, cases, where) as (workers, room):
             assert room is not None and room.is_open and workers.are_elsewhere
-        with reading_hands(who, cases) as workers:
+        with reading_workers(who, cases) as workers:
             assert workers.are_elsewhere
         cloud = Location.of("memory://no-store")
         with (
             pytest.raises(WorkerError, match="cannot open memory://"),
-            writing_hands(who, cases, cloud),
+            writing_workers(who, cases, cloud),
         ):
             pass
     assert not where.path.exists()

@@ -1,8 +1,8 @@
 """Who does the work by cases: this process, one after another, or workers, many at a time.
 
 A recipe says what is done to one case, as a function that can be sent, and handles what comes back;
-`Hands.each` is the same for both. Only the process that was started writes records, moves files to
-their places and says anything.
+`CaseWorkers.each` is the same for both. Only the process that was started writes records, moves
+files to their places and says anything.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from mriseg.executors.given import given
 from mriseg.executors.processes import UnguardedError, default_workers
 from mriseg.executors.spreading import spread
 from mriseg.recipes.about import machine_of
-from mriseg.recipes.held import Held
+from mriseg.recipes.lazy import Lazy
 from mriseg.recipes.worker_check import (
     Needs,
-    backend_held,
     check,
     check_itself,
+    lazy_backend,
     look,
     versions_here,
 )
@@ -99,7 +99,7 @@ class Outcome(Generic[T, R]):
     result: R
 
 
-class Hands:
+class CaseWorkers:
     """This process, or workers, to do items.
 
     Args:
@@ -113,7 +113,7 @@ class Hands:
 
     def __init__(
         self,
-        backend: Held[Backend],
+        backend: Lazy[Backend],
         pool: Pool | None = None,
         needs: Needs | None = None,
         notices: Sequence[str] = (),
@@ -200,20 +200,20 @@ class Hands:
             yield Outcome(item, result)
 
 
-def backend_for(where: Where) -> Held[Backend]:
+def backend_for(where: Where) -> Lazy[Backend]:
     """What computes, here or on each worker."""
     if isinstance(where, Workers):
-        return backend_held(where.backend or Choice())
-    return Held(where.choice, backend_held(where.choice), where)
+        return lazy_backend(where.backend or Choice())
+    return Lazy(where.choice, lazy_backend(where.choice), where)
 
 
 def partly(stage: str) -> Callable[[int, object, float], Event]:
-    """`Hands.each` shows the share of an item that is done as progress of that stage."""
+    """`CaseWorkers.each` shows the share of an item that is done as progress of that stage."""
     return lambda number, item, share: Advanced(stage, number + share, item=str(item))
 
 
 @contextmanager
-def hands(where: Where, count: int, needs: Needs | None = None) -> Iterator[Hands]:
+def case_workers(where: Where, count: int, needs: Needs | None = None) -> Iterator[CaseWorkers]:
     """Those who do ``count`` items; workers end, or are let go, with the block.
 
     Args:
@@ -228,12 +228,14 @@ def hands(where: Where, count: int, needs: Needs | None = None) -> Iterator[Hand
     """
     backend = backend_for(where)
     if not isinstance(where, Workers):
-        yield Hands(backend)
+        yield CaseWorkers(backend)
         return
     if where.are_elsewhere:
         with _opened(where, where.count) if count else nullcontext() as pool:
             yield (
-                Hands(backend, idle=True) if pool is None else _checked(where, backend, pool, needs)
+                CaseWorkers(backend, idle=True)
+                if pool is None
+                else _checked(where, backend, pool, needs)
             )
         return
     workers = min(where.count or default_workers(), count)
@@ -244,7 +246,7 @@ def hands(where: Where, count: int, needs: Needs | None = None) -> Iterator[Hand
             pool = stack.enter_context(_opened(where, max(workers, 1)))
         except UnguardedError as error:
             notices = [str(error)] if workers > 1 else []
-        yield Hands(backend, pool if workers > 1 else None, notices=notices)
+        yield CaseWorkers(backend, pool if workers > 1 else None, notices=notices)
 
 
 def _opened(where: Workers, count: int | None) -> AbstractContextManager[Pool]:
@@ -254,8 +256,10 @@ def _opened(where: Workers, count: int | None) -> AbstractContextManager[Pool]:
     return kind.pool(address, count)
 
 
-def _checked(where: Workers, backend: Held[Backend], pool: Pool, needs: Needs | None) -> Hands:
-    """The hands of a pool whose workers were asked for what is needed."""
+def _checked(
+    where: Workers, backend: Lazy[Backend], pool: Pool, needs: Needs | None
+) -> CaseWorkers:
+    """The workers of a pool whose workers were asked for what is needed."""
     whole = replace(needs or Needs(), versions=versions_here(pool.packages), backend=where.backend)
     workers = check(pool.on_each(look, whole))
     facts = [worker.backend for worker in workers.values() if worker.backend]
@@ -266,7 +270,7 @@ def _checked(where: Workers, backend: Held[Backend], pool: Pool, needs: Needs | 
     elif kinds:
         listed = "; ".join(f"{n}: {machine_of(w.backend)}" for n, w in workers.items())
         notice += f", which compute on different devices, so that numbers may differ: {listed}"
-    return Hands(backend, pool, whole, [notice], facts)
+    return CaseWorkers(backend, pool, whole, [notice], facts)
 
 
 def _on_worker(function: Callable[[T], Generator[Any, None, R]], needs: Needs, item: T) -> R:

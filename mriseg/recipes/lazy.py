@@ -13,7 +13,7 @@ _MOST = 4
 _KEPT: OrderedDict[Hashable, Any] = OrderedDict()
 
 
-class Held(Generic[T]):
+class Lazy(Generic[T]):
     """A model, a backend: made at first use, once where it is and once in each worker.
 
     Args:
@@ -36,10 +36,10 @@ class Held(Generic[T]):
         return _sent, (self._key, self._make)
 
 
-def _sent(key: Hashable, make: Callable[[], T]) -> Held[T]:
-    held: Held[T] = Held(key, make)
-    held._is_sent = True
-    return held
+def _sent(key: Hashable, make: Callable[[], T]) -> Lazy[T]:
+    lazy: Lazy[T] = Lazy(key, make)
+    lazy._is_sent = True
+    return lazy
 
 
 def _kept(key: Hashable, make: Callable[[], T]) -> T:

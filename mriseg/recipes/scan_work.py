@@ -10,26 +10,26 @@ from typing import Protocol
 from mriseg.io.disk.shared import SharedPath, Workroom, workroom
 from mriseg.io.location import Location
 from mriseg.io.readers.base import Case
-from mriseg.recipes.hands import Hands, Workers, elsewhere, hands
+from mriseg.recipes.case_work import CaseWorkers, Workers, case_workers, elsewhere
 from mriseg.recipes.worker_check import Needs
 
 
 @contextmanager
-def reading_hands(who: Workers, cases: Sequence[Case]) -> Iterator[Hands]:
+def reading_workers(who: Workers, cases: Sequence[Case]) -> Iterator[CaseWorkers]:
     """Those who read cases.
 
     Raises:
         WorkerError: workers are not there, or do not see the files.
     """
     needs = Needs(paths=some_of(cases)) if elsewhere(who) else None
-    with hands(who, len(cases), needs) as workers:
+    with case_workers(who, len(cases), needs) as workers:
         yield workers
 
 
 @contextmanager
-def writing_hands(
+def writing_workers(
     who: Workers, cases: Sequence[Case], where: Location
-) -> Iterator[tuple[Hands, Workroom | None]]:
+) -> Iterator[tuple[CaseWorkers, Workroom | None]]:
     """Those who read cases and write them into a store; on other machines, with their workroom.
 
     Raises:
@@ -43,7 +43,7 @@ def writing_hands(
                 room = stack.enter_context(workroom(where.path))
             stores = () if where.is_local else (str(where),)
             needs = Needs(paths=some_of(cases), stores=stores, room=room)
-        yield stack.enter_context(hands(who, len(cases), needs)), room
+        yield stack.enter_context(case_workers(who, len(cases), needs)), room
 
 
 class WithFiles(Protocol):
