@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
-from mriseg.core.deploy import Deployed, UncheckedDeployed
+from mriseg.core.deploy import Arithmetic, Deployed, UncheckedDeployed
 from mriseg.core.intensity import Normalisation, normalise
 from mriseg.core.ops import pure_pool, pure_unpool
 from mriseg.core.padding import padded_size
@@ -130,6 +130,16 @@ def test_intensities_that_are_not_finite_are_refused() -> None:
         image[1, 0, 4, 5] = value
         with pytest.raises(ValueError, match="NaN or infinity"):
             DEPLOYED(image, mean, std, mask)
+
+
+def test_the_module_of_other_formats_is_equal_up_to_rounding() -> None:
+    module = Arithmetic(DEPLOYED.unchecked)
+    for size in [(2, 30, 34), (1, 41, 65)]:
+        given_ = slices(*size)
+        torch.testing.assert_close(module(*given_), DEPLOYED(*given_), rtol=1e-4, atol=1e-5)
+    # Its sigmoid keeps the digits of what is nearly 0, and does not overflow.
+    logits = torch.tensor([-200.0, -80.0, -15.0, 0.0, 80.0])
+    torch.testing.assert_close(module.probability(logits), torch.sigmoid(logits), rtol=1e-6, atol=0)
 
 
 # What torch.export makes of the unchecked module.

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mriseg.core.ops import FORMS, NATIVE, PURE, SCATTER, Ops
+from mriseg.core.ops import (
+    FORMS,
+    NATIVE,
+    PURE,
+    SCATTER,
+    Ops,
+    arithmetic_pool,
+    arithmetic_unpool,
+    pure_pool,
+    pure_unpool,
+)
 
 every_form = pytest.mark.parametrize("ops", FORMS, ids=lambda ops: ops.name)
 deterministic_forms = pytest.mark.parametrize("ops", [SCATTER, PURE], ids=lambda ops: ops.name)
@@ -187,3 +197,21 @@ def test_torchscript_keeps_sizes_and_batch_free(ops: Ops, how: str) -> None:
     for shape in ((1, 3, 8, 8), (3, 2, 7, 11), (2, 5, 16, 9)):
         image = an_image(7, shape)
         assert torch.equal(loaded(image), module(image))
+
+
+@given(
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(2, 9), st.integers(2, 9)),
+    seed=st.integers(0, 1000),
+    levels=st.integers(1, 4),
+)
+def test_the_form_of_exports_gives_what_the_others_give(
+    shape: tuple[int, int, int, int], seed: int, levels: int
+) -> None:
+    # Few levels, so that windows hold equal values.
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(-levels, levels, shape, generator=generator).float()
+    values, code = arithmetic_pool(x)
+    expected, cells = pure_pool(x)
+    assert torch.equal(values, expected)
+    size = (shape[2], shape[3])
+    assert torch.equal(arithmetic_unpool(values, code, size), pure_unpool(expected, cells, size))

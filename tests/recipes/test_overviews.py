@@ -26,6 +26,7 @@ from mriseg.recipes.compare import CompareReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.doctor import DoctorReport, Finding, Verdict
 from mriseg.recipes.export import ExportReport
+from mriseg.recipes.export_int8 import Int8Report
 from mriseg.recipes.fit import TrainReport
 from mriseg.recipes.forecast import ForecastReport
 from mriseg.recipes.improve import ImproveReport
@@ -155,6 +156,13 @@ EXAMPLES: dict[type[Shown], tuple[Callable[[Path], Shown], str, int, str]] = {
     ),
     DoctorReport: (a_doctor, "cpu is fit to train", 1, "12 slices"),
     BenchReport: (a_bench, "20.0 images/s in training", 2, "900 slices/s"),
+    Int8Report: (
+        lambda f: Int8Report(
+            f / "m.int8.onnx", 4_000_000, 7_000_000, 3, 0.84, 0.85,
+            {"int8": 0.03, "float": 0.04, "predict": 0.05},
+        ),
+        "4.0 MB (7.0 in float32); Dice 0.840 (model 0.850)", 1, "m.int8.onnx",
+    ),
     ExportReport: (
         lambda f: ExportReport(f / "m.pt", "torchscript", 1e-7, 2_000_000),
         "2.0 MB; its probabilities differ from the model's by 1.0e-07", 1, "torchscript",

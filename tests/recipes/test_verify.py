@@ -33,6 +33,7 @@ from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.share import share
 from mriseg.recipes.verify import VerifyReport, check_whole, verify
 from mriseg.testing import phantoms
+from tests.fuzz.exports_ import plant_exports
 from tests.stores import rewrite
 
 SHAPE = (6, 32, 32)
@@ -430,3 +431,25 @@ def test_checksums_are_in_the_attributes(outputs: Path) -> None:
             for kind in ("image", "label")
             for file in ("zarr.json", shard_name(kind))
         }
+
+
+@pytest.mark.parametrize("name", ["", ".bin", ".onnx", ".pt2"])
+def test_a_format_is_known_by_its_content(outputs: Path, tmp_path: Path, name: str) -> None:
+    script = (outputs / "run/model.torchscript.pt").read_bytes()
+    for suffix, content in plant_exports(tmp_path / "exports", script).items():
+        path = tmp_path / f"handed{name or suffix}"
+        path.write_bytes(content)
+        report = finish(verify(path))
+        assert (report.kind, report.faults) == ("export", []), suffix
+        path.write_bytes(content[:-200] + bytes([content[-200] ^ 1]) + content[-199:])
+        assert finish(verify(path)).faults, suffix
+
+
+def test_an_archive_that_claims_to_hold_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/archive_format", "pt2")
+        archive.writestr("archive/extra/mriseg.json", "{}")
+        archive.writestr("archive/data/weights/weight_0", bytes(2**26))
+    [fault] = finish(verify(path)).faults
+    assert "its records would hold" in fault.what

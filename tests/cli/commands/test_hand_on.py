@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.cli.conftest import Type
@@ -37,3 +38,19 @@ def test_share_as_typed(worked: Path, run: Path, type_in: Type) -> None:
         assert ("out.zarr" in result.output) == own, result.output
     result = type_in(worked, "mriseg share other --evaluation =")
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["onnx", "--int8"], "--int8 needs a store"),
+        (["pt2", "--int8", "--store", "x.zarr"], "--int8 is for onnx, not for pt2"),
+        (["onnx", "--store", "x.zarr"], "--store is for --int8"),
+    ],
+    ids=["no-store", "format", "no-int8"],
+)
+def test_options_that_do_not_fit_are_refused(
+    words: list[str], message: str, tmp_path: Path, type_in: Type
+) -> None:
+    result = type_in(tmp_path, f"mriseg export {' '.join(words)} --model base")
+    assert result.exit_code == 2 and message in " ".join(result.stderr.split())
