@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from mriseg import api
 from mriseg.cli.app import app
+from mriseg.core.label_tables import ITK_SNAP, SLICER
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 
@@ -75,7 +76,7 @@ def test_every_command_takes_every_form_of_a_path(far: Path, line: str) -> None:
     assert result.exit_code == 0, result.output
     named = {word.rpartition("/")[2] for word in words if "/new" in word}
     # What made a mask that is a file of its own is written beside it, its page and its tables.
-    beside = ("report.json", "report.html", "volumes.csv", "volumes.json")
+    beside = ("report.json", "report.html", "volumes.csv", "volumes.json", ITK_SNAP, SLICER)
     named |= {f"new.{name}" for name in beside} if "new.nii.gz" in named else set()
     assert {path.name for path in set(far.iterdir()) - before} == named
     assert list(Path().iterdir()) == [], "something was written here"

@@ -20,7 +20,9 @@ In reading order, which follows one slice through a training:
 `fingerprint`, `identity`, `data_set`
     whether two cases look like the same scan; whether a model was trained on a case; which cases
     stand out among the others.
-`sampling`, `rng`
+`series`, `dicom_stack`
+    what a DICOM series is, guessed from its header; whether its slices are a volume.
+`sampling`, `epoch_plan`, `rng`
     the split by patient and the plan of an epoch; the source of all randomness.
 `augment`, `resolution`
     augmentation, drawn first and then applied; progressive resizing.
@@ -30,6 +32,9 @@ In reading order, which follows one slice through a training:
     pooling with stored positions in three forms, and the network that uses any of them.
 `losses`, `steps`, `averaging`
     what is minimised, the only code that updates a model, and the average of its weights.
+`whole_batch`, `packing`, `parts`
+    one batch that several processes compute; plain values as bytes between them; one part of many
+    cases.
 `resampling`
     slices at the pixel size that a network was trained at, and its probabilities back.
 `refine`, `calibration`, `postprocess`, `metrics`
@@ -53,9 +58,11 @@ In reading order, which follows one slice through a training:
     worth; whether a model that learnt on is better.
 `folding`, `cost`
     the network simplified for prediction, and its number of operations.
-`padding`, `deploy`
+`padding`, `deploy`, `deploy_scan`
     the size to which a slice is padded; the network with its pre- and post-processing, as exporters
-    write it.
+    write it, for slices and for whole scans.
+`label_tables`, `segment_codes`
+    names, colours and codes of the regions, for programs that show masks.
 `settings`, `augment_config`, `config`, `train_settings`, `keywords`
     the settings of a training, each declared once and validated on creation; as users write them;
     and for type checkers.

@@ -18,6 +18,8 @@
     trained models as files that other programs load.
 `images`
     volumes and masks of any container, with their geometry; what readers use.
+`dicom`
+    DICOM series: headers, the voxels behind them, and what is wrong with either.
 `nifti`, `nifti_header`, `nifti_place`, `nifti_embed`, `nifti_received`
     NIfTI in and out: the container that is written; in memory, for pages and from them.
 `voxels`, `gunzip`

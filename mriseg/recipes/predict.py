@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-from mriseg.core.certainty import RegionCertainty, urgency
 from mriseg.core.parts import Part
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import InputError, OutputError
@@ -18,15 +16,12 @@ from mriseg.io.disk.space import check_writable
 from mriseg.io.finding import Kind, what_is
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
-from mriseg.io.predictions import MaskRecord, read_predictions
+from mriseg.io.predictions import read_predictions
 from mriseg.io.readers.base import none_usable
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import open_store
 from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
-from mriseg.overview.shown import Shown
-from mriseg.overview.values import Overview
-from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
 from mriseg.recipes.case_work import Where, elsewhere
 from mriseg.recipes.channels import unfit
@@ -34,6 +29,7 @@ from mriseg.recipes.label_files import write_label_files
 from mriseg.recipes.loaded import needs_of
 from mriseg.recipes.mask_tables import write_tables
 from mriseg.recipes.predict_page import page_written
+from mriseg.recipes.predict_report import CasePrediction, PredictReport, result_of
 from mriseg.recipes.predicted import Masks
 from mriseg.recipes.prediction import (
     Prediction,
@@ -52,87 +48,6 @@ __all__ = ["CasePrediction", "PredictOptions", "PredictReport", "predict"]
 
 # Names of cases in a notice.
 _MAX_LISTED = 10
-_MAX_URGENT = 5
-
-
-@dataclass(frozen=True)
-class CasePrediction:
-    """One case's result.
-
-    Attributes:
-        case: its name.
-        mask: the file; labels as `mriseg.core.regions.label_map` numbers them, one region is 1.
-        volumes: region -> mL (or voxels where the scan states no voxel size).
-        unit: "mm" or "px".
-        kept: whether it was there already, and nothing was done.
-        modalities: the channels that were used.
-        missing: channels that the model reads and the scan lacks.
-        unused: modalities that the scan has and that were not used.
-        trained_on: whether the model was trained on this scan.
-        certainty: region -> how sure its mask is; empty for a mask of an earlier mriseg.
-        flags: why to look at it, in plain words.
-    """
-
-    case: str
-    mask: Path
-    volumes: dict[str, float]
-    unit: str
-    kept: bool = False
-    modalities: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    trained_on: bool = False
-    certainty: Mapping[str, RegionCertainty] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        """Whether no voxel is segmented."""
-        return not any(self.volumes.values())
-
-    @property
-    def picture(self) -> Path | None:
-        """The picture beside the mask; None where none was drawn."""
-        path = self.mask.with_name(f"{nifti.stem(self.mask)}.png")
-        return path if path.is_file() else None
-
-
-@dataclass(frozen=True, repr=False)
-class PredictReport(Shown):
-    """What `predict` did; also in ``report.json`` beside the masks.
-
-    Attributes:
-        results: of the cases that have a mask, made now or kept.
-        skipped: (case, reason) of what was skipped.
-        page: ``report.html``, to look at them.
-        tables: ``volumes.csv`` and ``volumes.json``, of all masks that are there.
-    """
-
-    results: tuple[CasePrediction, ...]
-    skipped: tuple[tuple[str, str], ...]
-    page: Path | None = None
-    tables: tuple[Path, ...] = ()
-
-    @property
-    def empty(self) -> tuple[str, ...]:
-        """The cases whose mask is empty."""
-        return tuple(result.case for result in self.results if result.empty)
-
-    @property
-    def by_urgency(self) -> tuple[CasePrediction, ...]:
-        """The results, those first that need a look (`mriseg.core.certainty.urgency`)."""
-        return tuple(sorted(self.results, key=lambda result: -urgency(result)))
-
-    @property
-    def urgent(self) -> tuple[str, ...]:
-        """The names of the few cases to look at first; none where no mask is known to be sure."""
-        count = min(_MAX_URGENT, math.ceil(len(self.results) / 3))
-        known = [result for result in self.by_urgency if result.certainty or result.empty]
-        return tuple(result.case for result in known[:count])
-
-    def overview(self) -> Overview:
-        """See `mriseg.overview.shown.Shown.overview`."""
-        return overviews.predicted(self)
 
 
 def predict(
@@ -243,7 +158,7 @@ def _predicted(
     if not records and not taken:
         raise none_usable(source, skipped)
     work.masks.finish(kept, listed.unused)
-    results = [_result(records[n], targets[n], n in kept) for n in chosen if n in records]
+    results = [result_of(records[n], targets[n], kept=n in kept) for n in chosen if n in records]
     for text in filter(None, (*_closing(results), work.judge.remark)):
         yield Notice(text)
     return PredictReport(tuple(results), tuple((n, skipped[n]) for n in chosen if n in skipped))
@@ -313,22 +228,6 @@ def _closing(results: Sequence[CasePrediction]) -> list[str]:
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _MAX_LISTED
     return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _result(record: MaskRecord, target: Path, kept: bool) -> CasePrediction:
-    return CasePrediction(
-        case=record.case,
-        mask=target,
-        volumes=dict(record.volumes),
-        unit=record.unit,
-        kept=kept,
-        modalities=record.modalities,
-        missing=record.missing,
-        unused=record.unused,
-        trained_on=record.trained_on,
-        certainty=record.certainty,
-        flags=record.flags,
-    )
 
 
 def _targets(

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from mriseg.backends import Backend, describe
+from mriseg.backends.ranks import Ranks
 from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig
 from mriseg.core.identity import Identity
@@ -94,9 +95,7 @@ def train(
         network.load_state_dict(dict(start.weights))
     manifest, ranks = _manifest(store, setup, backend, start), backend.ranks
     check_together(ranks, setup)
-    # Each rank has its own time.
-    new = runs.fresh_path(runs.RUNS, store.name, datetime.now())
-    path = out or Path(ranks.agree(str(new)))
+    path = out or _new_path(store, ranks)
     anchors: dict[str, Tensor] = {}
     if start is not None and anchored(config):
         anchors = {name: start.weights[name] for name in start.carried}
@@ -110,6 +109,12 @@ def train(
         position = Position(seconds=spent, paused=spent)
         work = fit(run, store, setup, backend, network, anchors=anchors, position=position)
         return (yield from work)
+
+
+def _new_path(store: Store, ranks: Ranks) -> Path:
+    """A new folder for a run, the first process's, since each has its own time."""
+    new = runs.fresh_path(runs.RUNS, store.name, datetime.now()) if ranks.first else Path()
+    return Path(ranks.agree(str(new)))
 
 
 def _created(

@@ -17,6 +17,8 @@ def test_predict_and_evaluate(folder: Path) -> None:
     written = sorted(path.name for path in (folder / "masks").iterdir())
     assert written == [
         f"{case}.nii.gz",
+        "labels-itksnap.txt",
+        "labels-slicer.ctbl",
         "report.html",
         "report.json",
         "volumes.csv",

@@ -76,7 +76,7 @@ def test_who_is_silent_was_killed(three: list[Parting]) -> None:
     three[1].lost()
     error = three[0].why(stopping=False)
     assert error is not None and str(error).startswith("rank 2 of 3 ended without a word: killed")
-    assert error.exit_code == 10
+    assert error.exit_code == 11
 
 
 def test_who_only_takes_long_was_not_killed(three: list[Parting]) -> None:

@@ -75,7 +75,10 @@ def run(seeds: Seeds, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(seeds: Seeds, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(seeds.store, tmp_path / "store.zarr"))
+    """A store whose index is lost, so that each case's own attributes are read."""
+    copy = Path(shutil.copytree(seeds.store, tmp_path / "store.zarr"))
+    shutil.rmtree(copy / "index")
+    return copy
 
 
 class TestPipes:

@@ -36,7 +36,7 @@ def voxels(state: Opened) -> int:
     count: int = state.page.evaluate(
         "document.querySelector('details.viewer').niivue.volumes"
         ".find((volume) => volume.name.startsWith('mask')).img"
-        ".reduce((count, bits) => count + (bits & 1), 0)"
+        ".reduce((count, bits) => count + (bits ? 1 : 0), 0)"
     )
     return count
 

@@ -23,7 +23,7 @@ from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.predictions import read_predictions
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
-from mriseg.recipes import prediction
+from mriseg.recipes import loaded
 from mriseg.recipes.predict import PredictOptions, PredictReport, predict
 from mriseg.recipes.predicted import _differs
 from mriseg.testing import phantoms
@@ -70,7 +70,7 @@ def test_the_same_again_is_no_work(
     assert [result.kept for result in first.results] == [False, False]
     before, report = files_of(out), (out / "report.json").read_bytes()
 
-    monkeypatch.setattr(prediction, "load", None)  # the model is not even loaded
+    monkeypatch.setattr(loaded, "load", None)  # the model is not even loaded
     for path in scans.rglob("*flair*"):
         os.utime(path, (1, 1))  # copied: another time, the same bytes
     events: list[Event] = []
@@ -334,7 +334,7 @@ def test_what_comes_meanwhile_is_not_written_over(
 
     def meanwhile(event: Event) -> None:
         if isinstance(event, Began):
-            out.mkdir()
+            out.mkdir(exist_ok=True)
             (out / f"{name}.nii.gz").write_bytes(b"mine")
 
     report = predicting(scans, out, on_event=meanwhile)

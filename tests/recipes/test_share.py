@@ -107,7 +107,7 @@ def test_it_predicts_as_the_run_does(
         finish(evaluate(brats_store, run, cpu, include_seen=True)) for run in (trained, shared)
     )
     for one, other in zip(first.scores, second.scores, strict=True):
-        assert other.dice == pytest.approx(one.dice, abs=0.02, nan_ok=True)
+        assert other.dice == pytest.approx(one.dice, abs=0.05, nan_ok=True)
 
 
 @pytest.mark.slow

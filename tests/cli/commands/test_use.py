@@ -24,7 +24,9 @@ def test_predict_writes_masks_and_a_table(worked: Path, run: Path, type_in: Type
     assert names[:3] == [
         f"BraTS20_Training_001{end}" for end in (".nii.gz", ".png", "_prob_WT.nii.gz")
     ]
-    assert len(names) == 13 and names[-4:] == [
+    assert len(names) == 15 and names[-6:] == [
+        "labels-itksnap.txt",
+        "labels-slicer.ctbl",
         "report.html",
         "report.json",
         "volumes.csv",
@@ -35,7 +37,7 @@ def test_predict_writes_masks_and_a_table(worked: Path, run: Path, type_in: Type
     other = type_in(worked, "mriseg predict brats out --flips")
     assert other.exit_code == 6 and "other settings" in other.stderr and "0.1" in other.stderr
     assert type_in(worked, "mriseg predict brats out --overwrite").exit_code == 0
-    assert len(list((worked / "out").iterdir())) == 10  # the maps were of other masks
+    assert len(list((worked / "out").iterdir())) == 12  # the maps were of other masks
 
     one = "mriseg predict brats mask.nii.gz --cases BraTS20_Training_002 --no-overlays"
     assert type_in(worked, one).exit_code == 0
