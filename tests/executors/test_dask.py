@@ -16,6 +16,9 @@ from tests.executors.cluster import Cluster, cluster
 
 pytest.importorskip("distributed")
 
+# A scheduler and its workers are processes of their own, each of which takes seconds to start.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from functools import partial
 
-from mriseg.recipes import held
+from mriseg.recipes import lazy
 from mriseg.recipes.lazy import Lazy
 
 
@@ -21,7 +21,7 @@ def test_one_that_is_sent_is_made_once_per_process_and_few_are_kept() -> None:
     first = pickle.loads(pickle.dumps(Lazy("a", dict, {"not": "sent"})))
     again = pickle.loads(pickle.dumps(Lazy("a", dict)))
     assert first() == {} and first() is again()
-    for key in range(held._MOST):
+    for key in range(lazy._MOST):
         pickle.loads(pickle.dumps(Lazy(key, dict)))()
     assert pickle.loads(pickle.dumps(Lazy("a", dict)))() is not first()
     # Sent on, as a worker's own workers would get it.
