@@ -23,7 +23,7 @@ from mriseg.io.store import Store, open_store
 from mriseg.recipes.preprocess import preprocess
 from mriseg.recipes.train import train
 from mriseg.testing import phantoms
-from tests.trainings import changed
+from tests.trainings import changed, run_training
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -176,4 +176,14 @@ def trained(brats_store: Store, cpu: Backend, tmp_path_factory: pytest.TempPathF
     """A run of three modalities that segments WT, TC and ET; read-only."""
     path = tmp_path_factory.mktemp("runs") / "three"
     finish(train(brats_store, TINY, cpu, out=path))
+    return open_run(path)
+
+
+@pytest.fixture(scope="session")
+def whole(
+    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """A training of ``short`` that was never stopped."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    run_training(brats_store, short, cpu, path)
     return open_run(path)

@@ -29,16 +29,6 @@ from mriseg.testing import phantoms
 from tests.trainings import changed, numbers, run_training, weights_equal
 
 
-@pytest.fixture(scope="session")
-def whole(
-    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path_factory: pytest.TempPathFactory
-) -> Run:
-    """A training of ``short`` that was never stopped."""
-    path = tmp_path_factory.mktemp("whole") / "run"
-    run_training(brats_store, short, cpu, path)
-    return open_run(path)
-
-
 def stop(recipe: Any, after: int) -> None:
     """Run a recipe up to an event and abandon it there."""
     for count, _ in enumerate(recipe, start=1):

@@ -21,17 +21,6 @@ from mriseg.recipes.train import train
 from tests import vgg
 from tests.trainings import changed, run_training, weights_equal
 
-
-@pytest.fixture(scope="session")
-def whole(
-    brats_store: Store, short: TrainConfig, cpu: Backend, tmp_path_factory: pytest.TempPathFactory
-) -> Run:
-    """A training of ``short`` that was never stopped."""
-    path = tmp_path_factory.mktemp("whole") / "run"
-    run_training(brats_store, short, cpu, path)
-    return open_run(path)
-
-
 # What it writes
 
 

@@ -114,6 +114,14 @@ class Tree:
 
     def folders(self, name: str) -> list[str]:
         """The names of the folders in a folder, sorted; none where it does not exist."""
+        return self._in(name, "directory")
+
+    def names(self, name: str) -> list[str]:
+        """The names of the files that lie in a folder itself, sorted; none where it is missing."""
+        return self._in(name, "file")
+
+    def _in(self, name: str, kind: str) -> list[str]:
+        """The names of the entries of a folder that are of a kind, as fsspec calls it, sorted."""
         self._fs.invalidate_cache()
         try:
             with as_os_errors(self._location):
@@ -123,19 +131,7 @@ class Tree:
         return sorted(
             str(entry["name"]).rstrip("/").rpartition("/")[2]
             for entry in entries
-            if entry["type"] == "directory"
-        )
-
-    def names(self, name: str) -> list[str]:
-        """The names of the files that lie in a folder itself, sorted; none where it is missing."""
-        self._fs.invalidate_cache()
-        try:
-            with as_os_errors(self._location):
-                entries = self._fs.ls(self._path(name), detail=True)
-        except FileNotFoundError:
-            return []
-        return sorted(
-            str(entry["name"]).rpartition("/")[2] for entry in entries if entry["type"] == "file"
+            if entry["type"] == kind
         )
 
     def write(self, name: str, data: bytes) -> None:
