@@ -50,8 +50,12 @@ class Pool(Protocol):
     def packages(self) -> tuple[str, ...]:
         """Packages beside mriseg's own whose versions have to be the same on all workers."""
 
-    def tend(self) -> None:
-        """See to the workers; called every few seconds while items are under way."""
+    def tend(self) -> str:
+        """See to the workers; called every few seconds while items are under way.
+
+        Returns:
+            What a user should know of them now; empty: nothing.
+        """
 
     def renew(self) -> None:
         """Replace workers that died, where nobody else does.

@@ -23,6 +23,8 @@ R = TypeVar("R")
 # Seconds until a scheduler, and then a worker, must have answered.
 _PATIENCE = 15.0
 _ANSWER = 120.0
+# Seconds without any worker after which that is said: one that was killed is started again sooner.
+_ABSENCE = 15.0
 # Seconds for which a count of the workers holds.
 _MOMENT = 1.0
 _GOES_ON = "start the same command again: it continues with what is left"
@@ -43,6 +45,7 @@ class DaskPool:
         "command again: it continues with the remaining cases"
     )
     packages = ("distributed",)
+    _remedy = "the work goes on with the next that starts, as with: dask worker ADDRESS --nthreads 1"
 
     def __init__(self, client: Any, address: str) -> None:
         self.place = f"the Dask scheduler {address}"
@@ -50,6 +53,7 @@ class DaskPool:
         # Not pure: the same item may be done twice.
         self._executor: Executor = client.get_executor(pure=False)
         self._count, self._counted = 0, -_MOMENT
+        self._last_seen, self._missed = time.monotonic(), False
 
     @property
     def executor(self) -> Executor:
@@ -61,8 +65,16 @@ class DaskPool:
         """One more than there are workers now, whose number may change."""
         return self._workers() + 1
 
-    def tend(self) -> None:
-        """Nothing has to be done meanwhile."""
+    def tend(self) -> str:
+        """Say so once if all workers are gone: the scheduler keeps their work for new ones."""
+        now = time.monotonic()
+        if self._workers():
+            self._last_seen, self._missed = now, False
+            return ""
+        if self._missed or now < self._last_seen + _ABSENCE:
+            return ""
+        self._missed = True
+        return f"{self.place} has no workers now; {self._remedy}"
 
     def renew(self) -> None:
         """Never needed: the scheduler hands out again what a worker was at."""

@@ -43,8 +43,9 @@ class GivenPool:
         """See `mriseg.executors.base.Pool.at_once`."""
         return self._workers + 1
 
-    def tend(self) -> None:
+    def tend(self) -> str:
         """Nothing has to be done meanwhile."""
+        return ""
 
     def renew(self) -> None:
         """Never needed: `meaning` asks for no item to be done again."""

@@ -81,8 +81,9 @@ class ProcessPool:
         """One more than there are workers, so that none waits for the next."""
         return self._workers + 1
 
-    def tend(self) -> None:
+    def tend(self) -> str:
         """Nothing has to be done meanwhile."""
+        return ""
 
     def renew(self) -> None:
         """Start others in the place of those that died.

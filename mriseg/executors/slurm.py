@@ -56,10 +56,13 @@ class SlurmPool(DaskPool):
         self.place = "this command's SLURM jobs"
         self._cluster, self._jobs = cluster, jobs
 
-    def tend(self) -> None:
+    _remedy = "jobs were submitted again, and the work goes on when one starts (see: squeue --me)"
+
+    def tend(self) -> str:
         """Submit jobs again that ended; Dask notices it after some seconds."""
         if self._workers() < self._jobs:
             self._cluster.scale(jobs=self._jobs)
+        return super().tend()
 
 
 class Slurm:

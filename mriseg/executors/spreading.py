@@ -42,9 +42,23 @@ def spread(
     Raises:
         WorkerError: an item ended every worker that it was given to, or no more work can be done.
     """
+    for step in watched(function, items, pool, named):
+        if not isinstance(step, str):
+            yield step
+
+
+def watched(
+    function: Callable[[T], R],
+    items: Sequence[T],
+    pool: Pool,
+    named: Callable[[T], str] = str,
+) -> Iterator[tuple[T, R] | str]:
+    """As `spread`, and in between what a user should know of the workers, as sentences."""
     queue = _Queue(function, items, pool)
     try:
         while queue.fill():
+            if remark := pool.tend():
+                yield remark
             for item, outcome in queue.finished():
                 if isinstance(outcome, KilledError):
                     raise _killed(named(item), outcome, pool)
@@ -91,7 +105,6 @@ class _Queue(Generic[T, R]):
 
     def finished(self) -> Iterator[tuple[T, _Value[R] | BaseException]]:
         """Wait for some of those under way: each item, and its value or the error to raise."""
-        self._pool.tend()
         done, _ = wait(self._running, _TENDING, return_when=FIRST_COMPLETED)
         lost: list[int] = []
         while done:

@@ -24,7 +24,7 @@ from mriseg.executors import PROCESSES, chosen
 from mriseg.executors.base import Kind, Pool
 from mriseg.executors.given import given
 from mriseg.executors.processes import UnguardedError, default_workers
-from mriseg.executors.spreading import spread
+from mriseg.executors.spreading import watched
 from mriseg.recipes.about import machine_of
 from mriseg.recipes.lazy import Lazy
 from mriseg.recipes.worker_check import (
@@ -179,8 +179,11 @@ class CaseWorkers:
         if self._pool is not None:
             order = partial(_on_worker, function, self._needs or Needs())
             try:
-                for item, result in spread(order, items, self._pool, named):
-                    yield Outcome(item, result)
+                for step in watched(order, items, self._pool, named):
+                    if isinstance(step, str):
+                        yield Notice(step)
+                        continue
+                    yield Outcome(*step)
                     done += 1
                 return
             except UnguardedError as error:

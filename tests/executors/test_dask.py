@@ -10,7 +10,7 @@ import pytest
 from mriseg.errors import ConfigError, WorkerError
 from mriseg.executors.dask import EXECUTOR
 from mriseg.executors.rehearsal import doubled
-from mriseg.executors.spreading import spread
+from mriseg.executors.spreading import spread, watched
 from mriseg.testing import ExecutorContract
 from tests.executors.cluster import Cluster, cluster
 
@@ -76,3 +76,21 @@ def test_a_scheduler_without_workers_and_one_that_goes_away_are_said(
         with pytest.raises(WorkerError, match=r"went away; .* start the same command again"):
             list(work)
     assert capfd.readouterr().err == ""
+
+
+def test_that_all_workers_are_gone_is_said_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mriseg.executors.dask._ABSENCE", 1.0)
+    monkeypatch.setattr("mriseg.executors.spreading._TENDING", 0.2)
+    with (
+        cluster(tmp_path / "logs", workers=()) as alone,
+        EXECUTOR.pool(alone.address, None) as pool,
+    ):
+        steps = watched(doubled, [1, 2], pool)
+        assert next(steps) == (
+            f"the Dask scheduler {alone.address} has no workers now; the work goes on with the "
+            f"next that starts, as with: dask worker ADDRESS --nthreads 1"
+        )
+        alone.start_worker()
+        assert dict(steps) == {1: 2, 2: 4}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mriseg.errors import WorkerError
 from mriseg.executors.base import LostError
 from mriseg.executors.given import GivenPool
-from mriseg.executors.spreading import MOST_DEATHS, spread
+from mriseg.executors.spreading import MOST_DEATHS, spread, watched
 
 
 def test_few_items_are_under_way() -> None:
@@ -79,8 +79,9 @@ class BreakingPool:
         self.killers = dict(killers)
         self.renew()
 
-    def tend(self) -> None:
+    def tend(self) -> str:
         self._executor.work()
+        return ""
 
     def renew(self) -> None:
         self._executor = Breaking(self.killers)
@@ -122,6 +123,25 @@ def test_an_item_that_ends_workers_again_and_again_is_blamed_and_never_an_innoce
     else:
         assert not guilty
         assert results == {item: -item for item in range(count)}
+
+
+class RemarkingPool(BreakingPool):
+    """Workers of which something is to be said, once."""
+
+    remarks = ("", "it has no workers now", "")
+
+    def tend(self) -> str:
+        super().tend()
+        remark, *rest = self.remarks
+        self.remarks = (*rest, "")
+        return remark
+
+
+def test_what_a_pool_says_of_its_workers_is_passed_on_between_the_results() -> None:
+    steps = list(watched(abs, range(5), RemarkingPool({})))
+    assert steps.count("it has no workers now") == 1
+    assert sorted(step for step in steps if isinstance(step, tuple)) == [(n, n) for n in range(5)]
+    assert dict(spread(abs, range(5), RemarkingPool({}))) == {n: n for n in range(5)}
 
 
 def test_a_broken_executor_of_somebody_elses_is_said() -> None:
