@@ -1,4 +1,4 @@
-"""A store of thousands of cases: to open it, to plan a training, to add a case, and the memory.
+"""A store of thousands of cases: to open, plan, add to and verify, and the memory it takes.
 
 The same store without its index, whose cases are then asked one by one, is the contender to
 compare with. The cases are copies of one, each with a description of its own (`_stores`).
@@ -9,18 +9,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks._processes import alone
 from benchmarks._stores import fill_with_copies
 from benchmarks._timing import Comparison, finish, parser_of
+from mriseg import api
 from mriseg.backends import select
 from mriseg.backends.machine import peak_memory
 from mriseg.core.config import TrainConfig
 from mriseg.io.store import open_store
 from mriseg.recipes.info import store_info
 from mriseg.recipes.setup import plan_training
+from mriseg.testing import phantoms
 
 
 def opened(path: str) -> dict[str, Any]:
@@ -67,6 +70,36 @@ def appended(path: str) -> dict[str, Any]:
     }
 
 
+def verified(path: str) -> dict[str, Any]:
+    """Verify a store, in this process."""
+    return _lap("verify", lambda: api.verify(path))
+
+
+def inspected(folder: str) -> dict[str, Any]:
+    """Look into a folder of scans, in this process."""
+    return _lap("inspect", lambda: api.inspect(folder, workers=1))
+
+
+def _lap(what: str, work: Callable[[], object]) -> dict[str, Any]:
+    base, began = peak_memory() or 0, time.perf_counter()
+    work()
+    return {
+        f"{what}: seconds": time.perf_counter() - began,
+        f"{what}: peak memory beyond the imports', MiB": ((peak_memory() or 0) - base) / 2**20,
+    }
+
+
+def scans_of_copies(folder: Path, count: int) -> None:
+    """A folder of ``count`` cases of BraTS, whose files are links to those of one."""
+    [first] = phantoms.write_brats(folder, 1, shape=(8, 32, 32), names="2023")
+    for number in range(count):
+        case = folder / f"BraTS-GLI-{number:05}-000"
+        if case != first:
+            case.mkdir()
+            for file in first.iterdir():
+                (case / file.name.replace(first.name, case.name)).hardlink_to(file)
+
+
 def main(arguments: list[str] | None = None) -> Comparison:
     """Compare, and show it."""
     parser = parser_of(__doc__)
@@ -88,7 +121,11 @@ def main(arguments: list[str] | None = None) -> Comparison:
         document = path / "cases" / next(iter(store)) / "zarr.json"
         numbers["attributes: bytes a case"] = document.stat().st_size
         numbers |= alone(appended, str(path))
+        numbers |= alone(verified, str(path))
         shutil.rmtree(path, ignore_errors=True)
+        scans = Path(temporary) / "scans"
+        scans_of_copies(scans, options.cases)
+        numbers |= alone(inspected, str(scans))
     return finish("benchmarks.large", select("cpu"), options, [], numbers)
 
 

@@ -167,6 +167,10 @@ EXECUTOR = Processes()
 
 def _why_alone() -> str:
     """Why other processes could not start; empty where they can."""
+    if multiprocessing.current_process().daemon:
+        return (
+            "this process is a daemonic one, which may start no others: one process does all cases"
+        )
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None)
     if file is None or getattr(main, "__spec__", None) is not None or Path(file).exists():

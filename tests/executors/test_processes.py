@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 import mriseg
 from mriseg.errors import ConfigError
-from mriseg.executors.processes import EXECUTOR, default_workers
+from mriseg.executors.processes import EXECUTOR, UnguardedError, default_workers
 from mriseg.testing import ExecutorContract, phantoms
 
 
@@ -75,3 +76,9 @@ def test_a_process_that_cannot_start_is_not_said_to_lack_memory(tmp_path: Path) 
     assert ended.returncode == 1
     last = ended.stderr.splitlines()[-1]
     assert "could not start" in last and "__main__" in last and "memory" not in last
+
+
+def test_a_daemonic_process_is_told_that_it_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(multiprocessing.current_process())["_config"], "daemon", True)
+    with pytest.raises(UnguardedError, match="daemonic"), EXECUTOR.pool("", 2):
+        pass
