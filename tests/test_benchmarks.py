@@ -48,6 +48,7 @@ TINY = {
     "ranks": ("--rounds 1 --steps 1 --widths 8 --batch-size 3 --size 32", ()),
     "exports": ("--rounds 1", ("onnx", "onnxruntime")),
     "large": ("--cases 5", ()),
+    "scheduler": ("--workers 2 --seconds 0.1 --each 2", ("distributed",)),
     "remote": (
         "--latency 0 --cases 3 --shape 8x40x36 --steps 2 --epochs 1 --batch-size 2 --width 8",
         ("obstore", "moto"),
