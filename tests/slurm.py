@@ -12,6 +12,8 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -94,11 +96,13 @@ class Cluster:
         folder: of its files.
         environment: in which its commands are run.
         addresses: of the nodes, by name.
+        interface: name of the network interface by which the nodes and this machine meet.
     """
 
     folder: Path
     environment: dict[str, str]
     addresses: dict[str, str]
+    interface: str
 
     def submit(self, *words: str | Path, cwd: Path) -> str:
         """Submit a script; the job's number."""
@@ -163,7 +167,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         _configure(folder, network.address, addresses)
         stack.enter_context(_munge(folder))
         stack.enter_context(_daemons(folder, network, environment))
-        running = Cluster(folder, environment, addresses)
+        running = Cluster(folder, environment, addresses, network.interface)
         until(
             lambda: running.run("sinfo", "--noheader", "--format=%T %D").startswith("idle 2"),
             30,
@@ -172,11 +176,29 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         yield running
 
 
+@contextmanager
+def ready() -> Iterator[Cluster]:
+    """A SLURM whose jobs run under what these tests run under."""
+    # munged and slurmctld want a folder whose parents only root writes to, and a short path.
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder.chmod(0o755)
+    try:
+        with cluster(folder / "etc") as running:
+            # As after `source bin/activate`.
+            path = os.pathsep.join([str(Path(sys.executable).parent), running.environment["PATH"]])
+            root = str(Path(__file__).resolve().parent.parent)
+            running.environment.update(PATH=path, OMP_NUM_THREADS="1", PYTHONPATH=root)
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class _Network:
-    """Its first three numbers, and the namespace of each node."""
+    """Its first three numbers, its interface's name, and the namespace of each node."""
 
     address: str
+    interface: str
     namespaces: dict[str, str]
 
 
@@ -192,12 +214,13 @@ def _network() -> Iterator[_Network]:
         for number, (name, space) in enumerate(namespaces.items()):
             end = f"mrv{mark}{name}"
             _ip("netns", "add", space)
-            _ip("link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", space)
+            # By the same name, since an executor is told of one interface.
+            _ip("link", "add", end, "type", "veth", "peer", "name", bridge, "netns", space)
             _ip("link", "set", end, "master", bridge, "up")
-            _ip("-n", space, "address", "add", f"{address}.{11 + number}/24", "dev", "eth0")
-            _ip("-n", space, "link", "set", "eth0", "up")
+            _ip("-n", space, "address", "add", f"{address}.{11 + number}/24", "dev", bridge)
+            _ip("-n", space, "link", "set", bridge, "up")
             _ip("-n", space, "link", "set", "lo", "up")
-        yield _Network(address, namespaces)
+        yield _Network(address, bridge, namespaces)
     finally:
         for space in namespaces.values():
             subprocess.run(["ip", "netns", "delete", space], capture_output=True)
@@ -214,7 +237,7 @@ def _configure(folder: Path, address: str, addresses: dict[str, str]) -> None:
     cores = os.cpu_count() or 1
     # More than there are, so that jobs of several processes fit.
     nodes = [
-        f"NodeName={name} NodeAddr={where} CPUs={max(cores, 4)} State=UNKNOWN"
+        f"NodeName={name} NodeAddr={where} CPUs={max(cores, 4)} RealMemory=8000 State=UNKNOWN"
         for name, where in addresses.items()
     ]
     port = _free_port()

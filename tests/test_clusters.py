@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,17 +29,8 @@ on_slurm = pytest.mark.skipif(bool(_WHY_NOT), reason=f"no SLURM: {_WHY_NOT}")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[slurm.Cluster]:
-    # munged and slurmctld want a folder whose parents only root writes to, and a short path.
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
-    folder.chmod(0o755)
-    try:
-        with slurm.cluster(folder / "etc") as running:
-            # As after `source bin/activate`, with what this test runs under.
-            path = os.pathsep.join([str(Path(sys.executable).parent), running.environment["PATH"]])
-            running.environment.update(PATH=path, OMP_NUM_THREADS="1", PYTHONPATH=str(ROOT))
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with slurm.ready() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +123,7 @@ def test_a_training_whose_time_is_over_begins_again_by_itself(
     )
     slurm.until(lambda: "stopped:" in log_of(job, tmp_path), 90, "a stop")
     at_once(cluster, job)
-    slurm.until(lambda: f"resuming {run}" in log_of(job, tmp_path), 60, "it to go on")
+    slurm.until(lambda: f"resuming {run}" in log_of(job, tmp_path), 180, "it to go on")
     cluster.run("scancel", job)
     assert not open_run(run).ended
     assert "the latest checkpoint is kept" in log_of(job, tmp_path)

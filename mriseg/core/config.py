@@ -26,6 +26,7 @@ from mriseg.errors import ConfigError
 __all__ = [
     "DEFAULT_EPOCHS",
     "DEFAULT_MODALITIES",
+    "PAPER_WIDTH",
     "AugmentConfig",
     "Config",
     "Count",
@@ -37,7 +38,11 @@ __all__ = [
 ]
 
 DEFAULT_EPOCHS = 50
+PAPER_WIDTH = 64
+"""Channels of the first block in the paper."""
 DEFAULT_MODALITIES = ("T1", "T2", "FLAIR")
+
+Width = Annotated[int, Field(ge=8, multiple_of=8)]
 
 _DATA, _NETWORK, _TRAINING, _TRANSFER = "Data", "Network", "Training", "Transfer"
 
@@ -148,16 +153,17 @@ class TrainConfig(Config):
         ),
     ] = None
     width: Annotated[
-        int,
-        Field(ge=8, multiple_of=8),
+        Width | None,
         Setting(
             "Width of the network (channels of the first block), a multiple of 8; narrower is "
             "faster",
             "N",
             "channels",
+            default=f"the widest of {PAPER_WIDTH}, 32 and 16 that this machine trains within the "
+            f"budget or, without one, two hours; in a transfer, the source's",
             panel=_NETWORK,
         ),
-    ] = 64
+    ] = None
     loss: Annotated[
         str,
         Field(max_length=200),

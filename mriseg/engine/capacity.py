@@ -27,7 +27,7 @@ width and precision, measured on a CPU."""
 
 # Of the memory that is free now, what a training may take: others want some, too.
 _SHARE = 0.9
-# Steps of a full batch are timed if the few take no longer than this, in seconds.
+# Steps of a full batch are timed if they take no longer than this, in seconds.
 _PATIENCE = 24.0
 _FEW = 2
 
@@ -97,13 +97,16 @@ def safe_batch(free: int, fixed: int, per_slice: int, margin: float = MARGIN) ->
     return max(0, int((free * _SHARE - fixed) // (per_slice * margin)))
 
 
-def measure(backend: Backend, workload: Workload, free: int | None) -> tuple[Memory, Pace]:
+def measure(
+    backend: Backend, workload: Workload, free: int | None, *, patience: float = _PATIENCE
+) -> tuple[Memory, Pace]:
     """What a training of ``workload`` takes.
 
     Args:
         backend: running.
         workload: what is trained.
         free: bytes that the device has for it.
+        patience: seconds that timing whole batches may take; else a few slices are timed.
 
     Raises:
         RuntimeError: as PyTorch raises it, where not even two slices can be trained on.
@@ -121,13 +124,13 @@ def measure(backend: Backend, workload: Workload, free: int | None) -> tuple[Mem
     seconds, timed = few, _FEW
     fits = batch is not None and workload.batch_size <= batch
     # Twice, since the first of a size makes its kernels, and once more for what disturbed it.
-    if fits and 3 * few / _FEW * workload.batch_size <= _PATIENCE:
+    if fits and 3 * few / _FEW * workload.batch_size <= patience:
         steps.step(workload.batch_size)
         seconds, timed = (
             min(steps.step(workload.batch_size)[1] for _ in range(2)),
             workload.batch_size,
         )
-    elif few * 2 <= _PATIENCE:
+    elif few * 2 <= patience:
         seconds = min(few, steps.step(_FEW)[1])
     step = seconds / timed * workload.batch_size
     batches = max(1, round(workload.slices / workload.batch_size))

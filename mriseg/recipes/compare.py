@@ -176,8 +176,8 @@ def _common_setup(
     if options.seeds < 1:
         raise ConfigError(f"seeds = {options.seeds}: expected at least 1")
     # From scratch too: both sides read the same.
-    setup, base = common_setup(store, config, source.manifest.modalities)
-    target = Shape(setup.task.modalities, tuple(setup.task.regions), config.width)
+    setup, base = common_setup(store, config, source)
+    target = Shape(setup.task.modalities, tuple(setup.task.regions), setup.width)
     for policy in (METHODS[name].transfer for name in methods):
         freeze = policy.freeze if policy else "none"
         transfer_plan(shape_of(source), target, freeze, new_head=options.new_head)

@@ -185,8 +185,7 @@ def _common_setup(
         raise ConfigError("a forecast from a run takes its weights: leave --encoder-weights out")
     if config.epochs is None and config.budget is None:
         config = config.model_copy(update={"budget": _BUDGET})
-    reads = () if source is None else source.manifest.modalities
-    return common_setup(store, config, reads)
+    return common_setup(store, config, source)
 
 
 def _draw(study: Study, result: Forecast, heard: Heard, machine: str) -> Path:

@@ -10,9 +10,9 @@ from mriseg.core.wording import counted, duration
 
 # Windows of steps that say how long a step takes now: the machine may be busier than it was.
 _WINDOWS = 20
-# Times that a step at full resolution takes one at half of it, until it is measured; see
-# `mriseg.core.resolution`.
-_FULL_STEP = 3.0
+FULL_STEP = 3.0
+"""Times that a step at full resolution takes one at half of it, until it is measured; see
+`mriseg.core.resolution`."""
 
 LONG = 3600.0
 """Seconds beyond which a training is long enough to say what would take less."""
@@ -63,7 +63,7 @@ class Pace:
         """Seconds that a step takes at that resolution; 0 where nothing was measured."""
         for windows, factor in (
             (self._windows[low_res], 1.0),
-            (self._windows[not low_res], 1 / _FULL_STEP if low_res else _FULL_STEP),
+            (self._windows[not low_res], 1 / FULL_STEP if low_res else FULL_STEP),
         ):
             if windows:
                 return factor * sum(s for _, s in windows) / sum(n for n, _ in windows)

@@ -122,6 +122,8 @@ def _other_settings(manifest: Manifest, config: TrainConfig) -> list[str]:
         f"{name} = {before.get(name)!r}, now {now.get(name)!r}"
         for name in dict.fromkeys([*before, *now])
         if name not in FREE_SETTINGS and before.get(name) != now.get(name)
+        # A width that was not given is that of the run, which measured it.
+        if (name, now.get(name)) != ("width", None)
     ]
 
 

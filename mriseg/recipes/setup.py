@@ -78,6 +78,13 @@ class Setup:
         )
 
     @property
+    def width(self) -> int:
+        """Of the network, once it is chosen (`mriseg.recipes.width`)."""
+        if self.config.width is None:
+            raise AssertionError("the width of this training has not been chosen")
+        return self.config.width
+
+    @property
     def prior_calibrations(self) -> dict[str, Calibration]:
         """Region -> what holds where too few patients validate to measure a calibration."""
         return prior_calibrations(self.config, self.task.regions, self.positive_share)

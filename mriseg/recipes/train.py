@@ -31,6 +31,7 @@ from mriseg.recipes.fit import TrainReport, fit
 from mriseg.recipes.keeper import Position
 from mriseg.recipes.setup import Setup, plan_training, versions
 from mriseg.recipes.together import check_together
+from mriseg.recipes.width import with_width
 
 __all__ = ["Start", "TrainReport", "train"]
 
@@ -88,6 +89,8 @@ def train(
     setup = start.setup if start else plan_training(store, config)
     for text in (*backend.notes, *setup.notices):
         yield Notice(text)
+    setup = yield from with_width(setup, backend)
+    config = setup.config
     network = _initial(setup, backend)
     if config.encoder_weights is not None:
         yield Notice(f"the encoder starts from {config.encoder_weights}")
@@ -136,7 +139,7 @@ def _created(
 def _initial(setup: Setup, backend: Backend) -> SegNet:
     """The network with its initial weights, on the CPU."""
     config = setup.config
-    shape = setup.task.network(config.width)
+    shape = setup.task.network(setup.width)
     network = build(shape, backend.ops)
     init_weights_(network, rng.generator(config.seed, "weights"), prior=setup.prior)
     if config.encoder_weights is not None:
@@ -151,7 +154,7 @@ def _manifest(store: Store, setup: Setup, backend: Backend, start: Start | None)
     train = setup.index.only(setup.split.train).cases
     return Manifest(
         config=config.model_dump(mode="json"),
-        model=task.network(config.width).model_dump(mode="json"),
+        model=task.network(setup.width).model_dump(mode="json"),
         modalities=task.modalities,
         regions=task.regions,
         unit=setup.unit,

@@ -110,7 +110,8 @@ class Training:
 
     def outlook(self) -> Outlook:
         """What is left of it, for a sentence."""
-        clock, at, config, pace = self.clock, self.at, self.setup.config, self.pace
+        clock, at, setup, pace = self.clock, self.at, self.setup, self.pace
+        config = setup.config
         validates, every = bool(self.setup.split.validation), config.validate_every
         if clock.epochs is not None:
             steps: float = clock.total - at.step
@@ -126,7 +127,7 @@ class Training:
         return Outlook(
             epochs=clock.epochs,
             batches=clock.batches,
-            width=config.width,
+            width=setup.width,
             steps_left=steps,
             step_seconds=seconds / steps if steps else clock.step_seconds,
             endings_left=endings,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mriseg.core.comparison import Score
-from mriseg.core.config import TrainConfig
+from mriseg.core.config import PAPER_WIDTH, TrainConfig
 from mriseg.core.sampling import CaseEntry, patients
 from mriseg.core.trials import Trial, trials
 from mriseg.errors import ConfigError, OutputError
@@ -26,6 +26,7 @@ from mriseg.io.store import Store
 from mriseg.recipes.case_work import CaseWorkers, Outcome, Where, case_workers, elsewhere
 from mriseg.recipes.loaded import needs_of
 from mriseg.recipes.setup import Setup, plan_training
+from mriseg.recipes.transfer import shape_of
 from mriseg.recipes.trial import Study
 
 
@@ -50,7 +51,7 @@ class Sampling(Protocol):
 
 
 def common_setup(
-    store: Store, config: TrainConfig, reads: Sequence[str]
+    store: Store, config: TrainConfig, source: Run | None
 ) -> tuple[Setup, TrainConfig]:
     """The setup of all trainings of a study, and their configuration up to seed and patients.
 
@@ -59,12 +60,16 @@ def common_setup(
     Args:
         store: of labelled cases.
         config: as it was asked for.
-        reads: modalities of the source, as `mriseg.recipes.setup.plan_training` takes them.
+        source: the run that the trainings start from, whose modalities they read and whose width
+            they have unless ``config`` says otherwise; None: from scratch, as wide as the paper's.
 
     Raises:
         ConfigError, InputError: see `mriseg.recipes.setup.plan_training`.
     """
-    base = config.model_copy(update={"validation": 0.0, "validation_cases": None})
+    width = config.width or (PAPER_WIDTH if source is None else shape_of(source).width)
+    alike = {"validation": 0.0, "validation_cases": None, "width": width}
+    base = config.model_copy(update=alike)
+    reads = () if source is None else source.manifest.modalities
     setup = plan_training(store, base, source=reads)
     fixed = {"modalities": setup.task.modalities, "regions": tuple(setup.task.regions)}
     return setup, base.model_copy(update=fixed)

@@ -82,12 +82,12 @@ def transfer(
     began = time.monotonic()
     if weights not in ("source", "random"):
         raise ConfigError(f"weights = {weights!r}: expected source or random")
-    config = _with_policy(config, freeze)
+    config = _with_policy(config, freeze, source)
     policy = config.transfer or TransferConfig()
     setup = plan_training(store, config, source=source.manifest.modalities)
     carry = plan(
         shape_of(source),
-        Shape(setup.task.modalities, tuple(setup.task.regions), config.width),
+        Shape(setup.task.modalities, tuple(setup.task.regions), setup.width),
         policy.freeze,
         transfer_part=policy.transfer_part,
         new_head=new_head,
@@ -130,14 +130,15 @@ def transfer(
     return TransferReport(**vars(report), plan=carry)
 
 
-def _with_policy(config: TrainConfig, freeze: str | None) -> TrainConfig:
+def _with_policy(config: TrainConfig, freeze: str | None, source: Run) -> TrainConfig:
     """``config`` with all that a transfer needs to know."""
     if config.encoder_weights is not None:
         raise ConfigError("a transfer takes its weights from a run: leave --encoder-weights out")
     policy = config.transfer or TransferConfig()
     if freeze is not None:
         policy = parse(TransferConfig, {**policy.model_dump(), "freeze": freeze})
-    return config.model_copy(update={"transfer": policy})
+    width = config.width or shape_of(source).width
+    return config.model_copy(update={"transfer": policy, "width": width})
 
 
 def _described(carry: TransferPlan, policy: TransferConfig, source: Run) -> Iterator[str]:
@@ -175,7 +176,7 @@ def _with_statistics_of(
             image = store.read(batch.refs, task).image
             yield backend.place(torch.from_numpy(image))
 
-    model = build(task.network(setup.config.width), backend.ops)
+    model = build(task.network(setup.width), backend.ops)
     model.load_state_dict(state)
     with backend.running():
         placed = backend.place_model(model)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -15,16 +17,7 @@ from mriseg.executors.rehearsal import leaves_a_file
 from mriseg.executors.slurm import EXECUTOR, arguments, parsed
 from mriseg.executors.spreading import spread
 from mriseg.testing import ExecutorContract
-
-
-def _why_not() -> str:
-    """Why no job can be submitted here; empty where one can."""
-    if shutil.which("sbatch") is None:
-        return "this machine has no SLURM (sbatch)"
-    asked = subprocess.run(
-        ["sinfo", "--noheader"], capture_output=True, text=True, check=False, timeout=30
-    )
-    return "" if asked.returncode == 0 and asked.stdout.strip() else "SLURM does not answer (sinfo)"
+from tests import slurm
 
 
 def test_options_are_read_and_others_refused() -> None:
@@ -44,25 +37,32 @@ def test_without_slurm_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         pass
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[slurm.Cluster]:
+    if why := slurm.why_not():
+        pytest.skip(f"no SLURM: {why}")
+    with slurm.ready() as running, mock.patch.dict(os.environ, running.environment):
+        yield running
+
+
 @pytest.fixture
-def slurm() -> None:
-    if why := _why_not():
-        pytest.skip(why)
+def jobs(cluster: slurm.Cluster) -> str:
+    """Small jobs, as ``slurm:`` takes them."""
+    return f"cores=1,memory=1GB,time=10,wait=5,interface={cluster.interface}"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("slurm")
 class TestSlurm(ExecutorContract):
     kind = EXECUTOR
     workers = 1
 
     @pytest.fixture
-    def address(self) -> str:
-        return "cores=1,memory=1GB,time=10,wait=5"
+    def address(self, jobs: str) -> str:
+        return jobs
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("slurm")
+@pytest.mark.usefixtures("cluster")
 def test_a_partition_that_does_not_exist_is_said_in_slurms_words() -> None:
     with (
         pytest.raises(WorkerError, match="sbatch refuses the jobs: .*partition"),
@@ -72,9 +72,8 @@ def test_a_partition_that_does_not_exist_is_said_in_slurms_words() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("slurm")
-def test_a_job_that_is_killed_is_submitted_again(tmp_path: Path) -> None:
-    with EXECUTOR.pool("cores=1,memory=1GB,time=10,wait=5", 1) as pool:
+def test_a_job_that_is_killed_is_submitted_again(jobs: str, tmp_path: Path) -> None:
+    with EXECUTOR.pool(jobs, 1) as pool:
 
         def kill() -> None:
             while not list(tmp_path.iterdir()):
