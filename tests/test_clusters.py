@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,8 @@ def at_once(cluster: slurm.Cluster, job: str) -> None:
         return facts["Restarts"] != "0" and facts["JobState"] == "PENDING"
 
     slurm.until(waits, 60, "the job to be requeued")
+    # What was killed within the same second as it begins again, a node takes for the old job.
+    time.sleep(3)
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
