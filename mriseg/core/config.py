@@ -26,7 +26,6 @@ from mriseg.errors import ConfigError
 __all__ = [
     "DEFAULT_EPOCHS",
     "DEFAULT_MODALITIES",
-    "PAPER_WIDTH",
     "AugmentConfig",
     "Config",
     "Count",
@@ -38,11 +37,7 @@ __all__ = [
 ]
 
 DEFAULT_EPOCHS = 50
-PAPER_WIDTH = 64
-"""Channels of the first block in the paper."""
 DEFAULT_MODALITIES = ("T1", "T2", "FLAIR")
-
-Width = Annotated[int, Field(ge=8, multiple_of=8)]
 
 _DATA, _NETWORK, _TRAINING, _TRANSFER = "Data", "Network", "Training", "Transfer"
 
@@ -153,14 +148,13 @@ class TrainConfig(Config):
         ),
     ] = None
     width: Annotated[
-        Width | None,
+        Annotated[int, Field(ge=8, multiple_of=8)] | None,
         Setting(
-            "Width of the network (channels of the first block), a multiple of 8; narrower is "
-            "faster",
+            "Width of the network (channels of the first block), a multiple of 8; narrow is fast",
             "N",
             "channels",
-            default=f"the widest of {PAPER_WIDTH}, 32 and 16 that this machine trains within the "
-            f"budget or, without one, two hours; in a transfer, the source's",
+            default="the widest of 64, 32 and 16 that this machine trains within the budget, or "
+            "within two hours; in a transfer, the source's",
             panel=_NETWORK,
         ),
     ] = None

@@ -45,9 +45,7 @@ class DaskPool:
         "command again: it continues with the remaining cases"
     )
     packages = ("distributed",)
-    _remedy = (
-        "the work goes on with the next that starts, as with: dask worker ADDRESS --nthreads 1"
-    )
+    _remedy = "the next worker continues; start one with: dask worker ADDRESS --nthreads 1"
 
     def __init__(self, client: Any, address: str) -> None:
         self.place = f"the Dask scheduler {address}"

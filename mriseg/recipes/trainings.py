@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mriseg.core.comparison import Score
-from mriseg.core.config import PAPER_WIDTH, TrainConfig
+from mriseg.core.config import TrainConfig
 from mriseg.core.sampling import CaseEntry, patients
 from mriseg.core.trials import Trial, trials
 from mriseg.errors import ConfigError, OutputError
@@ -28,6 +28,7 @@ from mriseg.recipes.loaded import needs_of
 from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.transfer import shape_of
 from mriseg.recipes.trial import Study
+from mriseg.recipes.width import PAPER_WIDTH
 
 
 class Sampling(Protocol):

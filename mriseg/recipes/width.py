@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from mriseg.backends.base import Backend
 from mriseg.backends.ranks import ALONE
-from mriseg.core.config import DEFAULT_EPOCHS, PAPER_WIDTH
+from mriseg.core.config import DEFAULT_EPOCHS
 from mriseg.core.resolution import low_res_share_of
 from mriseg.core.wording import counted, duration
 from mriseg.engine.capacity import Workload, measure
@@ -19,6 +19,8 @@ from mriseg.events import Notice, Recipe
 from mriseg.recipes.pace import FULL_STEP
 from mriseg.recipes.setup import Setup
 
+PAPER_WIDTH = 64
+"""Channels of the first block in the paper."""
 WIDTHS = (PAPER_WIDTH, 32, 16)
 """What is chosen from, widest first."""
 WAIT = 2 * 3600.0

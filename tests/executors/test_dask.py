@@ -89,8 +89,8 @@ def test_that_all_workers_are_gone_is_said_and_the_next_one_goes_on(
     ):
         steps = watched(doubled, [1, 2], pool)
         assert next(steps) == (
-            f"the Dask scheduler {alone.address} has no workers now; the work goes on with the "
-            f"next that starts, as with: dask worker ADDRESS --nthreads 1"
+            f"the Dask scheduler {alone.address} has no workers now; the next worker "
+            f"continues; start one with: dask worker ADDRESS --nthreads 1"
         )
         alone.start_worker()
         assert dict(steps) == {1: 2, 2: 4}

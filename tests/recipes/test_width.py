@@ -35,7 +35,7 @@ def test_the_widest_in_time_is_chosen_and_the_narrowest_where_none_is(
     assert chosen.width == (max(in_time) if in_time else min(WIDTHS))
 
 
-def settled(
+def choose(
     monkeypatch: pytest.MonkeyPatch, setup: Setup, cpu: Backend, steps: Mapping[int, float | None]
 ) -> tuple[int | None, list[str]]:
     """The width that is chosen, and what is said, where a step of each width takes so long."""
@@ -58,21 +58,21 @@ def test_it_says_what_it_takes_and_what_the_papers_width_would(
     setup = plan_training(brats_store, TrainConfig(epochs=10))
     once = seconds_of(setup, 1.0)
     steps = {64: 10 * WAIT / once, 32: 2 * WAIT / once, 16: 0.5 * WAIT / once}
-    chosen, said = settled(monkeypatch, setup, cpu, steps)
+    chosen, said = choose(monkeypatch, setup, cpu, steps)
     assert chosen == 16
     work = f"10 epochs of {len(setup.plan(0))} step"
     assert said[-1].startswith(f"width 16: about 60 min for {work}")
     assert said[-1].endswith("on this machine; the paper's 64 (--width 64) would take about 20 h")
     # As wide as there is time for.
-    assert settled(monkeypatch, setup, cpu, {**steps, 32: 0.9 * WAIT / once})[0] == 32
-    chosen, said = settled(monkeypatch, setup, cpu, dict.fromkeys(WIDTHS, 0.01))
+    assert choose(monkeypatch, setup, cpu, {**steps, 32: 0.9 * WAIT / once})[0] == 32
+    chosen, said = choose(monkeypatch, setup, cpu, dict.fromkeys(WIDTHS, 0.01))
     assert chosen == 64 and said[-1].endswith("on this machine")
     # A wider one than the memory holds is never tried, and too long is said to be.
-    chosen, said = settled(monkeypatch, setup, cpu, {64: None, 32: None, 16: 3 * WAIT / once})
+    chosen, said = choose(monkeypatch, setup, cpu, {64: None, 32: None, 16: 3 * WAIT / once})
     assert chosen == 16 and "more than the 2 h that it should take" in said[-1]
     assert said[-1].endswith("(--width 64) does not fit into its memory")
     assert (
-        "not even its batch fits" in settled(monkeypatch, setup, cpu, dict.fromkeys(WIDTHS))[1][-1]
+        "not even its batch fits" in choose(monkeypatch, setup, cpu, dict.fromkeys(WIDTHS))[1][-1]
     )
 
 
@@ -82,16 +82,16 @@ def test_a_budget_is_what_has_to_be_enough(
     setup = plan_training(brats_store, TrainConfig(budget=60.0))
     once = seconds_of(setup, 1.0)
     steps = {64: 61 / once, 32: 59 / once, 16: 1 / once}
-    assert settled(monkeypatch, setup, cpu, steps)[0] == 32
+    assert choose(monkeypatch, setup, cpu, steps)[0] == 32
 
 
 def test_a_width_that_was_given_is_kept_and_nothing_is_timed(
     monkeypatch: pytest.MonkeyPatch, brats_store: Store, cpu: Backend
 ) -> None:
     given_width = plan_training(brats_store, TrainConfig(width=8))
-    assert settled(monkeypatch, given_width, cpu, {}) == (8, [])
+    assert choose(monkeypatch, given_width, cpu, {}) == (8, [])
     pretrained = plan_training(brats_store, TrainConfig(encoder_weights="vgg.pth"))
-    assert settled(monkeypatch, pretrained, cpu, {}) == (64, [])
+    assert choose(monkeypatch, pretrained, cpu, {}) == (64, [])
 
 
 def test_more_work_takes_longer(brats_store: Store) -> None:
