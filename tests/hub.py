@@ -15,9 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+
+from mriseg.io.hub import FILES
+from mriseg.io.model_sources import BASE
 
 OWNER, READER = "hf_owner", "hf_reader"
 """Tokens: with all rights, and without the right to write."""
@@ -215,15 +220,41 @@ _ROUTES = (
 )
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """What of a model's folder lies on the Hub."""
+    return {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
+
+
+@contextmanager
+def in_use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A Hub that this process takes for the Hub, with ``ada/glioma``; its cache is in ``folder``."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with serving() as hub:
+        for name, value in {
+            "ENDPOINT": hub.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(folder / "cache"),
+            "HF_TOKEN_PATH": str(folder / "token"),
+            "HF_HUB_OFFLINE": False,
+            # The Hub's own store for large files, which no stub can be.
+            "HF_HUB_DISABLE_XET": True,
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        yield hub
+
+
 @contextmanager
 def serving() -> Iterator[Hub]:
-    """A Hub on loopback, at a free port."""
+    """A Hub on loopback, at a free port, with the shipped model as ``ada/glioma``."""
 
     class Handler(_Handler):
         pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Handler.hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")
+        Handler.hub.repos["ada/glioma"] = Repo()
+        Handler.hub.repos["ada/glioma"].commit(files_of(Path(str(BASE))))
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -1,7 +1,7 @@
 """The front matter of a model card: what the Hugging Face Hub reads of it.
 
 YAML between two lines of three dashes, as the Hub describes it
-(https://huggingface.co/docs/hub/model-cards). Texts are quoted as in JSON, which YAML reads, too.
+(https://huggingface.co/docs/hub/model-cards).
 """
 
 from __future__ import annotations
@@ -114,4 +114,10 @@ def _yaml(value: Mapping[str, Any] | Sequence[Any], indent: str = "") -> Iterabl
             yield f"{indent}{key}"
             yield from _yaml(item, f"{indent}  ")
         else:
-            yield f"{indent}{key} {json.dumps(item)}"
+            yield f"{indent}{key} {_quoted(item) if isinstance(item, str) else item}"
+
+
+def _quoted(text: str) -> str:
+    """A text of YAML, with what does not print written out."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)

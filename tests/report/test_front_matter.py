@@ -102,7 +102,7 @@ def test_a_transfer_names_the_model_that_it_is_from(manifest: Manifest) -> None:
         assert written(carried).base_model == base
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
 def test_any_text_comes_back(text: str) -> None:
     manifest = read_manifest(Path(str(BASE)))

@@ -288,7 +288,7 @@ def forecast(
             report = api.forecast(
                 common.store_or_only(draw, store),
                 layers,
-                source=None if start == SCRATCH else start,
+                source=None if start == SCRATCH else common.pinned(draw, start),
                 options=api.ForecastOptions(more=more, **asked),
                 backend=common.computing_for(draw, work, computing),
                 **work,

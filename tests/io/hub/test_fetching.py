@@ -15,8 +15,7 @@ from mriseg.io.hub.address import Address
 from mriseg.io.hub.fetching import address_of, fetched, pinned
 from mriseg.io.model_sources import BASE, locate, spoken
 from mriseg.io.runs import open_run
-from tests.hub import OWNER, READER, Hub, Repo
-from tests.io.hub.conftest import files_of
+from tests.hub import OWNER, READER, Hub, Repo, files_of
 
 NAME = Address("ada/glioma")
 

@@ -12,8 +12,7 @@ from mriseg.errors import ConfigError, MrisegError, OutputError
 from mriseg.io.hub.fetching import fetched
 from mriseg.io.hub.pushing import check_card, push, pushable
 from mriseg.io.model_sources import BASE
-from tests.hub import OWNER, READER, Hub
-from tests.io.hub.conftest import files_of
+from tests.hub import OWNER, READER, Hub, files_of
 
 _CARD = "---\nlibrary_name: mriseg\n---\n\n# Model card: mine\n"
 
