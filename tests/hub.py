@@ -85,16 +85,18 @@ class _Handler(BaseHTTPRequestHandler):
         hub, path = self.hub, self.path.partition("?")[0]
         hub.requests.append(f"{self.command} {path}")
         self.content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        routes = ((re.fullmatch(p, f"{self.command} {path}"), method) for p, method in _ROUTES)
+        found, method = next(((match, name) for match, name in routes if match), (None, ""))
         if hub.broken:
-            return self.refuse(hub.broken, "Broken")
-        if self.token not in ("", OWNER, READER):
-            return self.answer(401, {"error": "Invalid credentials"})
-        for pattern, method in _ROUTES:
-            if found := re.fullmatch(pattern, f"{self.command} {path}"):
-                return getattr(self, method)(*found.groups())
-        self.refuse(404, "NotFound")
+            self.refuse(hub.broken, "Broken")
+        elif self.token not in ("", OWNER, READER):
+            self.answer(401, {"error": "Invalid credentials"})
+        elif found is None:
+            self.refuse(404, "NotFound")
+        else:
+            getattr(self, method)(*found.groups())
 
-    do_GET = do_HEAD = do_POST = do_PUT = serve
+    do_GET = do_HEAD = do_POST = do_PUT = serve  # noqa: N815
 
     def of(self, name: str, revision: str) -> tuple[Repo, str] | None:
         """A repository and a commit in it, or an answer that says why not."""
@@ -119,9 +121,10 @@ class _Handler(BaseHTTPRequestHandler):
         if found := self.of(name, revision):
             content = found[0].commits[found[1]].get(path)
             if content is None:
-                return self.refuse(404, "EntryNotFound")
-            etag = f'"{hashlib.sha256(content).hexdigest()}"'
-            self.answer(200, content, ETag=etag, X_Repo_Commit=found[1])
+                self.refuse(404, "EntryNotFound")
+            else:
+                etag = f'"{hashlib.sha256(content).hexdigest()}"'
+                self.answer(200, content, ETag=etag, X_Repo_Commit=found[1])
 
     def create(self) -> None:
         asked = json.loads(self.content)
@@ -129,7 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.may_write(name):
             return
         if name in self.hub.repos:
-            return self.answer(409, {"url": f"{self.hub.url}/{name}", "error": "exists"})
+            self.answer(409, {"url": f"{self.hub.url}/{name}", "error": "exists"})
+            return
         private = bool(asked.get("private")) or asked.get("visibility") == "private"
         self.hub.repos[name] = Repo(private=private)
         self.hub.repos[name].commit({".gitattributes": b""})
@@ -227,7 +231,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @contextmanager
 def in_use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A Hub that this process takes for the Hub, with ``ada/glioma``; its cache is in ``folder``."""
+    """A Hub that this process takes for the Hub, and a cache in ``folder``."""
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with serving() as hub:

@@ -41,7 +41,7 @@ from mriseg.errors import (
     UnknownNameError,
     WorkerError,
 )
-from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote, finish
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Started, Wrote, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.bench import BenchReport
@@ -116,6 +116,7 @@ __all__ = [
     "RunsInfo",
     "ShareReport",
     "Skipped",
+    "Started",
     "Store",
     "StoreError",
     "StoreInfo",

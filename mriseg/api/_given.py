@@ -18,6 +18,7 @@ from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.case_work import Where, Workers
+from mriseg.recipes.tracking import check_trackers
 from mriseg.recipes.worker_check import lazy_backend
 
 OnEvent = Callable[[Event], None]
@@ -92,3 +93,14 @@ def names_of(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if given is None:
         return None
     return names(given) if isinstance(given, str) else tuple(given)
+
+
+def trackers_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of trackers, which are there.
+
+    Raises:
+        UnknownNameError, ConfigError: see `mriseg.recipes.tracking.check_trackers`.
+    """
+    chosen = names_of(given) or ()
+    check_trackers(chosen)
+    return chosen

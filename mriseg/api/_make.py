@@ -16,6 +16,7 @@ from mriseg.api._given import (
     run_of,
     shared_backend,
     store_of,
+    trackers_of,
     where_of,
 )
 from mriseg.api._running import run_to_end
@@ -38,6 +39,7 @@ from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.forecast import ForecastOptions, ForecastReport
 from mriseg.recipes.inspect import InspectReport
 from mriseg.recipes.preprocess import PreprocessReport
+from mriseg.recipes.tracking import tracked
 from mriseg.recipes.train import TrainReport
 from mriseg.recipes.transfer import TransferReport
 
@@ -88,6 +90,7 @@ def train(
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
     resume: bool = False,
+    trackers: str | Sequence[str] = (),
     on_event: OnEvent | None = None,
     **settings: Unpack[TrainKeywords],
 ) -> TrainReport:
@@ -100,6 +103,7 @@ def train(
         out: the run folder; None: a new one under ``runs/``.
         resume: continue the run in ``out`` if it was stopped, so that the same call is right each
             time; one that has ended is left as it is. `mriseg.resume` takes no settings.
+        trackers: names in `mriseg.io.trackers.TRACKERS`, as in "mlflow"; see `mriseg.resume`.
         on_event: is handed each event.
         settings: go over ``config``, as `mriseg.core.train_settings.training_config` reads them:
             ``train(store, modalities="FLAIR", budget="30m")``.
@@ -113,6 +117,7 @@ def train(
         raise ConfigError(
             "transfer is a setting of transfers alone: take it out, or use mriseg transfer"
         )
+    followed = trackers_of(trackers)
     ranks = launch.ranks()
     with ranks.explaining():
         where = shared_backend(backend, ranks)
@@ -123,7 +128,7 @@ def train(
             recipe = resuming.train_or_resume(store_of(store), chosen, where, out=path)
         else:
             raise ConfigError("resume continues the run in a folder: name it with out")
-        return run_to_end(recipe, on_event, ranks)
+        return run_to_end(tracked(recipe, followed), on_event, ranks)
 
 
 def resume(
@@ -131,6 +136,7 @@ def resume(
     *,
     store: Stored | None = None,
     backend: str | Backend = AUTO,
+    trackers: str | Sequence[str] = (),
     on_event: OnEvent | None = None,
 ) -> TrainReport:
     """Continue a training that was stopped, as if it had not been.
@@ -139,16 +145,19 @@ def resume(
         run: its folder.
         store: where the store is now; None: where it was.
         backend: where to compute.
+        trackers: to add to those that the run was begun with, which go on by themselves.
         on_event: is handed each event.
 
     Raises:
         RunError, InputError: see `mriseg.recipes.train.resume`.
     """
+    followed = trackers_of(trackers)
     ranks = launch.ranks()
     with ranks.explaining():
         where = shared_backend(backend, ranks)
         opened = None if store is None else store_of(store)
-        return run_to_end(resuming.resume(run_of(run), where, opened), on_event, ranks)
+        recipe = resuming.resume(run_of(run), where, opened)
+        return run_to_end(tracked(recipe, followed), on_event, ranks)
 
 
 @lists_settings(TransferConfig, TrainConfig)
@@ -161,6 +170,7 @@ def transfer(
     weights: Literal["source", "random"] = "source",
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
+    trackers: str | Sequence[str] = (),
     on_event: OnEvent | None = None,
     **settings: Unpack[TransferKeywords],
 ) -> TransferReport:
@@ -174,6 +184,7 @@ def transfer(
         weights: "random" re-initialises all of them, as the control of a comparison.
         backend: where to compute.
         out: the run folder; None: a new one under ``runs/``.
+        trackers: as in `train`.
         on_event: is handed each event.
         settings: go over ``config``, as in `train`; those of `mriseg.core.config.TransferConfig`
             over its ``transfer``: ``transfer(store, run, freeze="none", schedule="lp-ft")``.
@@ -181,6 +192,7 @@ def transfer(
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.transfer.transfer`.
     """
+    followed = trackers_of(trackers)
     ranks = launch.ranks()
     with ranks.explaining():
         run = run_of(source)
@@ -197,7 +209,7 @@ def transfer(
             weights=weights,
             out=path_of(out),
         )
-        return run_to_end(recipe, on_event, ranks)
+        return run_to_end(tracked(recipe, followed), on_event, ranks)
 
 
 @lists_settings(TrainConfig)

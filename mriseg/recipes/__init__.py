@@ -20,6 +20,7 @@ And the parts of a training, in the order of their use:
 - ``epoch_end``: what follows an epoch's steps, stage by stage
 - ``validate``: Dice by patient, in 3-D
 - ``diverged``: the error of a training that met NaN
+- ``tracking``: trackers, which are handed its events
 
 And of a prediction:
 

@@ -62,9 +62,9 @@ def share(
     """Make a folder with a run's best weights that can be given to others.
 
     It is a run folder of the kind "model": ``run.json``, ``best.safetensors`` with its convolutions
-    in float16, ``certainty.json`` if the run has one, and a model card, ``README.md``, with what the
-    Hugging Face Hub reads at its top. The optimiser, the log, pictures, and paths of this machine
-    are left out. Names of cases and patients are replaced by
+    in float16, ``certainty.json`` if the run has one, and a model card, ``README.md``, which begins
+    with what the Hugging Face Hub reads. The optimiser, the log, pictures, and paths of this
+    machine are left out. Names of cases and patients are replaced by
     digests, which still show whether a patient was in the training.
 
     Args:

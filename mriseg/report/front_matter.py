@@ -16,11 +16,14 @@ from mriseg.io.runs import Manifest
 
 _TASK = "image-segmentation"
 _TAGS = ("brain", "medical", "mri", "segmentation", "segnet")
+_CREATIVE = ("by", "by-sa", "by-nc", "by-nd", "by-nc-nd", "by-nc-sa")
 # Terms that are an identifier of the Hub's own, however they are spaced and written.
 _LICENCES = frozenset(
-    "apache-2.0 bsd-2-clause bsd-3-clause cc0-1.0 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 "
-    "cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 gpl-3.0 "
-    "lgpl-3.0 mit mpl-2.0 unlicense".split()
+    (
+        *("apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "gpl-3.0", "lgpl-3.0", "mit"),
+        *(f"cc-{kind}-{version}" for kind in _CREATIVE for version in ("3.0", "4.0")),
+        *("mpl-2.0", "unlicense"),
+    )
 )
 _HUB = re.compile(r"hf:([^@]+)@")
 
@@ -70,9 +73,7 @@ def _licence(terms: str | None) -> dict[str, str]:
     return {"license": "other", "license_name": "see-terms", "license_link": "README.md"}
 
 
-def _result(
-    text: str, data: Mapping[str, Any], validated: Callable[[str], bool]
-) -> dict[str, Any]:
+def _result(text: str, data: Mapping[str, Any], validated: Callable[[str], bool]) -> dict[str, Any]:
     store = str((data.get("prediction") or {}).get("store") or "")
     rows = [row for row in data["summary"] if row["metric"] == "dice" and row["mean"] is not None]
     note = _note(data["cases"], validated)

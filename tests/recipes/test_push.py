@@ -43,7 +43,7 @@ def test_what_is_shared_and_pushed_is_used_by_its_address(
     fetched = open_run(report.address)
     assert fetched.digest() == open_run(tmp_path / "mine").digest() and fetched.name == "mine"
     assert fetched.manifest.salt and fetched.is_shared
-    assert (fetched.path / "README.md").read_text().startswith("---\nlibrary_name: \"mriseg\"\n")
+    assert (fetched.path / "README.md").read_text().startswith('---\nlibrary_name: "mriseg"\n')
     assert mriseg.info(report.address).card.terms == "MIT"  # type: ignore[union-attr]
     assert mriseg.verify(report.address).faults == []
 

@@ -51,9 +51,7 @@ def test_the_hub_reads_the_dice_that_was_measured(manifest: Manifest) -> None:
     [result] = data.eval_results
     assert data.model_name == "mine"
     assert (result.metric_type, result.metric_value) == ("dice", 0.8961)
-    assert result.metric_name == (
-        "Dice WT, mean of 3 cases (1 chose the epoch, 1 was trained on)"
-    )
+    assert result.metric_name == ("Dice WT, mean of 3 cases (1 chose the epoch, 1 was trained on)")
     assert (result.dataset_name, result.dataset_type) == ("lgg (FLAIR alone)", "lgg")
     result.validate() if hasattr(result, "validate") else None
     # And writes it again as it was.

@@ -15,7 +15,7 @@ from mriseg.errors import ConfigError, InputError, OutputError, RunError, reason
 from mriseg.io.disk.documents import write_text
 from mriseg.io.hub import FILES
 from mriseg.io.hub.address import Address
-from mriseg.io.hub.library import Unreachable, explained, is_offline, library
+from mriseg.io.hub.library import UnreachableError, explained, is_offline, library
 
 _NEEDED = ("run.json", "best.safetensors")
 # Names of files that may be pickles, which run code when they are read.
@@ -40,7 +40,7 @@ def fetched(address: Address) -> Path:
             commit, names = _listed(address)
             _check(address, names)
             return _downloaded(address, commit, names)
-    except Unreachable as error:
+    except UnreachableError as error:
         _explain_unreachable(address, error)
     except OSError as error:
         raise OutputError(f"the cache of the Hub cannot be written: {reason_of(error)}") from error
@@ -101,7 +101,7 @@ def _from_cache(address: Address) -> Path:
     )
 
 
-def _explain_unreachable(address: Address, error: Unreachable) -> NoReturn:
+def _explain_unreachable(address: Address, error: UnreachableError) -> NoReturn:
     commit = _known_commit(address)
     there = bool(commit and _cached(address, commit))
     remedy = (
@@ -126,9 +126,9 @@ def _check(address: Address, names: list[str]) -> None:
     has_safetensors = any(name.endswith(".safetensors") for name in names)
     if pickles and not has_safetensors:
         raise RunError(
-            f"{address} holds its weights as pickles alone ({visible(', '.join(pickles[:3]))}), which can run "
-            f"code when they are read, and are never fetched; ask its owner for what mriseg share "
-            f"makes, which is safetensors"
+            f"{address} holds its weights as pickles alone ({visible(', '.join(pickles[:3]))}), "
+            f"which can run code when they are read, and are never fetched; ask its owner for what "
+            f"mriseg share makes, which is safetensors"
         )
     raise RunError(
         f"{address} is not a model of mriseg's: it lacks {' and '.join(lacking)}, which mriseg "

@@ -37,7 +37,7 @@ def is_offline() -> bool:
     return bool(library("constants").is_offline_mode())
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """The Hub did not answer."""
 
 
@@ -51,7 +51,7 @@ def explained(place: str, kind: type[MrisegError]) -> Iterator[None]:
 
     Raises:
         MrisegError: of that kind: the Hub answered, and refused.
-        Unreachable: it did not answer.
+        UnreachableError: it did not answer.
     """
     errors = library("errors")
     # Of the library's HTTP client, whichever it is: the base of all that goes wrong on the way.
@@ -76,9 +76,9 @@ def explained(place: str, kind: type[MrisegError]) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise kind(_refused(place, error)) from None
     except errors.OfflineModeIsEnabled as error:
-        raise Unreachable("HF_HUB_OFFLINE is set") from error
+        raise UnreachableError("HF_HUB_OFFLINE is set") from error
     except (transport, ConnectionError, TimeoutError) as error:
-        raise Unreachable(first_line(error)) from error
+        raise UnreachableError(first_line(error)) from error
 
 
 def _refused(place: str, error: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mriseg.errors import ConfigError, OutputError, first_line
 from mriseg.io.hub import FILES
 from mriseg.io.hub.address import Address, repo_of
-from mriseg.io.hub.library import LOGIN, Unreachable, endpoint, explained, is_offline, library
+from mriseg.io.hub.library import LOGIN, UnreachableError, endpoint, explained, is_offline, library
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Pushed:
 
 
 def check_push(repo: str) -> str:
-    """"USER/NAME", if all that can be known before anything is sent allows to push there.
+    """The place to push to, "USER/NAME", if nothing that is known beforehand forbids to push there.
 
     Raises:
         ConfigError: the name is of another form, nobody is logged in, the Hub must not be asked, or
@@ -86,7 +86,7 @@ def push(folder: Path, repo: str, *, private: bool = False) -> Pushed:
                 delete_patterns=[name for name in FILES if name not in files],
                 commit_message="Model from mriseg share",
             )
-    except Unreachable as error:
+    except UnreachableError as error:
         raise OutputError(
             f"hf:{repo} was not pushed, the Hub does not answer ({error}); {folder} is kept: push "
             f"it again later"

@@ -12,10 +12,11 @@
         images/             a picture grid per validation
         transfer.json       of a transfer: what was kept, adapted and initialised
         start.safetensors   of a transfer with L2-SP: the values that parameters are pulled towards
+        trackers.json       of a training with trackers: what each of them has
         certainty.json      what predicted Dice and ranges are calibrated by; written at the end
 
 A shared model (`mriseg.recipes.share`) is such a folder too, with ``run.json``,
-``best.safetensors``, ``certainty.json`` and a ``README.md`` alone, its card, and ``"kind": "model"``
+``best.safetensors``, ``certainty.json`` and its card, ``README.md``, alone, and ``"kind": "model"``
 in its manifest: to predict with and to transfer from, not to resume.
 
 Everything is written beside its place and renamed into it, so each file is whole whenever the

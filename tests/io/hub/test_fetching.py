@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import huggingface_hub.constants as constants
@@ -127,9 +126,7 @@ def test_offline_the_cache_is_all_there_is(hub: Hub, monkeypatch: pytest.MonkeyP
     assert len(hub.requests) == before
 
 
-def test_a_cache_that_was_laid_by_hand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_was_laid_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is carried to a machine without a network: links from snapshots to blobs."""
     commit = "0123456789abcdef0123456789abcdef01234567"
     repo = tmp_path / "models--ada--glioma"
@@ -138,7 +135,7 @@ def test_a_cache_that_was_laid_by_hand(
         folder.mkdir(parents=True)
     for number, (name, content) in enumerate(files_of(Path(str(BASE))).items()):
         (repo / "blobs" / str(number)).write_bytes(content)
-        (snapshot / name).symlink_to(os.path.join("..", "..", "blobs", str(number)))
+        (snapshot / name).symlink_to(Path("..", "..", "blobs", str(number)))
     (repo / "refs" / "main").write_text(commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -155,7 +152,11 @@ def test_only_a_folder_of_the_cache_has_an_address(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     folder = tmp_path / "models--ada--glioma" / "snapshots" / commit
     assert address_of(folder) == NAME.at(commit)
-    for other in (folder.with_name("abc"), tmp_path / "runs" / commit, tmp_path / "x" / folder.name):
+    for other in (
+        folder.with_name("abc"),
+        tmp_path / "runs" / commit,
+        tmp_path / "x" / folder.name,
+    ):
         assert address_of(other) is None
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "elsewhere"))
     assert address_of(folder) is None and spoken(folder) == str(folder)

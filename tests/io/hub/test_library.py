@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from mriseg.errors import ConfigError, RunError
-from mriseg.io.hub.library import Unreachable, explained, library
+from mriseg.io.hub.library import UnreachableError, explained, library
 
 errors = pytest.importorskip("huggingface_hub.errors")
 
@@ -23,7 +23,7 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     [errors.OfflineModeIsEnabled("offline"), ConnectionResetError("reset"), TimeoutError("late")],
 )
 def test_no_answer_is_not_a_refusal(error: Exception) -> None:
-    with pytest.raises(Unreachable), explained("hf:ada/glioma", RunError):
+    with pytest.raises(UnreachableError), explained("hf:ada/glioma", RunError):
         raise error
 
 
