@@ -86,15 +86,15 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append(f"{self.command} {path}")
         self.content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         routes = ((re.fullmatch(p, f"{self.command} {path}"), method) for p, method in _ROUTES)
-        found, method = next(((match, name) for match, name in routes if match), (None, ""))
+        match, method = next(((m, name) for m, name in routes if m), (None, ""))
         if hub.broken:
             self.refuse(hub.broken, "Broken")
         elif self.token not in ("", OWNER, READER):
             self.answer(401, {"error": "Invalid credentials"})
-        elif found is None:
+        elif match is None:
             self.refuse(404, "NotFound")
         else:
-            getattr(self, method)(*found.groups())
+            getattr(self, method)(*match.groups())
 
     do_GET = do_HEAD = do_POST = do_PUT = serve  # noqa: N815
 
@@ -112,19 +112,19 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def info(self, name: str, _: str | None, revision: str | None) -> None:
-        if found := self.of(name, revision or "main"):
-            repo, sha = found
+        if place := self.of(name, revision or "main"):
+            repo, sha = place
             names = [{"rfilename": path} for path in repo.commits[sha]]
             self.answer(200, {"id": name, "sha": sha, "private": False, "siblings": names})
 
     def file(self, name: str, revision: str, path: str) -> None:
-        if found := self.of(name, revision):
-            content = found[0].commits[found[1]].get(path)
+        if place := self.of(name, revision):
+            content = place[0].commits[place[1]].get(path)
             if content is None:
                 self.refuse(404, "EntryNotFound")
             else:
                 etag = f'"{hashlib.sha256(content).hexdigest()}"'
-                self.answer(200, content, ETag=etag, X_Repo_Commit=found[1])
+                self.answer(200, content, ETag=etag, X_Repo_Commit=place[1])
 
     def create(self) -> None:
         asked = json.loads(self.content)
@@ -182,8 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(200, {})
 
     def tree(self, name: str, revision: str) -> None:
-        if found := self.of(name, revision):
-            files = found[0].commits[found[1]]
+        if place := self.of(name, revision):
+            files = place[0].commits[place[1]]
             self.answer(
                 200,
                 [

@@ -11,7 +11,7 @@ from mriseg.backends import Backend, select
 from mriseg.backends.launch import together
 from mriseg.backends.ranks import Ranks
 from mriseg.core.choice import Choice
-from mriseg.core.keywords import TrainKeywords
+from mriseg.core.keywords import TrainKeywords, TransferKeywords
 from mriseg.core.train_settings import names
 from mriseg.events import Event
 from mriseg.io.location import Location, local_path
@@ -38,6 +38,12 @@ class WorkKeywords(TypedDict, total=False):
 
 class StudyKeywords(TrainKeywords, WorkKeywords, total=False):
     """The settings of each training, and who does the trainings."""
+
+
+class TransferringKeywords(TransferKeywords, total=False):
+    """The settings of a transfer, and the trackers of its training."""
+
+    trackers: str | Sequence[str]
 
 
 Stored = str | Path | Location | Store

@@ -11,6 +11,7 @@ from mriseg.api._given import (
     OnEvent,
     Stored,
     StudyKeywords,
+    TransferringKeywords,
     names_of,
     path_of,
     run_of,
@@ -23,7 +24,7 @@ from mriseg.api._running import run_to_end
 from mriseg.api._settings import lists_settings
 from mriseg.backends import AUTO, Backend, launch
 from mriseg.core.config import TrainConfig, TransferConfig
-from mriseg.core.keywords import ScanKeywords, TrainKeywords, TransferKeywords
+from mriseg.core.keywords import ScanKeywords, TrainKeywords
 from mriseg.core.train_settings import training_config
 from mriseg.errors import ConfigError
 from mriseg.io.location import Location, local_path
@@ -170,9 +171,8 @@ def transfer(
     weights: Literal["source", "random"] = "source",
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
-    trackers: str | Sequence[str] = (),
     on_event: OnEvent | None = None,
-    **settings: Unpack[TransferKeywords],
+    **settings: Unpack[TransferringKeywords],
 ) -> TransferReport:
     """Re-train the network of the run ``source`` for the task of ``store``.
 
@@ -184,15 +184,15 @@ def transfer(
         weights: "random" re-initialises all of them, as the control of a comparison.
         backend: where to compute.
         out: the run folder; None: a new one under ``runs/``.
-        trackers: as in `train`.
         on_event: is handed each event.
         settings: go over ``config``, as in `train`; those of `mriseg.core.config.TransferConfig`
             over its ``transfer``: ``transfer(store, run, freeze="none", schedule="lp-ft")``.
+            ``trackers`` are those of `train`.
 
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.transfer.transfer`.
     """
-    followed = trackers_of(trackers)
+    followed = trackers_of(settings.pop("trackers", ()))
     ranks = launch.ranks()
     with ranks.explaining():
         run = run_of(source)

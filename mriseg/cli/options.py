@@ -40,16 +40,6 @@ RunFolder = Annotated[
     option("--out", "Folder for the run. (default: a new one under runs/)", "DIR"),
 ]
 
-Trackers = Annotated[
-    list[str] | None,
-    option(
-        "--tracker",
-        "Also hand the settings and each epoch's numbers to this tracker: mlflow. May be repeated; "
-        "a resumed run goes on in its trackers by itself.",
-        "NAME",
-    ),
-]
-
 Compare = Annotated[
     bool,
     option(

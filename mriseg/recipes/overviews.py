@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mriseg.recipes.inspect import InspectReport
     from mriseg.recipes.predict import CasePrediction, PredictReport
     from mriseg.recipes.preprocess import PreprocessReport
-    from mriseg.recipes.push import PushReport
     from mriseg.recipes.scores import EvaluateReport
     from mriseg.recipes.share import ShareReport
     from mriseg.recipes.transfer import TransferReport
@@ -273,15 +272,6 @@ def shared(report: ShareReport) -> Overview:
         title=f"model {report.path}, {report.size_bytes / 1e6:.1f} MB",
         records=[asdict(report)],
         notes=[f"still to fill in, in its model card: {text}" for text in report.missing],
-    )
-
-
-def pushed(report: PushReport) -> Overview:
-    """The model's name and its page."""
-    return Overview(
-        title=f"{report.address}, {report.size_bytes / 1e6:.1f} MB",
-        facts=(("page", report.url), ("files", ", ".join(report.files))),
-        records=[asdict(report)],
     )
 
 

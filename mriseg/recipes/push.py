@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from mriseg.errors import RunError
 from mriseg.events import Notice, Recipe
@@ -10,7 +10,6 @@ from mriseg.io.hub import pushing
 from mriseg.io.runs import Run
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
-from mriseg.recipes import overviews
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,13 +30,17 @@ class PushReport(Shown):
 
     def overview(self) -> Overview:
         """See `mriseg.overview.shown.Shown.overview`."""
-        return overviews.pushed(self)
+        return Overview(
+            title=f"{self.address}, {self.size_bytes / 1e6:.1f} MB",
+            facts=(("page", self.url), ("files", ", ".join(self.files))),
+            records=[asdict(self)],
+        )
 
 
 def push(run: Run, repo: str, *, private: bool = False) -> Recipe[PushReport]:
     """Push a model that `mriseg.recipes.share.share` made.
 
-    Whoever calls this has decided to: the command line asks first.
+    It is pushed without a question: the command line asks before it calls this.
 
     Args:
         run: the model.

@@ -32,7 +32,7 @@ def check_trackers(names: Sequence[str]) -> None:
 def tracked(recipe: Recipe[R], names: Sequence[str] = ()) -> Recipe[R]:
     """A training whose events trackers are handed, too.
 
-    A run that was tracked before goes on in the same trackers, without being told so. A tracker
+    A run that was tracked before goes on in the same trackers, without an option. A tracker
     that fails is named once and then left out; what it missed it gets when the run is resumed.
 
     Args:
@@ -103,7 +103,7 @@ class _Trackers:
 
         def begin(name: str) -> None:
             known = self._record.get(name)
-            opened = TRACKERS[name].open(training, known.id if known else None)
+            opened = TRACKERS[name].begin(training, known.id if known else None)
             self._open[name] = opened
             self._record[name] = known or Entry(opened.id, 0)
             # What it missed: of an earlier sitting that was killed, or in which it failed.

@@ -59,7 +59,7 @@ class TrackerContract:
         self.tracker.check()
 
     def test_settings_and_numbers_come_back(self) -> None:
-        tracking = self.tracker.open(_TRAINING, None)
+        tracking = self.tracker.begin(_TRAINING, None)
         for epoch in (1, 2, 3):
             tracking.epoch(epoch, {**_NUMBERS, "loss": 1 / epoch})
         tracked = self.tracked(tracking.id)
@@ -72,25 +72,25 @@ class TrackerContract:
             )
 
     def test_it_goes_on_in_the_same_training(self) -> None:
-        first = self.tracker.open(_TRAINING, None)
+        first = self.tracker.begin(_TRAINING, None)
         first.epoch(1, _NUMBERS)
         first.close(Ended.STOPPED, "")
         assert not self.tracked(first.id).running
-        again = self.tracker.open(_TRAINING, first.id)
+        again = self.tracker.begin(_TRAINING, first.id)
         assert again.id == first.id and self.tracked(first.id).running
         again.epoch(2, _NUMBERS)
         again.close(Ended.DONE, "all 2 epochs are done")
         assert sorted(self.tracked(first.id).epochs) == [1, 2]
 
     def test_two_trainings_of_one_name_are_two(self) -> None:
-        first, second = (self.tracker.open(_TRAINING, None) for _ in range(2))
+        first, second = (self.tracker.begin(_TRAINING, None) for _ in range(2))
         first.epoch(1, _NUMBERS)
         assert first.id != second.id and not self.tracked(second.id).epochs
 
     def test_a_file_is_kept(self, tmp_path: Path) -> None:
         path = tmp_path / "curves.png"
         path.write_bytes(b"png")
-        tracking = self.tracker.open(_TRAINING, None)
+        tracking = self.tracker.begin(_TRAINING, None)
         tracking.artefact(path)
         path.unlink()
         tracking.close(Ended.DONE, "")
@@ -98,10 +98,10 @@ class TrackerContract:
 
     @pytest.mark.parametrize("ended", list(Ended), ids=lambda ended: ended.value)
     def test_an_end_is_one(self, ended: Ended) -> None:
-        tracking = self.tracker.open(_TRAINING, None)
+        tracking = self.tracker.begin(_TRAINING, None)
         tracking.close(ended, "the loss became nan\n" * 200)
         assert not self.tracked(tracking.id).running
 
     def test_a_training_that_it_does_not_have_is_refused(self) -> None:
         with pytest.raises(Exception):  # noqa: B017 - of any library
-            self.tracker.open(_TRAINING, "0123456789abcdef0123456789abcdef")
+            self.tracker.begin(_TRAINING, "0123456789abcdef0123456789abcdef")

@@ -45,10 +45,10 @@ class Memory:
         if self.fails == name:
             raise RuntimeError("the server is down\nTraceback: ...")
 
-    def open(self, training: TrackedTraining, known: str | None) -> Memory:
+    def begin(self, training: TrackedTraining, known: str | None) -> Memory:
         self.trainings.append(training)
         self.known.append(known)
-        self._call("open")
+        self._call("begin")
         return self
 
     def epoch(self, epoch: int, numbers: Mapping[str, float]) -> None:
@@ -106,7 +106,7 @@ def heard(recipe: Recipe[Any]) -> list[str]:
 def test_each_epoch_comes_once_however_often_it_is_resumed(run: Run, memory: Memory) -> None:
     assert heard(tracked(fake(run, 1, 2), ["memory"])) == []
     assert memory.got("epoch") == [1, 2] and memory.known == [None]
-    # Resumed without being told of a tracker, from a checkpoint before the second epoch.
+    # Resumed without being all_of_it of a tracker, from a checkpoint before the second epoch.
     heard(tracked(fake(run, 2, 3)))
     assert memory.got("epoch") == [1, 2, 3] and memory.known == [None, "one"]
     # Killed after a checkpoint of the fourth, which is in the log.
@@ -123,7 +123,7 @@ def test_a_tracker_that_is_added_later_gets_what_was(run: Run, memory: Memory) -
     assert memory.got("epoch") == [1, 2, 3] and len(memory.trainings) == 1
 
 
-@pytest.mark.parametrize("where", ["open", "epoch", "artefact", "close"])
+@pytest.mark.parametrize("where", ["begin", "epoch", "artefact", "close"])
 def test_one_that_fails_is_named_once_and_stops_nothing(
     run: Run, memory: Memory, where: str
 ) -> None:
@@ -205,7 +205,7 @@ def test_a_real_training_that_is_stopped_and_resumed(
     assert memory.calls[-1] == ("close", Ended.DONE, "all 2 epochs are done")
     assert read_record(out)["memory"].epoch == 2
     # No name of a case or a patient, and no path.
-    told = repr(memory.trainings) + repr(memory.calls)
+    all_of_it = repr(memory.trainings) + repr(memory.calls)
     for name in (*run.manifest.train, *run.manifest.validation, str(tmp_path), run.manifest.store):
-        assert name not in told
+        assert name not in all_of_it
     assert memory.trainings[0].settings["width"] == short.width

@@ -39,7 +39,7 @@ class Tracker:
 
     def check(self) -> None: ...
 
-    def open(self, training: TrackedTraining, known: str | None) -> Tracking:
+    def begin(self, training: TrackedTraining, known: str | None) -> Tracking:
         if known is None:
             settings = {name: str(value) for name, value in training.settings.items()}
             known = str(len(self.kept))
@@ -51,15 +51,15 @@ class Tracker:
 class StartsAnew(Tracker):
     """Begins another training where one goes on."""
 
-    def open(self, training: TrackedTraining, known: str | None) -> Tracking:
-        return super().open(training, None)
+    def begin(self, training: TrackedTraining, known: str | None) -> Tracking:
+        return super().begin(training, None)
 
 
 class Mixes(Tracker):
     """Takes trainings of one name for one."""
 
-    def open(self, training: TrackedTraining, known: str | None) -> Tracking:
-        return super().open(training, known or next(iter(self.kept), None))
+    def begin(self, training: TrackedTraining, known: str | None) -> Tracking:
+        return super().begin(training, known or next(iter(self.kept), None))
 
 
 class Forgets(Tracking):
@@ -74,8 +74,8 @@ class Forgets(Tracking):
 
 
 class Forgetful(Tracker):
-    def open(self, training: TrackedTraining, known: str | None) -> Tracking:
-        opened = super().open(training, known)
+    def begin(self, training: TrackedTraining, known: str | None) -> Tracking:
+        opened = super().begin(training, known)
         opened.__class__ = Forgets
         return opened
 

@@ -19,6 +19,15 @@ from mriseg.core.train_settings import names, training_config
 from mriseg.errors import ConfigError
 
 SCRATCH = "scratch"
+_Trackers = Annotated[
+    list[str] | None,
+    options.option(
+        "--tracker",
+        "Also hand the settings and each epoch's numbers to this tracker: mlflow. May be repeated; "
+        "a resumed run goes on in its trackers by itself.",
+        "NAME",
+    ),
+]
 
 
 def inspect(
@@ -133,7 +142,7 @@ def train(
         Path | None,
         options.option("--run", "Run to continue; STORE then says where its store is now.", "RUN"),
     ] = None,
-    tracker: options.Trackers = None,
+    tracker: _Trackers = None,
     settings: Bundle,
     computing: Bundle,
 ) -> None:
@@ -196,7 +205,7 @@ def transfer(
     ] = False,
     config: options.ConfigFile = None,
     out: options.RunFolder = None,
-    tracker: options.Trackers = None,
+    tracker: _Trackers = None,
     settings: Bundle,
     compare: options.Compare = False,
     comparison: Bundle,

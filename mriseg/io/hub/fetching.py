@@ -103,10 +103,10 @@ def _from_cache(address: Address) -> Path:
 
 def _explain_unreachable(address: Address, error: UnreachableError) -> NoReturn:
     commit = _known_commit(address)
-    there = bool(commit and _cached(address, commit))
+    is_kept = bool(commit and _cached(address, commit))
     remedy = (
         f"what was fetched before is {address.at(str(commit))}: name that, or set HF_HUB_OFFLINE=1"
-        if there
+        if is_kept
         else "check the network, or set HF_ENDPOINT to a mirror that can be reached"
     )
     raise InputError(f"{address} cannot be fetched, the Hub does not answer ({error}); {remedy}")

@@ -1,4 +1,4 @@
-"""What a tracker is: it opens a training, and is handed its numbers, its files and its end."""
+"""What a tracker is: it begins a training, and is given its numbers, its files and its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Ended(Enum):
 
 @dataclass(frozen=True)
 class TrackedTraining:
-    """What a tracker is told of a training: no name of a case or a patient, and no path.
+    """What a tracker learns of a training: no name of a case or a patient, and no path.
 
     Attributes:
         name: of the run's folder.
@@ -54,7 +54,7 @@ class Tracking(Protocol):
 
 
 class Tracker(Protocol):
-    """Opens trainings."""
+    """Begins trainings, or goes on with them."""
 
     name: str
     summary: str
@@ -66,7 +66,7 @@ class Tracker(Protocol):
             ConfigError: it is not; the message says what to install.
         """
 
-    def open(self, training: TrackedTraining, known: str | None) -> Tracking:
+    def begin(self, training: TrackedTraining, known: str | None) -> Tracking:
         """A training that begins or goes on.
 
         Args:

@@ -64,8 +64,8 @@ class MLflow:
                 f"{INSTALL}"
             ) from None
 
-    def open(self, training: TrackedTraining, known: str | None) -> MLflowRun:
-        """See `mriseg.io.trackers.base.Tracker.open`."""
+    def begin(self, training: TrackedTraining, known: str | None) -> MLflowRun:
+        """See `mriseg.io.trackers.base.Tracker.begin`."""
         # A folder was asked for by its name; MLflow wants that said twice from 3.7 on.
         if not re.match(r"(?!file:)\w{2,}:|$", os.environ.get("MLFLOW_TRACKING_URI", "")):
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")

@@ -44,8 +44,8 @@ def read_record(folder: Path) -> dict[str, Entry]:
         return dict(checked(_Document, read_sealed_json(path)).trackers)
     except (OSError, ValueError) as error:
         raise RunError(
-            f"{path} is damaged ({reason_of(error)}); without it the training goes on, but what "
-            f"trackers have of it begins anew"
+            f"{path} is damaged ({reason_of(error)}); without it the training goes on, but "
+            f"trackers begin another run"
         ) from None
 
 

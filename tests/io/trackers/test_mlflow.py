@@ -45,7 +45,7 @@ class TestInAFolder(TrackerContract):
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "gliomas")
         facts = {"modalities": "T1", "long": "x" * 10000}
         many = {f"setting.{number}": number for number in range(250)}
-        tracking = TRACKER.open(TrackedTraining("mine", many, facts), None)
+        tracking = TRACKER.begin(TrackedTraining("mine", many, facts), None)
         tracking.close(Ended.FAILED, "the loss became nan")
         [run] = self.mlflow.search_runs(experiment_names=["gliomas"], output_format="list")
         assert run.info.run_name == "mine" and run.info.status == "FAILED"
@@ -67,7 +67,7 @@ def test_by_default_it_is_where_mlflow_ui_looks(
     pytest.importorskip("sqlalchemy")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    tracking = TRACKER.open(TrackedTraining("mine", {"width": 8}, {}), None)
+    tracking = TRACKER.begin(TrackedTraining("mine", {"width": 8}, {}), None)
     tracking.epoch(1, {"dice": 0.5})
     tracking.close(Ended.DONE, "")
     assert (tmp_path / "mlflow.db").is_file()
