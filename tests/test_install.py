@@ -25,9 +25,8 @@ def _alone() -> tuple[str, ...]:
     command = ("unshare", "--map-root-user", "--net")
     if shutil.which(command[0]) is None:
         return ()
-    return (
-        command if subprocess.run([*command, "true"], capture_output=True).returncode == 0 else ()
-    )
+    works = subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    return command if works else ()
 
 
 def run(*command: str | Path, cwd: Path, alone: bool = False, **environment: str) -> str:
