@@ -93,4 +93,5 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     destination = Path(sys.argv[1] if sys.argv[1:] else "build/site")
     build(destination)
-    print(f"Open {destination / 'index.html'}")
+    # The search is a worker, which browsers do not start for a page from a disk.
+    print(f"Look at it: python -m http.server --directory {destination}")
