@@ -40,7 +40,7 @@ def gathered() -> dict[Path, list[Path]]:
         page = waiting.pop(0)
         if page not in pages:
             pages[page] = linked(page)
-            waiting += [path for path in pages[page] if path.suffix == ".md"]
+            waiting += [path for path in pages[page] if path.suffix == ".md" and path.is_file()]
     return pages
 
 
