@@ -54,7 +54,7 @@ class Tracking(Protocol):
 
 
 class Tracker(Protocol):
-    """Begins trainings, or goes on with them."""
+    """Begins and continues trainings."""
 
     name: str
     summary: str
