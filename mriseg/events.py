@@ -75,6 +75,16 @@ class Measured(Event):
 
 
 @dataclass(frozen=True)
+class Started(Event):
+    """The training of the run at ``path`` begins, or goes on after it was stopped.
+
+    Its settings are in its folder; the numbers of each epoch come as `Measured`.
+    """
+
+    path: Path
+
+
+@dataclass(frozen=True)
 class Wrote(Event):
     """A file or folder was finished."""
 

@@ -61,8 +61,8 @@ def at_once(cluster: slurm.Cluster, job: str) -> None:
 def test_every_script_is_shown_on_the_page() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert SCRIPTS
-    for script in (*SCRIPTS, FOLDER / "mriseg.def"):
-        assert f"(clusters/{script.name})" in text
+    for script in (*SCRIPTS, FOLDER.parent / "containers" / "mriseg.def"):
+        assert f"({script.parent.name}/{script.name})" in text
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

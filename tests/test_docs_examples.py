@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,12 +22,22 @@ from mriseg.backends import BACKENDS
 from mriseg.backends.fallback import Manner, choose, probe
 from mriseg.core import losses
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
+from mriseg.errors import ConfigError
 from mriseg.events import finish
 from mriseg.io import nifti
 from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport
 from mriseg.io.readers import READERS, Reader
+from mriseg.io.trackers import TRACKERS, Tracker
 from mriseg.recipes.preprocess import preprocess
-from mriseg.testing import BackendContract, ExporterContract, ReaderContract, Truth, phantoms
+from mriseg.testing import (
+    BackendContract,
+    ExporterContract,
+    ReaderContract,
+    Tracked,
+    TrackerContract,
+    Truth,
+    phantoms,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -64,7 +75,7 @@ def within(path: str) -> dict[str, Any]:
 
 
 def test_all_examples_are_found() -> None:
-    assert len(NEW) == 4 and len(BLOCKS) == 8
+    assert len(NEW) == 5 and len(BLOCKS) == 9
 
 
 @pytest.mark.parametrize("path", NEW)
@@ -192,6 +203,34 @@ class TestBundle(ExporterContract):
     def test_the_card_can_be_read_without_torch(self, path: Path, exported: LoadedExport) -> None:
         with zipfile.ZipFile(path) as bundle:
             assert json.loads(bundle.read("card.json")) == exported.metadata
+
+
+# A tracker
+
+
+class TestBook(TrackerContract):
+    @pytest.fixture(autouse=True)
+    def registered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = added("mriseg/io/trackers/book.py", monkeypatch)
+        entries = TRACKERS._targets | {"book": f"{module.__name__}:TRACKER"}
+        monkeypatch.setattr(TRACKERS, "_targets", entries)
+        monkeypatch.setenv("TRAINING_BOOK", str(tmp_path / "book"))
+
+    @property
+    def tracker(self) -> Tracker:  # type: ignore[override]
+        return TRACKERS["book"]
+
+    def tracked(self, id: str) -> Tracked:
+        folder = Path(os.environ["TRAINING_BOOK"], id)
+        page = json.loads((folder / "training.json").read_text("utf-8"))
+        epochs = {int(epoch): numbers for epoch, numbers in page["epochs"].items()}
+        files = frozenset(path.name for path in folder.iterdir()) - {"training.json"}
+        return Tracked(page["settings"], epochs, files, page["status"] == "running")
+
+    def test_without_a_folder_it_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("TRAINING_BOOK")
+        with pytest.raises(ConfigError, match="set TRAINING_BOOK"):
+            self.tracker.check()
 
 
 # A command

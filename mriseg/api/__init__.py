@@ -1,7 +1,8 @@
 """mriseg from Python: each stage as a plain function; `import mriseg` offers these names.
 
 A store or a run is given by its path or open, a store also by its URL (as text, such as
-"s3://bucket/brats.zarr"), a run also by the name of a shipped model ("base"), and a backend by its
+"s3://bucket/brats.zarr"), a run also by the name of a shipped model ("base") or of one on the
+Hugging Face Hub ("hf:USER/NAME@REVISION"), and a backend by its
 name or as `mriseg.select` gave it. Every function runs to its end and returns the recipe's report;
 ``on_event`` is handed each `mriseg.events.Event` on the way, from progress to notices; without one,
 notebooks and terminals show them (`show_progress`). The command line is made of these functions and
@@ -13,7 +14,7 @@ from __future__ import annotations
 from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._check import bench, demo, doctor, verify
 from mriseg.api._correct import annotate, improve
-from mriseg.api._hand_on import export, export_int8, share
+from mriseg.api._hand_on import export, export_int8, push, share
 from mriseg.api._look import info
 from mriseg.api._make import compare, forecast, inspect, preprocess, resume, train, transfer
 from mriseg.api._use import evaluate, evaluate_masks, predict
@@ -40,7 +41,7 @@ from mriseg.errors import (
     UnknownNameError,
     WorkerError,
 )
-from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Wrote, finish
+from mriseg.events import Advanced, Began, Event, Measured, Notice, Skipped, Started, Wrote, finish
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.bench import BenchReport
@@ -57,6 +58,7 @@ from mriseg.recipes.info_runs import RunInfo, RunsInfo
 from mriseg.recipes.inspect import InspectedCase, InspectReport
 from mriseg.recipes.predict import CasePrediction, PredictOptions, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
+from mriseg.recipes.push import PushReport
 from mriseg.recipes.scores import EvaluateReport
 from mriseg.recipes.share import ShareReport
 from mriseg.recipes.train import TrainReport
@@ -106,6 +108,7 @@ __all__ = [
     "PredictOptions",
     "PredictReport",
     "PreprocessReport",
+    "PushReport",
     "RankError",
     "Run",
     "RunError",
@@ -113,6 +116,7 @@ __all__ = [
     "RunsInfo",
     "ShareReport",
     "Skipped",
+    "Started",
     "Store",
     "StoreError",
     "StoreInfo",
@@ -143,6 +147,7 @@ __all__ = [
     "open_store",
     "predict",
     "preprocess",
+    "push",
     "resume",
     "select",
     "share",

@@ -11,13 +11,14 @@ from mriseg.backends import Backend, select
 from mriseg.backends.launch import together
 from mriseg.backends.ranks import Ranks
 from mriseg.core.choice import Choice
-from mriseg.core.keywords import TrainKeywords
+from mriseg.core.keywords import TrainKeywords, TransferKeywords
 from mriseg.core.train_settings import names
 from mriseg.events import Event
 from mriseg.io.location import Location, local_path
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.case_work import Where, Workers
+from mriseg.recipes.tracking import check_trackers
 from mriseg.recipes.worker_check import lazy_backend
 
 OnEvent = Callable[[Event], None]
@@ -37,6 +38,12 @@ class WorkKeywords(TypedDict, total=False):
 
 class StudyKeywords(TrainKeywords, WorkKeywords, total=False):
     """The settings of each training, and who does the trainings."""
+
+
+class TransferringKeywords(TransferKeywords, total=False):
+    """The settings of a transfer, and the trackers of its training."""
+
+    trackers: str | Sequence[str]
 
 
 Stored = str | Path | Location | Store
@@ -92,3 +99,14 @@ def names_of(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if given is None:
         return None
     return names(given) if isinstance(given, str) else tuple(given)
+
+
+def trackers_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of trackers, which are there.
+
+    Raises:
+        UnknownNameError, ConfigError: see `mriseg.recipes.tracking.check_trackers`.
+    """
+    chosen = names_of(given) or ()
+    check_trackers(chosen)
+    return chosen

@@ -1,4 +1,4 @@
-"""Hand a model on: export, export_int8, share."""
+"""Hand a model on: export, export_int8, share, push."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from mriseg.io.location import local_path
 from mriseg.io.runs import Run
 from mriseg.recipes import export as exports
 from mriseg.recipes import export_int8 as int8
+from mriseg.recipes import push as pushes
 from mriseg.recipes import share as sharing
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.export_int8 import Int8Report
+from mriseg.recipes.push import PushReport
 from mriseg.recipes.share import ShareReport
 
 
@@ -73,3 +75,17 @@ def share(
         keep_names=keep_names,
     )
     return run_to_end(recipe, on_event)
+
+
+def push(
+    model: str | Path | Run,
+    repo: str,
+    *,
+    private: bool = False,
+    on_event: OnEvent | None = None,
+) -> PushReport:
+    """Push a model that `share` made to the Hugging Face Hub, without asking.
+
+    See `mriseg.recipes.push.push` for the arguments and what is raised.
+    """
+    return run_to_end(pushes.push(run_of(model), repo, private=private), on_event)

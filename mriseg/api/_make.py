@@ -11,18 +11,20 @@ from mriseg.api._given import (
     OnEvent,
     Stored,
     StudyKeywords,
+    TransferringKeywords,
     names_of,
     path_of,
     run_of,
     shared_backend,
     store_of,
+    trackers_of,
     where_of,
 )
 from mriseg.api._running import run_to_end
 from mriseg.api._settings import lists_settings
 from mriseg.backends import AUTO, Backend, launch
 from mriseg.core.config import TrainConfig, TransferConfig
-from mriseg.core.keywords import ScanKeywords, TrainKeywords, TransferKeywords
+from mriseg.core.keywords import ScanKeywords, TrainKeywords
 from mriseg.core.train_settings import training_config
 from mriseg.errors import ConfigError
 from mriseg.io.location import Location, local_path
@@ -38,6 +40,7 @@ from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.forecast import ForecastOptions, ForecastReport
 from mriseg.recipes.inspect import InspectReport
 from mriseg.recipes.preprocess import PreprocessReport
+from mriseg.recipes.tracking import tracked
 from mriseg.recipes.train import TrainReport
 from mriseg.recipes.transfer import TransferReport
 
@@ -88,6 +91,7 @@ def train(
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
     resume: bool = False,
+    trackers: str | Sequence[str] = (),
     on_event: OnEvent | None = None,
     **settings: Unpack[TrainKeywords],
 ) -> TrainReport:
@@ -100,6 +104,7 @@ def train(
         out: the run folder; None: a new one under ``runs/``.
         resume: continue the run in ``out`` if it was stopped, so that the same call is right each
             time; one that has ended is left as it is. `mriseg.resume` takes no settings.
+        trackers: names in `mriseg.io.trackers.TRACKERS`, as in "mlflow"; see `mriseg.resume`.
         on_event: is handed each event.
         settings: go over ``config``, as `mriseg.core.train_settings.training_config` reads them:
             ``train(store, modalities="FLAIR", budget="30m")``.
@@ -113,6 +118,7 @@ def train(
         raise ConfigError(
             "transfer is a setting of transfers alone: take it out, or use mriseg transfer"
         )
+    followed = trackers_of(trackers)
     ranks = launch.ranks()
     with ranks.explaining():
         where = shared_backend(backend, ranks)
@@ -123,7 +129,7 @@ def train(
             recipe = resuming.train_or_resume(store_of(store), chosen, where, out=path)
         else:
             raise ConfigError("resume continues the run in a folder: name it with out")
-        return run_to_end(recipe, on_event, ranks)
+        return run_to_end(tracked(recipe, followed), on_event, ranks)
 
 
 def resume(
@@ -131,6 +137,7 @@ def resume(
     *,
     store: Stored | None = None,
     backend: str | Backend = AUTO,
+    trackers: str | Sequence[str] = (),
     on_event: OnEvent | None = None,
 ) -> TrainReport:
     """Continue a training that was stopped, as if it had not been.
@@ -139,16 +146,19 @@ def resume(
         run: its folder.
         store: where the store is now; None: where it was.
         backend: where to compute.
+        trackers: to add to those that the run was begun with, which go on by themselves.
         on_event: is handed each event.
 
     Raises:
         RunError, InputError: see `mriseg.recipes.train.resume`.
     """
+    followed = trackers_of(trackers)
     ranks = launch.ranks()
     with ranks.explaining():
         where = shared_backend(backend, ranks)
         opened = None if store is None else store_of(store)
-        return run_to_end(resuming.resume(run_of(run), where, opened), on_event, ranks)
+        recipe = resuming.resume(run_of(run), where, opened)
+        return run_to_end(tracked(recipe, followed), on_event, ranks)
 
 
 @lists_settings(TransferConfig, TrainConfig)
@@ -162,7 +172,7 @@ def transfer(
     backend: str | Backend = AUTO,
     out: str | Path | None = None,
     on_event: OnEvent | None = None,
-    **settings: Unpack[TransferKeywords],
+    **settings: Unpack[TransferringKeywords],
 ) -> TransferReport:
     """Re-train the network of the run ``source`` for the task of ``store``.
 
@@ -177,10 +187,12 @@ def transfer(
         on_event: is handed each event.
         settings: go over ``config``, as in `train`; those of `mriseg.core.config.TransferConfig`
             over its ``transfer``: ``transfer(store, run, freeze="none", schedule="lp-ft")``.
+            ``trackers`` are those of `train`.
 
     Raises:
         ConfigError, InputError, OutputError, DivergedError: see `mriseg.recipes.transfer.transfer`.
     """
+    followed = trackers_of(settings.pop("trackers", ()))
     ranks = launch.ranks()
     with ranks.explaining():
         run = run_of(source)
@@ -197,7 +209,7 @@ def transfer(
             weights=weights,
             out=path_of(out),
         )
-        return run_to_end(recipe, on_event, ranks)
+        return run_to_end(tracked(recipe, followed), on_event, ranks)
 
 
 @lists_settings(TrainConfig)

@@ -159,8 +159,8 @@ Model = Annotated[
     str | None,
     option(
         "--model",
-        "Model to use: a run, or base, which ships with mriseg. (default: the newest run under "
-        "runs/)",
+        "Model to use: a run, base, which ships with mriseg, or hf:USER/NAME@REVISION on the "
+        "Hugging Face Hub. (default: the newest run under runs/)",
         "RUN",
     ),
 ]
@@ -168,7 +168,8 @@ Source = Annotated[
     str | None,
     option(
         "--from",
-        "Run to start from, or base, which ships with mriseg. (default: the newest under runs/)",
+        "Run to start from, base, which ships with mriseg, or hf:USER/NAME@REVISION. (default: the "
+        "newest under runs/)",
         "RUN",
     ),
 ]

@@ -28,7 +28,11 @@
     whole files or none, one writer at a time, whether there is space, how a file is recognised
     again, what a document must look like, and files that anyone may have made.
 `location`, `finding`, `model_sources`
-    a path or a URL, what lies there, and the models that ship with the package, by name.
+    a path or a URL, what lies there, and models by name: those that ship, and those on the Hub.
+`hub`
+    models on the Hugging Face Hub: fetched, and pushed.
+`trackers`
+    programs that collect trainings, such as MLflow.
 `sample`, `assets`
     the scans that ship with the package, and the scripts and styles of reports.
 

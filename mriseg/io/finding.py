@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from mriseg.errors import InputError
+from mriseg.io.hub.address import is_address
 from mriseg.io.images import is_image
 from mriseg.io.location import Location
 from mriseg.io.model_sources import MODELS
@@ -28,8 +29,8 @@ def what_is(given: str | Path | Location) -> Kind:
     """What lies at a location, by its looks: opening it may still find it damaged.
 
     Args:
-        given: the location. A text that is the name of a shipped model is that model; a Path or a
-            Location of that name is a folder.
+        given: the location. A text that is the name of a shipped model, or of one on the Hub, is
+            that model; a Path or a Location of that name is a folder.
 
     Returns:
         The kind. A URL is a store, since nothing else is read by URL. A folder that is none of
@@ -38,7 +39,7 @@ def what_is(given: str | Path | Location) -> Kind:
     Raises:
         ConfigError: it looks like a URL that lost a slash.
     """
-    if isinstance(given, str) and given in MODELS:
+    if isinstance(given, str) and (given in MODELS or is_address(given)):
         return Kind.RUN
     where = Location.of(given)
     if not where.is_local:

@@ -1,4 +1,4 @@
-"""Where a model is: the name of one that ships with mriseg or another package, or a run folder.
+"""Where a model is: one that ships with mriseg or another package, one on the Hub, or a run folder.
 
 A shipped model is a slim run folder, such as `mriseg.recipes.share.share` makes. Nothing is ever
 written into one.
@@ -13,6 +13,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from mriseg.errors import InputError, RunError
+from mriseg.io.hub import fetching
+from mriseg.io.hub.address import Address, is_address
 from mriseg.io.location import local_path
 from mriseg.registry import Registry
 
@@ -28,13 +30,17 @@ def locate(given: str | Path) -> Path:
     """The run folder that ``given`` means.
 
     The name of a shipped model is that model, even if the current folder has a folder of that name;
-    write that as "./base", or ``Path("base")``. Everything else is a path.
+    write that as "./base", or ``Path("base")``. ``hf:USER/NAME@REVISION`` is a model on the Hub,
+    which is fetched unless it is in the cache. Everything else is a path.
 
     Raises:
-        InputError: the package was installed without the model, or lies inside an archive.
+        InputError: the package was installed without the model, or lies inside an archive; or the
+            Hub cannot be reached.
         RunError: there is neither such a folder nor a model of that name.
-        ConfigError: it is a URL.
+        ConfigError: it is a URL, or a model on the Hub without the library for it.
     """
+    if isinstance(given, str) and is_address(given):
+        return fetching.fetched(Address.of(given))
     if isinstance(given, str) and given in MODELS:
         folder = MODELS[given]
         if not isinstance(folder, Path) or not folder.is_dir():
@@ -55,7 +61,9 @@ def locate(given: str | Path) -> Path:
 
 
 def spoken(folder: Path) -> str:
-    """How a user names a run folder: the name of a shipped model, or its path."""
+    """How a user names a run folder: as a shipped model, one of the Hub at a commit, or a path."""
+    if address := fetching.address_of(folder):
+        return str(address)
     for name in MODELS:
         with suppress(ImportError, AttributeError):  # a package's own mistake
             if MODELS[name] == folder:

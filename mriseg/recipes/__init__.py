@@ -5,7 +5,7 @@ The commands, by what they are for:
 - use a model: ``predict``, ``evaluate`` (of a model; ``evaluate_masks`` of files), ``info`` (of a
   store; ``info_runs`` of runs and models, ``info_machine`` of this machine)
 - make one: ``preprocess``, ``train``, ``transfer``, ``compare``, ``forecast``
-- hand it on: ``export``, ``share``
+- hand it on: ``export``, ``share``, ``push``
 - check: ``verify``, ``doctor``, ``bench``, ``demo``
 
 And the parts of a training, in the order of their use:
@@ -20,6 +20,7 @@ And the parts of a training, in the order of their use:
 - ``epoch_end``: what follows an epoch's steps, stage by stage
 - ``validate``: Dice by patient, in 3-D
 - ``diverged``: the error of a training that met NaN
+- ``tracking``: trackers, which are handed its events
 
 And of a prediction:
 

@@ -101,7 +101,11 @@ def evaluate(
             (),
             chosen.seen,
             tuple(results.skipped),
-            prediction={"model": str(run.path), **{k: getattr(settings, k) for k in _PREDICTION}},
+            prediction={
+                "model": spoken(run.path),
+                "store": store.name,
+                **{k: getattr(settings, k) for k in _PREDICTION},
+            },
             notices=chosen.notices,
         )
         report = yield from reported(result, out, pictures=pictures)

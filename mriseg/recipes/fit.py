@@ -20,7 +20,7 @@ from mriseg.core.segnet import SegNet
 from mriseg.core.wording import counted
 from mriseg.engine.trainer import Trainer, TrainerState
 from mriseg.errors import RunError
-from mriseg.events import Began, Measured, Notice, Recipe, Wrote
+from mriseg.events import Began, Measured, Notice, Recipe, Started, Wrote
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.overview.shown import Shown
@@ -131,6 +131,7 @@ def fit(
             yield Notice(
                 f"{backend.name} cannot augment ({batches.why_on_cpu}): that is done on the CPU"
             )
+        yield Started(run.path)
         yield Began("train", clock.total, clock.unit, clock.done(at.step))
         reason, heard = "", keeper.heard
         heard.notices += [*backend.notes, *setup.notices]

@@ -12,7 +12,7 @@ from mriseg.core.volume import Spacing
 from mriseg.errors import InputError
 from mriseg.io.disk.untrusted import read_text
 from mriseg.io.location import Location
-from mriseg.io.runs import CARD, Manifest, Run, open_run
+from mriseg.io.runs import Manifest, Run, open_run
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
@@ -171,7 +171,7 @@ def run_info(run: Run) -> RunInfo:
         ended=run.ended if run.has("last") else "",
         versions=manifest.versions,
         is_model=run.is_shared,
-        card=_card(run.path / CARD),
+        card=_card(run.card),
     )
 
 

@@ -20,10 +20,12 @@ from mriseg.io.disk.atomic import is_free
 from mriseg.io.disk.documents import read_json
 from mriseg.io.disk.locks import locked
 from mriseg.io.disk.schemas import Name, as_json, checked
+from mriseg.io.hub.address import is_address
 from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
+from mriseg.report.front_matter import front_matter
 from mriseg.report.model_card import model_card
 
 _FLOAT16 = torch.finfo(torch.float16)
@@ -60,8 +62,9 @@ def share(
     """Make a folder with a run's best weights that can be given to others.
 
     It is a run folder of the kind "model": ``run.json``, ``best.safetensors`` with its convolutions
-    in float16, ``certainty.json`` if the run has one, and a model card. The optimiser, the log,
-    pictures, and paths of this machine are left out. Names of cases and patients are replaced by
+    in float16, ``certainty.json`` if the run has one, and a model card, ``README.md``, which begins
+    with what the Hugging Face Hub reads. The optimiser, the log, pictures, and paths of this
+    machine are left out. Names of cases and patients are replaced by
     digests, which still show whether a patient was in the training.
 
     Args:
@@ -99,9 +102,16 @@ def share(
         data=data,
         terms=terms,
     )
+    top = front_matter(
+        manifest,
+        name=out.name,
+        evaluations=measured,
+        validated=run.manifest.validated_on,
+        terms=terms,
+    )
     with locked(out, "share"):
         slim = Checkpoint(_slim(checkpoint.weights), {}, state)
-        create_model(out, manifest, slim, card, run.certainty())
+        create_model(out, manifest, slim, f"{top}\n{card}", run.certainty())
     report = ShareReport(out, sum(path.stat().st_size for path in out.iterdir()), missing)
     for text in _notices(report, manifest):
         yield Notice(text)
@@ -147,6 +157,7 @@ class _Evaluation(BaseModel):
 
     summary: list[_Measured]
     cases: list[_Case]
+    prediction: dict[str, Any] | None = None
 
 
 def _evaluation(path: Path) -> dict[str, Any]:
@@ -179,7 +190,9 @@ def _without_paths(manifest: Manifest) -> Manifest:
 
 
 def _last(location: str) -> str:
-    """The last part of a path of any system, or of a URL."""
+    """The last part of a path of any system, or of a URL; the Hub's names are no paths."""
+    if is_address(location):
+        return location
     return location.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 

@@ -18,6 +18,7 @@ from mriseg.core.segnet import build
 from mriseg.core.transfer import Shape, TransferPlan, adapt, plan, unlearnt
 from mriseg.errors import ConfigError
 from mriseg.events import Notice, Recipe, Wrote
+from mriseg.io.model_sources import spoken
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.overview.values import Overview
@@ -117,7 +118,7 @@ def transfer(
         carried=carry.carried,
         seen=source.manifest.seen if weights == "source" else (),
         parent={
-            "run": str(source.path),
+            "run": spoken(source.path),
             "weights": weights,
             "frozen": list(carry.frozen),
             **settings,

@@ -87,10 +87,26 @@ def run_or_newest(draw: Draw, given: str | None, option: str = "--model") -> str
     from mriseg.io.runs import RUNS, newest_run
 
     if given is not None:
-        return given
+        return pinned(draw, given)
     run = newest_run(RUNS, option)
     draw(Notice(f"run {run}, the newest under {RUNS}/"))
     return run
+
+
+def pinned(draw: Draw, given: str) -> str:
+    """The model that was named; one on the Hub by its commit, which is said where it was not given.
+
+    A branch may be another model tomorrow.
+    """
+    from mriseg.io.hub import address, fetching
+
+    if not address.is_address(given):
+        return given
+    named = address.Address.of(given)
+    commit = fetching.pinned(named)
+    if commit != named:
+        draw(Notice(f"{given} is now {commit}; name that to use this very model again"))
+    return str(commit)
 
 
 def newest_stopped(draw: Draw) -> Path:

@@ -155,7 +155,7 @@ def improve(
     layers = training_config(read_settings(config), given_settings(settings))
     with render.drawing() as draw:
         report = api.improve(
-            run,
+            run and common.pinned(draw, run),
             corrections,
             layers,
             scans={"layout": layout, "channels": channels, "workers": workers},

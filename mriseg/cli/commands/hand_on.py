@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -95,23 +96,75 @@ def share(
     keep_names: Annotated[
         bool, options.option("--keep-names", "Keep the names of cases and patients.")
     ] = False,
+    push: Annotated[
+        str | None,
+        options.option(
+            "--push",
+            "Then push the folder to the Hugging Face Hub, once you confirm. An OUT that mriseg "
+            "share made before, perhaps edited since, is pushed as it is.",
+            "USER/NAME",
+        ),
+    ] = None,
+    private: Annotated[
+        bool,
+        options.option("--private", "For --push: a new repository is seen by its owner alone."),
+    ] = False,
+    yes: Annotated[
+        bool, options.option("--yes", "For --push: push without asking, as in a script.")
+    ] = False,
 ) -> None:
     """Prepare a model for sharing: a small folder of weights and a model card, without names.
 
     The folder can be used wherever a run can: --model OUT, --from OUT.
 
-    Example: mriseg share glioma/ --evaluation evaluation/evaluation.json
+    Example: mriseg share glioma/ --evaluation evaluation/evaluation.json --push USER/glioma
     """
     from mriseg import api
 
+    _check_push(push, private, yes)
+    described = model or evaluation or data or terms or keep_names
+    if push is None or described or not (out / "run.json").exists():
+        with render.drawing() as draw:
+            report = api.share(
+                common.run_or_newest(draw, model),
+                out,
+                evaluations=options.labelled(evaluation or []),
+                data=data,
+                terms=terms,
+                keep_names=keep_names,
+                on_event=draw,
+            )
+        render.say(render.results(), f"{report.path}: {report.size_bytes / 1e6:.1f} MB")
+    if push is not None:
+        _push(out, push, private=private, asks=not yes)
+
+
+def _check_push(push: str | None, private: bool, yes: bool) -> None:
+    """Refuse what cannot be pushed, before a folder is made."""
+    if push is None:
+        if private or yes:
+            raise ConfigError("--private and --yes are for --push USER/NAME")
+        return
+    from mriseg.io.hub.pushing import check_push
+
+    check_push(push)
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("--push asks before it pushes, and nobody can answer here: add --yes")
+
+
+def _push(folder: Path, repo: str, *, private: bool, asks: bool) -> None:
+    from mriseg import api
+    from mriseg.io.hub.library import endpoint
+    from mriseg.io.hub.pushing import pushable
+
+    run, console = api.open_run(folder), render.results()
+    names = "without" if run.manifest.salt else "WITH"
+    files = ", ".join(path.name for path in pushable(folder))
+    seen = "private" if private else "public"
+    text = f"{files}, {names} the names of cases, to {endpoint()}/{repo} (if new: {seen})"
+    if asks and not typer.confirm(f"Push {text}?"):
+        render.say(console, f"not pushed; {folder} is kept")
+        raise typer.Exit(1)
     with render.drawing() as draw:
-        report = api.share(
-            common.run_or_newest(draw, model),
-            out,
-            evaluations=options.labelled(evaluation or []),
-            data=data,
-            terms=terms,
-            keep_names=keep_names,
-            on_event=draw,
-        )
-    render.say(render.results(), f"{report.path}: {report.size_bytes / 1e6:.1f} MB")
+        report = api.push(run, repo, private=private, on_event=draw)
+    render.say(console, f"{report.address}: {report.url}")

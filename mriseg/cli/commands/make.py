@@ -19,6 +19,15 @@ from mriseg.core.train_settings import names, training_config
 from mriseg.errors import ConfigError
 
 SCRATCH = "scratch"
+_Trackers = Annotated[
+    list[str] | None,
+    options.option(
+        "--tracker",
+        "Also hand the settings and each epoch's numbers to this tracker: mlflow. May be repeated; "
+        "a resumed run goes on in its trackers by itself.",
+        "NAME",
+    ),
+]
 
 
 def inspect(
@@ -133,6 +142,7 @@ def train(
         Path | None,
         options.option("--run", "Run to continue; STORE then says where its store is now.", "RUN"),
     ] = None,
+    tracker: _Trackers = None,
     settings: Bundle,
     computing: Bundle,
 ) -> None:
@@ -144,7 +154,7 @@ def train(
     from mriseg.io.finding import Kind, what_is
     from mriseg.io.location import Location
 
-    given = given_settings(settings)
+    given, trackers = given_settings(settings), tracker or ()
     if run is not None and not resume:
         raise ConfigError("--run names the run to continue: add --resume")
     if run is not None and out is not None:
@@ -157,14 +167,22 @@ def train(
             stopped = run or common.newest_stopped(draw)
             chosen = common.select_backend(draw, **computing)
             with common.naming_the_run(stopped):
-                report = api.resume(stopped, store=store, backend=chosen, on_event=draw)
+                report = api.resume(
+                    stopped, store=store, backend=chosen, trackers=trackers, on_event=draw
+                )
         else:
             layers = training_config(read_settings(config), given)
             chosen = common.select_backend(draw, **computing)
             where = common.store_or_only(draw, store)
             with common.naming_the_run(out):
                 report = api.train(
-                    where, layers, backend=chosen, out=out, resume=resume, on_event=draw
+                    where,
+                    layers,
+                    backend=chosen,
+                    out=out,
+                    resume=resume,
+                    trackers=trackers,
+                    on_event=draw,
                 )
     results.trained(render.results(), report)
 
@@ -187,6 +205,7 @@ def transfer(
     ] = False,
     config: options.ConfigFile = None,
     out: options.RunFolder = None,
+    tracker: _Trackers = None,
     settings: Bundle,
     compare: options.Compare = False,
     comparison: Bundle,
@@ -205,6 +224,8 @@ def transfer(
     asked = {k: value for k, value in {**comparison, **work}.items() if value is not None}
     _check_compares(settings, compare, asked)
     if compare:
+        if tracker:
+            raise ConfigError("--tracker is for one training: leave it out, or --compare")
         together.refuse("--compare")
     with render.drawing() as draw:
         layers = training_config(read_settings(config), given)
@@ -222,7 +243,7 @@ def transfer(
             results.compared(render.results(), compared)
             return
         with common.naming_the_run(out):
-            report = api.transfer(where, run, layers, **shared)
+            report = api.transfer(where, run, layers, trackers=tracker or (), **shared)
     console = render.results()
     results.trained(console, report)
     count = report.plan.count
@@ -288,7 +309,7 @@ def forecast(
             report = api.forecast(
                 common.store_or_only(draw, store),
                 layers,
-                source=None if start == SCRATCH else start,
+                source=None if start == SCRATCH else common.pinned(draw, start),
                 options=api.ForecastOptions(more=more, **asked),
                 backend=common.computing_for(draw, work, computing),
                 **work,

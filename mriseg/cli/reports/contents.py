@@ -127,7 +127,9 @@ def _figures(console: Console, info: RunInfo) -> None:
     )
     for caveat in info.card.caveats:
         say(console, caveat)
-    say(console, f"all that is known of it: {info.path / 'MODEL_CARD.md'}")
+    from mriseg.io.runs import open_run  # late: it loads torch
+
+    say(console, f"all that is known of it: {open_run(info.path).card}")
 
 
 def runs(console: Console, info: RunsInfo) -> None:

@@ -94,6 +94,7 @@ def check_texts(findings: Findings, folder: Path) -> None:
         ("log.jsonl", _check_lines),
         ("transfer.json", read_sealed_json),
         ("certainty.json", read_sealed_json),
+        ("trackers.json", read_sealed_json),
     )
     for name, check in checks:
         path = folder / name

@@ -12,11 +12,12 @@
         images/             a picture grid per validation
         transfer.json       of a transfer: what was kept, adapted and initialised
         start.safetensors   of a transfer with L2-SP: the values that parameters are pulled towards
+        trackers.json       of a training with trackers: what each of them has
         certainty.json      what predicted Dice and ranges are calibrated by; written at the end
 
 A shared model (`mriseg.recipes.share`) is such a folder too, with ``run.json``,
-``best.safetensors``, ``certainty.json`` and a ``MODEL_CARD.md`` alone, and ``"kind": "model"`` in
-its manifest: to predict with and to transfer from, not to resume.
+``best.safetensors``, ``certainty.json`` and its card, ``README.md``, alone, and ``"kind": "model"``
+in its manifest: to predict with and to transfer from, not to resume.
 
 Everything is written beside its place and renamed into it, so each file is whole whenever the
 process dies.
@@ -37,6 +38,7 @@ from mriseg.core.certainty import CertaintyMap
 from mriseg.core.familiarity import TrainingScans
 from mriseg.errors import OutputError, RunError, reason_of
 from mriseg.io.disk.atomic import contents, is_free, replacing
+from mriseg.io.hub.fetching import address_of
 from mriseg.io.model_sources import locate
 from mriseg.io.runs import log
 from mriseg.io.runs.certainty import Certainty, read_certainty, write_certainty
@@ -52,7 +54,9 @@ from mriseg.io.runs.shown import run_overview
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import PAGE, Overview
 
-CARD = "MODEL_CARD.md"
+CARD = "README.md"
+"""The card of a shared model, by the name that the Hugging Face Hub shows."""
+_EARLIER_CARD = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,8 +68,9 @@ class Run(Shown):
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.path.name
+        """The folder's name; of a model on the Hub, the model's."""
+        address = address_of(self.path)
+        return address.name if address else self.path.name
 
     @property
     def log_path(self) -> Path:
@@ -87,6 +92,12 @@ class Run(Shown):
         """The page of its training; None where there is none, as in a shared model."""
         path = self.path / PAGE
         return path if path.is_file() else None
+
+    @property
+    def card(self) -> Path:
+        """The card of a shared model, also by the name that it had before."""
+        path, earlier = self.path / CARD, self.path / _EARLIER_CARD
+        return earlier if earlier.is_file() and not path.is_file() else path
 
     def __repr__(self) -> str:
         # Nothing is read, since debuggers call it at any time.
@@ -301,7 +312,7 @@ def discard(run: Run) -> None:
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run folder, or a shipped model by its name (`mriseg.io.model_sources.locate`).
+    """Open a run folder, or a model by its name (`mriseg.io.model_sources.locate`).
 
     Raises:
         RunError: it is not a run, or of a format that this version cannot read.

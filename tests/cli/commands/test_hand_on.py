@@ -29,7 +29,7 @@ def test_share_as_typed(worked: Path, run: Path, type_in: Type) -> None:
     result = type_in(worked, "mriseg share handed --evaluation T1=held/evaluation.json")
     assert result.exit_code == 0, result.output
     assert "handed: " in result.output and "still to fill in" in result.output
-    assert "| T1 | WT |" in (worked / "handed" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| T1 | WT |" in (worked / "handed" / "README.md").read_text(encoding="utf-8")
     assert type_in(worked, "mriseg info handed").exit_code == 0
     # A folder that has the model's name is one only by its path.
     shutil.move(worked / "handed", worked / "base")
