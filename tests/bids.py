@@ -1,0 +1,85 @@
+"""Small BIDS data sets, and the validator of BIDS itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mriseg.testing import Truth, phantoms
+
+SHAPE = (6, 12, 10)
+SUFFIXES = {"t1": "T1w", "t1ce": "ce-gd_T1w", "t2": "T2w", "flair": "FLAIR"}
+ROLES = {"t1": "T1", "t1ce": "T1CE", "t2": "T2", "flair": "FLAIR"}
+
+
+def describe(root: Path, name: str = "phantoms", **rest: Any) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"Name": name, "BIDSVersion": "1.11.0", **rest})
+    (root / "dataset_description.json").write_text(text, encoding="utf-8")
+
+
+def stem_of(sub: str, ses: str) -> str:
+    return f"sub-{sub}" + (f"_ses-{ses}" if ses else "")
+
+
+def anat(root: Path, sub: str, ses: str = "") -> Path:
+    return root / f"sub-{sub}" / (f"ses-{ses}" if ses else "") / "anat"
+
+
+def image(path: Path, seed: int = 0, modality: str = "t1", shape: Any = SHAPE) -> Path:
+    """A file of one image."""
+    drawn = phantoms.head(np.random.default_rng(seed), shape)[0][modality]
+    return phantoms.write_nifti(path, np.rint(drawn), dtype=np.int16)
+
+
+def write(
+    root: Path,
+    sessions: Sequence[tuple[str, str]] = (("01", ""), ("02", "")),
+    *,
+    modalities: Sequence[str] = tuple(SUFFIXES),
+    derivative: str = "manual",
+    mask: str = "dseg",
+    shape: Any = SHAPE,
+) -> Truth:
+    """A raw data set, and a derivative with a segmentation of each session.
+
+    Returns:
+        Case -> its images and labels, as `mriseg.testing.ReaderContract` takes them.
+    """
+    describe(root)
+    truth: Truth = {}
+    for number, (sub, ses) in enumerate(sessions):
+        images, labels = phantoms.head(np.random.default_rng([7, number]), shape)
+        for modality in modalities:
+            path = anat(root, sub, ses) / f"{stem_of(sub, ses)}_{SUFFIXES[modality]}.nii.gz"
+            phantoms.write_nifti(path, np.rint(images[modality]), dtype=np.int16)
+        if derivative:
+            folder = root / "derivatives" / derivative
+            describe(folder, derivative, DatasetType="derivative", GeneratedBy=[{"Name": "hand"}])
+            path = anat(folder, sub, ses) / f"{stem_of(sub, ses)}_{mask}.nii.gz"
+            phantoms.write_nifti(path, labels)
+        truth[stem_of(sub, ses)] = ({ROLES[m]: np.rint(images[m]) for m in modalities}, labels)
+    return truth
+
+
+def problems(root: Path) -> list[dict[str, Any]]:
+    """What the validator of BIDS finds wrong; skips where it cannot run."""
+    program = shutil.which("bids-validator-deno", path=sysconfig.get_path("scripts"))
+    if program is None:
+        pytest.skip("bids-validator-deno is not installed: pip install 'mriseg[dev]'")
+    try:
+        done = subprocess.run(
+            [program, str(root), "--format", "json"], capture_output=True, text=True, timeout=120
+        )
+        found = json.loads(done.stdout)
+    except (OSError, ValueError) as error:
+        pytest.skip(f"bids-validator-deno does not run here: {error}")
+    return [issue for issue in found["issues"]["issues"] if issue["severity"] == "error"]
