@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sysconfig
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,15 @@ def anat(root: Path, sub: str, ses: str = "") -> Path:
     return root / f"sub-{sub}" / (f"ses-{ses}" if ses else "") / "anat"
 
 
+@lru_cache
+def head(seed: int, shape: Any) -> Any:
+    """A head; the same array each time."""
+    return phantoms.head(np.random.default_rng([7, seed]), shape)
+
+
 def image(path: Path, seed: int = 0, modality: str = "t1", shape: Any = SHAPE) -> Path:
     """A file of one image."""
-    drawn = phantoms.head(np.random.default_rng(seed), shape)[0][modality]
+    drawn = head(seed, shape)[0][modality]
     return phantoms.write_nifti(path, np.rint(drawn), dtype=np.int16)
 
 
@@ -44,7 +51,7 @@ def write(
     root: Path,
     sessions: Sequence[tuple[str, str]] = (("01", ""), ("02", "")),
     *,
-    modalities: Sequence[str] = tuple(SUFFIXES),
+    modalities: Sequence[str] = ("t1", "flair"),
     derivative: str = "manual",
     mask: str = "dseg",
     shape: Any = SHAPE,
@@ -57,7 +64,7 @@ def write(
     describe(root)
     truth: Truth = {}
     for number, (sub, ses) in enumerate(sessions):
-        images, labels = phantoms.head(np.random.default_rng([7, number]), shape)
+        images, labels = head(number, shape)
         for modality in modalities:
             path = anat(root, sub, ses) / f"{stem_of(sub, ses)}_{SUFFIXES[modality]}.nii.gz"
             phantoms.write_nifti(path, np.rint(images[modality]), dtype=np.int16)

@@ -34,7 +34,7 @@ class TestRawAndDerivative(ReaderContract):
     reader = READER
 
     def write(self, root: Path) -> Truth:
-        return bids.write(root, [("01", "1"), ("01", "2"), ("02", "")])
+        return bids.write(root, [("01", "1"), ("01", "2"), ("02", "")], modalities=[*bids.SUFFIXES])
 
 
 class TestLabelsOfAFolder(ReaderContract):
@@ -122,9 +122,7 @@ def test_what_is_not_anatomy_is_named(tmp_path: Path) -> None:
         "derivatives/p/sub-01/anat/sub-01_desc-brain_mask.nii.gz": (
             "a mask of the brain or head, not of a lesion"
         ),
-        "derivatives/p/sub-01/anat/sub-01_label-GM_probseg.nii.gz": (
-            "a probability map (probseg)"
-        ),
+        "derivatives/p/sub-01/anat/sub-01_label-GM_probseg.nii.gz": ("a probability map (probseg)"),
         "derivatives/manual/sub-09/anat/sub-09_dseg.nii.gz": (
             "a segmentation of a session without images"
         ),
@@ -153,7 +151,9 @@ class TestWhichSegmentation:
     def test_of_several_derivatives_one_must_be_named(self, tmp_path: Path) -> None:
         bids.write(tmp_path, derivative="one")
         bids.write(tmp_path, derivative="two")
-        with pytest.raises(InputError, match=r"2 places \(derivatives/one, derivatives/two\).*--la"):
+        with pytest.raises(
+            InputError, match=r"2 places \(derivatives/one, derivatives/two\).*--la"
+        ):
             find(tmp_path)
         listing = find(tmp_path, ReaderOptions(labels=tmp_path / "derivatives" / "two"))
         assert all("two" in str(case.sources["seg"][0]) for case in listing.cases)
