@@ -144,7 +144,7 @@ def label_value(text: str) -> str:
 
     The key that a name of BIDS begins with is none of its value: "sub-01" -> "01".
     """
-    return re.sub(r"[^A-Za-z0-9]", "", re.sub(r"^(?:sub|ses)-(?=[A-Za-z0-9])", "", text))
+    return re.sub(r"[^A-Za-z0-9]", "", re.sub(r"^[_-]*(?:sub|ses)-(?=[A-Za-z0-9])", "", text))
 
 
 def label_values(texts: Sequence[str], what: str) -> dict[str, str]:

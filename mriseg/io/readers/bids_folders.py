@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 from mriseg.core.bids import DESCRIPTION, content_of, read_bids
+from mriseg.core.bids_output import is_ours
 from mriseg.core.modalities import MODALITIES
 from mriseg.core.scan_files import NamedFile
 from mriseg.io import images as containers
@@ -38,10 +39,7 @@ def description_of(folder: Path) -> Mapping[str, object]:
 
 def is_made_by_mriseg(folder: Path) -> bool:
     """Whether a folder's ``dataset_description.json`` says that mriseg generated it."""
-    made = description_of(folder).get("GeneratedBy")
-    return isinstance(made, list) and any(
-        isinstance(item, Mapping) and item.get("Name") == "mriseg" for item in made
-    )
+    return is_ours(description_of(folder))
 
 
 def is_declared(root: Path) -> bool:
