@@ -11,6 +11,7 @@ the same drawing of the events.
 from __future__ import annotations
 
 from mriseg.annotation.annotate import AnnotateReport
+from mriseg.api._bids import bids
 from mriseg.api._check import bench, demo, doctor, verify
 from mriseg.api._correct import annotate, improve
 from mriseg.api._hand_on import export, export_int8, share
@@ -127,6 +128,7 @@ __all__ = [
     "Wrote",
     "annotate",
     "bench",
+    "bids",
     "compare",
     "demo",
     "doctor",
