@@ -20,6 +20,7 @@ from mriseg.api._make import compare, forecast, inspect, preprocess, resume, tra
 from mriseg.api._use import evaluate, evaluate_masks, predict
 from mriseg.backends import Backend, select
 from mriseg.console.progress import show_progress
+from mriseg.core.bids_output import Sessions
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
 from mriseg.core.parts import Part
 from mriseg.engine.workloads import BenchConfig
@@ -112,6 +113,7 @@ __all__ = [
     "RunError",
     "RunInfo",
     "RunsInfo",
+    "Sessions",
     "ShareReport",
     "Skipped",
     "Store",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-from mriseg.api._given import Computing, OnEvent, WorkKeywords, names_of, run_of, where_of
+from mriseg.api._given import Computing, OnEvent, WorkKeywords, run_of, where_of
 from mriseg.api._running import run_to_end
 from mriseg.backends import AUTO
 from mriseg.core.bids_output import Sessions
 from mriseg.io.location import local_path
 from mriseg.io.runs import Run
-from mriseg.recipes.bids_app import PARTICIPANT, bids_app
+from mriseg.recipes.bids_app import bids_app
 from mriseg.recipes.predict import PredictOptions, PredictReport
 
 
@@ -22,9 +21,7 @@ def bids(
     run: str | Path | Run,
     options: PredictOptions | None = None,
     *,
-    level: str = PARTICIPANT,
-    participants: str | Sequence[str] | None = None,
-    sessions: str | Sequence[str] | None = None,
+    sessions: Sessions | None = None,
     validates: bool = True,
     backend: Computing = AUTO,
     on_event: OnEvent | None = None,
@@ -32,19 +29,17 @@ def bids(
 ) -> PredictReport:
     """Write masks for a BIDS data set, as a BIDS derivative.
 
-    ``participants`` and ``sessions`` are values of ``sub-`` and ``ses-``, None for all. See
-    `mriseg.recipes.bids_app.bids_app` for the other arguments and what is raised, and
+    ``Sessions(("01", "02"))`` are those of two participants. See
+    `mriseg.recipes.bids_app.bids_app` for the arguments and what is raised, and
     `mriseg.predict` for ``executor`` and ``workers``.
     """
-    wanted = Sessions(tuple(names_of(participants) or ()), tuple(names_of(sessions) or ()))
     recipe = bids_app(
         local_path(source, "a BIDS data set"),
         local_path(out, "a folder of masks"),
         run_of(run),
         where_of(backend, **work),
         options,
-        level=level,
-        sessions=wanted if wanted != Sessions() else None,
+        sessions=sessions,
         validates=validates,
     )
     return run_to_end(recipe, on_event)

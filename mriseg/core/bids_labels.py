@@ -69,8 +69,8 @@ def read_lookup(text: str, name: str) -> dict[int, tuple[str, tuple[str, ...]]]:
         index, label = (row.get("index") or "").strip(), (row.get("name") or "").strip()
         if not index.isdecimal() or not label or int(index) > _MOST_VALUES:
             raise InputError(
-                f"{name} is no table of labels: expected columns index (0 to {_MOST_VALUES}) and "
-                f"name, separated by tabs"
+                f"{name} is not a table of labels: expected columns index (0 to {_MOST_VALUES}) "
+                f"and name, separated by tabs"
             )
         regions = [part.strip() for part in (row.get("regions") or "").split(",")]
         if int(index):

@@ -195,9 +195,9 @@ class Sessions:
         wanted = [{v.removeprefix("sub-") for v in self.participants}]
         wanted.append({v.removeprefix("ses-") for v in self.sessions})
         for number, (key, values) in enumerate(zip(("sub", "ses"), wanted, strict=True)):
-            there = {name.session[number] for name in read.values()} - {""}
-            if lacking := sorted(values - there):
-                known = _spelled(key, sorted(there)) or f"none that is named by {key}-"
+            present = {name.session[number] for name in read.values()} - {""}
+            if lacking := sorted(values - present):
+                known = _spelled(key, sorted(present)) or f"none that is named by {key}-"
                 raise InputError(f"there is no {_spelled(key, lacking)}; there is {known}")
         chosen = [
             case
@@ -215,9 +215,9 @@ def _spelled(key: str, values: Iterable[str]) -> str:
 
 def is_ours(known: Mapping[str, object]) -> bool:
     """Whether a ``dataset_description.json`` says that mriseg generated the data set."""
-    made = known.get("GeneratedBy")
-    return isinstance(made, list) and any(
-        isinstance(item, Mapping) and item.get("Name") == "mriseg" for item in made
+    makers = known.get("GeneratedBy")
+    return isinstance(makers, list) and any(
+        isinstance(item, Mapping) and item.get("Name") == "mriseg" for item in makers
     )
 
 

@@ -41,10 +41,10 @@ def problems_of(folder: Path) -> list[Problem]:
     Raises:
         InputError: the validator is not installed, or does not run.
     """
-    found = program()
-    if found is None:
+    validator = program()
+    if validator is None:
         raise InputError(f"{_PROGRAM} is not installed: {INSTALL}")
-    command = [found, str(folder.absolute()), "--format", "json"]
+    command = [validator, str(folder.absolute()), "--format", "json"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
         issues = parse_json(done.stdout)["issues"]["issues"]

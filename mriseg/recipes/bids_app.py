@@ -28,7 +28,6 @@ def bids_app(
     backend: Where,
     options: PredictOptions | None = None,
     *,
-    level: str = PARTICIPANT,
     sessions: Sessions | None = None,
     validates: bool = True,
 ) -> Recipe[PredictReport]:
@@ -40,16 +39,13 @@ def bids_app(
         run: the model.
         backend: where to compute, or the workers that do.
         options: None: the defaults.
-        level: of the analysis; "participant" is the only one.
         sessions: only these; None: all.
         validates: ask the validator of BIDS first, where it is installed.
 
     Raises:
-        ConfigError: the level is another one.
         InputError: the data set has errors, or there is no session.
         OutputError: see `mriseg.recipes.predict.predict`.
     """
-    check_level(level)
     if not source.is_dir():
         raise InputError(f"there is no folder {source}")
     if validates:
@@ -94,6 +90,6 @@ def _validated(source: Path) -> Recipe[None]:
         more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
         raise InputError(
             f"{source} has {counted(len(problems), 'error')} by the validator of BIDS: {listed}"
-            f"{more}; correct them, list what is no part of the data set in .bidsignore, or go on "
-            f"with --skip-bids-validation"
+            f"{more}; correct them, list what is no part of the data set in .bidsignore, or "
+            f"continue with --skip-bids-validation"
         )

@@ -13,7 +13,7 @@ def test_one_participant(folder: Path, tmp_path: Path) -> None:
     options = mriseg.PredictOptions(overlays=False, flips=False)
     report = mriseg.bids(
         tmp_path / "raw", tmp_path / "out", folder / "run", options,
-        participants="02", validates=False, backend="cpu",
+        sessions=mriseg.Sessions(("02",)), validates=False, backend="cpu",
     )  # fmt: skip
     assert [result.case for result in report.results] == ["sub-02"]
     assert report.folder == tmp_path / "out"

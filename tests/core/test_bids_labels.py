@@ -74,5 +74,5 @@ class TestTables:
         ],
     )
     def test_one_that_is_none(self, text: str) -> None:
-        with pytest.raises(InputError, match="^t.tsv (is no table|names no label)"):
+        with pytest.raises(InputError, match="^t.tsv (is not a table|names no label)"):
             read_lookup(text, "t.tsv")

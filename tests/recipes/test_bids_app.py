@@ -12,7 +12,7 @@ from mriseg.errors import ConfigError, InputError
 from mriseg.events import Event, Notice, finish
 from mriseg.io import bids_validator
 from mriseg.io.runs import Run
-from mriseg.recipes.bids_app import bids_app
+from mriseg.recipes.bids_app import bids_app, check_level
 from mriseg.recipes.predict import PredictOptions
 from tests import bids
 
@@ -39,6 +39,7 @@ def test_sessions_are_predicted_into_a_derivative(
     assert (out / "dataset_description.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_data_set_with_errors_is_refused_unless_that_is_skipped(
     scans: Path, tmp_path: Path, trained: Run, cpu: Backend
 ) -> None:
@@ -67,9 +68,13 @@ def test_without_a_validator_that_is_said(
     assert "is not validated" in said[0] and "mriseg[bids]" in said[0]
 
 
-def test_other_levels_are_refused(tmp_path: Path, trained: Run, cpu: Backend) -> None:
+def test_other_levels_are_refused() -> None:
+    check_level("participant")
     for level, message in (("group", "each participant is segmented alone"), ("x", "only one")):
         with pytest.raises(ConfigError, match=message):
-            finish(bids_app(tmp_path, tmp_path, trained, cpu, level=level))
+            check_level(level)
+
+
+def test_no_data_set(tmp_path: Path, trained: Run, cpu: Backend) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         finish(bids_app(tmp_path / "no", tmp_path, trained, cpu))

@@ -110,6 +110,7 @@ def test_the_table_of_labels_gives_the_regions_back(
         assert np.array_equal(mine, region_masks(written, regions))
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_stopped(scans: Path, tmp_path: Path, predicting: Predicting) -> None:
     out = tmp_path / "out"
     predicting(scans, out, cases=["sub-01_ses-1"])
@@ -148,6 +149,7 @@ def test_pictures_and_the_page_are_no_problem(
     assert all(result.kept for result in again.results)
 
 
+@pytest.mark.slow
 def test_scans_that_are_not_of_bids_are_named_by_patient_and_visit(
     tmp_path: Path, predicting: Predicting, brats_store: Store
 ) -> None:
@@ -172,6 +174,7 @@ def test_scans_that_are_not_of_bids_are_named_by_patient_and_visit(
     assert bids.problems(out) == []
 
 
+@pytest.mark.slow
 def test_a_space_of_all_images_is_that_of_the_masks(tmp_path: Path, predicting: Predicting) -> None:
     images, _ = phantoms.head(np.random.default_rng(1), SHAPE)
     for modality in bids.SUFFIXES:
@@ -209,6 +212,7 @@ class TestRefused:
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_foreign_list_of_ignored_files_is_left(
     scans: Path, tmp_path: Path, predicting: Predicting
 ) -> None:

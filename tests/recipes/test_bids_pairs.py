@@ -22,9 +22,9 @@ def lay_out(root: Path, *files: str) -> None:
 def test_a_derivative_of_mriseg_beside_a_raw_data_set(tmp_path: Path) -> None:
     kinds = ("desc-mriseg_dseg", "label-WT_desc-mriseg_mask", "label-WT_desc-mriseg_probseg")
     lay_out(tmp_path / "out", *(f"{ANAT}_{kind}.nii.gz" for kind in kinds))
-    made = f"derivatives/hand/{ANAT}"
+    hand = f"derivatives/hand/{ANAT}"
     brain = f"derivatives/bet/{ANAT}_desc-brain_mask.nii"
-    lay_out(tmp_path / "raw", f"{ANAT}_T1w.nii", f"{made}_label-lesion_mask.nii", brain)
+    lay_out(tmp_path / "raw", f"{ANAT}_T1w.nii", f"{hand}_label-lesion_mask.nii", brain)
     pairing = pair_up(tmp_path / "out", tmp_path / "raw")
     (pair,) = pairing.pairs.values()
     assert pair.name == "sub-1_ses-2"

@@ -14,6 +14,7 @@ from mriseg.cli.commands import common
 from mriseg.cli.commands.use import AllowMissing, Overlays, Overwrite, Probabilities
 from mriseg.cli.group import Command
 from mriseg.cli.reports import results
+from mriseg.core.bids_output import Sessions
 
 _LISTS = ("--participant-label", "--session-label")
 _SPELLED = {name.replace("-", "_").replace("__", "--", 1): name for name in _LISTS}
@@ -108,9 +109,7 @@ def bids(
                 overwrite=overwrite,
                 **segmenting,
             ),
-            level=level,
-            participants=participant_label,
-            sessions=session_label,
+            sessions=Sessions(tuple(participant_label or ()), tuple(session_label or ())),
             validates=not skip_bids_validation,
             backend=common.computing_for(draw, work, computing),
             **work,

@@ -99,8 +99,8 @@ def _anatomical(root: Path) -> Iterator[Path]:
     if levels:
         yield from _below(root, _MOST_LEVELS + 1 - len(levels))
         return
-    made = root / "derivatives"
-    derivatives = _subfolders(made) if made.is_dir() else []
+    pipelines = root / "derivatives"
+    derivatives = _subfolders(pipelines) if pipelines.is_dir() else []
     for base in (root, root / "rawdata", *derivatives):
         if not base.is_dir():
             continue

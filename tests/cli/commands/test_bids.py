@@ -29,6 +29,7 @@ def test_lists_are_written_without_commas(typed: str, read: str) -> None:
     assert [*_one_by_one(typed.split())] == read.split()
 
 
+@pytest.mark.slow
 def test_a_data_set_is_segmented(worked: Path, run: Path, type_in: Type) -> None:
     raw = worked / "raw"
     sessions = [("01", "1"), ("01", "2"), ("02", "1")]
