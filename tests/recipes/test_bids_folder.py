@@ -94,6 +94,7 @@ def test_a_derivative_of_a_bids_data_set(scans: Path, trained: Run, predicting: 
     assert bids.problems(scans) == []
 
 
+@pytest.mark.slow
 def test_the_table_of_labels_gives_the_regions_back(
     scans: Path, trained: Run, predicting: Predicting
 ) -> None:

@@ -29,6 +29,11 @@ def test_lists_are_written_without_commas(typed: str, read: str) -> None:
     assert [*_one_by_one(typed.split())] == read.split()
 
 
+def test_there_is_no_group_level(tmp_path: Path, type_in: Type) -> None:
+    refused = type_in(tmp_path, "mriseg bids in out group --participant-label 1 2")
+    assert refused.exit_code == 2 and "each participant is segmented alone" in refused.stderr
+
+
 @pytest.mark.slow
 def test_a_data_set_is_segmented(worked: Path, run: Path, type_in: Type) -> None:
     raw = worked / "raw"

@@ -37,6 +37,7 @@ class TestRawAndDerivative(ReaderContract):
         return bids.write(root, [("01", "1"), ("01", "2"), ("02", "")], modalities=[*bids.SUFFIXES])
 
 
+@pytest.mark.slow
 class TestLabelsOfAFolder(ReaderContract):
     reader = READER
 
