@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mriseg.core.bids_plan import MOST_LABELS, Session, plan_sessions, sort_files
@@ -81,6 +81,7 @@ _NAMES = st.builds(
 
 
 @given(st.lists(_NAMES, unique=True))
+@example([T1, f"{T1}.gz", f"{MADE}dseg.nii", f"{MADE}dseg.nii.gz"])
 def test_every_file_is_used_or_named(paths: list[str]) -> None:
     sessions, unused = planned(*paths)
     used = [

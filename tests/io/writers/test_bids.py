@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -65,3 +66,11 @@ def test_a_store_has_no_sources(tmp_path: Path) -> None:
     WRITERS["bids"].write(output(tmp_path, BidsForm(REGIONS)), path)
     about = json.loads((tmp_path / "sub-1_desc-mriseg_dseg.json").read_text())
     assert "Sources" not in about and about["Manual"] is False
+
+
+def test_a_region_alone_has_label_1_whatever_its_labels_are(tmp_path: Path) -> None:
+    path = tmp_path / "sub-1_desc-mriseg_dseg.nii.gz"
+    whole = output(tmp_path, BidsForm({"WT": (4,)}))
+    WRITERS["bids"].write(replace(whole, masks={"WT": whole.labels}), path)
+    table = (tmp_path / "sub-1_desc-mriseg_dseg.tsv").read_text()
+    assert read_lookup(table, "t") == {1: ("WT", ("WT",))}
