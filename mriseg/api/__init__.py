@@ -12,6 +12,7 @@ the same drawing of the events.
 from __future__ import annotations
 
 from mriseg.annotation.annotate import AnnotateReport
+from mriseg.api._bids import bids
 from mriseg.api._check import bench, demo, doctor, verify
 from mriseg.api._correct import annotate, improve
 from mriseg.api._hand_on import export, export_int8, push, share
@@ -20,6 +21,7 @@ from mriseg.api._make import compare, forecast, inspect, preprocess, resume, tra
 from mriseg.api._use import evaluate, evaluate_masks, predict
 from mriseg.backends import Backend, select
 from mriseg.console.progress import show_progress
+from mriseg.core.bids_output import Sessions
 from mriseg.core.config import AugmentConfig, TrainConfig, TransferConfig
 from mriseg.core.parts import Part
 from mriseg.engine.workloads import BenchConfig
@@ -114,6 +116,7 @@ __all__ = [
     "RunError",
     "RunInfo",
     "RunsInfo",
+    "Sessions",
     "ShareReport",
     "Skipped",
     "Started",
@@ -131,6 +134,7 @@ __all__ = [
     "Wrote",
     "annotate",
     "bench",
+    "bids",
     "compare",
     "demo",
     "doctor",

@@ -19,6 +19,7 @@ from mriseg.api._given import (
 )
 from mriseg.api._running import run_to_end
 from mriseg.backends import AUTO
+from mriseg.core.bids_output import Sessions
 from mriseg.core.parts import Part
 from mriseg.core.regions import Regions
 from mriseg.io.finding import Kind, what_is
@@ -41,7 +42,7 @@ def predict(
     *,
     layout: str = "auto",
     channels: str | Sequence[str] | None = None,
-    cases: str | Sequence[str] | Part | None = None,
+    cases: str | Sequence[str] | Part | Sessions | None = None,
     backend: Computing = AUTO,
     on_event: OnEvent | None = None,
     **work: Unpack[WorkKeywords],
@@ -61,7 +62,7 @@ def predict(
         options,
         layout=layout,
         channels=names_of(channels),
-        cases=cases if isinstance(cases, Part) else names_of(cases),
+        cases=cases if isinstance(cases, Part | Sessions) else names_of(cases),
     )
     return run_to_end(recipe, on_event)
 

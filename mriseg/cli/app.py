@@ -10,6 +10,7 @@ import typer
 
 from mriseg import __version__
 from mriseg.cli import encoding, options, together
+from mriseg.cli.commands.bids import BidsCommand, bids
 from mriseg.cli.commands.check import bench, demo, doctor, verify
 from mriseg.cli.commands.correct import annotate, improve
 from mriseg.cli.commands.hand_on import export, share
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 
 GROUPS = {
-    "Use a model": (predict, evaluate, info),
+    "Use a model": (predict, bids, evaluate, info),
     "Correct it": (annotate, improve),
     "Make a model": (inspect, preprocess, train, transfer, forecast),
     "Hand it on": (export, share),
@@ -66,4 +67,5 @@ def root(
 
 for _panel, _commands in GROUPS.items():
     for _command in _commands:
-        app.command(cls=Command, rich_help_panel=_panel)(_command)
+        _class = BidsCommand if _command is bids else Command
+        app.command(cls=_class, rich_help_panel=_panel)(_command)

@@ -28,6 +28,7 @@ _AFTER = {
     "train": _UNTRAINED,
     "transfer": _UNTRAINED,
     "predict": "finished masks are complete; the same command continues with the others",
+    "bids": "finished masks are complete; the same command continues with the others",
     "improve": "finished steps are kept; the same command continues",
     "demo": "finished files are complete; the same command starts a new demo beside them",
 }

@@ -177,7 +177,8 @@ Layout = Annotated[
     str,
     option(
         "--layout",
-        "Layout of the scans: auto, brats, dicom, flat, h5, lgg, nnunet or table. (default: auto)",
+        "Layout of the scans: auto, bids, brats, dicom, flat, h5, lgg, nnunet or table. (default: "
+        "auto)",
         "LAYOUT",
     ),
 ]

@@ -51,7 +51,7 @@ class MaskRecord:
 
     Attributes:
         case: the case's name.
-        mask: the mask's file, without folders.
+        mask: the mask's file, as a path from the record: in most folders a name.
         files: the mask, its probability maps and its picture, as they were written.
         source: the folder, file or store that the case was read from, as the user named it.
         scan: the files of the case's images; of a case in a store, those of its array in the
@@ -240,6 +240,7 @@ def put_in_place(
         OutputError: they cannot be moved.
     """
     with _errors_of(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
         for name in stale:
             target.with_name(name).unlink(missing_ok=True)
         for file in files:

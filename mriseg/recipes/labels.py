@@ -65,6 +65,8 @@ def checked_labels(loaded: RawCase, regions: Regions, *, own_labels: bool) -> Ra
     if loaded.labels is None:
         return loaded
     unknown = [name for name in regions if name not in (loaded.regions or regions)]
+    if unknown and loaded.why_not:
+        raise InputError(f"its labels do not tell {', '.join(unknown)}: {loaded.why_not}")
     if unknown and not own_labels:
         raise InputError(
             f"its labels do not tell {', '.join(unknown)}: paediatric labels changed their meaning "

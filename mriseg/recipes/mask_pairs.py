@@ -18,6 +18,7 @@ from mriseg.core.volume import Geometry
 from mriseg.errors import InputError
 from mriseg.io import images, readers
 from mriseg.io.readers import folders
+from mriseg.recipes.bids_pairs import by_session
 
 Labels = NDArray[np.uint8]
 
@@ -74,7 +75,7 @@ def pair_up(masks: Path, truths: Path) -> Pairing:
     """Pair mask files with truth files.
 
     A truth goes by its own name, or else by that of its folder, as the case does that `predict`
-    names its mask after.
+    names its mask after. Segmentations of BIDS go by subject and session.
 
     Args:
         masks: a folder of masks, searched with its subfolders.
@@ -86,6 +87,7 @@ def pair_up(masks: Path, truths: Path) -> Pairing:
     """
     by_name = _files(masks, "masks")
     wanted = _of_table(truths) if truths.is_file() else _of_folder(truths, by_name.keys())
+    by_name, wanted = by_session(by_name, wanted.keys()), by_session(wanted, by_name.keys())
     shared = [name for name in by_name if name in wanted]
     if not shared:
         raise InputError(

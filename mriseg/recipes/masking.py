@@ -42,6 +42,7 @@ class PredictOptions(SegmentOptions):
         overlays: write a picture beside each mask.
         dicom_seg: also write each case as DICOM-SEG, with its probabilities if these are asked for;
             its scan must be DICOM.
+        bids: write the folder as a BIDS derivative (`mriseg.core.bids_output`).
         allow_missing: predict cases that lack a modality although training saw none.
         modalities: use only these of a case, in any spelling; None: all that the model reads.
         overwrite: write over masks that something else made, or that were edited since.
@@ -50,6 +51,7 @@ class PredictOptions(SegmentOptions):
     probabilities: bool = False
     overlays: bool = True
     dicom_seg: bool = False
+    bids: bool = False
     allow_missing: bool = False
     modalities: tuple[str, ...] | None = None
     overwrite: bool = False
@@ -76,12 +78,14 @@ class ToPredict:
         name: the case's.
         source: where it is read from.
         target: of its mask.
+        key: the mask's name in the record; empty: that of its file.
     """
 
     number: int
     name: str
     source: Source
     target: Path
+    key: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -153,7 +157,7 @@ class Masking:
         facts = describe(backend)
         record = MaskRecord(
             case=name,
-            mask=item.target.name,
+            mask=item.key or item.target.name,
             files=(),
             source=self.asked.source,
             scan=scan,
@@ -203,8 +207,10 @@ class Masking:
             masks=dict(zip(regions, masks, strict=True)),
             colours={region: colour(index)[1] for index, region in enumerate(regions)},
             made_by=MadeBy(asked.model.path, asked.model.digest, __version__),
+            series=source.series,
+            bids=asked.bids,
         )
-        WRITERS["nifti"].write(output, target)
+        WRITERS["nifti" if asked.bids is None else "bids"].write(output, target)
         if options.dicom_seg:
             writer = WRITERS["dicom-seg"]
             writer.write(output, target.with_name(nifti.stem(target) + writer.suffix))

@@ -163,7 +163,7 @@ def predicted(report: PredictReport) -> Overview:
     empty = f"{counted(len(report.empty), 'empty mask')}: {', '.join(report.empty[:10])}"
     title = f"{counted(len(results), 'mask')}" + f", {len(skipped)} skipped" * bool(skipped)
     return Overview(
-        title=f"{title}, in {results[0].mask.parent}" if results else title,
+        title=f"{title}, in {report.folder}" if results else title,
         records=[
             {
                 "case": result.case,

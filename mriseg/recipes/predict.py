@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
 
+from mriseg.core.bids_output import Sessions
 from mriseg.core.parts import Part
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import InputError, OutputError
@@ -23,6 +24,7 @@ from mriseg.io.store import open_store
 from mriseg.io.writers import WRITERS
 from mriseg.io.writers.names import file_stems
 from mriseg.recipes.about import Heard
+from mriseg.recipes.bids_folder import BidsFolder, bids_folder
 from mriseg.recipes.case_work import Where, elsewhere
 from mriseg.recipes.channels import unfit
 from mriseg.recipes.label_files import write_label_files
@@ -59,7 +61,7 @@ def predict(
     *,
     layout: str = "auto",
     channels: Sequence[str] | None = None,
-    cases: Sequence[str] | Part | None = None,
+    cases: Sequence[str] | Part | Sessions | None = None,
 ) -> Recipe[PredictReport]:
     """Predict every case under ``source``. One case is in memory at a time.
 
@@ -75,7 +77,7 @@ def predict(
         options: None: the defaults.
         layout: of ``source``, as in `mriseg.recipes.preprocess.preprocess`.
         channels: names of the channels, for layouts whose files do not name them.
-        cases: only these, or a part of them; None: all.
+        cases: only these, a part of them, or some sessions of BIDS; None: all.
 
     Returns:
         The results. A case that cannot be used is skipped and reported. A part of fewer cases than
@@ -97,14 +99,17 @@ def predict(
         yield Notice(_share(cases, chosen, listed.cases))
         if not chosen:
             return PredictReport((), ())
+    derivative = bids_folder(source, out, listed.cases, manifest.regions, options)
     if options.dicom_seg:
         refuse_without_dicom(chosen)
-    targets = _targets(source, out, chosen, manifest.regions if options.probabilities else ())
+    maps = manifest.regions if options.probabilities else ()
+    targets = _targets(source, out, chosen, maps, derivative)
     # What the names of files and the store's attributes say is reported before anything is read.
     unusable = _unusable(chosen, manifest, options)
     if len(unusable) == len(chosen):
         raise _none_fits(source, out, run, unusable)
-    masks, heard = Masks(out, asked_for(named, run, options)), Heard()
+    form = derivative.form if derivative else None
+    masks, heard = Masks(out, asked_for(named, run, options, form)), Heard()
     beside = (*listed.notices, *_beside(source, out, run, channels))
     listed = Listed(chosen, beside, listed.unused)
     with temporary_folder() as folder:
@@ -115,10 +120,12 @@ def predict(
         for path in tables:
             yield Wrote(path, "table")
         known = read_predictions(work.masks.record)
+        if derivative and known.masks:
+            yield from derivative.described()
         yield from write_label_files(
             work.masks.record, known, manifest.regions, masks.asked.model.digest
         )
-        scans = {targets[name].name: item for name, item in chosen.items()}
+        scans = {masks.key(targets[name]): item for name, item in chosen.items()}
         page = yield from page_written(work, heard, scans)
     return replace(report, page=page, tables=tables)
 
@@ -151,7 +158,10 @@ def _predicted(
     for name, reason in {**unusable, **taken}.items():
         yield from work.skip(name, reason, skipped)
     todo = [name for name in chosen if name not in records and name not in skipped]
-    items = [ToPredict(n, name, chosen[name], targets[name]) for n, name in enumerate(todo)]
+    items = [
+        ToPredict(n, name, chosen[name], targets[name], work.masks.key(targets[name]))
+        for n, name in enumerate(todo)
+    ]
     kept = list(records)
     needs = _needs(source, run, items) if elsewhere(where) else Needs()
     records |= yield from work.make(where, items, needs, skipped)
@@ -235,6 +245,7 @@ def _targets(
     out: Path,
     cases: Mapping[str, Source],
     maps: Sequence[str] | Mapping[str, object],
+    derivative: BidsFolder | None,
 ) -> dict[str, Path]:
     """The file of each case's mask.
 
@@ -242,6 +253,10 @@ def _targets(
         InputError: ``out`` is one file and there are several cases.
         OutputError: nothing can be written there, or it would be written over a scan.
     """
+    if derivative is not None:
+        targets = {name: derivative.places[name] for name in cases}
+        _check_outputs(out, [*targets.values()], cases)
+        return targets
     single = nifti.is_nifti(out)
     if single and len(cases) != 1:
         raise InputError(

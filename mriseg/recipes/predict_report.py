@@ -76,6 +76,12 @@ class PredictReport(Shown):
     tables: tuple[Path, ...] = ()
 
     @property
+    def folder(self) -> Path | None:
+        """Where the masks are, or the folders of theirs; None where there is no mask."""
+        places = [*self.tables, *(result.mask for result in self.results)]
+        return places[0].parent if places else None
+
+    @property
     def empty(self) -> tuple[str, ...]:
         """The cases whose mask is empty."""
         return tuple(result.case for result in self.results if result.empty)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mriseg.core.bids_output import BidsForm
 from mriseg.core.wording import agreeing
 from mriseg.errors import CaseError
 from mriseg.io import nifti
@@ -54,6 +55,7 @@ class Asked:
         pictures: whether pictures are.
         endings: of further files that each mask has beside it.
         overwrite: whether other files may be written over.
+        bids: the form of a BIDS derivative; None: masks lie side by side.
     """
 
     source: str
@@ -63,6 +65,7 @@ class Asked:
     pictures: bool = False
     endings: tuple[str, ...] = ()
     overwrite: bool = False
+    bids: BidsForm | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,10 @@ class Masks:
         self._maps = _maps_in(self.record.parent)
         self._skipped: list[SkippedCase] = []
 
+    def key(self, target: Path) -> str:
+        """A mask's name in the record: its path from there."""
+        return target.relative_to(self.record.parent).as_posix()
+
     def standing(self, target: Path, item: Source) -> Standing:
         """What is where the mask of a case would be written.
 
@@ -105,7 +112,7 @@ class Masks:
             target: of the mask.
             item: the case.
         """
-        record = self._known.masks.get(target.name)
+        record = self._known.masks.get(self.key(target))
         files = {file.name: file for file in record.files} if record else {}
         wanted = self._wanted(target)
         present = self._present(target, [*files, *wanted])
@@ -191,9 +198,11 @@ class Masks:
     def _wanted(self, target: Path) -> list[str]:
         """The names of the files that a case should have, the mask first."""
         stem = nifti.stem(target)
+        pictures = [_picture(target)] if self.asked.pictures else []
+        if self.asked.bids is not None:
+            return [target.name, *self.asked.bids.beside(stem, self.asked.maps), *pictures]
         maps = [f"{stem}{probability_ending(region)}.nii.gz" for region in self.asked.maps]
         further = [f"{stem}{ending}" for ending in self.asked.endings]
-        pictures = [_picture(target)] if self.asked.pictures else []
         return [target.name, *maps, *further, *pictures]
 
     def _present(self, target: Path, names: Sequence[str]) -> list[str]:
@@ -201,14 +210,14 @@ class Masks:
         maps = self._maps.get(nifti.stem(target), [])
         if maps:
             # Another case may be called as this one's map.
-            other = [r for name, r in self._known.masks.items() if name != target.name]
+            other = [r for name, r in self._known.masks.items() if name != self.key(target)]
             taken = {file.name for record in other for file in record.files}
             maps = [name for name in maps if name not in taken]
         return [n for n in dict.fromkeys([*names, *maps]) if target.with_name(n).exists()]
 
     def _stale(self, target: Path, new: set[str]) -> list[str]:
         """Files that an earlier prediction wrote beside its mask, and this one does not."""
-        record = self._known.masks.get(target.name)
+        record = self._known.masks.get(self.key(target))
         return [
             file.name
             for file in (record.files if record else ())

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from mriseg import __version__
+from mriseg.core.bids_output import BidsForm
 from mriseg.errors import CaseError, ConfigError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.documents import plain
@@ -34,6 +35,7 @@ _FREE = frozenset(
         "probabilities",
         "overlays",
         "dicom_seg",
+        "bids",
         "allow_missing",
         "overwrite",
         "batch_size",
@@ -42,8 +44,10 @@ _FREE = frozenset(
 )
 
 
-def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
-    """What identifies a prediction, but for the scan."""
+def asked_for(
+    source: Location, run: Run, options: PredictOptions, bids: BidsForm | None = None
+) -> Asked:
+    """What identifies a prediction, but for the scan; ``bids`` is how files are named there."""
     manifest, resolved = run.manifest, options.resolved(run.calibration())
     settings = {
         item.name: getattr(resolved, item.name)
@@ -61,6 +65,7 @@ def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
         pictures=options.overlays,
         endings=_endings(options),
         overwrite=options.overwrite,
+        bids=bids,
     )
 
 
@@ -184,5 +189,5 @@ class Prediction:
         finally:
             room.clear(str(item.number))
         if made_mask.view is not None:
-            self.views.keep(target.name, made_mask.view)
+            self.views.keep(record.mask, made_mask.view)
         yield Wrote(target, "mask")

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mriseg.core.bids_output import Sessions
 from mriseg.core.fingerprint import Fingerprint, fingerprint
 from mriseg.core.parts import Part
+from mriseg.core.patients import patient_of
 from mriseg.core.prepare import PreparedCase, prepare
 from mriseg.core.sampling import CaseEntry
 from mriseg.errors import CaseError, InputError, StoreError, reason_of
@@ -45,6 +47,7 @@ class Source:
         series: modality -> the files of it alone.
         stored: of a case in a store: its image and its geometry there, by which it is known again.
         patient: whose scan it is.
+        visit: which of the patient's visits; empty where nothing says so.
         content: of a case in a store: `mriseg.core.prepare.content_digest`.
         fingerprint: of a case in a store: `mriseg.core.fingerprint.fingerprint`.
     """
@@ -56,6 +59,7 @@ class Source:
     series: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     stored: tuple[KnownFile, ...] = ()
     patient: str = ""
+    visit: str = ""
     content: str = ""
     fingerprint: Fingerprint = ()
 
@@ -153,16 +157,18 @@ def _listed(path: Path, layout: str, channels: Sequence[str] | None) -> Listed:
 
 
 def choose(
-    source: Path | Location, listed: Mapping[str, Source], wanted: Sequence[str] | Part | None
+    source: Path | Location,
+    listed: Mapping[str, Source],
+    wanted: Sequence[str] | Part | Sessions | None,
 ) -> dict[str, Source]:
-    """The cases that are wanted: by name, one part of them, or all.
+    """The cases that are wanted: by name, one part of them, by sessions of BIDS, or all.
 
     Raises:
         InputError: one is not listed, or none is named.
     """
     if wanted is None:
         return dict(listed)
-    if isinstance(wanted, Part):
+    if isinstance(wanted, Part | Sessions):
         return {name: listed[name] for name in wanted.among([*listed])}
     if not wanted:
         raise InputError("no case is named; leave --cases out for all of them")
@@ -183,6 +189,7 @@ def _of_store(store: Store, case: CaseAttributes) -> Source:
         case.modalities,
         stored=tuple(known),
         patient=case.patient,
+        visit=patient_of(case.name)[1],
         content=case.content,
         fingerprint=tuple(sorted(case.fingerprint.items())),
     )
@@ -196,6 +203,7 @@ def _of_files(case: readers.Case) -> Source:
         images=case.images,
         series={name: case.sources[name] for name in case.modalities},
         patient=case.patient,
+        visit=case.visit,
     )
 
 

@@ -92,7 +92,11 @@ def test_the_shell_completes_commands_and_options() -> None:
     ("line", "code", "message"),
     [
         ("preprocess nowhere a.zarr", 3, "there is no folder nowhere"),
-        ("preprocess brats a.zarr --layout bids", 2, "known: brats, dicom, flat, h5, lgg, nnunet"),
+        (
+            "preprocess brats a.zarr --layout bidz",
+            2,
+            "known: bids, brats, dicom, flat, h5, lgg, nnunet",
+        ),
         ("preprocess brats runs", 5, "runs is not an mriseg store"),
         ("train nowhere.zarr", 3, "nowhere.zarr does not exist"),
         ("train --modalities T1,PET", 2, "no modality PET"),

@@ -97,7 +97,8 @@ def test_a_text_of_names_is_read_as_one(trained: Run) -> None:
 def test_every_option_that_shapes_a_mask_is_a_setting(trained: Run) -> None:
     """A new one is, unless it is said to be none."""
     base = asked_for(Location.of("in"), trained, PredictOptions()).settings
-    free = {"probabilities", "overlays", "dicom_seg", "allow_missing", "overwrite", "batch_size"}
+    free = {"probabilities", "overlays", "dicom_seg", "bids", "allow_missing", "overwrite"}
+    free |= {"batch_size"}
     assert set(base) == {item.name for item in fields(PredictOptions)} - free | {"mriseg"}
     named = PredictOptions(modalities=trained.manifest.modalities)
     assert asked_for(Location.of("in"), trained, named).settings == base

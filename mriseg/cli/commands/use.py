@@ -32,11 +32,11 @@ _MasksOut = Annotated[
         metavar="OUT", help="Folder for the masks; for a single case also a .nii.gz file."
     ),
 ]
-_Probabilities = Annotated[
+Probabilities = Annotated[
     bool,
     options.option("--probabilities", "Also write probability maps, one file per region."),
 ]
-_Overlays = Annotated[
+Overlays = Annotated[
     bool,
     options.option("--overlays/--no-overlays", "Draw a picture beside each mask. (default: on)"),
 ]
@@ -48,14 +48,21 @@ _DicomSeg = Annotated[
         "these too.",
     ),
 ]
-_AllowMissing = Annotated[
+_Bids = Annotated[
+    bool,
+    options.option(
+        "--bids",
+        "Write OUT as a BIDS derivative: sub-, ses-, a mask per region, sidecars.",
+    ),
+]
+AllowMissing = Annotated[
     bool,
     options.option(
         "--allow-missing",
         "Also segment cases that lack a modality, although no training case lacked one.",
     ),
 ]
-_Overwrite = Annotated[
+Overwrite = Annotated[
     bool,
     options.option(
         "--overwrite",
@@ -91,11 +98,12 @@ def predict(
     part: _Part = None,
     layout: options.Layout = "auto",
     channels: options.Channels = None,
-    probabilities: _Probabilities = False,
-    overlays: _Overlays = True,
+    probabilities: Probabilities = False,
+    overlays: Overlays = True,
     dicom_seg: _DicomSeg = False,
-    allow_missing: _AllowMissing = False,
-    overwrite: _Overwrite = False,
+    bids: _Bids = False,
+    allow_missing: AllowMissing = False,
+    overwrite: Overwrite = False,
     segmenting: Bundle,
     computing: Bundle,
     work: Bundle,
@@ -118,6 +126,7 @@ def predict(
                 probabilities=probabilities,
                 overlays=overlays,
                 dicom_seg=dicom_seg,
+                bids=bids,
                 allow_missing=allow_missing,
                 overwrite=overwrite,
                 **segmenting,

@@ -1,7 +1,7 @@
 """Data layouts: one module each, listed in ``READERS``; ``find`` picks one and lists its cases.
 
-`lgg`, `h5`, `nnunet`, `brats`, `dicom`, `flat`, `table`
-    the layouts.
+`bids`, `lgg`, `h5`, `nnunet`, `brats`, `dicom`, `flat`, `table`
+    the layouts; `bids_folders`, `bids_masks`: parts of it.
 `base`
     what a reader returns.
 `folders`, `account`
@@ -25,6 +25,8 @@ from mriseg.io.images import is_image, kind_of
 from mriseg.io.readers import folders
 from mriseg.io.readers.account import accounted, data_sets, what_else, with_rows
 from mriseg.io.readers.base import Case, Listing, RawCase, Reader, ReaderOptions
+from mriseg.io.readers.bids import has_masks
+from mriseg.io.readers.bids_folders import is_declared
 from mriseg.io.readers.label_folder import with_label_files, with_label_folder
 from mriseg.registry import Registry
 
@@ -43,6 +45,7 @@ __all__ = [
 READERS: Registry[Reader] = Registry(
     "layout",
     {
+        "bids": "mriseg.io.readers.bids:READER",
         "lgg": "mriseg.io.readers.lgg:READER",
         "h5": "mriseg.io.readers.h5:READER",
         "nnunet": "mriseg.io.readers.nnunet:READER",
@@ -81,7 +84,9 @@ def find(
     else:
         layout, listing = _recognised(root, options)
     if isinstance(options.labels, Path):
-        listing = with_label_folder(listing, options.labels)
+        # Those that BIDS names, its own reader has matched.
+        if layout != "bids" or not has_masks(options.labels):
+            listing = with_label_folder(listing, options.labels)
     elif options.labels is not None:
         listing = with_label_files(listing, options.labels)
     return layout, with_rows(accounted(listing, root, layout), root)
@@ -107,6 +112,9 @@ def _recognised(root: Path, options: ReaderOptions) -> tuple[str, Listing]:
     A folder of several data sets is refused, since which of them is meant would be a guess.
     """
     names = [name for name, reader in READERS.items() if reader.matches(root)]
+    if "bids" in names and is_declared(root):
+        # What is in such a folder and not of BIDS, as sourcedata/, is not of the data set.
+        names = names[: names.index("bids") + 1]
     # Any folder with images in it is flat.
     specific = [name for name in names if name != "flat"] or names
     if specific == ["dicom"] and "flat" in names:

@@ -35,6 +35,7 @@ class RawCase:
         values: the segmentation file's own labels -> how many voxels have each, without 0.
         renamed: the file's own label -> the one in ``labels``, of those that were renumbered.
         regions: names of the layout's regions that ``labels`` give for certain; None: all.
+        why_not: why they do not give the others, as a clause; empty: their numbering hides it.
     """
 
     images: Mapping[str, Array]
@@ -44,6 +45,7 @@ class RawCase:
     values: Mapping[int, int] = field(default_factory=dict)
     renamed: Mapping[int, int] = field(default_factory=dict)
     regions: tuple[str, ...] | None = None
+    why_not: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from mriseg.io import images as containers
 from mriseg.io.disk.untrusted import is_regular
 from mriseg.io.readers import folders
 from mriseg.io.readers.base import Case, Listing, Numbering, RawCase, ReaderOptions
+from mriseg.io.readers.bids_folders import is_bids
 from mriseg.io.readers.loading import load_files
 
 # Of lesions alone, whose only label is the lesion.
@@ -39,8 +40,8 @@ class BratsReader:
     summary = "image files named by modality (x_t1ce.nii.gz, x_seg.nii.gz), one folder per case"
 
     def matches(self, root: Path) -> bool:
-        """Whether any folder under ``root`` holds a file named by its modality."""
-        return bool(_grouped(root, ReaderOptions()).groups)
+        """Whether it is no BIDS, and any folder in it holds a file named by its modality."""
+        return not is_bids(root) and bool(_grouped(root, ReaderOptions()).groups)
 
     def find(self, root: Path, options: ReaderOptions) -> Listing:
         """The cases under ``root``, whose files are named by their modalities.

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from mriseg.core.bids_output import BidsForm
 from mriseg.core.volume import Geometry
 
 Array = NDArray[Any]
@@ -43,6 +44,8 @@ class Output:
         masks: region -> [i, j, k] 0/1, whole where regions overlap.
         colours: region -> its colour, as red, green and blue up to 255.
         made_by: what made it.
+        series: modality -> the files that it was read from.
+        bids: how files refer to each other in BIDS; None for other formats.
     """
 
     case: str
@@ -54,6 +57,8 @@ class Output:
     masks: Mapping[str, Array] = field(default_factory=dict)
     colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     made_by: MadeBy = MadeBy()
+    series: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    bids: BidsForm | None = None
 
 
 class Writer(Protocol):

@@ -357,9 +357,9 @@ class TestFind:
     def test_an_unknown_layout(self, tmp_path: Path) -> None:
         with pytest.raises(
             Exception,
-            match="there is no layout 'bids'; known: brats, dicom, flat, h5, lgg, nnunet, table",
+            match="there is no layout 'bidz'; known: bids, brats, dicom, flat, h5, lgg, nnunet",
         ):
-            readers.find(tmp_path, "bids")
+            readers.find(tmp_path, "bidz")
 
     def test_a_layout_that_does_not_fit(self, tmp_path: Path) -> None:
         write(tmp_path / "a")
