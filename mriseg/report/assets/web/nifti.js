@@ -318,7 +318,8 @@ function writer(view, two) {
   view.setInt16(two ? 14 : 72, 8, true);
   if (two) view.setBigInt64(168, 544n, true);
   else view.setFloat32(108, 352, true);
-  reals(two ? 176 : 112, [NaN, NaN]);
+  // Neither scales: so nibabel leaves them in either version.
+  reals(two ? 176 : 112, two ? [1, 0] : [NaN, NaN]);
   return {
     reals,
     sizes: (shape) => [shape.length, ...shape, 1, 1, 1, 1, 1].slice(0, 8).forEach(
