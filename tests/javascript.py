@@ -1,4 +1,4 @@
-"""JavaScript of mriseg's own in Node.js, for what needs no page; Node.js comes with a package of PyPI."""
+"""JavaScript of mriseg's own in Node.js, for what needs no page; it comes with a PyPI package."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The JavaScript of a page is the Python of prediction: the same files, masks and refusals.
 
-Each test gives both the same input. What a page shows is tested in a browser, in test_web_browser.py.
+Each test gives both the same input. What a page shows is tested in test_web_browser.py.
 """
 
 from __future__ import annotations
@@ -292,8 +292,8 @@ def test_images_of_one_case_are_brought_onto_one_grid_or_refused() -> None:
         return {key: getattr(geometry, key) for key in keys}
 
     same, reoriented, moved_away, refused = run(
-        _TYPED + "return given.own.map((own) => { try {\n"
-        "const { voxels, notices } = place.ontoGrid(typed(given.voxels), own, given.grid, 'b.nii');\n"
+        _TYPED + "return given.own.map((own) => { try { const { voxels, notices } =\n"
+        "place.ontoGrid(typed(given.voxels), own, given.grid, 'b.nii');\n"
         "return { voxels: [...voxels], notices } } catch (error) { return error.message } })",
         {
             "own": [plain(one) for one in (grid, turned, away, other)],
@@ -328,7 +328,8 @@ def test_where_a_name_is_read_for_sure_python_reads_the_same() -> None:
         "my_T2_FLAIR",
     ]
     given = run(
-        "return given.names.map((name) => names.readName(`${name}.nii.gz`, given.words, given.reads))",
+        "const { words, reads } = given;\n"
+        "return given.names.map((name) => names.readName(`${name}.nii.gz`, words, reads))",
         {"names": names, "words": words, "reads": MODALITIES},
     )
     sure = 0

@@ -318,8 +318,7 @@ function writer(view, two) {
   view.setInt16(two ? 14 : 72, 8, true);
   if (two) view.setBigInt64(168, 544n, true);
   else view.setFloat32(108, 352, true);
-  // Neither scales: so nibabel leaves them in either version.
-  reals(two ? 176 : 112, two ? [1, 0] : [NaN, NaN]);
+  reals(two ? 176 : 112, [1, 0]);
   return {
     reals,
     sizes: (shape) => [shape.length, ...shape, 1, 1, 1, 1, 1].slice(0, 8).forEach(
