@@ -75,8 +75,13 @@ function add(list) {
     files.set(id, { file, name: file.name, volumes: 0, shape: null, why: "", choices: [] });
     worker?.postMessage({ read: file, id });
   }
-  byId("failed").hidden = true;
+  forgetFailure();
   draw();
+}
+
+function forgetFailure() {
+  byId("failed").hidden = true;
+  byId("failed").textContent = "";
 }
 
 function forget(id) {
@@ -158,7 +163,7 @@ function start() {
   setRunning(true);
   clearResult();
   started = 0;
-  byId("failed").hidden = true;
+  forgetFailure();
   byId("mask-name").textContent = `${stem(item.name)}_mask.nii.gz`;
   worker.postMessage({
     segment: used.map(({ id, choice, volume }) => ({ id, volume, modality: choice.modality })),
