@@ -133,7 +133,7 @@ def test_files_are_read_and_masks_written_as_python_does(tmp_path: Path) -> None
         "const { geometry, header, volumes } = await nifti.readNifti(file(path));\n"
         "const labels = Uint8Array.from(volumes[0], (_, k) => k % 7);\n"
         "return { geometry, values: volumes.map((v) => [v.constructor.name, [...v]]),\n"
-        "mask: [...nifti.maskFile(labels, geometry, header)] }; }))"
+        "mask: [...mask.maskFile(labels, geometry, header)] }; }))"
     )
     for path, given in zip(paths, run(code, [str(path) for path in paths]), strict=True):
         arrays, geometry = nifti.read_channels(path)

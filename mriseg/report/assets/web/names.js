@@ -19,14 +19,19 @@ export function readName(name, words, reads) {
   if (kinds.has("mask") || kinds.has("lesion")) {
     return { modality: null, why: "its name is that of a mask", isMask: true };
   }
-  if (kinds.has("other")) return { modality: null, why: "its name is that of another sequence or map" };
-  const stated = new Set(meanings.filter(([kind]) => kind === "modality").map(([, value]) => value));
+  if (kinds.has("other")) {
+    return { modality: null, why: "its name is that of another sequence or map" };
+  }
+  const named = meanings.filter(([kind]) => kind === "modality");
+  const stated = new Set(named.map(([, value]) => value));
   if (!stated.size) return { modality: null, why: "its name states no modality" };
   if (parts.some((part) => JOINERS.has(part)) || kinds.has("post")) {
     return { modality: null, why: "its name can be read in several ways" };
   }
   if (stated.size === 2 && stated.has("T2") && stated.has("FLAIR")) stated.delete("T2");
-  if (stated.size > 1) return { modality: null, why: `its name holds ${[...stated].sort().join(" and ")}` };
+  if (stated.size > 1) {
+    return { modality: null, why: `its name holds ${[...stated].sort().join(" and ")}` };
+  }
   const [modality] = stated;
   if (kinds.has("contrast") && modality === "T1") {
     return { modality: null, why: "its name may be that of a T1 with or without contrast" };

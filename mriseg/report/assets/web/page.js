@@ -91,7 +91,9 @@ function forget(id) {
 }
 
 function choicesOf(name, volumes) {
-  if (volumes > 1) return Array.from({ length: volumes }, () => ({ modality: "", why: "one of several volumes" }));
+  if (volumes > 1) {
+    return Array.from({ length: volumes }, () => ({ modality: "", why: "one of several volumes" }));
+  }
   const { modality, why, isMask } = readName(name, config.words, config.modalities);
   if (isMask) return [{ modality: LEFT_OUT, why }];
   if (modality && !config.modalities.includes(modality)) {
@@ -101,7 +103,9 @@ function choicesOf(name, volumes) {
 }
 
 function rows() {
-  return [...files].flatMap(([id, item]) => item.choices.map((choice, volume) => ({ id, item, choice, volume })));
+  return [...files].flatMap(
+    ([id, item]) => item.choices.map((choice, volume) => ({ id, item, choice, volume })),
+  );
 }
 
 // --- what is shown -------------------------------------------------------------------------------
@@ -227,7 +231,8 @@ async function show({ mask, content, volumes, notices, slices, computed, seconds
     tile("Slices", String(slices), "with brain in them"),
     tile("Time", inTime(seconds), computed),
   );
-  const empty = volumes.every(({ voxels }) => !voxels) ? ["The mask is empty: no voxel is above the threshold."] : [];
+  const isEmpty = volumes.every(({ voxels }) => !voxels);
+  const empty = isEmpty ? ["The mask is empty: no voxel is above the threshold."] : [];
   byId("notices").replaceChildren(...[...empty, ...notices].map((text) => element("li", text)));
   byId("notices").hidden = !empty.length && !notices.length;
   setRunning(false);

@@ -1,5 +1,5 @@
 // A segmented case as the viewer of mriseg's reports takes it (../viewer.js says what it reads).
-import { maskFile } from "./nifti.js";
+import { maskFile } from "./mask.js";
 import { column, length, moved, percentile } from "./numbers.js";
 
 // As mriseg.report.drawing has them.
@@ -85,7 +85,9 @@ function focus(masks, [depth, height, width]) {
   }
   if (fullest < 0) return [depth, height, width].map((n) => Math.floor(n / 2));
   const places = [];
-  for (let k = 0; k < size; k++) if (union[fullest * size + k]) places.push([Math.floor(k / width), k % width]);
+  for (let k = 0; k < size; k++) {
+    if (union[fullest * size + k]) places.push([Math.floor(k / width), k % width]);
+  }
   const mean = [0, 1].map((axis) => places.reduce((sum, place) => sum + place[axis], 0) / most);
   const away = (place) => (place[0] - mean[0]) ** 2 + (place[1] - mean[1]) ** 2;
   return [fullest, ...places.reduce((best, place) => (away(place) < away(best) ? place : best))];

@@ -2,7 +2,8 @@
 // { start: { parts, config } }, { read: File, id }, { forget: id }, { segment: [{ id, volume, modality }],
 // title, wish }, { cancel } and answers with messages whose `kind` the page knows.
 import { startNetwork } from "./network.js";
-import { maskFile, readNifti } from "./nifti.js";
+import { maskFile } from "./mask.js";
+import { readNifti } from "./nifti.js";
 import { viewerContent } from "./scene.js";
 import { Cancelled, segment } from "./segment.js";
 
@@ -37,7 +38,8 @@ async function read(file, id) {
     const { shape } = image.geometry;
     say("image", { id, volumes: image.volumes.length, shape });
   } catch (error) {
-    say("refused", { id, why: error.isSentence ? error.message : `${file.name} cannot be read: ${error.message}.` });
+    const why = error.isSentence ? error.message : `${file.name} cannot be read: ${error.message}.`;
+    say("refused", { id, why });
   }
 }
 
