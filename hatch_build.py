@@ -1,6 +1,6 @@
-"""What a build does besides packing: NiiVue is fetched, and the metadata states its licence if so.
+"""What a build does besides packing: it fetches what pages run, and states the licences of that.
 
-Both hooks are tolerant: without npm or a network the wheel is built without the viewer.
+Both hooks are tolerant: without npm or a network the wheel is built without it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 # The code is MIT; the sample scans inside the package are under the licences of their publishers,
 # and so is the model that was trained on such scans.
 LICENCE = "MIT AND CC-BY-3.0 AND CC-BY-NC-SA-4.0"
-# NiiVue's, and of a package that is bundled in it; the others are MIT.
-VIEWERS_LICENCE = "BSD-2-Clause AND ISC"
+# Of what is fetched, with what is bundled in it; licences that are there already are left out.
+FETCHED = {
+    "niivue": ("BSD-2-Clause", "ISC"),
+    "onnxruntime": ("Apache-2.0", "BSD-3-Clause", "BSL-1.0", "MPL-2.0"),
+}
 
 
 def fetching(root: str) -> ModuleType:
-    """The module ``scripts/niivue/fetch.py``, which no package holds."""
-    name = "mriseg_niivue_fetch"
-    spec = importlib.util.spec_from_file_location(name, Path(root, "scripts/niivue/fetch.py"))
+    """The module ``scripts/fetch_assets.py``, which no package holds."""
+    name = "mriseg_fetch_assets"
+    spec = importlib.util.spec_from_file_location(name, Path(root, "scripts/fetch_assets.py"))
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -33,14 +36,16 @@ def fetching(root: str) -> ModuleType:
 
 
 class Metadata(MetadataHookInterface):
-    """Fetches the viewer, as this runs before the files are listed, and states the licence."""
+    """Fetches what pages run, since files are listed after this, and states the licences."""
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Set the licence of what will be in the wheel."""
         fetch, root = fetching(self.root), Path(self.root)
-        print(fetch.obtain(root), file=sys.stderr)
-        present = fetch.present(root)
-        metadata["license"] = f"{LICENCE} AND {VIEWERS_LICENCE}" if present else LICENCE
+        licences = [LICENCE]
+        for name in FETCHED:
+            print(fetch.obtain(root, name), file=sys.stderr)
+            licences += FETCHED[name] if fetch.present(root, name) else ()
+        metadata["license"] = " AND ".join(licences)
 
 
 class Build(BuildHookInterface[Any]):
@@ -49,6 +54,7 @@ class Build(BuildHookInterface[Any]):
     def dependencies(self) -> list[str]:
         """Packages from PyPI that this build needs."""
         fetch = fetching(self.root)
-        if fetch.present(Path(self.root)) or fetch.npm() is not None:
+        root = Path(self.root)
+        if all(fetch.present(root, name) for name in FETCHED) or fetch.npm() is not None:
             return []
         return [fetch.NODE]

@@ -3,7 +3,8 @@
 All are given the same prepared slices, on this CPU, in turns of one run; nothing is read from a
 scan or written. Seconds are the processor's own, of all threads. MONAI's bundle is timed by the
 call that MONAI makes of each batch. The int8 file cannot be written without a store, so one that
-`mriseg export onnx --int8` wrote is named with --int8.
+`mriseg export onnx --int8` wrote is named with --int8; a page that `mriseg export web
+--single-file` wrote, with --page: it is given the case's files, in Chromium.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks._browser import page_contender
 from benchmarks._data import brats_or_exit, cases
 from benchmarks._timing import Comparison, Contender, finish, interleaved, parser_of, seconds_of
 from mriseg import api
@@ -74,6 +76,8 @@ def main(arguments: list[str] | None = None) -> Comparison:
     parser.add_argument("--model", default="base")
     parser.add_argument("--files", type=Path, help="folder of exports that are there already")
     parser.add_argument("--int8", type=Path, help="a file of mriseg export onnx --int8")
+    parser.add_argument("--page", type=Path, help="a file of mriseg export web --single-file")
+    parser.add_argument("--formats", nargs="*", default=FORMATS, choices=FORMATS)
     options = parser.parse_args(arguments)
     folder = brats_or_exit("benchmarks.exports")
     backend, run = reference_backend(), open_run(locate(options.model))
@@ -89,7 +93,7 @@ def main(arguments: list[str] | None = None) -> Comparison:
     reference, own = deployed(model, run), ready(model, backend)
     with tempfile.TemporaryDirectory() as temporary:
         files = {}
-        for name in FORMATS:
+        for name in options.formats:
             suffix = EXPORTERS[name].suffix
             place = options.files or Path(temporary)
             files[name] = place / f"{Path(run.name).name}{suffix}"
@@ -101,6 +105,14 @@ def main(arguments: list[str] | None = None) -> Comparison:
             exports["onnx, int8"] = EXPORTERS["onnx"].load(options.int8)
         sizes = {f"{name}: size in MB": path.stat().st_size / 1e6 for name, path in files.items()}
     groups = []
+    if options.page:
+        sizes["web: size in MB"] = options.page.stat().st_size / 1e6
+        scans = [path for name, paths in case.sources.items() if name in names for path in paths]
+        with page_contender(options.page, scans) as page:
+            if page is not None:
+                contenders = {_PREDICT: network(own, list(slices.split(_BATCH))), "web": page}
+                what = f"{case.name} in Chromium, {len(slices)} slices"
+                groups.append(interleaved(what, contenders, base=_PREDICT, rounds=options.rounds))
     for what, batches in (
         (f"a slice of {frame[0]}x{frame[1]}", [slices[len(slices) // 2, None].contiguous()]),
         (f"{case.name}, {len(slices)} slices", list(slices.split(_BATCH))),

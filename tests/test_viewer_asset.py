@@ -1,4 +1,4 @@
-"""NiiVue is taken as it is pinned or not at all, and a build says which licence it so has.
+"""What pages run is taken as it is pinned or not at all, and a build says which licences it so has.
 
 No test here uses a network: npm is a script that copies a package made on the spot.
 """
@@ -53,9 +53,9 @@ def npm(fetch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         fetch.read_lock(),
         version="9.9.9",
         integrity=f"sha512-{digest}",
-        sha256=hashlib.sha256(SCRIPT).hexdigest(),
+        files={"dist/niivue.umd.js": hashlib.sha256(SCRIPT).hexdigest()},
     )
-    monkeypatch.setattr(fetch, "read_lock", lambda: lock)
+    monkeypatch.setattr(fetch, "read_lock", lambda name="niivue": lock)
     return package
 
 
@@ -63,7 +63,7 @@ def test_the_pinned_script_comes_with_its_licence_and_a_notice(
     fetch: ModuleType, npm: Path, tmp_path: Path
 ) -> None:
     assert fetch.obtain(tmp_path) == "The viewer was fetched: @niivue/niivue@9.9.9."
-    folder = tmp_path / fetch.ASSETS
+    folder = tmp_path / fetch.ASSETS / "niivue"
     assert (folder / "niivue.umd.js").read_bytes() == SCRIPT
     assert "Copyright (c) 2021, Niivue" in (folder / "LICENSE").read_text(encoding="utf-8")
     notice = (folder / "NOTICE").read_text(encoding="utf-8")
@@ -73,16 +73,18 @@ def test_the_pinned_script_comes_with_its_licence_and_a_notice(
     assert fetch.obtain(tmp_path) == "The viewer is here: @niivue/niivue@9.9.9."
 
 
-@pytest.mark.parametrize("changed", ["integrity", "sha256"])
+@pytest.mark.parametrize(
+    "changed", [{"integrity": "sha512-AAAA"}, {"files": {"dist/niivue.umd.js": "0" * 64}}]
+)
 def test_another_hash_is_not_used(
     fetch: ModuleType,
     npm: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    changed: str,
+    changed: dict[str, Any],
 ) -> None:
-    lock = replace(fetch.read_lock(), **{changed: "sha512-AAAA"})
-    monkeypatch.setattr(fetch, "read_lock", lambda: lock)
+    lock = replace(fetch.read_lock(), **changed)
+    monkeypatch.setattr(fetch, "read_lock", lambda name: lock)
     line = fetch.obtain(tmp_path)
     assert "does not have the pinned hash" in line and "\n" not in line
     assert not (tmp_path / fetch.ASSETS).exists()
@@ -92,7 +94,7 @@ def test_a_script_that_was_changed_is_fetched_again(
     fetch: ModuleType, npm: Path, tmp_path: Path
 ) -> None:
     fetch.obtain(tmp_path)
-    script = tmp_path / fetch.ASSETS / "niivue.umd.js"
+    script = tmp_path / fetch.ASSETS / "niivue/niivue.umd.js"
     script.write_bytes(b"other")
     assert not fetch.present(tmp_path)
     assert "was fetched" in fetch.obtain(tmp_path)
@@ -117,18 +119,31 @@ def test_without_a_registry_without_npm_or_unwanted_one_line_says_so(
     assert not (tmp_path / fetch.ASSETS).exists()
 
 
-def test_the_lock_pins_one_version_by_both_hashes(fetch: ModuleType) -> None:
-    lock = fetch.read_lock()
+def test_several_files_of_a_package_are_all_pinned(
+    fetch: ModuleType, npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"dist/niivue.umd.js": hashlib.sha256(SCRIPT).hexdigest(), "dist/other.js": "0" * 64}
+    lock = replace(fetch.read_lock(), files=files)
+    monkeypatch.setattr(fetch, "read_lock", lambda name: lock)
+    assert fetch.obtain(tmp_path, "onnxruntime").startswith("mriseg export web will not work: ")
+    assert not (tmp_path / fetch.ASSETS).exists()
+
+
+@pytest.mark.parametrize("name", ["niivue", "onnxruntime"])
+def test_the_lock_pins_one_version_by_both_hashes(fetch: ModuleType, name: str) -> None:
+    lock = fetch.read_lock(name)
     assert all(part.isdigit() for part in lock.version.split("."))
     assert len(base64.b64decode(lock.integrity.removeprefix("sha512-"))) == 64
-    assert len(bytes.fromhex(lock.sha256)) == 32
+    assert all(len(bytes.fromhex(digest)) == 32 for digest in lock.files.values())
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-    assert f"/{fetch.ASSETS.as_posix()}/" in ignored
+    assert f"/{fetch.ASSETS.as_posix()}/{name}/" in ignored
 
 
 def _project(folder: Path) -> Path:
     """A small project that is built as mriseg is."""
-    shutil.copytree(ROOT / "scripts" / "niivue", folder / "scripts" / "niivue")
+    for name in hatch_build.FETCHED:
+        shutil.copytree(ROOT / "scripts" / name, folder / "scripts" / name)
+    shutil.copy(ROOT / "scripts" / "fetch_assets.py", folder / "scripts")
     (folder / "mriseg").mkdir()
     (folder / "mriseg" / "__init__.py").write_text('__version__ = "1.0"\n')
     (folder / "README.md").touch()

@@ -15,6 +15,7 @@ from mriseg.recipes import push as pushes
 from mriseg.recipes import share as sharing
 from mriseg.recipes.export import ExportReport
 from mriseg.recipes.export_int8 import Int8Report
+from mriseg.recipes.export_web import export_web
 from mriseg.recipes.push import PushReport
 from mriseg.recipes.share import ShareReport
 
@@ -24,15 +25,18 @@ def export(
     format: str = "torchscript",
     out: str | Path | None = None,
     *,
+    single_file: bool = False,
     on_event: OnEvent | None = None,
 ) -> ExportReport:
     """Write a run's model as a file that other programs load, checked against the model.
 
-    See `mriseg.recipes.export.export` for the arguments and what is raised.
+    See `mriseg.recipes.export.export` for the arguments and what is raised. The format "web" is a
+    folder (`mriseg.recipes.export_web.export_web`), or with ``single_file`` one file.
     """
-    return run_to_end(
-        exports.export(run_of(run), format, path_of(out, "an exported file")), on_event
-    )
+    path = path_of(out, "an exported file")
+    if format == "web" and not single_file:
+        return run_to_end(export_web(run_of(run), path), on_event)
+    return run_to_end(exports.export(run_of(run), format, path), on_event)
 
 
 def export_int8(

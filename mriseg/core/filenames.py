@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from mriseg.core.modalities import MODALITIES, SEGMENTATION, canonical_modality
+from mriseg.core.modalities import MODALITIES, SEGMENTATION, aliases, canonical_modality
 
 _WORD = re.compile(r"[^\s_.\-]+")
 _ENTITY = re.compile(r"(?:^|_)(?P<key>[A-Za-z]+)-(?P<value>[A-Za-z0-9+.]+)")
@@ -97,6 +97,14 @@ def _table() -> dict[str, tuple[_Kind, str]]:
 
 
 _TABLE = _table()
+
+
+def word_meanings() -> dict[str, tuple[str, str]]:
+    """Each word that says something alone -> its kind and its modality, for other programs."""
+    named = {alias: (_Kind.MODALITY, name) for alias, name in aliases().items()}
+    return {word: (kind.value, value) for word, (kind, value) in {**named, **_TABLE}.items()}
+
+
 BRAIN_MASK = "a mask of the brain or head, not of a lesion"
 
 

@@ -38,6 +38,11 @@ def canonical_modality(name: str) -> str:
     return _CANONICAL.get(_SEPARATORS.sub("", name.lower()), name.strip())
 
 
+def aliases() -> dict[str, str]:
+    """Every spelling of a modality, in lower case and without separators -> its canonical name."""
+    return dict(_CANONICAL)
+
+
 def modalities_among(names: Sequence[str], known: Sequence[str], what: str) -> tuple[str, ...]:
     """The modalities that a user's ``names`` mean, as ``known`` spells them, each once.
 

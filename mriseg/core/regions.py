@@ -103,7 +103,7 @@ def label_map(masks: NDArray[Any], regions: Mapping[str, tuple[int, ...]]) -> ND
         return np.asarray(masks[0], dtype=np.uint8)
     painted = np.zeros(masks.shape[1:], dtype=np.uint8)
     own = own_labels(regions)
-    for index in _painted_in_order(regions):
+    for index in painting_order(regions):
         painted[masks[index] > 0] = own[index]
     return painted
 
@@ -138,9 +138,9 @@ def region_numbers(
     table = np.zeros(256, np.int16)
     table[1:] = -1
     values, own = [*regions.values()], own_labels(regions)
-    for index in _painted_in_order(regions):
+    for index in painting_order(regions):
         table[[*values[index]]] = index + 1
-    for index in _painted_in_order(regions):
+    for index in painting_order(regions):
         table[own[index]] = index + 1
     numbers = table[labels]
     if numbers.size and numbers.min() < 0:
@@ -196,8 +196,8 @@ def region_volumes(
     }
 
 
-def _painted_in_order(regions: Mapping[str, tuple[int, ...]]) -> list[int]:
-    """The regions by place, those with the most labels first."""
+def painting_order(regions: Mapping[str, tuple[int, ...]]) -> list[int]:
+    """The regions by place, in the order of painting: those with the most labels first."""
     sizes = [len(values) for values in regions.values()]
     return sorted(range(len(sizes)), key=lambda index: -sizes[index])
 

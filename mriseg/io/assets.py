@@ -30,6 +30,18 @@ def niivue() -> str | None:
     return _text(NIIVUE)
 
 
+def binary(name: str) -> bytes | None:
+    """A file of ``mriseg/report/assets``, or None where the package was built or set up without."""
+    path = files("mriseg").joinpath("report", "assets", *name.split("/"))
+    return path.read_bytes() if path.is_file() else None
+
+
+def page_style() -> str:
+    """The style of mriseg's pages."""
+    path = files("mriseg").joinpath("report", "templates", "style.css")
+    return path.read_text(encoding="utf-8")
+
+
 @cache
 def _text(name: str) -> str | None:
     """A file's text, read once: a page of hundreds of cases asks for it with each."""

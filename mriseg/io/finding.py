@@ -54,6 +54,8 @@ def what_is(given: str | Path | Location) -> Kind:
         return Kind.STORE
     if not path.exists():
         return Kind.NOTHING
+    if (path / "mriseg.json").is_file() and _is_exported(path):
+        return Kind.EXPORT
     return Kind.RUNS if any(path.glob("*/run.json")) else Kind.SCANS
 
 
@@ -62,7 +64,7 @@ def _is_exported(path: Path) -> bool:
         return False
     from mriseg.io.exporters import exporter_of  # late: it loads torch
 
-    return exporter_of(path) is not None or zipfile.is_zipfile(path)
+    return exporter_of(path) is not None or (path.is_file() and zipfile.is_zipfile(path))
 
 
 def only_store(folder: Path) -> Path:

@@ -139,6 +139,7 @@ def describe(run: Run) -> dict[str, Any]:
         "run": run.name,
         "trained": manifest.created,
         "modalities": list(manifest.modalities),
+        "incomplete": manifest.incomplete,
         "regions": [
             {"name": name, "labels": list(labels), "threshold": level, "min_component_share": share}
             for (name, labels), level, share in zip(

@@ -189,8 +189,9 @@ def _scans(sources: Sequence[Path], layout: str, options: ReaderOptions) -> Reci
 def _run(folder: Path) -> Recipe[VerifyReport]:
     findings = Findings()
     weights = weight_files(folder)
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    exported = [path for path in files if exporter_of(path) is not None]
+    # A page may be a folder.
+    parts = sorted(path for path in folder.iterdir() if path.is_file() or path.is_dir())
+    exported = [path for path in parts if exporter_of(path) is not None]
     yield Began("verify", 1 + len(weights) + len(exported), "file")
     expected = check_manifest(findings, folder)
     yield Advanced("verify", 1, item="run.json")

@@ -15,7 +15,10 @@ from mriseg.errors import ConfigError
 
 def export(
     format: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="Format: torchscript, onnx, pt2, coreml, monai.")
+        str,
+        typer.Argument(
+            metavar="FORMAT", help="Format: torchscript, onnx, pt2, coreml, monai, web."
+        ),
     ],
     model: options.Model = None,
     out: Annotated[
@@ -26,6 +29,12 @@ def export(
             "FILE",
         ),
     ] = None,
+    single_file: Annotated[
+        bool,
+        options.option(
+            "--single-file", "For web: one HTML file that opens from disk, instead of a folder."
+        ),
+    ] = False,
     int8: Annotated[
         bool,
         options.option("--int8", "For onnx: compute in 8-bit integers, if Dice stays as good."),
@@ -43,11 +52,14 @@ def export(
     from mriseg.io.exporters import EXPORTERS
 
     EXPORTERS[format]  # an unknown format is reported before a run is looked for
+    if single_file and format != "web":
+        raise ConfigError(f"--single-file is for web; {format} is one file in any case")
     if int8 or store is not None:
         _export_int8(format, model, out, int8, store)
         return
     with render.drawing() as draw:
-        report = api.export(common.run_or_newest(draw, model), format, out, on_event=draw)
+        run = common.run_or_newest(draw, model)
+        report = api.export(run, format, out, single_file=single_file, on_event=draw)
     render.say(
         render.results(),
         f"{report.path} ({report.format}): differs from the model by at most "

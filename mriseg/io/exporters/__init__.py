@@ -17,6 +17,7 @@ EXPORTERS: Registry[Exporter] = Registry(
         "coreml": "mriseg.io.exporters.coreml:EXPORTER",
         "monai": "mriseg.io.exporters.monai:EXPORTER",
         "pt2": "mriseg.io.exporters.pt2:EXPORTER",
+        "web": "mriseg.io.exporters.web:EXPORTER",
     },
     group="mriseg.exporters",
 )
@@ -25,9 +26,14 @@ EXPORTERS: Registry[Exporter] = Registry(
 def exporter_of(path: Path) -> Exporter | None:
     """The format of a file: by its content; of one that no format knows, by the end of its name.
 
+    A folder is a page of several files, or nothing that was exported.
+
     Raises:
         OSError: it cannot be read.
     """
+    if path.is_dir():
+        page = EXPORTERS["web"]
+        return page if page.matches(path) else None
     formats = [EXPORTERS[name] for name in EXPORTERS]
     for format in formats:
         if format.matches(path):

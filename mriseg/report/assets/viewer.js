@@ -382,8 +382,12 @@
     }
   }
 
-  for (const root of document.querySelectorAll("details.viewer")) {
+  function attach(root) {
     root.addEventListener("toggle", () => open(root));
     open(root);
   }
+
+  document.querySelectorAll("details.viewer").forEach(attach);
+  // A page that makes its sections later says so at each.
+  document.addEventListener("viewer", ({ target }) => attach(target));
 })();
