@@ -142,7 +142,7 @@ class Masking:
     ) -> Partly[MadeMask]:
         manifest, options, name = model.run.manifest, self.options, item.name
         scan = item.source.scan()
-        whole, notices = item.source.load()
+        whole, notices = yield from item.source.loading()
         case = restricted(whole, options.modalities)
         if why := too_few(case.modalities, manifest, allow_missing=options.allow_missing):
             raise CaseError(name, why)
