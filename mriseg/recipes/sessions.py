@@ -26,6 +26,7 @@ from mriseg.core.regridding import labels_regridded, regridded
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Doing, Partly
 from mriseg.io.readers import RawCase
+from mriseg.strippers import best_modality, chosen, unfamiliar
 
 Array = NDArray[Any]
 
@@ -42,6 +43,7 @@ def check_preparation(wanted: Preparation) -> None:
 
         if lacking := missing():
             raise ConfigError(f"--align: {lacking}")
+    chosen(wanted.strip)
 
 
 def brought_together(raw: RawCase, wanted: Preparation) -> Partly[tuple[RawCase, SessionRecord]]:
@@ -81,6 +83,15 @@ def brought_together(raw: RawCase, wanted: Preparation) -> Partly[tuple[RawCase,
         images[name] = array
     labels, more = _labels(raw, planned, series)
     record = SessionRecord(wanted, planned.reference, series)
+    if stripper := chosen(wanted.strip):
+        on = best_modality(stripper, [*images])
+        yield Doing(0.0, f"stripping by {stripper.name}")
+        brain = stripper.brain(images[on], planned.grid, on)
+        images = {name: _within(array, brain) for name, array in images.items()}
+        volume = planned.grid.volume_of(int(brain.sum()))
+        record = replace(record, stripped_on=on, brain=volume.value)
+        more.append(f"stripped by {stripper.name} on its {on}: a brain of {volume}")
+        more += filter(None, [unfamiliar(stripper, on)])
     together = replace(
         raw,
         images=images,
@@ -128,6 +139,12 @@ def _about(alignments: Mapping[str, Alignment]) -> list[str]:
         if not one.used:
             notices.append(f"its {name} is left where its header places it: {one.remark}")
     return notices
+
+
+def _within(array: Array, brain: NDArray[np.bool_]) -> Array:
+    """An image that is 0 outside the brain, and nowhere in it."""
+    kept = np.where(brain, array, np.zeros((), array.dtype))
+    return kept
 
 
 def _labels(

@@ -8,11 +8,13 @@
     a device (``mriseg.backends``).
 `ExecutorContract`
     a kind of workers (``mriseg.executors``).
+`StripperContract`
+    a skull stripper (``mriseg.strippers``).
 `phantoms`
     synthetic heads, and folders of them as the public data sets lay them out.
 
-mriseg holds its own readers, exporters, backends and executors to the same suites. They need
-pytest, which ``pip install "mriseg[testing]"`` brings; nothing else in mriseg imports it.
+mriseg holds its own readers, exporters, backends, executors and strippers to the same suites.
+They need pytest, which ``pip install "mriseg[testing]"`` brings; nothing else in mriseg imports it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ except ModuleNotFoundError as error:
 
 # Before the modules are imported, so that an assertion that fails shows the values in it.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{suite}" for suite in ("backends", "executors", "exporters", "readers"))
+    *(
+        f"{__name__}.{suite}"
+        for suite in ("backends", "executors", "exporters", "readers", "strippers")
+    )
 )
 
 from mriseg.testing import phantoms
@@ -35,12 +40,14 @@ from mriseg.testing.backends import BackendContract
 from mriseg.testing.executors import ExecutorContract
 from mriseg.testing.exporters import ExporterContract
 from mriseg.testing.readers import ReaderContract, Truth
+from mriseg.testing.strippers import StripperContract
 
 __all__ = [
     "BackendContract",
     "ExecutorContract",
     "ExporterContract",
     "ReaderContract",
+    "StripperContract",
     "Truth",
     "phantoms",
 ]
