@@ -184,6 +184,10 @@ class SessionRecord:
         placed = any(one.resampled or one.lies is not None for one in self.series.values())
         return placed or not self.wanted.is_none
 
+    def keeps(self, modality: str) -> bool:
+        """Whether the voxels of a modality are as they were, and those of the session's grid."""
+        return not self.series[modality].resampled
+
     @property
     def summary(self) -> str:
         """What was done, on one line; empty where voxels are as they were."""

@@ -87,7 +87,10 @@ def brought_together(raw: RawCase, wanted: Preparation) -> Partly[tuple[RawCase,
         on = best_modality(stripper, [*images])
         yield Doing(0.0, f"stripping by {stripper.name}")
         brain = stripper.brain(images[on], planned.grid, on)
-        images = {name: _within(array, brain) for name, array in images.items()}
+        images = {
+            name: np.where(brain, array, np.zeros((), array.dtype))
+            for name, array in images.items()
+        }
         volume = planned.grid.volume_of(int(brain.sum()))
         record = replace(record, stripped_on=on, brain=volume.value)
         more.append(f"stripped by {stripper.name} on its {on}: a brain of {volume}")
@@ -139,12 +142,6 @@ def _about(alignments: Mapping[str, Alignment]) -> list[str]:
         if not one.used:
             notices.append(f"its {name} is left where its header places it: {one.remark}")
     return notices
-
-
-def _within(array: Array, brain: NDArray[np.bool_]) -> Array:
-    """An image that is 0 outside the brain, and nowhere in it."""
-    kept = np.where(brain, array, np.zeros((), array.dtype))
-    return kept
 
 
 def _labels(
