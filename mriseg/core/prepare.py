@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mriseg.core import intensity, volume
 from mriseg.core.intensity import Normalisation
+from mriseg.core.preparation import SessionRecord
 from mriseg.core.volume import Box, Geometry
 from mriseg.errors import InputError
 
@@ -34,6 +35,7 @@ class PreparedCase:
         geometry: of the source.
         box: the position of the arrays in the canonical volume.
         normalisation: mean and deviation of each channel.
+        session: what was done to its scans before; None: not known, or nothing.
     """
 
     image: Array
@@ -42,6 +44,7 @@ class PreparedCase:
     geometry: Geometry
     box: Box
     normalisation: Normalisation
+    session: SessionRecord | None = None
 
     def channels(self, modalities: tuple[str, ...]) -> NDArray[np.float32]:
         """The named channels [m, z, y, x]; a channel that the case lacks is 0, the brain's mean."""

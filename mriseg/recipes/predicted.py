@@ -27,7 +27,7 @@ from mriseg.io.predictions import (
     update_predictions,
     written_files,
 )
-from mriseg.io.writers.names import probability_ending
+from mriseg.io.writers.names import probability_ending, series_ending
 from mriseg.recipes.sources import Source
 
 _MAP = probability_ending("")
@@ -54,6 +54,7 @@ class Asked:
         pictures: whether pictures are.
         endings: of further files that each mask has beside it.
         overwrite: whether other files may be written over.
+        every_series: whether each scan of a session gets a mask of its own.
     """
 
     source: str
@@ -63,6 +64,7 @@ class Asked:
     pictures: bool = False
     endings: tuple[str, ...] = ()
     overwrite: bool = False
+    every_series: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Masks:
         """
         record = self._known.masks.get(target.name)
         files = {file.name: file for file in record.files} if record else {}
-        wanted = self._wanted(target)
+        wanted = self._wanted(target, item)
         present = self._present(target, [*files, *wanted])
         edited = [name for name in present if name in files and _differs(files[name], target)]
         if record is not None and set(wanted) <= set(files) & set(present):
@@ -188,13 +190,15 @@ class Masks:
             now = now.with_skipped(case)
         return now
 
-    def _wanted(self, target: Path) -> list[str]:
+    def _wanted(self, target: Path, item: Source) -> list[str]:
         """The names of the files that a case should have, the mask first."""
         stem = nifti.stem(target)
         maps = [f"{stem}{probability_ending(region)}.nii.gz" for region in self.asked.maps]
         further = [f"{stem}{ending}" for ending in self.asked.endings]
         pictures = [_picture(target)] if self.asked.pictures else []
-        return [target.name, *maps, *further, *pictures]
+        series = (item.modalities or ()) if self.asked.every_series else ()
+        on_series = [f"{stem}{series_ending(modality)}.nii.gz" for modality in series]
+        return [target.name, *maps, *on_series, *further, *pictures]
 
     def _present(self, target: Path, names: Sequence[str]) -> list[str]:
         """The files of a mask that exist: those of these names, and maps of any origin."""

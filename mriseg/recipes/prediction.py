@@ -8,9 +8,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from mriseg import __version__
+from mriseg.core.preparation import Preparation
 from mriseg.errors import CaseError, ConfigError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.documents import plain
+from mriseg.io.disk.schemas import as_json
 from mriseg.io.disk.shared import Workroom, workroom
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
@@ -38,12 +40,18 @@ _FREE = frozenset(
         "overwrite",
         "batch_size",
         "modalities",
+        "reference",
+        "align",
+        "strip",
+        "every_series",
     ]
 )
 
 
-def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
-    """What identifies a prediction, but for the scan."""
+def asked_for(
+    source: Location, run: Run, options: PredictOptions, preparation: Preparation
+) -> Asked:
+    """What identifies a prediction, but for the scan; ``preparation`` is what is done to that."""
     manifest, resolved = run.manifest, options.resolved(run.calibration())
     settings = {
         item.name: getattr(resolved, item.name)
@@ -52,6 +60,8 @@ def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
     }
     wanted = options.modalities
     settings["modalities"] = [m for m in manifest.modalities if wanted is None or m in wanted]
+    if not preparation.is_none:
+        settings["preparation"] = as_json(preparation)
     settings["mriseg"] = __version__
     return Asked(
         source=str(source),
@@ -61,6 +71,7 @@ def asked_for(source: Location, run: Run, options: PredictOptions) -> Asked:
         pictures=options.overlays,
         endings=_endings(options),
         overwrite=options.overwrite,
+        every_series=options.every_series,
     )
 
 

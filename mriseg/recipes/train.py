@@ -167,6 +167,7 @@ def _manifest(store: Store, setup: Setup, backend: Backend, start: Start | None)
         backend=describe(backend),
         parent=start.parent if start else None,
         spacing=task.spacing,
+        preparation=store.spec.preparation,
     )
 
 

@@ -65,6 +65,14 @@ _Overwrite = Annotated[
 ]
 
 
+_EverySeries = Annotated[
+    bool,
+    options.option(
+        "--every-series",
+        "Also write each mask on the grid of each scan of its session, as NAME_on_series_T1.nii.gz "
+        "and so on.",
+    ),
+]
 _Part = Annotated[
     str | None,
     options.option(
@@ -77,6 +85,7 @@ _Part = Annotated[
 
 
 @bundled(
+    preparation=options.preparing(*["as in training"] * 3),
     segmenting=options.SEGMENTING,
     computing=options.without(options.COMPUTING, "compiling"),
     work=options.WORKING,
@@ -96,6 +105,8 @@ def predict(
     dicom_seg: _DicomSeg = False,
     allow_missing: _AllowMissing = False,
     overwrite: _Overwrite = False,
+    every_series: _EverySeries = False,
+    preparation: Bundle,
     segmenting: Bundle,
     computing: Bundle,
     work: Bundle,
@@ -120,6 +131,8 @@ def predict(
                 dicom_seg=dicom_seg,
                 allow_missing=allow_missing,
                 overwrite=overwrite,
+                every_series=every_series,
+                **preparation,
                 **segmenting,
             ),
             layout=layout,

@@ -28,13 +28,19 @@ class RawCase:
     """A case's arrays, in the source's own axes.
 
     Attributes:
-        images: modality name -> [i, j, k] raw intensities, all of ``geometry.shape``, all finite.
+        images: modality name -> [i, j, k] raw intensities, all finite; of ``geometry.shape`` but
+            for those in ``grids``.
         labels: [i, j, k] uint8 canonical label values, or None without a segmentation.
         geometry: of the images (a segmentation's own affine is never used).
         notices: irregularities that were accepted, one sentence each.
         values: the segmentation file's own labels -> how many voxels have each, without 0.
         renamed: the file's own label -> the one in ``labels``, of those that were renumbered.
         regions: names of the layout's regions that ``labels`` give for certain; None: all.
+        grids: modality -> the grid of its image, of those on another than ``geometry``; what brings
+            them onto one is `mriseg.recipes.sessions`.
+        own: modality -> where its file says that it lies, of those that were turned or taken to lie
+            elsewhere.
+        labels_on: the modality on whose grid the labels are; empty: on ``geometry``.
     """
 
     images: Mapping[str, Array]
@@ -44,6 +50,14 @@ class RawCase:
     values: Mapping[int, int] = field(default_factory=dict)
     renamed: Mapping[int, int] = field(default_factory=dict)
     regions: tuple[str, ...] | None = None
+    grids: Mapping[str, Geometry] = field(default_factory=dict)
+    own: Mapping[str, Geometry] = field(default_factory=dict)
+    labels_on: str = ""
+
+    @property
+    def places(self) -> dict[str, Geometry]:
+        """Modality -> the grid of its image, of all."""
+        return {name: self.grids.get(name, self.geometry) for name in self.images}
 
 
 @dataclass(frozen=True)

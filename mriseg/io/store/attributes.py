@@ -17,6 +17,7 @@ import zarr
 from pydantic import Field
 
 from mriseg.core.intensity import Normalisation
+from mriseg.core.preparation import UNPREPARED, Preparation, SessionRecord
 from mriseg.core.volume import MAX_SIDE, Box, Geometry
 from mriseg.errors import StoreError, reason_of
 from mriseg.io.disk.checksums import BLANK, as_written, digest_of
@@ -49,11 +50,13 @@ class StoreSpec:
         regions: name -> label values; the default target comes first.
         labels: label value -> name, where known.
         layout: the reader that found the cases.
+        preparation: what was done to the scans of each of its cases.
     """
 
     regions: RegionTable
     labels: dict[int, str] = field(default_factory=dict)
     layout: str = ""
+    preparation: Preparation = UNPREPARED
 
 
 Source = KnownFile
@@ -93,6 +96,7 @@ class CaseAttributes:
         sources: the files that it was read from.
         notices: what was accepted although it is unusual.
         files: those of its arrays, with checksums.
+        session: what was done to its scans; None: nothing, or an earlier mriseg wrote it.
     """
 
     name: Name
@@ -108,6 +112,7 @@ class CaseAttributes:
     sources: tuple[Source, ...]
     notices: tuple[str, ...]
     files: tuple[StoredFile, ...]
+    session: SessionRecord | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:

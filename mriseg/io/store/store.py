@@ -155,6 +155,7 @@ class Store(Shown):
             sources=tuple(sources),
             notices=tuple(notices),
             files=(),
+            session=case.session if case.session is not None and case.session.matters else None,
         )
         self._retire([name])
         writer.write_case(self._where, case, attributes)
@@ -285,6 +286,7 @@ class Store(Shown):
             geometry=case.geometry,
             box=case.box,
             normalisation=case.normalisation,
+            session=case.session,
         )
 
     def read(

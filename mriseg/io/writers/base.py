@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from mriseg.core.preparation import SessionRecord
 from mriseg.core.volume import Geometry
 
 Array = NDArray[Any]
@@ -43,6 +44,7 @@ class Output:
         masks: region -> [i, j, k] 0/1, whole where regions overlap.
         colours: region -> its colour, as red, green and blue up to 255.
         made_by: what made it.
+        session: how the case's scans came onto the grid, where each is to have a mask of its own.
     """
 
     case: str
@@ -54,6 +56,7 @@ class Output:
     masks: Mapping[str, Array] = field(default_factory=dict)
     colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     made_by: MadeBy = MadeBy()
+    session: SessionRecord | None = None
 
 
 class Writer(Protocol):

@@ -66,6 +66,7 @@ def test_the_specification_goes_through_json() -> None:
         "regions": [["WT", [1, 2, 3, 4]], ["ET", [4]]],
         "labels": {"1": "necrosis", "4": "enhancing"},
         "layout": "brats",
+        "preparation": {"reference": "", "align": "none", "strip": "none"},
     }
     read = checked(StoreSpec, said)
     assert read == SPEC and list(read.regions) == ["WT", "ET"]
