@@ -223,7 +223,7 @@ _Align = Annotated[
     bool | None,
     option(
         "--align/--no-align",
-        "Register the scans of a session to that one first (rigid; needs mriseg[align]). "
+        "Register the scans of a session to that one first (rigid, by SimpleITK: an extra). "
         "(default: {default})",
         panel=_PREPARATION,
     ),

@@ -85,7 +85,7 @@ class Plan:
         grids: modality -> where its voxels lie, of all modalities.
         resampled: the modalities that are on another grid.
         aligned: the modalities that are registered to the reference.
-        labels_on: the modality on whose grid the segmentation is.
+        labels_on: the modality on whose grid a segmentation is, with whose scan it moves.
         notices: what a user should know of it.
     """
 
@@ -222,7 +222,8 @@ def plan(grids: Mapping[str, Geometry], wanted: Preparation, labels_on: str = ""
     Args:
         grids: modality -> where its voxels lie; equal values are one grid.
         wanted: what is asked for.
-        labels_on: the modality on whose grid its segmentation is; empty: the first's, or none.
+        labels_on: the modality on whose grid its segmentation is; empty: all are on one, or it has
+            none.
 
     Raises:
         InputError: the reference is not among them, or scans share no world or do not overlap.
@@ -233,6 +234,8 @@ def plan(grids: Mapping[str, Geometry], wanted: Preparation, labels_on: str = ""
     others = [name for name in grids if name != reference]
     resampled = tuple(name for name in others if grids[name] != grid)
     aligned = tuple(others) if wanted.align != "none" else ()
+    if grids.get(labels_on, grid) == grid:
+        labels_on = reference  # What lies on a grid of several scans lies on the reference's.
     notices = []
     for name in resampled:
         _check_world(name, grids[name], reference, grid)

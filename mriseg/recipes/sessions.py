@@ -151,18 +151,17 @@ def _about(alignments: Mapping[str, Alignment]) -> list[str]:
 def _labels(
     raw: RawCase, planned: Plan, series: Mapping[str, SeriesRecord]
 ) -> tuple[NDArray[np.uint8] | None, list[str]]:
-    if raw.labels is None or not raw.labels_on:
+    name = planned.labels_on
+    if raw.labels is None or not series[name].resampled:
         return raw.labels, []
-    on = series[raw.labels_on]
-    if not on.resampled:
-        return raw.labels, []
-    labels = labels_regridded(raw.labels, planned.grids[raw.labels_on], planned.grid, on.motion)
+    own = planned.grids[name]
+    labels = labels_regridded(raw.labels, own, planned.grid, series[name].motion)
     if raw.labels.any() and not labels.any():
         raise InputError(
             f"nothing of its segmentation is left on the grid of its {planned.reference}: it is "
             f"smaller than a voxel there, or lies elsewhere"
         )
     return labels, [
-        f"its segmentation, on the grid of its {raw.labels_on}, was resampled onto that of its "
+        f"its segmentation, on the grid of its {name}, was resampled onto that of its "
         f"{planned.reference} by the nearest voxel"
     ]
