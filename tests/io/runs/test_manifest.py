@@ -63,6 +63,8 @@ def test_a_key_that_is_missing_was_lost(run: Run, name: str) -> None:
         {"kind": "anything"},
         {"frame": [0, 32]},
         {"spacing": [1, 0]},
+        {"heads": {"tall": 3}},
+        {"heads": {"whole": 0}},
         {"spacing": [1]},
         {"modalities": []},
         {"parent": {"weights": "source"}},
