@@ -127,12 +127,15 @@ def main(arguments: list[str] | None = None) -> Comparison:
     parser.add_argument("--strippers", default="deepbet,hd-bet", help="names, with commas")
     parser.add_argument("--modalities", default="best,FLAIR", help="names, with commas")
     parser.add_argument("--cases", type=int, help="only so many")
+    parser.add_argument("--only", help="only the cases of these names, with commas")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the masks here")
     options = parser.parse_args(arguments)
     rows, pairs = [], []
-    for case in cases(options.folder)[: options.cases]:
+    names, modalities = options.strippers.split(","), options.modalities.split(",")
+    only = options.only.split(",") if options.only else None
+    chosen = [case for case in cases(options.folder) if only is None or case.name in only]
+    for case in chosen[: options.cases]:
         masks = {}
-        names, modalities = options.strippers.split(","), options.modalities.split(",")
         for row, mask in measured(case, names, modalities, options.keep):
             rows.append(row)
             if "seconds" in row:

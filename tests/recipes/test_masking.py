@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mriseg.backends import Backend
+from mriseg.core.preparation import UNPREPARED
 from mriseg.errors import OutputError
 from mriseg.events import completed
 from mriseg.io.disk.shared import workroom
@@ -33,7 +34,9 @@ def test_what_is_sent_makes_the_same_files(
     todo = ToPredict(3, name, item, tmp_path / f"{name}.nii.gz")
     model, backend = loaded(trained, QUICK), backend_for(cpu)
     with workroom(tmp_path) as room:
-        how = Masking(model, backend, QUICK, asked_for(source, trained, QUICK), room, packs=True)
+        how = Masking(
+            model, backend, QUICK, asked_for(source, trained, QUICK, UNPREPARED), room, True
+        )
         mask = completed(how.of(todo))
         place = Path(room.path, "3")
         first = {path.name: path.read_bytes() for path in place.iterdir()}
@@ -52,7 +55,7 @@ def test_a_whole_head_is_said_with_what_to_do(trained: Run, cpu: Backend, tmp_pa
     source = Location.of(tmp_path / "scans")
     name, item = next(iter(list_sources(source, "auto", None).cases.items()))
     with workroom(tmp_path) as room:
-        asked = asked_for(source, trained, QUICK)
+        asked = asked_for(source, trained, QUICK, UNPREPARED)
         how = Masking(loaded(trained, QUICK), backend_for(cpu), QUICK, asked, room, packs=False)
         record = completed(how.of(ToPredict(0, name, item, tmp_path / "a.nii.gz"))).record
     assert record is not None
