@@ -130,6 +130,18 @@ Partly = Generator[float, None, R]
 """Work that yields how much of it is done, mostly as a share of 0 to 1, and returns its result."""
 
 
+class Doing(float):
+    """How much of some work is done, with what is being done now."""
+
+    what: str
+
+    def __new__(cls, share: float, what: str) -> Doing:
+        """``share`` of 0 to 1, and ``what`` in words such as "aligning T1"."""
+        doing = super().__new__(cls, share)
+        doing.what = what
+        return doing
+
+
 def completed(work: Partly[R]) -> R:
     """Do all of ``work``; its result."""
     return finish(_each(work, lambda _: Event()))

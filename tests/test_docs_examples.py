@@ -29,10 +29,12 @@ from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport
 from mriseg.io.readers import READERS, Reader
 from mriseg.io.trackers import TRACKERS, Tracker
 from mriseg.recipes.preprocess import preprocess
+from mriseg.strippers import STRIPPERS, Stripper
 from mriseg.testing import (
     BackendContract,
     ExporterContract,
     ReaderContract,
+    StripperContract,
     Tracked,
     TrackerContract,
     Truth,
@@ -231,6 +233,20 @@ class TestBook(TrackerContract):
         monkeypatch.delenv("TRAINING_BOOK")
         with pytest.raises(ConfigError, match="set TRAINING_BOOK"):
             self.tracker.check()
+
+
+# A skull stripper
+
+
+class TestByDepth(StripperContract):
+    @pytest.fixture(autouse=True)
+    def registered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = added("mriseg/strippers/by_depth.py", monkeypatch)
+        monkeypatch.setitem(STRIPPERS._targets, "by-depth", f"{module.__name__}:STRIPPER")
+
+    @property
+    def stripper(self) -> Stripper:  # type: ignore[override]
+        return STRIPPERS["by-depth"]
 
 
 # A command

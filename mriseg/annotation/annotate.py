@@ -101,7 +101,8 @@ def open_session(
     folder = folder_of(source, out)
     if what_is(folder) in (Kind.STORE, Kind.RUN):
         raise OutputError(f"{folder} is a store or a run; name another folder with --out")
-    listed = list_sources(source, scans.layout, scans.for_readers.channels)
+    prepared = run.manifest.preparation
+    listed = list_sources(source, scans.layout, scans.for_readers.channels, prepared)
     check_writable(folder)
     session = AnnotateSession(
         source=source,

@@ -39,6 +39,7 @@ from mriseg.recipes import transfer as transfers
 from mriseg.recipes.compare import CompareOptions, CompareReport
 from mriseg.recipes.forecast import ForecastOptions, ForecastReport
 from mriseg.recipes.inspect import InspectReport
+from mriseg.recipes.preparations import preparation_of
 from mriseg.recipes.preprocess import PreprocessReport
 from mriseg.recipes.tracking import tracked
 from mriseg.recipes.train import TrainReport
@@ -66,10 +67,18 @@ def preprocess(
     *,
     strict: bool = False,
     overwrite: bool = False,
+    reference: str | None = None,
+    align: bool = False,
+    strip: str | None = None,
     on_event: OnEvent | None = None,
     **scans: Unpack[ScanKeywords],
 ) -> PreprocessReport:
     """Create or continue a store from a folder of scans or a table of cases.
+
+    Scans of a session that lie on several grids are brought onto that of ``reference`` (the
+    modality with the finest pixels), after ``align`` has registered them to it, and ``strip`` names
+    what removes all but the brain: see `mriseg.core.preparation.Preparation`. A run remembers it,
+    and `predict` does the same to new scans.
 
     In a script, call it under ``if __name__ == "__main__":``, or else one process reads all cases.
 
@@ -78,7 +87,12 @@ def preprocess(
     """
     where = local_path(source, "a folder of scans")
     recipe = preprocessing.preprocess(
-        where, Location.of(out), strict=strict, overwrite=overwrite, **scans
+        where,
+        Location.of(out),
+        strict=strict,
+        overwrite=overwrite,
+        preparation=preparation_of(reference, align, strip),
+        **scans,
     )
     return run_to_end(recipe, on_event)
 

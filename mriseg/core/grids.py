@@ -72,9 +72,9 @@ def turn_onto(own: Geometry, grid: Geometry) -> Turn | None:
     if tuple(own.shape[axis] for axis in axes) != grid.shape:
         return None
     signs = [-1 if to_grid[i, axis] < 0 and grid.shape[i] > 1 else 1 for i, axis in enumerate(axes)]
-    corners = np.array(list(itertools.product(*[(0, n - 1) for n in own.shape])), dtype=np.float64)
-    reached = corners @ to_grid[:3, :3].T + to_grid[:3, 3]
-    wanted = corners[:, axes] * signs
+    ends = np.array(list(itertools.product(*[(0, n - 1) for n in own.shape])), dtype=np.float64)
+    reached = ends @ to_grid[:3, :3].T + to_grid[:3, 3]
+    wanted = ends[:, axes] * signs
     wanted += [n - 1 if sign < 0 else 0 for n, sign in zip(grid.shape, signs, strict=True)]
     flips = (signs[0] < 0, signs[1] < 0, signs[2] < 0)
     return Turn(axes, flips, float(np.abs(reached - wanted).max()))
@@ -108,6 +108,37 @@ def on_one_grid(own: Geometry, grid: Geometry) -> Turn:
         f"it lies elsewhere than the truth, by up to {turn.offset:.1f} voxels: its centre is at "
         f"{mine} mm and the truth's at {others} mm (R, A, S)"
     )
+
+
+def apart(one: Geometry, other: Geometry) -> float:
+    """The largest distance between corners of two grids, in mm, in canonical axes.
+
+    Infinite where their canonical shapes differ.
+    """
+    if one.canonical_shape != other.canonical_shape:
+        return float("inf")
+    return float(np.linalg.norm(_canonical_corners(one) - _canonical_corners(other), axis=-1).max())
+
+
+def corners(geometry: Geometry) -> NDArray[np.float64]:
+    """World coordinates [8, 3] of the corner voxels, in the array's own order."""
+    ends = [(0, length - 1) for length in geometry.shape]
+    return _world(geometry, np.array(list(itertools.product(*ends)), dtype=np.float64))
+
+
+def _canonical_corners(geometry: Geometry) -> NDArray[np.float64]:
+    """World coordinates [8, 3] of the corner voxels, in canonical order."""
+    ends = [
+        (length - 1, 0) if flip else (0, length - 1)
+        for length, flip in zip(geometry.canonical_shape, geometry.flips, strict=True)
+    ]
+    turned = np.array(list(itertools.product(*ends)), dtype=np.float64)
+    return _world(geometry, turned[:, np.argsort(geometry.axes)])
+
+
+def _world(geometry: Geometry, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
+    affine = np.asarray(geometry.affine)
+    return np.asarray(voxels @ affine[:3, :3].T + affine[:3, 3])
 
 
 def _centre(geometry: Geometry) -> NDArray[np.float64]:

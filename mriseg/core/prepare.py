@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core import intensity, volume
+from mriseg.core.heads import UNCLEAR, Head
 from mriseg.core.intensity import Normalisation
+from mriseg.core.preparation import SessionRecord
 from mriseg.core.volume import Box, Geometry
 from mriseg.errors import InputError
 
@@ -34,6 +36,8 @@ class PreparedCase:
         geometry: of the source.
         box: the position of the arrays in the canonical volume.
         normalisation: mean and deviation of each channel.
+        session: what was done to its scans before; None: not known, or nothing.
+        head: what its scans show, see `mriseg.core.heads`; not measured here.
     """
 
     image: Array
@@ -42,6 +46,8 @@ class PreparedCase:
     geometry: Geometry
     box: Box
     normalisation: Normalisation
+    session: SessionRecord | None = None
+    head: Head = UNCLEAR
 
     def channels(self, modalities: tuple[str, ...]) -> NDArray[np.float32]:
         """The named channels [m, z, y, x]; a channel that the case lacks is 0, the brain's mean."""

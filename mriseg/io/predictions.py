@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.core.certainty import RegionCertainty
+from mriseg.core.preparation import SessionRecord
 from mriseg.errors import InputError, OutputError, reason_of
 from mriseg.io import nifti
 from mriseg.io.disk.atomic import sync_folder
@@ -70,6 +71,7 @@ class MaskRecord:
         versions: of mriseg, torch and Python.
         certainty: region -> how sure its mask is; empty in records of version 1.
         flags: why to look at the mask, in plain words; none in records of version 1.
+        session: what was done to the scans before; None: nothing, or an earlier mriseg made it.
     """
 
     case: Name
@@ -91,6 +93,7 @@ class MaskRecord:
     versions: dict[str, str]
     certainty: dict[Name, RegionCertainty] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    session: SessionRecord | None = None
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.preparation import NO_STRIPPER
 from mriseg.core.regions import join_labels, label_map, region_masks, region_volumes
 from mriseg.errors import CaseError, InputError
-from mriseg.events import Advanced, Began, Notice, Recipe, Skipped
+from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, completed
 from mriseg.io import nifti, readers
 from mriseg.io.annotations import known, read_annotation, write_annotation
 from mriseg.io.corrections import Correction, Corrections, read_corrections, save_correction
@@ -17,6 +18,7 @@ from mriseg.recipes.annotation_queue import AnnotateSession
 from mriseg.recipes.evaluate_scans import spelled
 from mriseg.recipes.labels import checked_labels
 from mriseg.recipes.scans import ScanOptions
+from mriseg.recipes.sessions import brought_together
 
 
 def take_over(session: AnnotateSession) -> Recipe[None]:
@@ -75,7 +77,9 @@ def _label_file(case: readers.Case) -> Path:
 def _take_over(session: AnnotateSession, case: readers.Case, *, own_labels: bool) -> Recipe[None]:
     regions = session.run.manifest.regions
     file = known(_label_file(case))
-    loaded = checked_labels(case.load(), regions, own_labels=own_labels)
+    prepared = replace(session.run.manifest.preparation, strip=NO_STRIPPER)
+    as_read = checked_labels(case.load(), regions, own_labels=own_labels)
+    loaded, _ = completed(brought_together(as_read, prepared))
     for text in loaded.notices:
         yield Notice(f"{case.name}: {text}")
     if loaded.labels is None:

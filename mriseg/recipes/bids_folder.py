@@ -90,7 +90,7 @@ def bids_folder(
         options: what is asked for.
 
     Raises:
-        ConfigError: ``out`` is a file, or DICOM-SEG is asked for too.
+        ConfigError: ``out`` is a file, or DICOM-SEG or masks of every series are asked for too.
         InputError: two cases, or two regions, would share a name.
         OutputError: ``out`` is a data set of something else.
     """
@@ -100,6 +100,8 @@ def bids_folder(
         raise ConfigError(f"--bids writes a folder, and {out} is one file; name a folder")
     if options.dicom_seg:
         raise ConfigError("--dicom-seg is of no format of BIDS; leave out it or --bids")
+    if options.every_series:
+        raise ConfigError("--every-series has no names in BIDS here; leave out it or --bids")
     label_values([*regions], "the region")
     known = description_of(out)
     refuse_foreign(str(out), known, has_images=is_bids(out))

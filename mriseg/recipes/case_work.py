@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from mriseg.core.choice import Choice
 from mriseg.core.wording import counted
 from mriseg.errors import OutputError
-from mriseg.events import Advanced, Event, Notice
+from mriseg.events import Advanced, Doing, Event, Notice
 from mriseg.executors import PROCESSES, chosen
 from mriseg.executors.base import Kind, Pool
 from mriseg.executors.given import given
@@ -212,7 +212,12 @@ def backend_for(where: Where) -> Lazy[Backend]:
 
 def partly(stage: str) -> Callable[[int, object, float], Event]:
     """`CaseWorkers.each` shows the share of an item that is done as progress of that stage."""
-    return lambda number, item, share: Advanced(stage, number + share, item=str(item))
+
+    def shown(number: int, item: object, share: float) -> Event:
+        doing = f": {share.what}" if isinstance(share, Doing) else ""
+        return Advanced(stage, number + share, item=f"{item}{doing}")
+
+    return shown
 
 
 @contextmanager

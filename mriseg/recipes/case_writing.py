@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from mriseg.core.label_account import in_regions
-from mriseg.core.prepare import content_digest, prepare
+from mriseg.core.prepare import content_digest
 from mriseg.core.regions import Regions
 from mriseg.errors import CaseError, InputError
+from mriseg.events import Partly
 from mriseg.io.disk.known_files import KnownFile
-from mriseg.io.readers import Case
+from mriseg.io.readers import Case, RawCase
 from mriseg.io.store import CaseAttributes, Store
 from mriseg.recipes.labels import (
     checked_labels,
     refuse_brain_mask,
 )
+from mriseg.recipes.sessions import prepared
 from mriseg.recipes.stored import other_scan
 
 
@@ -55,8 +59,10 @@ class CaseReport:
 
 def write_case(
     store: Store, case: Case, *, own_labels: bool = False, overwrite: bool = False
-) -> CaseReport:
+) -> Partly[CaseReport]:
     """Read, prepare and append one case; a problem with it becomes its report.
+
+    Its scans are brought together as the store's preparation says. Yields what is being done.
 
     Args:
         store: where to.
@@ -65,12 +71,13 @@ def write_case(
         overwrite: whether it may take the place of another scan's case of its name.
     """
     regions = store.spec.regions
+    yield 0.0
     try:
         try:
             loaded = checked_labels(case.load(), regions, own_labels=own_labels)
-            prepared = prepare(loaded.images, loaded.labels, loaded.geometry)
+            ready, together = yield from prepared(loaded, store.spec.preparation)
             if not own_labels:
-                refuse_brain_mask(prepared, loaded)
+                refuse_brain_mask(ready, loaded)
             content = content_digest(loaded.images)
             sources = tuple(map(KnownFile.of, case.files))
             stored = None if overwrite else store.stored(case.name)
@@ -80,12 +87,12 @@ def write_case(
             raise
         except (InputError, OSError) as error:
             raise CaseError(case.name, str(error)) from None
-        notices = list(loaded.notices)
+        notices = list(together.notices)
         if loaded.labels is not None and not loaded.labels.any():
             notices.append("the segmentation is empty")
         store.append(
             case.name,
-            prepared,
+            ready,
             patient=case.patient,
             content=content,
             sources=sources,
@@ -96,16 +103,24 @@ def write_case(
     return CaseReport(
         case=case.name,
         status="written",
-        modalities=prepared.modalities,
-        labelled=prepared.labels is not None,
-        shape=prepared.box.shape,
+        modalities=ready.modalities,
+        labelled=ready.labels is not None,
+        shape=ready.box.shape,
         notices=tuple(notices),
         patient=case.patient,
         visit=case.visit,
         labels=loaded.values,
         renamed=loaded.renamed,
-        voxels=in_regions(loaded.values, loaded.renamed, regions),
+        voxels=_voxels(loaded, together, regions),
     )
+
+
+def _voxels(loaded: RawCase, together: RawCase, regions: Regions) -> dict[str, int]:
+    """Region -> voxels, on the grid of the store."""
+    if loaded.labels is None or together.labels is loaded.labels:
+        return dict(in_regions(loaded.values, loaded.renamed, regions))
+    counts = np.bincount(np.asarray(together.labels).reshape(-1, order="A"), minlength=256)
+    return {name: int(counts[list(labels)].sum()) for name, labels in regions.items()}
 
 
 def kept(stored: CaseAttributes, regions: Regions) -> CaseReport:

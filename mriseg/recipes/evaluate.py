@@ -23,6 +23,7 @@ from mriseg.recipes.evaluate_page import page_written
 from mriseg.recipes.loaded import loaded, needs_of, reachable
 from mriseg.recipes.measurement import MeasuredCase, Measurement
 from mriseg.recipes.prediction import PredictOptions
+from mriseg.recipes.preparations import differences
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
 from mriseg.report import gallery
 from mriseg.report.case_views import CaseViews
@@ -81,7 +82,7 @@ def evaluate(
     regions = _regions_of(store, run)
     index = store.index()
     chosen = choose_cases(store, index, manifest, cases=cases, include_seen=include_seen)
-    for text in chosen.notices:
+    for text in (*chosen.notices, *differences(store.spec.preparation, manifest.preparation)):
         yield Notice(text)
     _check_modalities(store, index.only(chosen.names), manifest, options)
     if out is not None:

@@ -50,7 +50,10 @@ def evaluate_scans(
     yield Notice(f"{source} is preprocessed for this evaluation alone")
     with temporary_folder() as folder:
         store = folder / "scans.zarr"
-        reading = preprocess(source, store, regions=spelled(run.manifest.regions))
+        manifest = run.manifest
+        reading = preprocess(
+            source, store, preparation=manifest.preparation, regions=spelled(manifest.regions)
+        )
         prepared = yield from _unwritten(reading)
         report = yield from evaluate(open_store(store), run, backend, cases=cases, **options)
     unread = [(case.case, case.reason) for case in prepared.skipped]

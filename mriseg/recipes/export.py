@@ -19,6 +19,7 @@ from mriseg.engine.inference import ready
 from mriseg.errors import ExportError, OutputError
 from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io.disk.atomic import replacing
+from mriseg.io.disk.schemas import as_json
 from mriseg.io.disk.space import check_writable
 from mriseg.io.exporters import EXPORTERS
 from mriseg.io.runs import Run
@@ -151,6 +152,7 @@ def describe(run: Run) -> dict[str, Any]:
         ],
         "unit": manifest.unit,
         "spacing": manifest.spacing and list(manifest.spacing),
+        "preparation": as_json(manifest.preparation),
         "input": {
             "image": "[batch, modality, height, width], raw intensities",
             "mean, std": "[modality] or [batch, modality]",

@@ -131,7 +131,7 @@ class RoundWork:
                     f"put them back"
                 )
             scans: ScanKeywords = {**self.scans, "regions": regions, "labels": files}
-            yield from preprocess(where, place, **scans)
+            yield from preprocess(where, place, preparation=self.run.manifest.preparation, **scans)
         store = open_store(place)
         changed = [name for name, item in usable.items() if _is_another_scan(store, item)]
         if changed:

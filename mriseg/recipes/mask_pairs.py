@@ -18,13 +18,14 @@ from mriseg.core.volume import Geometry
 from mriseg.errors import InputError
 from mriseg.io import images, readers
 from mriseg.io.readers import folders
+from mriseg.io.writers.names import ON_SERIES
 from mriseg.recipes.bids_pairs import by_session
 
 Labels = NDArray[np.uint8]
 
 _ENDINGS = ("_seg", "-seg", "_mask", "_label", "_gt", "_pred")
-# A probability map, as `predict` writes it beside a mask.
-_PROBABILITY = "_prob_"
+# What `predict` writes beside a mask: probability maps, and masks on the grids of other scans.
+_BESIDE = ("_prob_", ON_SERIES)
 # Voxels that a mask may lie off its truth without a word: headers round.
 _ROUNDED = 0.1
 
@@ -205,7 +206,7 @@ def _files(folder: Path, kind: str) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for _, _, paths in folders.walk(folder):
         for path in paths:
-            if images.is_image(path) and _PROBABILITY not in path.name:
+            if images.is_image(path) and not any(part in path.name for part in _BESIDE):
                 files.setdefault(_name(path), []).append(path)
     if not files:
         raise InputError(f"{folder} holds no NIfTI file of {kind}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from mriseg import __version__
 from mriseg.backends import describe
 from mriseg.backends.base import Backend
+from mriseg.core.heads import advice
 from mriseg.core.modalities import display_modality, modalities_among
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import label_map
@@ -46,6 +47,10 @@ class PredictOptions(SegmentOptions):
         allow_missing: predict cases that lack a modality although training saw none.
         modalities: use only these of a case, in any spelling; None: all that the model reads.
         overwrite: write over masks that something else made, or that were edited since.
+        reference: the modality whose grid a session's scans come onto; None: as in training.
+        align: register them to it first; None: as in training.
+        strip: the name of a stripper, or "none"; None: as in training.
+        every_series: also write each mask on the grid of each of its scans.
     """
 
     probabilities: bool = False
@@ -55,6 +60,10 @@ class PredictOptions(SegmentOptions):
     allow_missing: bool = False
     modalities: tuple[str, ...] | None = None
     overwrite: bool = False
+    reference: str | None = None
+    align: bool | None = None
+    strip: str | None = None
+    every_series: bool = False
 
     def naming(self, manifest: Manifest) -> PredictOptions:
         """These options with the modalities as the model names them.
@@ -146,7 +155,7 @@ class Masking:
     ) -> Partly[MadeMask]:
         manifest, options, name = model.run.manifest, self.options, item.name
         scan = item.source.scan()
-        whole, notices = item.source.load()
+        whole, notices = yield from item.source.loading()
         case = restricted(whole, options.modalities)
         if why := too_few(case.modalities, manifest, allow_missing=options.allow_missing):
             raise CaseError(name, why)
@@ -166,7 +175,7 @@ class Masking:
             modalities=channels.used,
             missing=channels.missing,
             unused=channels.unused,
-            notices=(*notices, *segmentation.notices),
+            notices=(*notices, *segmentation.notices, *_about_heads(case, manifest)),
             volumes=_volumes(case, segmentation, manifest),
             unit=case.geometry.unit,
             trained_on=bool(seen),
@@ -175,6 +184,7 @@ class Masking:
             versions=versions(),
             certainty=model.judge.certainty(case, segmentation),
             flags=model.judge.flags(case, segmentation, channels.missing),
+            session=whole.session if whole.session and whole.session.matters else None,
         )
         with self.room.alone(name):
             part = self.room.place(str(item.number))
@@ -203,9 +213,10 @@ class Masking:
             geometry=case.geometry,
             probabilities=dict(zip(regions, maps, strict=True)) if options.probabilities else {},
             files=source.files,
-            reference=source.series.get(shown, ()),
+            reference=source.series.get(_on(case, shown), ()),
             masks=dict(zip(regions, masks, strict=True)),
             colours={region: colour(index)[1] for index, region in enumerate(regions)},
+            session=case.session if options.every_series else None,
             made_by=MadeBy(asked.model.path, asked.model.digest, __version__),
             series=source.series,
             bids=asked.bids,
@@ -227,6 +238,16 @@ class Masking:
         maps = segmentation.probabilities if self.options.probabilities else None
         masks, regions = segmentation.masks, tuple(manifest.regions)
         return packed(viewed(name, case, regions, mask=masks, probabilities=maps))
+
+
+def _about_heads(case: PreparedCase, manifest: Manifest) -> tuple[str, ...]:
+    return tuple(filter(None, [advice(case.head, manifest.heads)]))
+
+
+def _on(case: PreparedCase, shown: str) -> str:
+    """The modality whose scan lies where the masks do, which is ``shown`` if that one does."""
+    session = case.session
+    return shown if session is None or session.keeps(shown) else session.reference
 
 
 def _volumes(

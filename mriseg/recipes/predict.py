@@ -40,6 +40,7 @@ from mriseg.recipes.prediction import (
     asked_for,
     refuse_without_dicom,
 )
+from mriseg.recipes.preparations import preparation_for
 from mriseg.recipes.scan_work import some_of
 from mriseg.recipes.single_file import naming_channels, with_siblings
 from mriseg.recipes.sources import Listed, Source, choose, list_sources
@@ -93,7 +94,8 @@ def predict(
     named = source = Location.of(source)
     if elsewhere(backend):
         source, out = source.absolute, out.absolute()
-    listed = list_sources(source, layout, channels)
+    preparation, about_it = preparation_for(source, options, manifest)
+    listed = list_sources(source, layout, channels, preparation)
     chosen = choose(source, listed.cases, cases)
     if isinstance(cases, Part):
         yield Notice(_share(cases, chosen, listed.cases))
@@ -102,15 +104,14 @@ def predict(
     derivative = bids_folder(source, out, listed.cases, manifest.regions, options)
     if options.dicom_seg:
         refuse_without_dicom(chosen)
-    maps = manifest.regions if options.probabilities else ()
-    targets = _targets(source, out, chosen, maps, derivative)
+    targets = _targets(source, out, chosen, manifest, options, derivative)
     # What the names of files and the store's attributes say is reported before anything is read.
     unusable = _unusable(chosen, manifest, options)
     if len(unusable) == len(chosen):
         raise _none_fits(source, out, run, unusable)
     form = derivative.form if derivative else None
-    masks, heard = Masks(out, asked_for(named, run, options, form)), Heard()
-    beside = (*listed.notices, *_beside(source, out, run, channels))
+    masks, heard = Masks(out, asked_for(named, run, options, preparation, form)), Heard()
+    beside = (*listed.notices, *about_it, *_beside(source, out, run, channels))
     listed = Listed(chosen, beside, listed.unused)
     with temporary_folder() as folder:
         work = Prediction(run, options, masks, CaseViews(folder))
@@ -244,7 +245,8 @@ def _targets(
     source: Location,
     out: Path,
     cases: Mapping[str, Source],
-    maps: Sequence[str] | Mapping[str, object],
+    manifest: Manifest,
+    options: PredictOptions,
     derivative: BidsFolder | None,
 ) -> dict[str, Path]:
     """The file of each case's mask.
@@ -262,7 +264,9 @@ def _targets(
         raise InputError(
             f"{source} holds {len(cases)} cases, and {out} is one file; name a folder instead"
         )
-    stems = file_stems(cases, maps)
+    maps = manifest.regions if options.probabilities else ()
+    series = {name for item in cases.values() for name in item.modalities or ()}
+    stems = file_stems(cases, maps, series if options.every_series else ())
     suffix = WRITERS["nifti"].suffix
     targets = {name: out if single else out / f"{stems[name]}{suffix}" for name in cases}
     _check_outputs(out, [*targets.values()], cases)

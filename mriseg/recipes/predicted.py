@@ -28,7 +28,7 @@ from mriseg.io.predictions import (
     update_predictions,
     written_files,
 )
-from mriseg.io.writers.names import probability_ending
+from mriseg.io.writers.names import probability_ending, series_ending
 from mriseg.recipes.sources import Source
 
 _MAP = probability_ending("")
@@ -56,6 +56,7 @@ class Asked:
         endings: of further files that each mask has beside it.
         overwrite: whether other files may be written over.
         bids: the form of a BIDS derivative; None: masks lie side by side.
+        every_series: whether each scan of a session gets a mask of its own.
     """
 
     source: str
@@ -66,6 +67,7 @@ class Asked:
     endings: tuple[str, ...] = ()
     overwrite: bool = False
     bids: BidsForm | None = None
+    every_series: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Masks:
         """
         record = self._known.masks.get(self.key(target))
         files = {file.name: file for file in record.files} if record else {}
-        wanted = self._wanted(target)
+        wanted = self._wanted(target, item)
         present = self._present(target, [*files, *wanted])
         edited = [name for name in present if name in files and _differs(files[name], target)]
         if record is not None and set(wanted) <= set(files) & set(present):
@@ -195,7 +197,7 @@ class Masks:
             now = now.with_skipped(case)
         return now
 
-    def _wanted(self, target: Path) -> list[str]:
+    def _wanted(self, target: Path, item: Source) -> list[str]:
         """The names of the files that a case should have, the mask first."""
         stem = nifti.stem(target)
         pictures = [_picture(target)] if self.asked.pictures else []
@@ -203,7 +205,9 @@ class Masks:
             return [target.name, *self.asked.bids.beside(stem, self.asked.maps), *pictures]
         maps = [f"{stem}{probability_ending(region)}.nii.gz" for region in self.asked.maps]
         further = [f"{stem}{ending}" for ending in self.asked.endings]
-        return [target.name, *maps, *further, *pictures]
+        series = (item.modalities or ()) if self.asked.every_series else ()
+        on_series = [f"{stem}{series_ending(modality)}.nii.gz" for modality in series]
+        return [target.name, *maps, *on_series, *further, *pictures]
 
     def _present(self, target: Path, names: Sequence[str]) -> list[str]:
         """The files of a mask that exist: those of these names, and maps of any origin."""

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from mriseg import __version__
 from mriseg.core.bids_output import BidsForm
+from mriseg.core.preparation import Preparation
 from mriseg.errors import CaseError, ConfigError
 from mriseg.events import Advanced, Began, Notice, Recipe, Skipped, Wrote
 from mriseg.io.disk.documents import plain
+from mriseg.io.disk.schemas import as_json
 from mriseg.io.disk.shared import Workroom, workroom
 from mriseg.io.location import Location
 from mriseg.io.model_sources import spoken
@@ -40,14 +42,30 @@ _FREE = frozenset(
         "overwrite",
         "batch_size",
         "modalities",
+        "reference",
+        "align",
+        "strip",
+        "every_series",
     ]
 )
 
 
 def asked_for(
-    source: Location, run: Run, options: PredictOptions, bids: BidsForm | None = None
+    source: Location,
+    run: Run,
+    options: PredictOptions,
+    preparation: Preparation,
+    bids: BidsForm | None = None,
 ) -> Asked:
-    """What identifies a prediction, but for the scan; ``bids`` is how files are named there."""
+    """What identifies a prediction, but for the scan.
+
+    Args:
+        source: of the scans.
+        run: the model.
+        options: how masks are made.
+        preparation: what is done to the scans before.
+        bids: how files are named in a BIDS derivative; None: masks lie side by side.
+    """
     manifest, resolved = run.manifest, options.resolved(run.calibration())
     settings = {
         item.name: getattr(resolved, item.name)
@@ -56,6 +74,8 @@ def asked_for(
     }
     wanted = options.modalities
     settings["modalities"] = [m for m in manifest.modalities if wanted is None or m in wanted]
+    if not preparation.is_none:
+        settings["preparation"] = as_json(preparation)
     settings["mriseg"] = __version__
     return Asked(
         source=str(source),
@@ -66,6 +86,7 @@ def asked_for(
         endings=_endings(options),
         overwrite=options.overwrite,
         bids=bids,
+        every_series=options.every_series,
     )
 
 

@@ -16,10 +16,11 @@ from typing import Any, Unpack
 
 from mriseg.core.keywords import ScanKeywords
 from mriseg.core.label_account import CaseLabels, label_notices
+from mriseg.core.preparation import UNPREPARED, Preparation
 from mriseg.core.regions import Regions, described
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import CaseError
-from mriseg.events import Advanced, Began, Notice, Partly, Recipe, Skipped, Wrote
+from mriseg.events import Advanced, Began, Doing, Event, Notice, Partly, Recipe, Skipped, Wrote
 from mriseg.io import readers
 from mriseg.io import store as stores
 from mriseg.io.disk.checksums import sealed_json, write_sealed_json
@@ -43,8 +44,11 @@ from mriseg.recipes.labels import (
 )
 from mriseg.recipes.scan_work import name_of, writing_workers
 from mriseg.recipes.scans import ScanOptions
+from mriseg.recipes.sessions import check_preparation
 from mriseg.recipes.store_page import write_page
 from mriseg.recipes.stored import is_same
+
+_Write = Callable[[Case], Partly[CaseReport]]
 
 __all__ = ["CaseReport", "PreprocessReport", "preprocess", "write_case"]
 
@@ -100,6 +104,7 @@ def preprocess(
     *,
     strict: bool = False,
     overwrite: bool = False,
+    preparation: Preparation = UNPREPARED,
     **scans: Unpack[ScanKeywords],
 ) -> Recipe[PreprocessReport]:
     """Create or continue the store ``out`` from the scans under ``source``.
@@ -110,6 +115,7 @@ def preprocess(
         strict: stop at the first case that cannot be used.
         overwrite: replace a stored case by one of the same name from other scans; else that one
             is refused. One whose segmentation changed is written again in any case.
+        preparation: what is done to the scans of each session; a store has one.
         scans: how they are read, the fields of `mriseg.recipes.scans.ScanOptions`.
 
     Returns:
@@ -120,10 +126,11 @@ def preprocess(
         InputError: no case was found, or, when strict, one cannot be used.
         OutputError: the store cannot be written, or was made with other settings.
         BusyError: another process is writing the store.
-        ConfigError: the regions or the layout are not known.
+        ConfigError: the regions or the layout are not known, or a library is missing.
         WorkerError: workers are not there, went away, or lack something.
     """
     options = ScanOptions(**scans)
+    check_preparation(preparation)
     where, source = Location.of(out), options.absolute(source)
     where = where.absolute if elsewhere(options.who) else where
     chosen, listing = readers.find(source, options.layout, options.for_readers)
@@ -139,7 +146,7 @@ def preprocess(
         locked(where.path, "preprocess") if where.is_local else nullcontext(),
         stores.kept_if_filled(where),
     ):
-        store = stores.create(where, StoreSpec(wanted, dict(listing.labels), chosen))
+        store = stores.create(where, StoreSpec(wanted, dict(listing.labels), chosen, preparation))
         store.sweep()
         write = partial(
             write_case, store, own_labels=listing.numbering == "files", overwrite=overwrite
@@ -198,7 +205,7 @@ def _case_labels(report: CaseReport) -> CaseLabels:
 
 
 def _filled(
-    store: Store, listing: Listing, strict: bool, who: Workers, write: Callable[[Case], CaseReport]
+    store: Store, listing: Listing, strict: bool, who: Workers, write: _Write
 ) -> Recipe[tuple[CaseReport, ...]]:
     """Write the cases that are not in the store yet; gives the reports of all, by name."""
     before = store.cases()
@@ -229,7 +236,7 @@ def _made(
     todo: Sequence[Case],
     strict: bool,
     who: Workers,
-    write: Callable[[Case], CaseReport],
+    write: _Write,
 ) -> Recipe[list[CaseReport]]:
     """Write cases; gives their reports, in the order in which they are done."""
     reports: list[CaseReport] = []
@@ -238,7 +245,7 @@ def _made(
         yield Began(
             "preprocess", len(todo), "case", at_once=max(1, min(workers.at_once, len(todo)))
         )
-        for step in workers.each(partial(_written, write, room), todo, named=name_of):
+        for step in workers.each(partial(_written, write, room), todo, _doing, name_of):
             if not isinstance(step, Outcome):
                 yield step
                 continue
@@ -253,13 +260,17 @@ def _made(
     return reports
 
 
-def _written(
-    write: Callable[[Case], CaseReport], room: Workroom | None, case: Case
-) -> Partly[CaseReport]:
+def _doing(number: int, case: Case, share: float) -> Event | None:
+    """What is being done to a case, where it has a name."""
+    if not isinstance(share, Doing):
+        return None
+    return Advanced("preprocess", number + share, item=f"{case.name}: {share.what}")
+
+
+def _written(write: _Write, room: Workroom | None, case: Case) -> Partly[CaseReport]:
     """Write a case, as a worker does it."""
-    yield 0.0
     with room.alone(case.name) if room is not None else nullcontext():
-        return write(case)
+        return (yield from write(case))
 
 
 def _targets(listing: Listing, wanted: Regions) -> str:

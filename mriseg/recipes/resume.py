@@ -158,6 +158,12 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
     chosen = {"modalities": manifest.modalities, "regions": tuple(manifest.regions)}
     config = parse(TrainConfig, {**manifest.config, **chosen})
     opened = store or open_store(manifest.store)
+    if opened.spec.preparation != manifest.preparation:
+        raise InputError(
+            f"the scans in {opened.location} were prepared otherwise than those that this run was "
+            f"started on ({manifest.preparation}; now {opened.spec.preparation}): name that store, "
+            f"or one of the same scans"
+        )
     setup = plan_training(opened, config, Split(manifest.train, manifest.validation))
     task = replace(setup.task, frame=manifest.frame, spacing=manifest.spacing)
     setup = replace(setup, task=task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,9 +17,11 @@ from mriseg.core.bids_output import Sessions
 from mriseg.core.fingerprint import Fingerprint, fingerprint
 from mriseg.core.parts import Part
 from mriseg.core.patients import patient_of
-from mriseg.core.prepare import PreparedCase, prepare
+from mriseg.core.preparation import UNPREPARED, Preparation
+from mriseg.core.prepare import PreparedCase
 from mriseg.core.sampling import CaseEntry
 from mriseg.errors import CaseError, InputError, StoreError, reason_of
+from mriseg.events import Partly, completed
 from mriseg.io import readers
 from mriseg.io.disk.known_files import KnownFile, same_files
 from mriseg.io.disk.schemas import as_json
@@ -29,9 +31,10 @@ from mriseg.io.location import Location
 from mriseg.io.readers import ReaderOptions, folders
 from mriseg.io.readers.account import short_account
 from mriseg.io.store import CaseAttributes, Store, open_store
+from mriseg.recipes.sessions import prepared
 from mriseg.recipes.single_file import channel_of, taken_as
 
-Loader = Callable[[], tuple[PreparedCase, list[str]]]
+Loader = Callable[[], Partly[tuple[PreparedCase, list[str]]]]
 """Reads a case; it, and what was accepted although it is odd."""
 
 
@@ -40,7 +43,7 @@ class Source:
     """A case that is listed and not read.
 
     Attributes:
-        load: reads it.
+        loading: reads it, and yields what is being done.
         modalities: as far as they are known; None where only reading tells.
         files: that it is read from.
         images: those of them that shape a prediction, which a segmentation does not.
@@ -52,7 +55,7 @@ class Source:
         fingerprint: of a case in a store: `mriseg.core.fingerprint.fingerprint`.
     """
 
-    load: Loader
+    loading: Loader
     modalities: tuple[str, ...] | None = None
     files: tuple[Path, ...] = ()
     images: tuple[Path, ...] = ()
@@ -62,6 +65,10 @@ class Source:
     visit: str = ""
     content: str = ""
     fingerprint: Fingerprint = ()
+
+    def load(self) -> tuple[PreparedCase, list[str]]:
+        """Read it; and what was accepted although it is odd."""
+        return completed(self.loading())
 
     def scan(self) -> tuple[KnownFile, ...]:
         """What it is known by: its image files, as they are now, or what the store says of it.
@@ -115,7 +122,10 @@ class Listed(NamedTuple):
 
 
 def list_sources(
-    source: str | Path | Location, layout: str, channels: Sequence[str] | None
+    source: str | Path | Location,
+    layout: str,
+    channels: Sequence[str] | None,
+    preparation: Preparation = UNPREPARED,
 ) -> Listed:
     """Each case by its name, what was assumed about all of them, and what is in none.
 
@@ -124,6 +134,7 @@ def list_sources(
             be given by URL.
         layout: of the files, as in `mriseg.recipes.preprocess.preprocess`.
         channels: names of the channels, for layouts whose files do not name them.
+        preparation: what is done to scans from files; those in a store are prepared already.
 
     Raises:
         InputError: there is no case.
@@ -136,19 +147,21 @@ def list_sources(
         store = open_store(source)
         listed = Listed({name: _of_store(store, case) for name, case in store.cases().items()})
     else:
-        listed = _listed(source.path, layout, channels)
+        listed = _listed(source.path, layout, channels, preparation)
     if not listed.cases:
         raise InputError(f"{source} holds no case")
     return listed
 
 
-def _listed(path: Path, layout: str, channels: Sequence[str] | None) -> Listed:
+def _listed(
+    path: Path, layout: str, channels: Sequence[str] | None, preparation: Preparation
+) -> Listed:
     """The cases of files; their segmentations are not read."""
     named = channel_of(path) if is_image(path) and path.is_file() and not channels else None
     names = (named,) if named is not None else tuple(channels) if channels else None
     _, listing = readers.find(path, layout, ReaderOptions(names, segmentations=False))
     cases = {name: Source(partial(_fail, name, why)) for name, why in listing.skipped}
-    cases |= {case.name: _of_files(case) for case in listing.cases}
+    cases |= {case.name: _of_files(case, preparation) for case in listing.cases}
     notices = [*listing.notices, *short_account(listing.unused, path)]
     if named is not None:
         notices.append(taken_as(path, named))
@@ -195,9 +208,9 @@ def _of_store(store: Store, case: CaseAttributes) -> Source:
     )
 
 
-def _of_files(case: readers.Case) -> Source:
+def _of_files(case: readers.Case, preparation: Preparation) -> Source:
     return Source(
-        partial(_load, case),
+        partial(_load, case, preparation),
         case.modalities,
         case.files,
         images=case.images,
@@ -207,21 +220,25 @@ def _of_files(case: readers.Case) -> Source:
     )
 
 
-def _stored(store: Store, name: str) -> tuple[PreparedCase, list[str]]:
+def _stored(store: Store, name: str) -> Partly[tuple[PreparedCase, list[str]]]:
+    yield 0.0
     try:
         return store.read_case(name), []
     except StoreError as error:
         raise CaseError(name, str(error)) from None
 
 
-def _load(case: readers.Case) -> tuple[PreparedCase, list[str]]:
+def _load(case: readers.Case, preparation: Preparation) -> Partly[tuple[PreparedCase, list[str]]]:
+    yield 0.0
     # The segmentation, if there is one, must not shape what a prediction sees.
-    raw = case.load()
+    raw = replace(case.load(), labels=None)
     try:
-        return prepare(raw.images, None, raw.geometry), list(raw.notices)
+        ready, together = yield from prepared(raw, preparation)
+        return ready, list(together.notices)
     except InputError as error:
         raise CaseError(case.name, str(error)) from None
 
 
-def _fail(name: str, reason: str) -> tuple[PreparedCase, list[str]]:
+def _fail(name: str, reason: str) -> Partly[tuple[PreparedCase, list[str]]]:
+    yield 0.0
     raise CaseError(name, reason)

@@ -23,6 +23,7 @@ from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
+from mriseg.recipes.preparations import differences
 from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.train import Start, TrainReport, train
 
@@ -100,7 +101,8 @@ def transfer(
     checkpoint = source.load_chosen()
     generator = rng.generator(config.seed, "transfer")
     state = adapt(carry, checkpoint.weights, generator, setup.prior)
-    for text in _described(carry, policy, source):
+    of_store = differences(store.spec.preparation, source.manifest.preparation)
+    for text in (*_described(carry, policy, source), *of_store):
         yield Notice(text)
     validating = setup.index.only(setup.split.validation).cases
     known = source.manifest.seen_among(validating) if weights == "source" else {}

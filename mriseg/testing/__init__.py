@@ -8,13 +8,16 @@
     a device (``mriseg.backends``).
 `ExecutorContract`
     a kind of workers (``mriseg.executors``).
+`StripperContract`
+    a skull stripper (``mriseg.strippers``).
 `TrackerContract`
     a tracker of trainings (``mriseg.trackers``).
 `phantoms`
     synthetic heads, and folders of them as the public data sets lay them out.
 
-mriseg holds its own readers, exporters, backends, executors and trackers to the same suites. They
-need pytest, which ``pip install "mriseg[testing]"`` brings; nothing else in mriseg imports it.
+mriseg holds its own readers, exporters, backends, executors, strippers and trackers to the same
+suites. They need pytest, which ``pip install "mriseg[testing]"`` brings; nothing else in mriseg
+imports it.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ except ModuleNotFoundError as error:
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{suite}"
-        for suite in ("backends", "executors", "exporters", "readers", "trackers")
+        for suite in ("backends", "executors", "exporters", "readers", "strippers", "trackers")
     )
 )
 
@@ -40,6 +43,7 @@ from mriseg.testing.backends import BackendContract
 from mriseg.testing.executors import ExecutorContract
 from mriseg.testing.exporters import ExporterContract
 from mriseg.testing.readers import ReaderContract, Truth
+from mriseg.testing.strippers import StripperContract
 from mriseg.testing.trackers import Tracked, TrackerContract
 
 __all__ = [
@@ -47,6 +51,7 @@ __all__ = [
     "ExecutorContract",
     "ExporterContract",
     "ReaderContract",
+    "StripperContract",
     "Tracked",
     "TrackerContract",
     "Truth",

@@ -94,6 +94,7 @@ class ReaderContract:
         for case in listing.cases:
             loaded = case.load()
             assert set(loaded.images) <= set(case.modalities)
+            assert not loaded.grids
             for image in loaded.images.values():
                 assert image.shape == loaded.geometry.shape
                 assert np.isfinite(image).all()

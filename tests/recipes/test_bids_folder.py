@@ -203,6 +203,8 @@ class TestRefused:
     def test_dicom_seg_too(self, scans: Path, tmp_path: Path, predicting: Predicting) -> None:
         with pytest.raises(ConfigError, match="--dicom-seg is of no format of BIDS"):
             predicting(scans, tmp_path / "o", replace(QUICK, dicom_seg=True))
+        with pytest.raises(ConfigError, match="--every-series has no names in BIDS"):
+            predicting(scans, tmp_path / "o", replace(QUICK, every_series=True))
 
     def test_two_cases_of_one_name(self, tmp_path: Path, predicting: Predicting) -> None:
         for name in ("p-7", "p_7"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mriseg.events import completed
 from mriseg.io import readers
 from mriseg.io import store as stores
 from mriseg.io.readers import ReaderOptions
@@ -22,14 +23,14 @@ def test_a_case_is_written_once_refused_from_another_scan_and_skipped_if_damaged
         readers.find(tmp_path / name, "brats", ReaderOptions())[1].cases[0]
         for name in ("one", "two")
     )
-    written = write_case(store, first)
+    written = completed(write_case(store, first))
     assert written.status == "written" and written.labelled and written.voxels["WT"] > 0
-    assert write_case(store, other).status == "refused"
-    assert write_case(store, other, overwrite=True).status == "written"
+    assert completed(write_case(store, other)).status == "refused"
+    assert completed(write_case(store, other, overwrite=True)).status == "written"
     stored = store.stored(first.name)
-    assert stored is not None
+    assert stored is not None and stored.head == "stripped"
     again = kept(stored, SPEC.regions)
     assert again.status == "kept" and set(again.voxels) == {"WT", "ET"}
     other.files[0].write_bytes(b"no scan")
-    skipped = write_case(store, other)
+    skipped = completed(write_case(store, other))
     assert skipped.status == "skipped" and other.files[0].name in skipped.reason

@@ -160,7 +160,7 @@ def _saved_since(began: float) -> Path | None:
         return None
 
 
-def predict_options(modalities: str | None, **given: float | bool | None) -> PredictOptions:
+def predict_options(modalities: str | None, **given: float | bool | str | None) -> PredictOptions:
     """How to predict, from what was typed."""
     from mriseg.core.train_settings import modality_names
     from mriseg.recipes.predict import PredictOptions

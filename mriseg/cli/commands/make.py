@@ -72,7 +72,9 @@ def inspect(
     common.check_complete(skipped, len(report.cases) - len(skipped))
 
 
+@bundled(preparation=options.preparing("the finest pixels", "off", "none"))
 def preprocess(
+    *,
     source: options.Scans,
     out: Annotated[
         str,
@@ -96,6 +98,7 @@ def preprocess(
             "refuse)",
         ),
     ] = False,
+    preparation: Bundle,
 ) -> None:
     """Read a folder of scans into a store, from which training reads quickly.
 
@@ -117,6 +120,9 @@ def preprocess(
             executor=executor,
             strict=strict,
             overwrite=overwrite,
+            reference=preparation["reference"],
+            align=bool(preparation["align"]),
+            strip=preparation["strip"],
             on_event=draw,
         )
     results.preprocessed(render.results(), report)

@@ -72,6 +72,14 @@ Overwrite = Annotated[
 ]
 
 
+_EverySeries = Annotated[
+    bool,
+    options.option(
+        "--every-series",
+        "Also write each mask on the grid of each scan of its session, as NAME_on_series_T1.nii.gz "
+        "and so on.",
+    ),
+]
 _Part = Annotated[
     str | None,
     options.option(
@@ -84,6 +92,7 @@ _Part = Annotated[
 
 
 @bundled(
+    preparation=options.preparing(*["as in training"] * 3),
     segmenting=options.SEGMENTING,
     computing=options.without(options.COMPUTING, "compiling"),
     work=options.WORKING,
@@ -104,6 +113,8 @@ def predict(
     bids: _Bids = False,
     allow_missing: AllowMissing = False,
     overwrite: Overwrite = False,
+    every_series: _EverySeries = False,
+    preparation: Bundle,
     segmenting: Bundle,
     computing: Bundle,
     work: Bundle,
@@ -129,6 +140,8 @@ def predict(
                 bids=bids,
                 allow_missing=allow_missing,
                 overwrite=overwrite,
+                every_series=every_series,
+                **preparation,
                 **segmenting,
             ),
             layout=layout,

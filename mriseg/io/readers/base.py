@@ -28,7 +28,8 @@ class RawCase:
     """A case's arrays, in the source's own axes.
 
     Attributes:
-        images: modality name -> [i, j, k] raw intensities, all of ``geometry.shape``, all finite.
+        images: modality name -> [i, j, k] raw intensities, all finite; of ``geometry.shape`` but
+            for those in ``grids``.
         labels: [i, j, k] uint8 canonical label values, or None without a segmentation.
         geometry: of the images (a segmentation's own affine is never used).
         notices: irregularities that were accepted, one sentence each.
@@ -36,6 +37,11 @@ class RawCase:
         renamed: the file's own label -> the one in ``labels``, of those that were renumbered.
         regions: names of the layout's regions that ``labels`` give for certain; None: all.
         why_not: why they do not give the others, as a clause; empty: their numbering hides it.
+        grids: modality -> the grid of its image, of those on another than ``geometry``; what brings
+            them onto one is `mriseg.recipes.sessions`.
+        own: modality -> where its file says that it lies, of those that were turned or taken to lie
+            elsewhere.
+        labels_on: the modality on whose grid the labels are; empty: on ``geometry``.
     """
 
     images: Mapping[str, Array]
@@ -46,6 +52,14 @@ class RawCase:
     renamed: Mapping[int, int] = field(default_factory=dict)
     regions: tuple[str, ...] | None = None
     why_not: str = ""
+    grids: Mapping[str, Geometry] = field(default_factory=dict)
+    own: Mapping[str, Geometry] = field(default_factory=dict)
+    labels_on: str = ""
+
+    @property
+    def places(self) -> dict[str, Geometry]:
+        """Modality -> the grid of its image, of all."""
+        return {name: self.grids.get(name, self.geometry) for name in self.images}
 
 
 @dataclass(frozen=True)

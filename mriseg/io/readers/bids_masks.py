@@ -14,7 +14,7 @@ from mriseg.core.bids_plan import BidsFile, Session
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.tumour_labels import label_counts
 from mriseg.core.wording import counted
-from mriseg.errors import InputError, reason_of
+from mriseg.errors import CaseError, InputError, reason_of
 from mriseg.io import images as containers
 from mriseg.io.disk.untrusted import read_text
 from mriseg.io.readers import folders
@@ -169,9 +169,14 @@ def load_session(
     notices = (*notices, *loaded.notices)
     if not masks:
         return replace(loaded, notices=notices)
-    joined = np.zeros(loaded.geometry.shape, np.uint8)
+    joined, grids = np.zeros(0, np.uint8), {}
     for label, path in masks:
-        mask, _, accepted = read_labels(name, path, loaded.geometry, "files", ())
+        mask, _, accepted, on = read_labels(name, path, loaded.places, "files", ())
+        grids[label] = on
+        if len(set(grids.values())) > 1:
+            where = ", ".join(f"{each} on that of {grid}" for each, grid in grids.items())
+            raise CaseError(name, f"its masks are on different grids: {where}; bring them onto one")
+        joined = joined if joined.size else np.zeros(mask.shape, np.uint8)
         joined[mask > 0] += np.uint8(2 ** scheme.joined.index(label))
         notices = (*notices, *accepted)
     drawn = [label for label, _ in masks]
@@ -184,6 +189,7 @@ def load_session(
         notices=notices,
         regions=tuple(drawn) if lacking else None,
         why_not=why,
+        labels_on=grids[drawn[0]],
     )
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.preparation import UNPREPARED, plan
 from mriseg.core.volume import Geometry
 from mriseg.errors import CaseError, InputError
 from mriseg.io import images as containers
 from mriseg.io.readers.base import Case, Numbering
-from mriseg.io.readers.loading import errors_of, onto_grid, read_labels
+from mriseg.io.readers.loading import Grids, errors_of, read_labels
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class CaseFacts:
 
     Attributes:
         case: its name.
-        geometry: of its first image; None where a problem hides it.
+        geometry: of the grid that its images come onto; None where a problem hides it.
         values: the segmentation's own labels -> voxels.
         renamed: the file's own label -> the one that mriseg gives it.
         labelled: whether it has a segmentation that can be read.
@@ -50,17 +51,18 @@ def inspect_case(case: Case, numbering: Numbering) -> CaseFacts:
         if _has_headers(case):
             return _by_headers(case, numbering)
         raw = case.load()
+        planned = plan(raw.places, UNPREPARED, raw.labels_on)
     except (InputError, OSError) as error:
         return CaseFacts(
             case.name, problem=error.reason if isinstance(error, CaseError) else str(error)
         )
     return CaseFacts(
         case=case.name,
-        geometry=raw.geometry,
+        geometry=planned.grid,
         values=raw.values,
         renamed=raw.renamed,
         labelled=raw.labels is not None,
-        notices=raw.notices,
+        notices=(*raw.notices, *planned.notices),
     )
 
 
@@ -70,23 +72,24 @@ def _has_headers(case: Case) -> bool:
 
 def _by_headers(case: Case, numbering: Numbering) -> CaseFacts:
     files = {role: paths[0] for role, paths in case.sources.items()}
-    grids: dict[Path, Geometry] = {}
-    notices: list[str] = []
+    known: dict[Path, Geometry] = {}
+    grids = Grids()
     with errors_of(case.name):
         for role, path in files.items():
-            if role != SEGMENTATION and path not in grids:
-                grids[path] = containers.header(path).geometry
-        first, *others = grids
-        for path in others:
+            if role == SEGMENTATION:
+                continue
+            own = known.setdefault(path, containers.header(path).geometry)
             # An array without memory: only its shape and axes are looked at.
-            empty = np.broadcast_to(np.uint8(0), grids[path].shape)
-            notices += onto_grid(empty, grids[path], grids[first], path.name)[1]
-    facts = CaseFacts(case.name, grids[first], notices=(*case.notices, *notices))
+            grids.add(role, np.broadcast_to(np.uint8(0), own.shape), own, path.name)
+        places = grids.places
+        planned = plan(places, UNPREPARED)
+    notices = (*case.notices, *dict.fromkeys(grids.notices), *planned.notices)
+    facts = CaseFacts(case.name, planned.grid, notices=notices)
     if SEGMENTATION not in files:
         return facts
     stems = [containers.stem(path) for path in files.values()]
     path = files[SEGMENTATION]
-    _, counted, more = read_labels(case.name, path, grids[first], numbering, stems)
+    _, counted, more, _ = read_labels(case.name, path, places, numbering, stems)
     return replace(
         facts,
         values=counted.values,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mriseg.core.grids import SAME_VOXEL, apart, corners, states_a_place
 from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.preparation import described, is_turned
 from mriseg.core.tumour_labels import Numbering as AsInFile
 from mriseg.core.tumour_labels import label_counts, renumbered
 from mriseg.core.tumour_labels import numbering as tumour_numbering
@@ -21,11 +22,10 @@ from mriseg.io import images as containers
 from mriseg.io.dicom.conversion import read_series, series_name
 from mriseg.io.readers.base import Array, Numbering, RawCase
 
-# Grids whose corners are at most this far apart, in mm, are equal: headers round.
+# Grids whose corners are at most this far apart, in mm, are equal: headers round. Of files with
+# other axes a voxel may lie half a voxel off (`mriseg.core.grids.SAME_VOXEL`): a quaternion may be
+# off by a thousandth of a radian, a tenth of a voxel across a head.
 _SAME_GRID = 0.01
-# For files with other axes, the same in voxels: a header's quaternion may be off by a thousandth of
-# a radian, a tenth of a voxel across a head, and still each voxel is nearest to its counterpart.
-_SAME_VOXEL = 0.5
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def load_files(
     files: Mapping[str, Path | tuple[Path, ...]],
     numbering: Numbering = "files",
 ) -> RawCase:
-    """Read a case with one image per modality, all brought onto the grid of the first image.
+    """Read a case with one image per modality, on the grid of the first image as far as they are.
 
     Args:
         case: the case's name, for errors.
@@ -63,18 +63,15 @@ def load_files(
     if not modalities:
         raise CaseError(case, "it has no image")
     images: dict[str, Array] = {}
-    notices: list[str] = []
+    grids = Grids()
     with errors_of(case):
-        first, *others = modalities
-        images[first], grid, accepted = _read(files[first])
-        notices += accepted
-        for name in others:
-            array, own, accepted = _read(files[name])
-            if isinstance(files[name], tuple) and isinstance(files[first], tuple):
-                _refuse_elsewhere(own, grid, name, first)
-            images[name], mismatch = onto_grid(array, own, grid, _named(files[name]))
-            notices += (*accepted, *mismatch)
-    loaded = RawCase(images, None, grid, tuple(notices))
+        for name in modalities:
+            source = files[name]
+            array, own, accepted = _read(source)
+            is_series = isinstance(source, tuple)
+            grids.notices += accepted
+            images[name] = grids.add(name, array, own, _named(source), is_series=is_series)
+    loaded = grids.case(images)
     if SEGMENTATION not in files:
         return loaded
     paths = [path for path in files.values() if isinstance(path, Path)]
@@ -85,6 +82,71 @@ def load_files(
     return with_labels(case, loaded, labels, numbering, stems)
 
 
+class Grids:
+    """The grids of a case's images, as one after the other is read.
+
+    Attributes:
+        notices: what was accepted although it is unusual.
+    """
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        # Each grid with what lies on it: whether that is all DICOM.
+        self._known: dict[Geometry, bool] = {}
+        self._places: dict[str, Geometry] = {}
+        self._own: dict[str, Geometry] = {}
+
+    def add(
+        self, name: str, array: Array, own: Geometry, what: str, *, is_series: bool = False
+    ) -> Array:
+        """The image of a modality, turned onto a grid that is known, or else on a new one.
+
+        Args:
+            name: of the modality.
+            array: [i, j, k] of ``own.shape``.
+            own: where its file says that it lies.
+            what: its name in messages.
+            is_series: whether it is DICOM, whose headers do not get lost: it is then on a grid only
+                where it lies there.
+
+        Raises:
+            InputError: it is on another grid, and one of the two headers does not say where.
+        """
+        for grid, of_series in self._known.items():
+            strictly = is_series and of_series
+            if _is_apart(own, grid) if strictly else not _fits(own, grid):
+                continue
+            array, mismatch = onto_grid(array, own, grid, what)
+            self.notices += mismatch
+            self._known[grid] = of_series and is_series
+            break
+        else:
+            grid = own
+            if self._known and not (states_a_place(own) and states_a_place(self._first)):
+                raise _other_shape(own, self._first, what)
+            self._known[grid] = is_series
+        self._places[name] = grid
+        if grid != own:
+            self._own[name] = own
+        return array
+
+    @property
+    def _first(self) -> Geometry:
+        return next(iter(self._known))
+
+    @property
+    def places(self) -> dict[str, Geometry]:
+        """Modality -> the grid of its image."""
+        return dict(self._places)
+
+    def case(self, images: Mapping[str, Array]) -> RawCase:
+        """The case of these images, without labels."""
+        others = {name: grid for name, grid in self._places.items() if grid != self._first}
+        return RawCase(
+            images, None, self._first, tuple(self.notices), grids=others, own=dict(self._own)
+        )
+
+
 def _read(files: Path | tuple[Path, ...]) -> containers.Image:
     return containers.read(files) if isinstance(files, Path) else read_series(files)
 
@@ -93,23 +155,13 @@ def _named(files: Path | tuple[Path, ...]) -> str:
     return files.name if isinstance(files, Path) else series_name(files)
 
 
-def _refuse_elsewhere(own: Geometry, grid: Geometry, name: str, first: str) -> None:
-    """Refuse a series that lies elsewhere: a scanner's headers are never to be doubted.
+def _is_apart(own: Geometry, grid: Geometry) -> bool:
+    """Whether a series lies elsewhere: a scanner's headers are never to be doubted."""
+    return apart(own, grid) > SAME_VOXEL * min(grid.spacing)
 
-    Raises:
-        InputError: it does.
-    """
-    if own.canonical_shape == grid.canonical_shape:
-        apart = _apart(own, grid)
-        if apart <= _SAME_VOXEL * min(grid.spacing):
-            return
-        how = f"up to {apart:.3g} mm away"
-    else:
-        how = f"{sides(own.shape)} voxels against {sides(grid.shape)}"
-    raise InputError(
-        f"its {name} is on another grid than its {first} ({how}); bring all series onto the grid "
-        f"of one first, or choose series of one grid in a table of cases"
-    )
+
+def _fits(own: Geometry, grid: Geometry) -> bool:
+    return is_turned(own, grid) or own.shape == grid.shape
 
 
 def with_labels(
@@ -131,10 +183,11 @@ def with_labels(
     Raises:
         CaseError: the file cannot be used.
     """
-    labels, counted, notices = read_labels(case, path, loaded.geometry, numbering, stems)
+    labels, counted, notices, labels_on = read_labels(case, path, loaded.places, numbering, stems)
     return replace(
         loaded,
         labels=renumbered(labels, counted.renamed),
+        labels_on=labels_on,
         notices=(*loaded.notices, *notices),
         values=counted.values,
         renamed=counted.renamed,
@@ -158,20 +211,66 @@ class CountedLabels:
 
 
 def read_labels(
-    case: str, path: Path, grid: Geometry, numbering: Numbering, stems: Sequence[str]
-) -> tuple[NDArray[np.uint8], CountedLabels, tuple[str, ...]]:
-    """A segmentation on a grid, with the file's own labels; what they are; and what was assumed.
+    case: str,
+    path: Path,
+    places: Mapping[str, Geometry],
+    numbering: Numbering,
+    stems: Sequence[str],
+) -> tuple[NDArray[np.uint8], CountedLabels, tuple[str, ...], str]:
+    """A segmentation on the grid of an image of its case, with the file's own labels.
+
+    Args:
+        case: the case's name.
+        path: the segmentation.
+        places: modality -> the grid of its image.
+        numbering: what its label values are, as in `Listing`.
+        stems: of the case's files, which may show the year of the labels.
+
+    Returns:
+        The labels; what they are; what was assumed; and the modality on whose grid they are, or
+        nothing where all images are on one.
 
     Raises:
         CaseError: the file cannot be used.
     """
     with errors_of(case):
         array, own, accepted = containers.read_labels(path)
-        labels, mismatch = onto_grid(array, own, grid, f"the segmentation {path.name}")
+        what = f"the segmentation {path.name}"
+        on = _grid_of_labels(own, places, what)
+        labels, mismatch = onto_grid(array, own, places[on], what)
     values = label_counts(labels)
     plan = tumour_numbering(values.keys(), case, stems) if numbering == "tumour" else AsInFile()
     notices = (*accepted, *mismatch, *([plan.notice] if plan.notice else []))
-    return labels, CountedLabels(values, plan.renamed, plan.regions), notices
+    several = len(set(places.values())) > 1
+    return labels, CountedLabels(values, plan.renamed, plan.regions), notices, on if several else ""
+
+
+def _grid_of_labels(own: Geometry, places: Mapping[str, Geometry], what: str) -> str:
+    """The modality on whose grid a segmentation is.
+
+    Raises:
+        InputError: it is on none of several, or may be on more than one.
+    """
+    first, *others = dict.fromkeys(places.values())
+    names: dict[Geometry, str] = {}
+    for name, grid in places.items():
+        names.setdefault(grid, name)
+    if not others:
+        return names[first]
+    for grid in (first, *others):
+        if apart(own, grid) < SAME_VOXEL * min(grid.spacing):
+            return names[grid]
+    alike = [grid for grid in (first, *others) if grid.shape == own.shape]
+    if len(alike) == 1:
+        return names[alike[0]]
+    grids = ", ".join(f"{name}: {described(grid)}" for grid, name in names.items())
+    which = (
+        "lies where none of the images does" if alike else "is on the grid of none of the images"
+    )
+    raise InputError(
+        f"{what} ({described(own)}) {which} ({grids}); bring it onto the grid of one of them, by "
+        f"the nearest voxel"
+    )
 
 
 def onto_grid(
@@ -195,16 +294,12 @@ def onto_grid(
     Raises:
         InputError: the shapes differ.
     """
-    nearest = _SAME_VOXEL * min(grid.spacing)
-    if (own.axes, own.flips) != (grid.axes, grid.flips) and _apart(own, grid) < nearest:
+    if is_turned(own, grid):
         turned = uncanonical(canonical(array, own), grid)
         return turned, (f"the axes of {what} differ from those of its case; it was reoriented",)
     if own.shape != grid.shape:
-        raise InputError(
-            f"{what} has the shape {sides(own.shape)}, but the case's first image has "
-            f"{sides(grid.shape)}"
-        )
-    distance = float(np.linalg.norm(_corners(own) - _corners(grid), axis=-1).max())
+        raise _other_shape(own, grid, what)
+    distance = float(np.linalg.norm(corners(own) - corners(grid), axis=-1).max())
     if distance > _SAME_GRID:
         return array, (
             f"the affine of {what} differs from that of its case's first image (by up to "
@@ -213,29 +308,10 @@ def onto_grid(
     return array, ()
 
 
-def _apart(one: Geometry, other: Geometry) -> float:
-    """The largest distance between corners of two grids, in mm, in canonical axes."""
-    if one.canonical_shape != other.canonical_shape:
-        return float("inf")
-    return float(np.linalg.norm(_canonical_corners(one) - _canonical_corners(other), axis=-1).max())
-
-
-def _corners(geometry: Geometry) -> NDArray[np.float64]:
-    """World coordinates [8, 3] of the corner voxels, in the array's own order."""
-    ends = [(0, length - 1) for length in geometry.shape]
-    return _world(geometry, np.array(list(itertools.product(*ends)), dtype=np.float64))
-
-
-def _canonical_corners(geometry: Geometry) -> NDArray[np.float64]:
-    """World coordinates [8, 3] of the corner voxels, in canonical order."""
-    ends = [
-        (length - 1, 0) if flip else (0, length - 1)
-        for length, flip in zip(geometry.canonical_shape, geometry.flips, strict=True)
-    ]
-    turned = np.array(list(itertools.product(*ends)), dtype=np.float64)
-    return _world(geometry, turned[:, np.argsort(geometry.axes)])
-
-
-def _world(geometry: Geometry, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
-    affine = np.asarray(geometry.affine)
-    return np.asarray(voxels @ affine[:3, :3].T + affine[:3, 3])
+def _other_shape(own: Geometry, grid: Geometry, what: str) -> InputError:
+    nowhere = not (states_a_place(own) and states_a_place(grid))
+    why = "; their headers do not say where both lie, so that neither can be resampled" * nowhere
+    return InputError(
+        f"{what} has the shape {sides(own.shape)}, but the case's first image has "
+        f"{sides(grid.shape)}{why}"
+    )

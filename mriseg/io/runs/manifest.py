@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mriseg.core.config import AugmentConfig, Config, TrainConfig, TransferConfig, parse, shown
+from mriseg.core.heads import Head
 from mriseg.core.identity import Identity, hidden, known
+from mriseg.core.preparation import UNPREPARED, Preparation
 from mriseg.core.sampling import CaseEntry
 from mriseg.core.segnet import SegNetConfig
 from mriseg.core.task import Task
@@ -54,6 +56,10 @@ class Manifest:
         parent: the run that this one was transferred from and how; None: of no transfer.
         salt: of a shared model: what the names in ``train`` and ``validation`` are hidden with
             (`mriseg.core.identity.hidden`); empty where they are plain.
+        preparation: what was done to the training scans (`mriseg preprocess`), and is to be done to
+            new ones; an earlier mriseg did nothing.
+        heads: what the training cases' scans show -> how many, see `mriseg.core.heads`; empty where
+            an earlier mriseg trained.
         kind: "training", which can be resumed, or "model", shared without its training.
     """
 
@@ -75,6 +81,8 @@ class Manifest:
     salt: str = ""
     spacing: Spacing | None = None
     kind: Literal["training", "model"] = "training"
+    preparation: Preparation = UNPREPARED
+    heads: dict[Head, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -145,10 +153,15 @@ def _known(kind: type[Config], values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key in kind.model_fields}
 
 
+# Keys that came with a later mriseg, and what holds without them: their default.
+_LATER = frozenset({"heads", "preparation"})
+
+
 def _read_version_1(data: Mapping[str, Any]) -> Manifest:
     """The manifest in a document of version 1; keys of a later mriseg are left out."""
     # Every key is written, so one that is missing was lost; its default would hide that.
-    missing = [item.name for item in fields(Manifest) if item.name not in data]
+    names = [item.name for item in fields(Manifest) if item.name not in _LATER]
+    missing = [name for name in names if name not in data]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
     manifest = checked(Manifest, dict(data))

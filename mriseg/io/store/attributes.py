@@ -16,7 +16,9 @@ from urllib.parse import quote
 import zarr
 from pydantic import Field
 
+from mriseg.core.heads import UNCLEAR, Head
 from mriseg.core.intensity import Normalisation
+from mriseg.core.preparation import UNPREPARED, Preparation, SessionRecord
 from mriseg.core.volume import MAX_SIDE, Box, Geometry
 from mriseg.errors import StoreError, reason_of
 from mriseg.io.disk.checksums import BLANK, as_written, digest_of
@@ -49,11 +51,13 @@ class StoreSpec:
         regions: name -> label values; the default target comes first.
         labels: label value -> name, where known.
         layout: the reader that found the cases.
+        preparation: what was done to the scans of each of its cases.
     """
 
     regions: RegionTable
     labels: dict[int, str] = field(default_factory=dict)
     layout: str = ""
+    preparation: Preparation = UNPREPARED
 
 
 Source = KnownFile
@@ -93,6 +97,9 @@ class CaseAttributes:
         sources: the files that it was read from.
         notices: what was accepted although it is unusual.
         files: those of its arrays, with checksums.
+        session: what was done to its scans; None: nothing, or an earlier mriseg wrote it.
+        head: what they show, see `mriseg.core.heads`; "unclear", too, where an earlier mriseg wrote
+            it.
     """
 
     name: Name
@@ -108,6 +115,8 @@ class CaseAttributes:
     sources: tuple[Source, ...]
     notices: tuple[str, ...]
     files: tuple[StoredFile, ...]
+    session: SessionRecord | None = None
+    head: Head = UNCLEAR
 
     @property
     def kinds(self) -> tuple[str, ...]:

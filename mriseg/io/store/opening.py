@@ -27,14 +27,14 @@ VERSIONS: Mapping[int, Callable[[Mapping[str, Any]], StoreSpec]] = {
 
 
 def create(location: str | Path | Location, spec: StoreSpec) -> Store:
-    """A store at ``location``: a new one, or the one that exists if it has the same regions.
+    """A store at ``location``: a new one, or the one that exists if it is of the same kind.
 
     Cases of several layouts may share a store. Its layout and names of labels are the first's.
 
     Raises:
         ConfigError: the location looks like a URL that lost a slash.
-        OutputError: something else lies there, or a store of other regions; or it cannot be
-            written.
+        OutputError: something else lies there, or a store of other regions or of scans that were
+            prepared otherwise; or it cannot be written.
     """
     where = Location.of(location)
     if _is_free(where):
@@ -48,6 +48,12 @@ def create(location: str | Path | Location, spec: StoreSpec) -> Store:
         raise OutputError(
             f"{where} was made for other regions ({_described(store.spec)}; now "
             f"{_described(spec)}). Ask for its own with --regions, or choose another name"
+        )
+    if store.spec.preparation != spec.preparation:
+        raise OutputError(
+            f"the scans in {where} were prepared otherwise ({store.spec.preparation}; now "
+            f"{spec.preparation}). Ask for its own with --reference, --align and --strip, or "
+            f"choose another name"
         )
     return store
 

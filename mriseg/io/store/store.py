@@ -155,6 +155,8 @@ class Store(Shown):
             sources=tuple(sources),
             notices=tuple(notices),
             files=(),
+            session=case.session if case.session is not None and case.session.matters else None,
+            head=case.head,
         )
         self._retire([name])
         writer.write_case(self._where, case, attributes)
@@ -237,8 +239,7 @@ class Store(Shown):
     def sizes(self) -> dict[str, int]:
         """Every file of every case at a URL -> bytes, by its name below ``cases``.
 
-        A thousand come at once, where to ask for each takes a while. Of a local store, none: there
-        to ask for each is as fast.
+        A thousand come at once. Of a local store, none: there to ask for each is as fast.
 
         Raises:
             StoreError: they cannot be listed.
@@ -285,6 +286,8 @@ class Store(Shown):
             geometry=case.geometry,
             box=case.box,
             normalisation=case.normalisation,
+            session=case.session,
+            head=case.head,
         )
 
     def read(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from mriseg.core.bids_output import BidsForm
+from mriseg.core.preparation import SessionRecord
 from mriseg.core.volume import Geometry
 
 Array = NDArray[Any]
@@ -46,6 +47,7 @@ class Output:
         made_by: what made it.
         series: modality -> the files that it was read from.
         bids: how files refer to each other in BIDS; None for other formats.
+        session: how the case's scans came onto the grid, where each is to have a mask of its own.
     """
 
     case: str
@@ -59,6 +61,7 @@ class Output:
     made_by: MadeBy = MadeBy()
     series: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     bids: BidsForm | None = None
+    session: SessionRecord | None = None
 
 
 class Writer(Protocol):

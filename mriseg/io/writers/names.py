@@ -9,11 +9,16 @@ from collections.abc import Iterable
 
 from mriseg.errors import InputError
 
+ON_SERIES = "_on_series_"
+"""What the names of such masks have in them."""
+
 # File systems take names of 255 bytes, and an ending and a digest come on top.
 _MAX_NAME_BYTES = 100
 
 
-def file_stems(cases: Iterable[str], regions: Iterable[str] = ()) -> dict[str, str]:
+def file_stems(
+    cases: Iterable[str], regions: Iterable[str] = (), series: Iterable[str] = ()
+) -> dict[str, str]:
     """For each case, the stem of its files.
 
     The case's name, where a file can have it; or else what is left of it, and a digest of the
@@ -23,11 +28,13 @@ def file_stems(cases: Iterable[str], regions: Iterable[str] = ()) -> dict[str, s
     Args:
         cases: their names.
         regions: names of those that get a file of their own for each case.
+        series: modalities whose scans get a mask of their own.
 
     Raises:
         InputError: names were chosen so that they share a file all the same.
     """
-    cases, endings = sorted(cases), ["", *(probability_ending(region) for region in regions)]
+    cases = sorted(cases)
+    endings = ["", *map(probability_ending, regions), *map(series_ending, series)]
     plain = {name: _in_file(name) for name in cases}
     taken = Counter((plain[name] + ending).casefold() for name in cases for ending in endings)
     stems = {
@@ -46,6 +53,11 @@ def file_stems(cases: Iterable[str], regions: Iterable[str] = ()) -> dict[str, s
 def probability_ending(region: str) -> str:
     """What follows the stem in the name of a region's probability map."""
     return f"_prob_{_in_file(region)}"
+
+
+def series_ending(modality: str) -> str:
+    """What follows the stem in the name of a mask on the grid of one scan of its session."""
+    return f"{ON_SERIES}{_in_file(modality)}"
 
 
 def _in_file(name: str) -> str:

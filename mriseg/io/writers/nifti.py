@@ -8,11 +8,11 @@ import numpy as np
 
 from mriseg.io import nifti
 from mriseg.io.writers.base import Output
-from mriseg.io.writers.names import probability_ending
+from mriseg.io.writers.names import probability_ending, series_ending
 
 
 class NiftiWriter:
-    """A mask, and beside it a probability map per region."""
+    """A mask, and beside it a probability map per region, and a mask per scan of its session."""
 
     suffix = ".nii.gz"
 
@@ -23,6 +23,10 @@ class NiftiWriter:
         for region, values in output.probabilities.items():
             beside = path.with_name(f"{stem}{probability_ending(region)}.nii.gz")
             nifti.write(beside, values.astype(np.float32), output.geometry)
+        series = output.session.series if output.session is not None else {}
+        for modality, one in series.items():
+            beside = path.with_name(f"{stem}{series_ending(modality)}.nii.gz")
+            nifti.write(beside, one.back(output.labels, output.geometry), one.own)
 
 
 WRITER = NiftiWriter()

@@ -228,6 +228,8 @@ def _blocks(mask: ShownMask) -> tuple[Block, ...]:
         rows.append(("the scan lacks", ", ".join(record.missing)))
     if record.unused:
         rows.append(("not used", ", ".join(record.unused)))
+    if record.session is not None and record.session.summary:
+        rows.append(("prepared", record.session.summary))
     rows += [("mask", record.mask), ("model", record.model.path)]
     blocks: list[Block] = []
     if mask.picture is not None:
