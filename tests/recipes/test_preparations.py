@@ -65,7 +65,8 @@ def test_a_mask_lies_on_the_reference_and_on_request_on_each_scan(
 ) -> None:
     folder = write_session(tmp_path / "src" / "a", GRIDS)
     out = tmp_path / "out"
-    report, said = predicting(folder, out, replace(QUICK, every_series=True))
+    options = replace(QUICK, every_series=True, overlays=True)
+    report, said = predicting(folder, out, options)
     (result,) = report.results
     main = nib.load(result.mask)
     assert main.shape == GRIDS["flair"].shape
@@ -81,12 +82,12 @@ def test_a_mask_lies_on_the_reference_and_on_request_on_each_scan(
         assert own == pytest.approx(volume, rel=0.3)
     record = read_predictions(out / "report.json").masks[result.mask.name]
     assert record.session is not None and record.session.reference == "FLAIR"
-    assert len(record.files) == 1 + len(GRIDS)
+    assert len(record.files) == 2 + len(GRIDS)
     assert "resampled onto the grid of FLAIR" in (out / "report.html").read_text()
     # The same command again keeps it; its masks are not taken for other cases'.
-    again, _ = predicting(folder, out, replace(QUICK, every_series=True))
+    again, _ = predicting(folder, out, options)
     assert again.results[0].kept
-    assert "with other settings" in _reason(predicting, folder, out, replace(QUICK, reference="t2"))
+    assert "with other settings" in _reason(predicting, folder, out, replace(options, reference="t2"))
     evaluated = finish(evaluate_masks(out, out))
     assert {score.case for score in evaluated.scores} == {"a"}
 
