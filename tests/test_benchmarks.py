@@ -47,6 +47,7 @@ TINY = {
     "case": ("--rounds 1 --width 8 --backend cpu --precision fp32", ()),
     "ranks": ("--rounds 1 --steps 1 --widths 8 --batch-size 3 --size 32", ()),
     "exports": ("--rounds 1", ("onnx", "onnxruntime")),
+    "stripping": ("--cases 1 --strippers deepbet --modalities best", ("deepbet",)),
     "large": ("--cases 5", ()),
     "remote": (
         "--latency 0 --cases 3 --shape 8x40x36 --steps 2 --epochs 1 --batch-size 2 --width 8",

@@ -26,7 +26,15 @@ from mriseg.io import nifti
 from mriseg.io.exporters import EXPORTERS, Exporter, LoadedExport
 from mriseg.io.readers import READERS, Reader
 from mriseg.recipes.preprocess import preprocess
-from mriseg.testing import BackendContract, ExporterContract, ReaderContract, Truth, phantoms
+from mriseg.strippers import STRIPPERS, Stripper
+from mriseg.testing import (
+    BackendContract,
+    ExporterContract,
+    ReaderContract,
+    StripperContract,
+    Truth,
+    phantoms,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -64,7 +72,7 @@ def within(path: str) -> dict[str, Any]:
 
 
 def test_all_examples_are_found() -> None:
-    assert len(NEW) == 4 and len(BLOCKS) == 8
+    assert len(NEW) == 5 and len(BLOCKS) == 9
 
 
 @pytest.mark.parametrize("path", NEW)
@@ -192,6 +200,20 @@ class TestBundle(ExporterContract):
     def test_the_card_can_be_read_without_torch(self, path: Path, exported: LoadedExport) -> None:
         with zipfile.ZipFile(path) as bundle:
             assert json.loads(bundle.read("card.json")) == exported.metadata
+
+
+# A skull stripper
+
+
+class TestByDepth(StripperContract):
+    @pytest.fixture(autouse=True)
+    def registered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = added("mriseg/strippers/by_depth.py", monkeypatch)
+        monkeypatch.setitem(STRIPPERS._targets, "by-depth", f"{module.__name__}:STRIPPER")
+
+    @property
+    def stripper(self) -> Stripper:  # type: ignore[override]
+        return STRIPPERS["by-depth"]
 
 
 # A command

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core import intensity, volume
+from mriseg.core.heads import UNCLEAR, Head
 from mriseg.core.intensity import Normalisation
 from mriseg.core.preparation import SessionRecord
 from mriseg.core.volume import Box, Geometry
@@ -36,6 +37,7 @@ class PreparedCase:
         box: the position of the arrays in the canonical volume.
         normalisation: mean and deviation of each channel.
         session: what was done to its scans before; None: not known, or nothing.
+        head: what its scans show, see `mriseg.core.heads`; not measured here.
     """
 
     image: Array
@@ -45,6 +47,7 @@ class PreparedCase:
     box: Box
     normalisation: Normalisation
     session: SessionRecord | None = None
+    head: Head = UNCLEAR
 
     def channels(self, modalities: tuple[str, ...]) -> NDArray[np.float32]:
         """The named channels [m, z, y, x]; a channel that the case lacks is 0, the brain's mean."""

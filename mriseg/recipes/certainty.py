@@ -12,6 +12,7 @@ from mriseg.core import metrics
 from mriseg.core.certainty import CertaintyMap, Known, RegionCertainty, certainty_of, fit
 from mriseg.core.evidence import Evidence
 from mriseg.core.familiarity import ScanFacts, TrainingScans, facts_of, training_scans, unlike
+from mriseg.core.heads import unseen
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import region_masks
 from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
@@ -113,6 +114,7 @@ class Judge:
 
     def __init__(self, run: Run, options: SegmentOptions) -> None:
         self._regions = tuple(run.manifest.regions)
+        self._heads = run.manifest.heads
         known = run.certainty()
         self._scans: TrainingScans | None = known.scans if known else None
         # Masks that were made otherwise are not on the scale of those that it was measured on.
@@ -147,7 +149,7 @@ class Judge:
             extent = case.box.shape
             facts = facts_of(case.geometry, extent, case.modalities, case.normalisation)
             flags += unlike(facts, self._scans)
-        return tuple(flags)
+        return tuple(filter(None, (*flags, unseen(case.head, self._heads))))
 
 
 def _settings_of(options: SegmentOptions) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mriseg.core import finetune
 from mriseg.core.config import TransferConfig, parse
+from mriseg.core.heads import Head
 from mriseg.core.regions import Regions
 from mriseg.core.volume import Spacing
 from mriseg.errors import InputError
@@ -44,6 +45,7 @@ class RunInfo(Shown):
         versions: that it was made with.
         is_model: whether it is a shared model, without its training.
         card: what a model card states; None where there is none.
+        heads: what the training cases' scans show -> how many; empty where that is not known.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class RunInfo(Shown):
     versions: dict[str, str]
     is_model: bool
     card: Card | None
+    heads: dict[Head, int]
 
     def overview(self) -> Overview:
         """See `mriseg.overview.shown.Shown.overview`."""
@@ -172,6 +175,7 @@ def run_info(run: Run) -> RunInfo:
         versions=manifest.versions,
         is_model=run.is_shared,
         card=_card(run.path / CARD),
+        heads=dict(manifest.heads),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from mriseg import __version__
 from mriseg.backends import describe
 from mriseg.backends.base import Backend
+from mriseg.core.heads import advice
 from mriseg.core.modalities import display_modality, modalities_among
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import label_map
@@ -170,7 +171,7 @@ class Masking:
             modalities=channels.used,
             missing=channels.missing,
             unused=channels.unused,
-            notices=(*notices, *segmentation.notices),
+            notices=(*notices, *segmentation.notices, *_about_heads(case, manifest)),
             volumes=_volumes(case, segmentation, manifest),
             unit=case.geometry.unit,
             trained_on=bool(seen),
@@ -231,6 +232,10 @@ class Masking:
         maps = segmentation.probabilities if self.options.probabilities else None
         masks, regions = segmentation.masks, tuple(manifest.regions)
         return packed(viewed(name, case, regions, mask=masks, probabilities=maps))
+
+
+def _about_heads(case: PreparedCase, manifest: Manifest) -> tuple[str, ...]:
+    return tuple(filter(None, [advice(case.head, manifest.heads)]))
 
 
 def _on(case: PreparedCase, shown: str) -> str:

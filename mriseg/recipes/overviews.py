@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mriseg.core import heads
 from mriseg.core.modalities import SEGMENTATION
 from mriseg.core.volume import volume_unit
 from mriseg.core.wording import counted, duration
@@ -312,6 +313,7 @@ def of_a_run(info: RunInfo) -> Overview:
             ("width", str(info.width)),
             ("store", info.store),
             ("cases", f"{info.train} for training, {info.validation} for validation"),
+            ("heads", heads.described(info.heads)),
             ("transferred from", info.parent or ""),
             ("terms", info.card.terms if info.card else ""),
         ),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mriseg.core.heads import STRIPPED, head_of
 from mriseg.core.preparation import (
     Alignment,
     Plan,
@@ -23,6 +24,7 @@ from mriseg.core.preparation import (
 )
 from mriseg.core.prepare import PreparedCase, prepare
 from mriseg.core.regridding import labels_regridded, regridded
+from mriseg.core.volume import canonical
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Doing, Partly
 from mriseg.io.readers import RawCase
@@ -117,7 +119,9 @@ def prepared(raw: RawCase, wanted: Preparation) -> Partly[tuple[PreparedCase, Ra
     """
     together, record = yield from brought_together(raw, wanted)
     case = prepare(together.images, together.labels, together.geometry)
-    return replace(case, session=record), together
+    views = [canonical(image, together.geometry) for image in together.images.values()]
+    head = STRIPPED if record.stripped_on else head_of(views)
+    return replace(case, session=record, head=head), together
 
 
 def _aligned(raw: RawCase, planned: Plan) -> Partly[dict[str, Alignment]]:

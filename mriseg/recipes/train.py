@@ -16,6 +16,7 @@ from mriseg.backends import Backend, describe
 from mriseg.backends.ranks import Ranks
 from mriseg.core import pretrained, rng
 from mriseg.core.config import TrainConfig
+from mriseg.core.heads import counted_heads
 from mriseg.core.identity import Identity
 from mriseg.core.segnet import SegNet, build, init_weights_
 from mriseg.core.wording import agreeing, counted
@@ -148,7 +149,7 @@ def _initial(setup: Setup, backend: Backend) -> SegNet:
 
 def _manifest(store: Store, setup: Setup, backend: Backend, start: Start | None) -> Manifest:
     config, task = setup.config, setup.task
-    train = setup.index.only(setup.split.train).cases
+    train, stored = setup.index.only(setup.split.train).cases, store.cases()
     return Manifest(
         config=config.model_dump(mode="json"),
         model=task.network(config.width).model_dump(mode="json"),
@@ -168,6 +169,7 @@ def _manifest(store: Store, setup: Setup, backend: Backend, start: Start | None)
         parent=start.parent if start else None,
         spacing=task.spacing,
         preparation=store.spec.preparation,
+        heads=counted_heads([stored[name].head for name in setup.split.train]),
     )
 
 

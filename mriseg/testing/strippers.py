@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,17 +28,20 @@ _SPACING = (5.0, 0.94, 0.94)
 _BRAINS = (500, 3200)
 
 
+@cache
 def sample_head(case: int = 0) -> tuple[dict[str, Array], Geometry]:
     """A real head of the sample scans, skull included, on a grid in mm that is assumed.
 
     Returns:
-        modality -> [i, j, k], and where that lies.
+        modality -> [i, j, k], which cannot be written to, and where that lies.
     """
-    listed = READERS["lgg"].find(sample_dir(), ReaderOptions()).cases[case].load()
+    raw = READERS["lgg"].find(sample_dir(), ReaderOptions()).cases[case].load()
     affine = np.zeros((4, 4))
     affine[(2, 1, 0), (0, 1, 2)] = np.array(_SPACING) * (1, -1, -1)
     affine[3, 3] = 1
-    return dict(listed.images), geometry_of(listed.geometry.shape, affine)
+    for image in raw.images.values():
+        image.setflags(write=False)
+    return dict(raw.images), geometry_of(raw.geometry.shape, affine)
 
 
 def turned(array: Array, geometry: Geometry) -> tuple[Array, Geometry]:

@@ -28,7 +28,7 @@ def test_a_case_is_written_once_refused_from_another_scan_and_skipped_if_damaged
     assert completed(write_case(store, other)).status == "refused"
     assert completed(write_case(store, other, overwrite=True)).status == "written"
     stored = store.stored(first.name)
-    assert stored is not None
+    assert stored is not None and stored.head == "stripped"
     again = kept(stored, SPEC.regions)
     assert again.status == "kept" and set(again.voxels) == {"WT", "ET"}
     other.files[0].write_bytes(b"no scan")

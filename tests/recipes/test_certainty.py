@@ -123,6 +123,20 @@ def test_flags_say_why_to_look(run: Run, cpu: Backend, brats_store: Store) -> No
     assert first == "voxels of 3.0 mm, training had 1.0 to 1.0"
 
 
+def test_a_head_of_a_kind_that_training_never_had_is_flagged(
+    run: Run, cpu: Backend, brats_store: Store
+) -> None:
+    assert run.manifest.heads == {"stripped": len(run.manifest.train)}
+    case = brats_store.read_case(run.manifest.train[0])
+    segmented = Segmenter(load(run)).segment(case, cpu)
+    judge = Judge(run, SegmentOptions())
+    known = judge.flags(case, segmented, ())
+    n = len(run.manifest.train)
+    said = f"a whole head, training had {n} stripped"
+    assert judge.flags(replace(case, head="whole"), segmented, ()) == (*known, said)
+    assert judge.flags(replace(case, head="unclear"), segmented, ()) == known
+
+
 def test_of_many_cases_some_are_taken_from_all_over_the_list() -> None:
     names = [str(number) for number in range(100)]
     assert spread(names[:3]) == names[:3] and spread([]) == []

@@ -13,6 +13,7 @@ from mriseg.core.wording import counted, pixel_size
 
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
+    from mriseg.core.heads import Head
     from mriseg.recipes.info import StoredCase, StoreInfo
     from mriseg.recipes.info_runs import RunInfo, RunsInfo
 
@@ -31,6 +32,7 @@ def store(console: Console, info: StoreInfo, *, every: bool = False) -> None:
             f"{info.labelled} labelled",
             "slices": str(info.slices),
             "modalities": _each(info.modalities, "case"),
+            "heads": _heads([case.head for case in info.listed]),
             "regions": ", ".join(_regions(info.regions)),
             "slices containing": _each(info.foreground, "slice"),
             "labels": ", ".join(f"{value} {name}" for value, name in info.labels.items()),
@@ -74,6 +76,12 @@ def _unit(unit: str) -> str:
     return volume_unit(unit)
 
 
+def _heads(heads: Sequence[Head]) -> str:
+    from mriseg.core.heads import counted_heads, described  # late: it loads SciPy
+
+    return described(counted_heads(heads))
+
+
 def run(console: Console, info: RunInfo) -> None:
     """What a run holds, or a model without its training."""
     network = (
@@ -85,6 +93,7 @@ def run(console: Console, info: RunInfo) -> None:
         "pixels": pixel_size(info.spacing) if info.spacing else "of no stated size",
         "store": info.store,
         "cases": f"{info.train} for training, {info.validation} for validation",
+        "heads in training": _heads([h for h, n in info.heads.items() for _ in range(n)]),
         "transferred from": info.parent or "",
         "transfer policy": info.policy,
         "frozen": ", ".join(info.frozen),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mriseg.core.config import AugmentConfig, Config, TrainConfig, TransferConfig, parse, shown
+from mriseg.core.heads import Head
 from mriseg.core.identity import Identity, hidden, known
 from mriseg.core.preparation import UNPREPARED, Preparation
 from mriseg.core.sampling import CaseEntry
@@ -57,6 +58,8 @@ class Manifest:
             (`mriseg.core.identity.hidden`); empty where they are plain.
         preparation: what was done to the training scans (`mriseg preprocess`), and is to be done to
             new ones; an earlier mriseg did nothing.
+        heads: what the training cases' scans show -> how many, see `mriseg.core.heads`; empty where
+            an earlier mriseg trained.
         kind: "training", which can be resumed, or "model", shared without its training.
     """
 
@@ -79,6 +82,7 @@ class Manifest:
     spacing: Spacing | None = None
     kind: Literal["training", "model"] = "training"
     preparation: Preparation = UNPREPARED
+    heads: dict[Head, Annotated[int, Field(ge=1)]] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -150,7 +154,7 @@ def _known(kind: type[Config], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # Keys that came with a later mriseg, and what holds without them: their default.
-_LATER = frozenset({"preparation"})
+_LATER = frozenset({"heads", "preparation"})
 
 
 def _read_version_1(data: Mapping[str, Any]) -> Manifest:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import zarr
 from pydantic import Field
 
+from mriseg.core.heads import UNCLEAR, Head
 from mriseg.core.intensity import Normalisation
 from mriseg.core.preparation import UNPREPARED, Preparation, SessionRecord
 from mriseg.core.volume import MAX_SIDE, Box, Geometry
@@ -97,6 +98,8 @@ class CaseAttributes:
         notices: what was accepted although it is unusual.
         files: those of its arrays, with checksums.
         session: what was done to its scans; None: nothing, or an earlier mriseg wrote it.
+        head: what they show, see `mriseg.core.heads`; "unclear", too, where an earlier mriseg wrote
+            it.
     """
 
     name: Name
@@ -113,6 +116,7 @@ class CaseAttributes:
     notices: tuple[str, ...]
     files: tuple[StoredFile, ...]
     session: SessionRecord | None = None
+    head: Head = UNCLEAR
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mriseg.core import heads
+from mriseg.core.heads import Head
 from mriseg.core.regions import Regions, described
 from mriseg.core.volume import volume_unit
 from mriseg.core.wording import counted
@@ -29,6 +31,7 @@ class StoredCase:
         voxels: region -> how many voxels it has; empty if not labelled.
         volumes: region -> the same in mL, or in voxels where the scan states no voxel size.
         notices: what was accepted although it is unusual.
+        head: what its scans show: "stripped", "whole" or "unclear".
     """
 
     name: str
@@ -41,6 +44,7 @@ class StoredCase:
     voxels: dict[str, int]
     volumes: dict[str, float]
     notices: tuple[str, ...]
+    head: Head
 
 
 def stored_case(case: CaseAttributes, regions: Sequence[str]) -> StoredCase:
@@ -63,6 +67,7 @@ def stored_case(case: CaseAttributes, regions: Sequence[str]) -> StoredCase:
         voxels=voxels,
         volumes={region: geometry.volume_of(count).value for region, count in voxels.items()},
         notices=case.notices,
+        head=case.head,
     )
 
 
@@ -89,6 +94,7 @@ def store_overview(
         facts=(
             ("layout", layout),
             ("regions", ", ".join(f"{name} ({described(of)})" for name, of in regions.items())),
+            ("heads", heads.described(heads.counted_heads([case.head for case in cases]))),
         ),
         records=[_record(case) for case in cases],
         columns=(

@@ -156,6 +156,7 @@ class Store(Shown):
             notices=tuple(notices),
             files=(),
             session=case.session if case.session is not None and case.session.matters else None,
+            head=case.head,
         )
         self._retire([name])
         writer.write_case(self._where, case, attributes)
@@ -287,6 +288,7 @@ class Store(Shown):
             box=case.box,
             normalisation=case.normalisation,
             session=case.session,
+            head=case.head,
         )
 
     def read(

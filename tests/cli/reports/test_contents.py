@@ -24,6 +24,7 @@ def a_store(count: int) -> StoreInfo:
             voxels={"WT": 1500} if number else {},
             volumes={"WT": 6.592} if number else {},
             notices=(),
+            head="whole" if number else "stripped",
         )
         for number in range(count)
     )
@@ -39,6 +40,7 @@ def test_the_first_cases_are_listed_and_all_on_request(width: int) -> None:
     text = file.getvalue()
     assert text.count("TCGA_HT_8106_19970727") == 20
     assert "the first 20 of 25 cases; --all lists all" in text
+    assert "1 stripped, 24 whole" in text
     rows = [line for line in text.splitlines() if "TCGA" in line]
     assert rows[0].split()[-1] == "unlabelled" and rows[1].split()[-1] == "6.59"
     assert all(line.split()[0] == NAME.format(n) for n, line in enumerate(rows))

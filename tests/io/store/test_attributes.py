@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,15 @@ def test_the_digest_is_of_the_file_that_zarr_writes(tmp_path: Path) -> None:
     zarr.create_group(tmp_path / "x", attributes=sealed({"name": "ä"}))
     with pytest.raises(ValueError, match="patient"):  # and so it is not the digest
         case_in((tmp_path / "x/zarr.json").read_bytes())
+
+
+def test_a_case_of_an_earlier_mriseg_says_nothing_of_its_head(store: Store) -> None:
+    append(store, "one", replace(a_case(), head="whole"))
+    assert open_store(store.location).cases()["one"].head == "whole"
+    assert open_store(store.location).read_case("one").head == "whole"
+    path = Path(store.location, "cases", "one", "zarr.json")
+    rewrite(path, lambda said: said.pop("head"))
+    assert open_store(store.location).cases()["one"].head == "unclear"
+    rewrite(path, lambda said: said.update(head="shrunken"))
+    with pytest.raises(StoreError, match="head is 'shrunken'"):
+        open_store(store.location).cases()
