@@ -87,7 +87,9 @@ def test_a_mask_lies_on_the_reference_and_on_request_on_each_scan(
     # The same command again keeps it; its masks are not taken for other cases'.
     again, _ = predicting(folder, out, options)
     assert again.results[0].kept
-    assert "with other settings" in _reason(predicting, folder, out, replace(options, reference="t2"))
+    assert "with other settings" in _reason(
+        predicting, folder, out, replace(options, reference="t2")
+    )
     evaluated = finish(evaluate_masks(out, out))
     assert {score.case for score in evaluated.scores} == {"a"}
 
