@@ -5,7 +5,7 @@ axis and 10 mm along each) and sampled on a grid of its own, of 3 mm slices and 
 the registration starts from where that grid's header places it. The error is the mean distance over
 the voxels of the head between where the motion that was found leads and where the right one does.
 
-BraTS heads are stripped. Those of LGG have skulls, and thick slices without a stated size: voxels of
+BraTS heads are stripped. Those of LGG have skulls, and thick slices of no stated size: voxels of
 0.94 x 0.94 x 5 mm are assumed, and their slices stay as thick as they are.
 
     MRISEG_DATA=... python -m tests.reliability.alignment --brats 5 --lgg 6

@@ -13,6 +13,7 @@ files and their own digest, which opening the store checks. `mriseg.recipes.veri
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -168,15 +169,18 @@ class Store(Shown):
         """Before cases are replaced, their rows of the index no longer hold."""
         if self.version == 1:
             return
-        try:
+        with self._writing():
             retire(self._tree, self._where, map(key_of, names))
-        except OSError as error:
-            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
     def write_report(self, content: bytes) -> None:
         """Write ``report.json`` beside the cases of a store at a URL. Raises OutputError."""
-        try:
+        with self._writing():
             self._tree.write("report.json", content)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
@@ -217,10 +221,8 @@ class Store(Shown):
         """
         if self.version == 1:
             return
-        try:
+        with self._writing():
             update(self._tree, self._where, len(self.spec.regions))
-        except OSError as error:
-            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
     def stored(self, name: str) -> CaseAttributes | None:
         """The attributes of one case, as they are now; None where it is not complete.
