@@ -1,6 +1,6 @@
 """The picture of a stripping: the outline of the brain on the whole head, to be looked at.
 
-Whatever is done after a stripping is done within that outline, so a wrong one spoils everything.
+Whatever is done after a stripping is done within that outline, so where it is wrong, all is.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def brain_outline(
         brain: [i, j, k], what is kept of it.
         geometry: of both.
         title: the picture's, such as the case and the modality.
-        stripper: the name of what marked the brain, for the legend.
+        stripper: the name of what segmented the brain, for the legend.
 
     Returns:
         The file. Slices are in true proportion and numbered as in the whole scan in canonical axes.
 
     Raises:
-        InputError: the arrays are not of that geometry, or no brain is marked.
+        InputError: the arrays are not of that geometry, or no brain is in the mask.
     """
     if not brain.any():
         raise InputError("a brain of no voxels has no outline")

@@ -70,7 +70,7 @@ class Stripper(Protocol):
             [i, j, k], on the grid of ``image``; never empty.
 
         Raises:
-            InputError: that is no scan of a head, or no brain is visible in it.
+            InputError: that does not show a head, or no brain is visible in it.
             ConfigError: what the stripper needs is not installed.
         """
 
@@ -95,7 +95,7 @@ def unfamiliar(stripper: Stripper, modality: str, *, tumours: bool = True) -> st
     """What to be careful about, as a sentence without a full stop; empty: nothing.
 
     Args:
-        stripper: has marked a brain.
+        stripper: has segmented a brain.
         modality: in which it did so.
         tumours: whether tumours are expected in such scans.
     """

@@ -32,8 +32,8 @@ def upright(image: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
     shape = sides(image.shape)
     if geometry.ndim < 3 or min(image.shape) < _MIN_SIDE:
         raise InputError(
-            f"a brain cannot be told from the rest of a head in {shape} voxels: expected a volume "
-            f"of at least {_MIN_SIDE} along each axis"
+            f"a brain cannot be distinguished from the rest of a head in {shape} voxels: expected "
+            f"a volume of at least {_MIN_SIDE} along each axis"
         )
     extent = [n * size for n, size in zip(image.shape, geometry.own_spacing, strict=True)]
     if geometry.unit == "mm" and min(extent) < _MIN_EXTENT:
@@ -62,7 +62,7 @@ def as_given(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
         geometry: of the source.
 
     Raises:
-        InputError: hardly anything is marked.
+        InputError: hardly anything is left.
     """
     parts, n = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel(), minlength=2)[1:]
@@ -73,7 +73,7 @@ def as_given(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
 
 
 def no_brain() -> InputError:
-    """What is said of a scan in which a network marks nothing."""
+    """What is said of a scan in which a network segments nothing."""
     return InputError(
         "no brain is visible in the scan: it may be another part of the body, or damaged"
     )

@@ -241,8 +241,7 @@ class Store(Shown):
     def sizes(self) -> dict[str, int]:
         """Every file of every case at a URL -> bytes, by its name below ``cases``.
 
-        A thousand come at once, where to ask for each takes a while. Of a local store, none: there
-        to ask for each is as fast.
+        A thousand come at once. Of a local store, none: there to ask for each is as fast.
 
         Raises:
             StoreError: they cannot be listed.
