@@ -34,7 +34,7 @@ from mriseg.io import readers
 from mriseg.io.readers import RawCase, ReaderOptions
 from tests.sessions import rigid, rows, scanned
 
-LGG_VOXEL = (0.94, 0.94, 5.0)
+LGG_PIXEL, LGG_SLICE = 0.94, 5.0
 PIXEL, SLICE = 0.95, 3.0
 
 
@@ -59,10 +59,11 @@ def in_mm(raw: RawCase) -> RawCase:
     """A case of LGG with the voxels that are assumed of it."""
     if raw.geometry.unit == "mm":
         return raw
-    affine = np.array(raw.geometry.affine)
-    affine[:3, :3] *= np.array(LGG_VOXEL) / np.array(raw.geometry.own_spacing)
-    geometry = geometry_of(raw.geometry.shape, affine)
-    return replace(raw, geometry=geometry)
+    # Its arrays are [slice, row, column], to the top, the back and the left.
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[1, 1], affine[0, 2] = LGG_SLICE, -LGG_PIXEL, -LGG_PIXEL
+    affine[3, 3] = 1
+    return replace(raw, geometry=geometry_of(raw.geometry.shape, affine))
 
 
 def coarse_grid(own: Geometry) -> Geometry:
@@ -101,7 +102,8 @@ def measured(name: str, raw: RawCase, rng: np.random.Generator) -> Iterator[dict
         began = time.process_time()
         how = align(reference, moved, own)
         seconds = time.process_time() - began
-        wrong, right = np.array(how.motion) - np.array(motion), np.array(motion) - np.eye(4)
+        applied = np.array(how.motion) if how.used else np.eye(4)
+        wrong, right = applied - np.array(motion), np.array(motion) - np.eye(4)
         off = np.linalg.norm(places @ wrong[:3, :3].T + wrong[:3, 3], axis=1)
         before = np.linalg.norm(places @ right[:3, :3].T + right[:3, 3], axis=1)
         yield {

@@ -167,22 +167,14 @@ class Store(Shown):
 
     def _retire(self, names: Iterable[str]) -> None:
         """Before cases are replaced, their rows of the index no longer hold."""
-        if self.version == 1:
-            return
-        with self._writing():
-            retire(self._tree, self._where, map(key_of, names))
+        if self.version > 1:
+            with _writing(self.location):
+                retire(self._tree, self._where, map(key_of, names))
 
     def write_report(self, content: bytes) -> None:
         """Write ``report.json`` beside the cases of a store at a URL. Raises OutputError."""
-        with self._writing():
+        with _writing(self.location):
             self._tree.write("report.json", content)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
     def sweep(self) -> None:
         """Remove what a process that was killed left; see `mriseg.io.store.writer.sweep`."""
@@ -219,10 +211,9 @@ class Store(Shown):
             OutputError: it cannot be written.
             StoreError: a case's attributes are damaged.
         """
-        if self.version == 1:
-            return
-        with self._writing():
-            update(self._tree, self._where, len(self.spec.regions))
+        if self.version > 1:
+            with _writing(self.location):
+                update(self._tree, self._where, len(self.spec.regions))
 
     def stored(self, name: str) -> CaseAttributes | None:
         """The attributes of one case, as they are now; None where it is not complete.
@@ -328,8 +319,7 @@ class Store(Shown):
         return Batch(image, target)
 
     def _case(self, name: str) -> CaseAttributes:
-        known = self._attributes.get(name)
-        if known is not None:
+        if (known := self._attributes.get(name)) is not None:
             return known
         cases = self._catalogue
         if cases is None or name not in cases:
@@ -350,3 +340,11 @@ def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tup
     for _, h, w in shapes:
         height, width = max(height, h), max(width, w)
     return round_up(height, multiple), round_up(width, multiple)
+
+
+@contextmanager
+def _writing(location: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{location} cannot be written: {reason_of(error)}") from error
