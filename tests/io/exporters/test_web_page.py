@@ -89,7 +89,7 @@ def test_a_page_paints_regions_as_label_maps_are_painted() -> None:
     import numpy as np
 
     config = WebPage(a_deployed(), {"regions": REGIONS}).config()
-    regions = {str(region["name"]): tuple(region["labels"]) for region in REGIONS}  # type: ignore[arg-type]
+    regions = {str(region["name"]): tuple(region["labels"]) for region in REGIONS}
     assert [region["label"] for region in config["regions"]] == [*own_labels(regions)]
     masks = np.random.default_rng(0).integers(0, 2, (3, 50), dtype=np.uint8)
     painted = np.zeros(50, np.uint8)
