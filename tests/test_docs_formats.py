@@ -26,9 +26,13 @@ from mriseg.core import modalities
 from mriseg.core.certainty import CertaintyMap
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.filenames import read_name
+from mriseg.core.orientation import geometry_of
+from mriseg.core.preparation import UNPREPARED, Alignment, SeriesRecord, SessionRecord
 from mriseg.core.regions import label_map
+from mriseg.core.regridding import STILL
 from mriseg.core.tumour_labels import TUMOUR_REGIONS, numbering, renumbered
 from mriseg.events import finish
+from mriseg.io.disk.schemas import as_json
 from mriseg.io.readers import READERS
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
@@ -111,6 +115,7 @@ def test_the_store(outputs: Outputs) -> None:
     case = outputs.attributes(f"cases/{name}")
     same("keys: case", case)
     same("keys: geometry", case["geometry"])
+    same("keys: preparation", loaded(outputs.run.path / "run.json")["preparation"])
     same("keys: spatial header", case["geometry"]["header"])
     for source in case["sources"]:
         same("keys: source", source)
@@ -358,3 +363,15 @@ def test_the_labels_of_brats() -> None:
         renamed = numbering(pairs.keys(), names.get(year, "BraTS-GLI-00000-000")).renamed
         mapped = renumbered(labels, renamed)
         assert mapped.ravel().tolist() == [0, *pairs.values()], year
+
+
+def test_what_was_done_to_a_session() -> None:
+    how = Alignment(STILL, 0.1, 0.2, 3.0, used=True)
+    grid = geometry_of((4, 4, 4), np.diag([2.0, 2, 2, 1]))
+    record = as_json(
+        SessionRecord(UNPREPARED, "T1", {"T1": SeriesRecord(grid, alignment=how)}, "T1", 9.0)
+    )
+    same("keys: session", record)
+    same("keys: preparation", record["wanted"])
+    same("keys: alignment", record["series"]["T1"]["alignment"])
+    assert set(record["series"]["T1"]) == {"own", "lies", "resampled", "alignment"}

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 _SIZES = (4.0, 2.0, 1.0)
 _BINS = 50
 # Of the voxels near the head, at each size; and how many there are to be at least.
-_SAMPLED, _LEAST = (0.5, 0.2, 0.05), 20_000
+_SAMPLED, _LEAST = (0.5, 0.2, 0.02), 20_000
 _SEED = 22
 _ROUNDS, _STEPS = 20, 40
 _RADIUS = 60.0

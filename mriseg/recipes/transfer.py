@@ -100,8 +100,7 @@ def transfer(
     checkpoint = source.load_chosen()
     generator = rng.generator(config.seed, "transfer")
     state = adapt(carry, checkpoint.weights, generator, setup.prior)
-    of_store = differences(store.spec.preparation, source.manifest.preparation)
-    for text in (*_described(carry, policy, source), *of_store):
+    for text in _described(carry, policy, source, store):
         yield Notice(text)
     validating = setup.index.only(setup.split.validation).cases
     known = source.manifest.seen_among(validating) if weights == "source" else {}
@@ -142,7 +141,9 @@ def _with_policy(config: TrainConfig, freeze: str | None) -> TrainConfig:
     return config.model_copy(update={"transfer": policy})
 
 
-def _described(carry: TransferPlan, policy: TransferConfig, source: Run) -> Iterator[str]:
+def _described(
+    carry: TransferPlan, policy: TransferConfig, source: Run, store: Store
+) -> Iterator[str]:
     """What a user should know of a plan, a sentence at a time."""
     yield (
         f"from {source.path}: {carry.count('kept')} tensors kept, "
@@ -155,6 +156,7 @@ def _described(carry: TransferPlan, policy: TransferConfig, source: Run) -> Iter
             which = ", ".join(names) if len(names) <= 2 else f"{len(names)} tensors"
             yield f"{which} {action}: {how}"
     yield f"the training: {finetune.described(policy)}"
+    yield from differences(store.spec.preparation, source.manifest.preparation)
 
 
 def shape_of(run: Run) -> Shape:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mriseg.backends import Backend
+from mriseg.core.preparation import UNPREPARED, Preparation
 from mriseg.errors import ConfigError, InputError
 from mriseg.events import Event, Notice, finish
 from mriseg.io.location import Location
@@ -96,14 +97,18 @@ def test_a_text_of_names_is_read_as_one(trained: Run) -> None:
 
 def test_every_option_that_shapes_a_mask_is_a_setting(trained: Run) -> None:
     """A new one is, unless it is said to be none."""
-    base = asked_for(Location.of("in"), trained, PredictOptions()).settings
+    base = asked_for(Location.of("in"), trained, PredictOptions(), UNPREPARED).settings
     free = {"probabilities", "overlays", "dicom_seg", "allow_missing", "overwrite", "batch_size"}
+    # These are in it together, as the preparation that they make of the run's.
+    free |= {"reference", "align", "strip", "every_series"}
     assert set(base) == {item.name for item in fields(PredictOptions)} - free | {"mriseg"}
     named = PredictOptions(modalities=trained.manifest.modalities)
-    assert asked_for(Location.of("in"), trained, named).settings == base
+    assert asked_for(Location.of("in"), trained, named, UNPREPARED).settings == base
     for change in ({"threshold": 0.1}, {"flips": False}, {"modalities": ("FLAIR",)}):
-        other = asked_for(Location.of("in"), trained, PredictOptions(**change))
+        other = asked_for(Location.of("in"), trained, PredictOptions(**change), UNPREPARED)
         assert other.settings != base
+    aligned = asked_for(Location.of("in"), trained, PredictOptions(), Preparation(align="rigid"))
+    assert aligned.settings["preparation"]["align"] == "rigid"
 
 
 def test_one_file_is_what_its_name_says(

@@ -11,6 +11,7 @@ import typer
 from mriseg.cli import options, render, together
 from mriseg.cli.bundles import Bundle, bundled
 from mriseg.cli.commands import common
+from mriseg.cli.preparing import preparing
 from mriseg.cli.reports import results
 from mriseg.cli.reports import scans as scans_report
 from mriseg.cli.settings import given_settings, option_name, read_settings, setting_options
@@ -63,7 +64,7 @@ def inspect(
     common.check_complete(skipped, len(report.cases) - len(skipped))
 
 
-@bundled(preparation=options.preparing("the finest pixels", "off", "none"))
+@bundled(preparation=preparing("the finest pixels", "off", "none"))
 def preprocess(
     *,
     source: options.Scans,

@@ -10,6 +10,7 @@ import typer
 from mriseg.cli import options, render
 from mriseg.cli.bundles import Bundle, bundled
 from mriseg.cli.commands import common
+from mriseg.cli.preparing import preparing
 from mriseg.cli.reports import results
 from mriseg.cli.settings import option_name
 from mriseg.core.parts import Part
@@ -85,7 +86,7 @@ _Part = Annotated[
 
 
 @bundled(
-    preparation=options.preparing(*["as in training"] * 3),
+    preparation=preparing(*["as in training"] * 3),
     segmenting=options.SEGMENTING,
     computing=options.without(options.COMPUTING, "compiling"),
     work=options.WORKING,

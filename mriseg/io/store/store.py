@@ -13,6 +13,7 @@ files and their own digest, which opening the store checks. `mriseg.recipes.veri
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,19 +167,14 @@ class Store(Shown):
 
     def _retire(self, names: Iterable[str]) -> None:
         """Before cases are replaced, their rows of the index no longer hold."""
-        if self.version == 1:
-            return
-        try:
-            retire(self._tree, self._where, map(key_of, names))
-        except OSError as error:
-            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
+        if self.version > 1:
+            with _writing(self.location):
+                retire(self._tree, self._where, map(key_of, names))
 
     def write_report(self, content: bytes) -> None:
         """Write ``report.json`` beside the cases of a store at a URL. Raises OutputError."""
-        try:
+        with _writing(self.location):
             self._tree.write("report.json", content)
-        except OSError as error:
-            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
 
     def sweep(self) -> None:
         """Remove what a process that was killed left; see `mriseg.io.store.writer.sweep`."""
@@ -215,12 +211,9 @@ class Store(Shown):
             OutputError: it cannot be written.
             StoreError: a case's attributes are damaged.
         """
-        if self.version == 1:
-            return
-        try:
-            update(self._tree, self._where, len(self.spec.regions))
-        except OSError as error:
-            raise OutputError(f"{self.location} cannot be written: {reason_of(error)}") from error
+        if self.version > 1:
+            with _writing(self.location):
+                update(self._tree, self._where, len(self.spec.regions))
 
     def stored(self, name: str) -> CaseAttributes | None:
         """The attributes of one case, as they are now; None where it is not complete.
@@ -326,8 +319,7 @@ class Store(Shown):
         return Batch(image, target)
 
     def _case(self, name: str) -> CaseAttributes:
-        known = self._attributes.get(name)
-        if known is not None:
+        if (known := self._attributes.get(name)) is not None:
             return known
         cases = self._catalogue
         if cases is None or name not in cases:
@@ -348,3 +340,11 @@ def frame_for(shapes: Iterable[tuple[int, int, int]], multiple: int = 32) -> tup
     for _, h, w in shapes:
         height, width = max(height, h), max(width, w)
     return round_up(height, multiple), round_up(width, multiple)
+
+
+@contextmanager
+def _writing(location: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{location} cannot be written: {reason_of(error)}") from error
