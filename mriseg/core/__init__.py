@@ -11,6 +11,8 @@ In reading order, which follows one slice through a training:
     names of MRI sequences; what a file's name says of its content; whose scan a case is.
 `scan_files`, `drafts`, `grouping`
     the plan of a folder: which files are a case's, and why the others are in none.
+`bids`, `bids_plan`, `bids_labels`, `bids_output`
+    names of BIDS; the plan of a data set; what its segmentations hold; what masks are called there.
 `tumour_labels`, `label_account`
     BraTS's labels of all years; what became of every label of a segmentation.
 `intensity`, `prepare`

@@ -8,6 +8,8 @@
     a training's folder, its checkpoints and TensorBoard, and encoder weights from elsewhere.
 `comparisons`, `forecasts`
     the files of a comparison of trainings, and of a forecast.
+`bids_validator`
+    whether a data set is BIDS, by the validator of the standard.
 `corrections`, `annotations`, `improvements`
     what people corrected; what a session of corrections knows besides; what was learnt from them.
 `predictions`
