@@ -41,14 +41,14 @@ class Opened:
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """The browser; skips the test where there is none."""
+def chromium(*flags: str) -> Iterator[Any]:
+    """The browser, with more flags than `FLAGS`; skips the test where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=list(FLAGS))
+        browser = started.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
         yield browser
         browser.close()
 

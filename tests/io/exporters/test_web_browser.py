@@ -31,7 +31,7 @@ from mriseg.io.exporters.web_page import part_files
 from mriseg.io.runs import Run, create_run
 from mriseg.recipes.export import deployed, describe
 from mriseg.testing import phantoms
-from tests.browser import FLAGS, Opened, chromium, opened
+from tests.browser import Opened, chromium, opened
 from tests.recipes.test_export import a_run
 
 pytestmark = [
@@ -52,7 +52,8 @@ def browser() -> Iterator[Any]:
         part_files()
     except ExportError as error:
         pytest.skip(str(error))
-    with chromium() as started:
+    # WebGPU in software, which a page takes only if it is asked to.
+    with chromium("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader") as started:
         yield started
 
 
@@ -338,20 +339,13 @@ def test_a_folder_from_disk_says_how_to_serve_it(browser: Any, folder: Path) -> 
         assert "python -m http.server" in state.page.inner_text("#unable")
 
 
-def test_a_graphics_card_gives_the_same_mask(page: Path, run: Run, tmp_path: Path) -> None:
-    """WebGPU in software: slow, and the real thing."""
-    sync = pytest.importorskip("playwright.sync_api").sync_playwright
-    import shutil
-
-    program = shutil.which("chromium") or pytest.skip("chromium is not installed")
-    flags = (*FLAGS, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+def test_a_graphics_card_gives_the_same_mask(
+    browser: Any, page: Path, run: Run, tmp_path: Path
+) -> None:
     case = a_case(tmp_path)
     expected = predicted(case, run, tmp_path / "masks")
-    with sync() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(flags))
-        with started(browser, page, *case.iterdir()) as state:
-            state.page.select_option("#wish", "card")
-            mask = segmented(state, tmp_path / "mask.nii.gz")
-            assert "WebGPU" in state.page.inner_text("#tiles"), state.page.inner_text("#notices")
-            assert share_differing(mask, expected) <= _ALIKE
-        browser.close()
+    with started(browser, page, *case.iterdir()) as state:
+        state.page.select_option("#wish", "card")
+        mask = segmented(state, tmp_path / "mask.nii.gz")
+        assert "WebGPU" in state.page.inner_text("#tiles"), state.page.inner_text("#notices")
+        assert share_differing(mask, expected) <= _ALIKE
