@@ -134,3 +134,13 @@ def test_how_much_of_a_grid_another_covers() -> None:
     assert covered(grid, grid, rigid((0, 0, 0), (SIDE / 2, 0, 0))) == pytest.approx(0.5)
     assert covered(grid, grid, rigid((0, 0, 0), (SIDE + 1, 0, 0))) == 0
     assert index_map(grid, grid) == pytest.approx(np.array(STILL))
+
+
+def test_beyond_the_field_of_view_there_is_background_and_no_label() -> None:
+    one = strategies.ORIENTATIONS[0]
+    own = grid_of(one, (1.0, 1.0, 1.0))
+    away = rigid((0, 0, 0), (SIDE - 6, 0, 0))
+    array = np.full(own.shape, 7, np.float32)
+    array[:: own.shape[0] - 1, :: own.shape[1] - 1, :: own.shape[2] - 1] = 2
+    assert np.count_nonzero(regridded(array, own, own, away) == 2) > 0.8 * array.size
+    assert np.count_nonzero(labels_regridded(array, own, own, away)) < 0.2 * array.size
