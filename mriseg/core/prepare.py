@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mriseg.core import intensity, volume
 from mriseg.core.heads import UNCLEAR, Head
 from mriseg.core.intensity import Normalisation
+from mriseg.core.outline import Outline
 from mriseg.core.preparation import SessionRecord
 from mriseg.core.volume import Box, Geometry
 from mriseg.errors import InputError
@@ -38,6 +39,7 @@ class PreparedCase:
         normalisation: mean and deviation of each channel.
         session: what was done to its scans before; None: not known, or nothing.
         head: what its scans show, see `mriseg.core.heads`; not measured here.
+        outline: of its brain on the head, where it was stripped just now.
     """
 
     image: Array
@@ -48,6 +50,7 @@ class PreparedCase:
     normalisation: Normalisation
     session: SessionRecord | None = None
     head: Head = UNCLEAR
+    outline: Outline | None = None
 
     def channels(self, modalities: tuple[str, ...]) -> NDArray[np.float32]:
         """The named channels [m, z, y, x]; a channel that the case lacks is 0, the brain's mean."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.heads import STRIPPED, head_of
+from mriseg.core.outline import outlined
 from mriseg.core.preparation import (
     Alignment,
     Plan,
@@ -84,11 +85,13 @@ def brought_together(raw: RawCase, wanted: Preparation) -> Partly[tuple[RawCase,
             array = regridded(array, planned.grids[name], planned.grid, one.motion)
         images[name] = array
     labels, more = _labels(raw, planned, series)
-    record = SessionRecord(wanted, planned.reference, series)
+    record, outline = SessionRecord(wanted, planned.reference, series), None
     if stripper := chosen(wanted.strip):
         on = best_modality(stripper, [*images])
         yield Doing(0.0, f"stripping by {stripper.name}")
         brain = stripper.brain(images[on], planned.grid, on)
+        if brain.any():
+            outline = outlined(images[on], brain, planned.grid, modality=on, stripper=stripper.name)
         images = {
             name: np.where(brain, array, np.zeros((), array.dtype))
             for name, array in images.items()
@@ -106,6 +109,7 @@ def brought_together(raw: RawCase, wanted: Preparation) -> Partly[tuple[RawCase,
         grids={},
         own={},
         labels_on="",
+        outline=outline,
     )
     return together, record
 
@@ -121,7 +125,7 @@ def prepared(raw: RawCase, wanted: Preparation) -> Partly[tuple[PreparedCase, Ra
     case = prepare(together.images, together.labels, together.geometry)
     views = [canonical(image, together.geometry) for image in together.images.values()]
     head = STRIPPED if record.stripped_on else head_of(views)
-    return replace(case, session=record, head=head), together
+    return replace(case, session=record, head=head, outline=together.outline), together
 
 
 def _aligned(raw: RawCase, planned: Plan) -> Partly[dict[str, Alignment]]:

@@ -10,63 +10,50 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from mriseg.core.volume import Geometry, canonical
-from mriseg.errors import InputError
+from mriseg.core.outline import Outline
 from mriseg.report.drawing import Key, Tile, colour, grey, sheet
 
 Array = NDArray[Any]
 
 _TILE = 240
-# Shares of the brain's height at which it is cut: its base, its middle and its crown are where
-# strippers go wrong in different ways.
-_HEIGHTS = (0.25, 0.5, 0.75)
 # A crop to the head keeps grey levels above this, and so much of a side around it.
 _AIR, _SPARE = 20, 0.03
 # Without subsampling, which would wash a thin line's colour out.
 _QUALITY = 85
 
 
-def brain_outline(
-    image: Array, brain: NDArray[np.bool_], geometry: Geometry, title: str, stripper: str = ""
-) -> bytes:
-    """Three axial slices of a head with the outline of its brain, as a JPEG.
+def brain_outline(outline: Outline, title: str) -> bytes:
+    """Slices of a head with the outline of its brain, as a JPEG.
 
     Args:
-        image: [i, j, k] raw intensities as they were before the stripping, in the source's axes.
-        brain: [i, j, k], what is kept of it.
-        geometry: of both.
-        title: the picture's, such as the case and the modality.
-        stripper: the name of what segmented the brain, for the legend.
+        outline: the slices.
+        title: the picture's, such as the case.
 
     Returns:
         The file. Slices are in true proportion and numbered as in the whole scan in canonical axes.
-
-    Raises:
-        InputError: the arrays are not of that geometry, or no brain is in the mask.
     """
-    if not brain.any():
-        raise InputError("a brain of no voxels has no outline")
-    head, inside = canonical(image, geometry), canonical(brain, geometry)
-    heights = np.flatnonzero(inside.any(axis=(1, 2)))
-    first, last = int(heights[0]), int(heights[-1])
-    picked = [first + round(share * (last - first)) for share in _HEIGHTS]
-    level = grey(head[picked])
-    cut = _cut((level > _AIR) | inside[picked])
-    paint = colour(0)[1]
-    size = _size(cut, geometry.spacing[1:])
-    tiles = []
-    for number, z in enumerate(picked):
-        tile = Tile(level[number][cut], size)
-        tile.outline(inside[z][cut], paint)
-        tiles.append(tile.image(f"slice {z}"))
-    by = f" by {stripper}" if stripper else ""
-    key = Key(f"brain{by}, {geometry.volume_of(int(brain.sum()))}", paint, filled=False)
     file = io.BytesIO()
-    sheet([("", tiles)], title, legend=[key]).save(
-        file, format="JPEG", quality=_QUALITY, subsampling=0
-    )
+    drawn(outline, title).save(file, format="JPEG", quality=_QUALITY, subsampling=0)
     return file.getvalue()
+
+
+def drawn(outline: Outline, title: str) -> Image.Image:
+    """The picture of `brain_outline`, to be put under another."""
+    level = grey(outline.head)
+    cut = _cut((level > _AIR) | outline.brain)
+    paint = colour(0)[1]
+    size = _size(cut, outline.spacing)
+    tiles = []
+    for number, image, brain in zip(outline.numbers, level, outline.brain, strict=True):
+        tile = Tile(image[cut], size)
+        tile.outline(brain[cut], paint)
+        tiles.append(tile.image(f"slice {number}"))
+    by = f" by {outline.stripper}" if outline.stripper else ""
+    on = f" on {outline.modality}" if outline.modality else ""
+    key = Key(f"brain{by}{on}, {outline.volume}", paint, filled=False)
+    return sheet([("", tiles)], title, legend=[key])
 
 
 def _cut(shown: Array) -> tuple[slice, slice]:

@@ -140,6 +140,17 @@ class Key:
     filled: bool = True
 
 
+def stacked(pages: Sequence[Image.Image]) -> Image.Image:
+    """Sheets one below the other."""
+    width = max(page.width for page in pages)
+    whole = Image.new("RGB", (width, sum(page.height for page in pages)), _PAPER)
+    top = 0
+    for page in pages:
+        whole.paste(page, (0, top))
+        top += page.height
+    return whole
+
+
 def sheet(
     rows: Sequence[tuple[str, Sequence[Image.Image]]],
     title: str = "",

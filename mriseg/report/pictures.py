@@ -22,7 +22,8 @@ from mriseg.core.prepare import PreparedCase
 from mriseg.core.volume import Geometry, Pad
 from mriseg.errors import InputError
 from mriseg.io.disk.atomic import replacing
-from mriseg.report.drawing import WHITE, Key, Tile, colour, grey, pale, sheet
+from mriseg.report import brain_outline
+from mriseg.report.drawing import WHITE, Key, Tile, colour, grey, pale, sheet, stacked
 
 Array = NDArray[Any]
 
@@ -113,7 +114,8 @@ def overlay(
 ) -> None:
     """A sheet of one case's most telling slices with its mask in colour.
 
-    Slices are drawn in true proportion, numbered as in the whole scan in canonical axes.
+    Slices are drawn in true proportion, numbered as in the whole scan in canonical axes. Below them
+    is the outline of the brain, where the case was stripped.
 
     Args:
         path: of the PNG to write.
@@ -146,7 +148,10 @@ def overlay(
         tile = _painted(Tile(level[z, *cut], size), mask[:, z, *cut], opacity=0.4, truth=outlines)
         tiles.append(tile.image(f"slice {case.box.start[0] + z}"))
     rows = [("", tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)]
-    _save(path, sheet(rows, title, legend=_legend(case.geometry, mask, regions, truth)))
+    page = sheet(rows, title, legend=_legend(case.geometry, mask, regions, truth))
+    if case.outline is not None:
+        page = stacked([page, brain_outline.drawn(case.outline, "What was kept of the head")])
+    _save(path, page)
 
 
 def thumbnail(image: Array, masks: Array, spacing: tuple[float, float]) -> bytes:

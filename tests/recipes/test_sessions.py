@@ -143,6 +143,12 @@ def test_one_brain_mask_is_applied_to_all_scans(tmp_path: Path, half: str) -> No
     record = case.session
     assert record is not None and record.stripped_on == "T1" and record.brain is not None
     assert record.wanted.strip == "half"
+    assert case.outline is not None and (case.outline.stripper, case.outline.modality) == (
+        "half",
+        "T1",
+    )
+    # Of the head as it was: outside the brain there is something.
+    assert case.outline.head[~case.outline.brain].any()
     for image in together.images.values():
         assert not image[..., :11].any() and image[..., 11:].any()
     inside = together.images["T1"] != 0

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mriseg.core.intensity import Normalisation
 from mriseg.core.metrics import score_case
+from mriseg.core.outline import outlined
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.volume import Box, Geometry
 from mriseg.errors import InputError, OutputError
@@ -133,6 +134,22 @@ def test_an_overlay_shows_every_region_in_its_colour(tmp_path: Path) -> None:
     assert share_of(pixels, PALETTE[2][1]) == 0
     overlay(tmp_path / "none.png", prepared(image), mask * 0, ["WT", "TC"], "case")
     assert share_of(above_the_legend(tmp_path / "none.png"), ORANGE) == 0
+
+
+def test_below_the_overlay_of_a_stripped_head_is_what_was_kept_of_it(tmp_path: Path) -> None:
+    image, box = a_case()
+    case = prepared(image)
+    brain = np.zeros(case.geometry.shape, dtype=bool)
+    brain[4:-4, 4:-4, 2:-2] = True
+    raw = np.random.default_rng(0).normal(100, 10, case.geometry.shape)
+    outline = outlined(raw, brain, case.geometry, modality="FLAIR", stripper="deepbet")
+    empty = a_mask(image, box) * 0
+    overlay(tmp_path / "whole.png", case, empty, ["WT"], "case")
+    overlay(tmp_path / "stripped.png", replace(case, outline=outline), empty, ["WT"], "case")
+    whole, stripped = read(tmp_path / "whole.png"), read(tmp_path / "stripped.png")
+    height, width = whole.shape[:2]
+    assert np.array_equal(stripped[:height, :width], whole)
+    assert share_of(stripped[height:], ORANGE) > 0
 
 
 def test_a_mask_of_one_slice_outside_the_head_is_on_the_overlay(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mriseg.core.drafts import Row
 from mriseg.core.modalities import SEGMENTATION
+from mriseg.core.outline import Outline
 from mriseg.core.volume import Geometry
 from mriseg.core.wording import counted
 from mriseg.errors import ConfigError, InputError
@@ -42,6 +43,7 @@ class RawCase:
         own: modality -> where its file says that it lies, of those that were turned or taken to lie
             elsewhere.
         labels_on: the modality on whose grid the labels are; empty: on ``geometry``.
+        outline: of the brain on the head as it was, where the skull was removed.
     """
 
     images: Mapping[str, Array]
@@ -55,6 +57,7 @@ class RawCase:
     grids: Mapping[str, Geometry] = field(default_factory=dict)
     own: Mapping[str, Geometry] = field(default_factory=dict)
     labels_on: str = ""
+    outline: Outline | None = None
 
     @property
     def places(self) -> dict[str, Geometry]:
