@@ -77,7 +77,7 @@ def within(path: str) -> dict[str, Any]:
 
 
 def test_all_examples_are_found() -> None:
-    assert len(NEW) == 5 and len(BLOCKS) == 9
+    assert len(NEW) == 6 and len(BLOCKS) == 10
 
 
 @pytest.mark.parametrize("path", NEW)

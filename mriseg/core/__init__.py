@@ -15,6 +15,10 @@ In reading order, which follows one slice through a training:
     names of BIDS; the plan of a data set; what its segmentations hold; what masks are called there.
 `tumour_labels`, `label_account`
     BraTS's labels of all years; what became of every label of a segmentation.
+`heads`, `outline`
+    whether a head has its skull; slices to judge by what a stripping kept of it.
+`preparation`, `regridding`
+    what is done to the scans of a session so that they lie on one grid; and how.
 `intensity`, `prepare`
     brain or head against air, the z-score over it, and all of this together for one case.
 `regions`

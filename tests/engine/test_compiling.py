@@ -120,6 +120,7 @@ def test_invalid_compile_options_are_refused() -> None:
         select("cpu", compile="sometimes")
 
 
+@pytest.mark.slow
 @needs_a_compiler
 def test_a_compiled_network_gives_the_same_gradients_and_keeps_its_parameters() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())

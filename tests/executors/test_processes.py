@@ -52,7 +52,9 @@ def run_script(
     )
 
 
-@pytest.mark.parametrize("as_file", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "as_file", [pytest.param(each, marks=pytest.mark.slow) for each in (True, False)]
+)
 def test_a_script_without_a_guard_works_alone_and_says_so(tmp_path: Path, as_file: bool) -> None:
     ended = run_script(tmp_path, UNGUARDED, as_file=as_file)
     assert ended.returncode == 0, ended.stderr

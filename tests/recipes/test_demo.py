@@ -14,6 +14,7 @@ from mriseg.io.sample import sample_dir
 from tests.pages import checked
 
 
+@pytest.mark.slow
 def test_the_whole_chain_where_a_demo_was_before(tmp_path: Path) -> None:
     api.preprocess(sample_dir(), tmp_path / "sample.zarr", workers=1)
     (tmp_path / "notes.txt").write_text("mine")

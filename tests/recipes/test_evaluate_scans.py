@@ -16,6 +16,7 @@ from mriseg.recipes.inspect import inspect
 from mriseg.recipes.preprocess import preprocess
 
 
+@pytest.mark.slow
 def test_it_measures_as_a_store_would(
     trained: Run, brats_source: Path, cpu: Backend, tmp_path: Path
 ) -> None:

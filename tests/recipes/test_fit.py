@@ -150,7 +150,11 @@ def test_a_budget_that_is_too_short_is_said_to_be(
 
 
 @pytest.mark.parametrize(
-    "end", [{"epochs": 6}, pytest.param({"epochs": None, "budget": 5.0}, marks=pytest.mark.slow)]
+    "end",
+    [
+        pytest.param({"epochs": 6}, marks=pytest.mark.slow),
+        pytest.param({"epochs": None, "budget": 5.0}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_training_says_once_how_long_it_will_take_and_computes_the_same(
     brats_store: Store,

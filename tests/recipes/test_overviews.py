@@ -36,6 +36,7 @@ from mriseg.recipes.info_runs import RunInfo, RunLine, RunsInfo, run_info
 from mriseg.recipes.inspect import InspectedCase, InspectReport
 from mriseg.recipes.predict import CasePrediction, PredictReport
 from mriseg.recipes.preprocess import CaseReport, PreprocessReport
+from mriseg.recipes.push import PushReport
 from mriseg.recipes.scores import EvaluateReport
 from mriseg.recipes.share import ShareReport
 from mriseg.recipes.transfer import TransferReport
@@ -168,6 +169,10 @@ EXAMPLES: dict[type[Shown], tuple[Callable[[Path], Shown], str, int, str]] = {
         "2.0 MB; its probabilities differ from the model's by 1.0e-07", 1, "torchscript",
     ),
     ShareReport: (lambda f: ShareReport(f, 2_000_000, ("terms",)), "2.0 MB", 1, "fill in"),
+    PushReport: (
+        lambda f: PushReport("hf:A/glioma@abc", "https://hub/A/glioma", ("README.md",), 2_000_000),
+        "2.0 MB", 1, "README.md",
+    ),
     DemoReport: (a_demo, "done in 3.3 min; of the patient held out, 2 cases", 2, "exported"),
     RunsInfo: (lambda f: RunsInfo(f, (RunLine("r", dice=0.5),)), "1 run", 1, "0.500"),
     MachineInfo: (lambda f: MACHINE, "backend cpu, since it is", 2, "2.0 GiB"),

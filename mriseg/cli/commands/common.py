@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from mriseg.cli import options
 from mriseg.core.wording import agreeing, counted
 from mriseg.errors import IncompleteError, MrisegError, RankError
 from mriseg.events import Event, Notice
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from mriseg.recipes.predict import PredictOptions
 
 Draw = Callable[[Event], None]
+Trackers = Annotated[
+    list[str] | None,
+    options.option(
+        "--tracker",
+        "Also hand the settings and each epoch's numbers to this tracker: mlflow. May be repeated; "
+        "a resumed run goes on in its trackers by itself.",
+        "NAME",
+    ),
+]
 
 # Skipped cases in a message; each was said when it was skipped.
 _MAX_LISTED = 5

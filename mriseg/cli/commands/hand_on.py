@@ -129,7 +129,7 @@ def share(
 
     The folder can be used wherever a run can: --model OUT, --from OUT.
 
-    Example: mriseg share glioma/ --evaluation evaluation/evaluation.json --push USER/glioma
+    Example: mriseg share glioma/ --push USER/glioma
     """
     from mriseg import api
 

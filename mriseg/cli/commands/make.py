@@ -20,15 +20,6 @@ from mriseg.core.train_settings import names, training_config
 from mriseg.errors import ConfigError
 
 SCRATCH = "scratch"
-_Trackers = Annotated[
-    list[str] | None,
-    options.option(
-        "--tracker",
-        "Also hand the settings and each epoch's numbers to this tracker: mlflow. May be repeated; "
-        "a resumed run goes on in its trackers by itself.",
-        "NAME",
-    ),
-]
 
 
 def inspect(
@@ -149,7 +140,7 @@ def train(
         Path | None,
         options.option("--run", "Run to continue; STORE then says where its store is now.", "RUN"),
     ] = None,
-    tracker: _Trackers = None,
+    tracker: common.Trackers = None,
     settings: Bundle,
     computing: Bundle,
 ) -> None:
@@ -212,7 +203,7 @@ def transfer(
     ] = False,
     config: options.ConfigFile = None,
     out: options.RunFolder = None,
-    tracker: _Trackers = None,
+    tracker: common.Trackers = None,
     settings: Bundle,
     compare: options.Compare = False,
     comparison: Bundle,

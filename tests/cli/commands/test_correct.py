@@ -65,6 +65,7 @@ class Session:
         raise AssertionError(self.errors.read_text())
 
 
+@pytest.mark.slow
 def test_a_session_is_killed_goes_on_and_is_ended(worked: Path, run: Path) -> None:
     first = Session(worked, run)
     rows = first.predicted()

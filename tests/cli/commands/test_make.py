@@ -206,6 +206,7 @@ def test_a_training_stopped_by_ctrl_c_resumes(worked: Path, type_in: Type) -> No
     assert ended.exit_code == 3 and "has ended" in ended.stderr
 
 
+@pytest.mark.slow
 def test_forecast_shows_what_was_measured_and_a_sentence(worked: Path, type_in: Type) -> None:
     refused = type_in(worked, "mriseg forecast out.zarr --validation 0.2 --out forecast")
     assert refused.exit_code == 2
