@@ -167,7 +167,7 @@ def _of_one(root: Path, masks: Sequence[BidsFile], predicted: set[str]) -> list[
         first = next(place for place in sorted(places) if place)
         raise InputError(
             f"segmentations are in {len(places)} places ({listed}); name the folder of those that "
-            f"count, as in --labels {root / 'derivatives' / first}"
+            f"count, as in: mriseg preprocess {root} OUT.zarr --labels {root / 'derivatives' / first}"
         )
     return list(masks)
 
