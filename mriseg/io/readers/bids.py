@@ -165,9 +165,10 @@ def _of_one(root: Path, masks: Sequence[BidsFile], predicted: set[str]) -> list[
     if len(places) > 1:
         listed = ", ".join(f"derivatives/{place}" if place else "anat/" for place in sorted(places))
         first = next(place for place in sorted(places) if place)
+        folder = root / "derivatives" / first
         raise InputError(
             f"segmentations are in {len(places)} places ({listed}); name the folder of those that "
-            f"count, as in: mriseg preprocess {root} OUT.zarr --labels {root / 'derivatives' / first}"
+            f"count, as in: mriseg preprocess {root} OUT.zarr --labels {folder}"
         )
     return list(masks)
 
