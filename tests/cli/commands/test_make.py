@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from mriseg.io.runs import open_run
+from mriseg.io.trackers import TRACKERS, Ended, TrackedTraining
 from mriseg.testing import phantoms
 from tests.cli.conftest import FAST, Type
 
@@ -73,6 +75,40 @@ def test_train_says_what_it_took(worked: Path, type_in: Type) -> None:
     assert open_run(worked / "mine").manifest.modalities == ("T1", "FLAIR")
     taken = type_in(worked, line)
     assert taken.exit_code == 5 and "mine exists" in taken.stderr
+
+
+class Notebook:
+    """A tracker that notes what it is called with."""
+
+    name, summary, id = "notebook", "this process", "one"
+    notes: list[str] = []
+
+    def check(self) -> None: ...
+
+    def begin(self, training: TrackedTraining, known: str | None) -> Notebook:
+        self.notes.append(f"begin {training.settings['width']}")
+        return self
+
+    def epoch(self, epoch: int, numbers: Mapping[str, float]) -> None:
+        self.notes.append(f"epoch {epoch}")
+
+    def artefact(self, path: Path) -> None: ...
+
+    def close(self, ended: Ended, reason: str) -> None:
+        self.notes.append(ended.value)
+
+
+NOTEBOOK = Notebook()
+
+
+def test_a_tracker_as_typed(worked: Path, type_in: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRACKERS._targets, "notebook", f"{__name__}:NOTEBOOK")
+    result = type_in(worked, f"mriseg train --width 8 {FAST} --out mine --tracker notebook")
+    assert result.exit_code == 0, result.output
+    assert Notebook.notes == ["begin 8", "epoch 1", Ended.DONE.value]
+    wrong = type_in(worked, f"mriseg train --width 8 {FAST} --out other --tracker notebok")
+    assert wrong.exit_code == 2 and "Did you mean 'notebook'" in wrong.stderr
+    assert not (worked / "other").exists()
 
 
 def test_train_with_named_cases(worked: Path, type_in: Type) -> None:
