@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> Comparison:
                 say(messages(), f"{case.name}, {row['stripper']}, {row['modality']}: {text}")
         pairs.append(agreement(masks))
     numbers = summary(rows, pairs)
-    return finish("stripping", select("cpu"), options, [], numbers, {"heads": rows})
+    return finish("benchmarks.stripping", select("cpu"), options, [], numbers, {"heads": rows})
 
 
 if __name__ == "__main__":
