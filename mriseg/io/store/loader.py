@@ -86,14 +86,22 @@ def prefetch(
         pace.measured(time.monotonic() - began)
         return result
 
-    left = iter(items)
+    left, room = iter(items), 0
+
+    def fill() -> None:
+        while len(waiting) <= min(room, pace.ahead) and (item := next(left, _END)) is not _END:
+            waiting.append(pool.submit(timed, cast(A, item)))
+
     try:
         while True:
-            while len(waiting) <= pace.ahead and (item := next(left, _END)) is not _END:
-                waiting.append(pool.submit(timed, cast(A, item)))
+            fill()
             if not waiting:
                 return
             waiting[0].result()
+            # The first is read alone, and then more at once each time: a server that answers one
+            # request after the other would have most of them done before any batch is whole.
+            room = min(2 * room + 1, pace.most)
+            fill()
             began = time.monotonic()
             yield waiting.popleft().result()
             pace.left_alone(time.monotonic() - began)

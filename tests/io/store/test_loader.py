@@ -17,16 +17,32 @@ from mriseg.io.store.loader import Pace, prefetch
 
 
 def test_results_come_in_order_whatever_finishes_first() -> None:
-    gates = [threading.Event() for _ in range(4)]
+    gates = [threading.Event() for _ in range(7)]
 
     def read(number: int) -> int:
-        if number + 1 < len(gates):
+        if number % 2 and number + 1 < len(gates):
             assert gates[number + 1].wait(10)
         gates[number].set()
         return number * number
 
-    assert list(prefetch(range(4), read, threads=4)) == [0, 1, 4, 9]
+    assert list(prefetch(range(7), read, threads=4)) == [0, 1, 4, 9, 16, 25, 36]
     assert list(prefetch([], read)) == []
+
+
+def test_the_first_is_read_alone_and_then_more_at_once_each_time() -> None:
+    begun: list[int] = []
+
+    def read(number: int) -> list[int]:
+        begun.append(number)
+        time.sleep(0.02)  # whatever else may begin, does so now
+        return list(begun)
+
+    results = prefetch(range(40), read, pace=Pace(least=8, most=8))
+    assert next(results) == [0]
+    # As many were begun as were handed out, and one more than twice that wait.
+    assert max(next(results)) <= 2
+    assert max(next(results)) <= 2 + 4
+    assert len(list(results)) == 37
 
 
 @pytest.mark.parametrize("ahead", [1, 4])
