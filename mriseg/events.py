@@ -6,7 +6,7 @@ result. Nothing in ``recipes`` prints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,17 +113,29 @@ def finish(recipe: Recipe[R], on_event: Callable[[Event], None] | None = None) -
                 on_event(event)
 
 
-def filtered(recipe: Recipe[R], replace: Callable[[Event], Event | None]) -> Recipe[R]:
-    """``recipe`` with each event replaced, or dropped: a hundred trainings yield too many."""
+def passed(recipe: Recipe[R], on: Callable[[Event], Iterable[Event]]) -> Recipe[R]:
+    """``recipe`` with the events that ``on`` gives in the place of each; its result as it is.
+
+    ``on`` may be a generator function: what it does between its events is done between them.
+    """
     with closing(recipe):
         while True:
             try:
-                event = replace(next(recipe))
+                event = next(recipe)
             except StopIteration as end:
                 result: R = end.value
                 return result
-            if event is not None:
-                yield event
+            yield from on(event)
+
+
+def filtered(recipe: Recipe[R], replace: Callable[[Event], Event | None]) -> Recipe[R]:
+    """``recipe`` with each event replaced, or dropped: a hundred trainings yield too many."""
+
+    def on(event: Event) -> Iterator[Event]:
+        if (replaced := replace(event)) is not None:
+            yield replaced
+
+    return passed(recipe, on)
 
 
 Partly = Generator[float, None, R]

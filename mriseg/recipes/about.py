@@ -5,8 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import shlex
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +13,7 @@ from importlib import metadata
 from typing import Any
 
 from mriseg import __version__
-from mriseg.events import Notice, R, Recipe, Skipped
+from mriseg.events import Event, Notice, R, Recipe, Skipped, passed
 from mriseg.report.page import About
 
 COMMAND: ContextVar[str] = ContextVar("mriseg command", default="")
@@ -35,18 +34,14 @@ class Heard:
 
     def listening(self, recipe: Recipe[R]) -> Recipe[R]:
         """``recipe`` as it is, while this remembers what it says."""
-        with closing(recipe):
-            while True:
-                try:
-                    event = next(recipe)
-                except StopIteration as end:
-                    result: R = end.value
-                    return result
-                if isinstance(event, Notice) and event.text not in self.notices:
-                    self.notices.append(event.text)
-                if isinstance(event, Skipped):
-                    self.skipped.append((event.case, event.reason))
-                yield event
+        return passed(recipe, self._on)
+
+    def _on(self, event: Event) -> Iterator[Event]:
+        if isinstance(event, Notice) and event.text not in self.notices:
+            self.notices.append(event.text)
+        if isinstance(event, Skipped):
+            self.skipped.append((event.case, event.reason))
+        yield event
 
 
 def about(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mriseg.errors import MrisegError, first_line
-from mriseg.events import Event, Measured, Notice, R, Recipe, Started, Wrote
+from mriseg.events import Event, Measured, Notice, R, Recipe, Started, Wrote, passed
 from mriseg.io.runs import Run, open_run
 from mriseg.io.trackers import TRACKERS, Ended, TrackedTraining, Tracking
 from mriseg.io.trackers.record import Entry, read_record, write_record
@@ -40,16 +39,13 @@ def tracked(recipe: Recipe[R], names: Sequence[str] = ()) -> Recipe[R]:
         names: of the trackers, in `mriseg.io.trackers.TRACKERS`.
     """
     trackers, ended, reason = _Trackers(names), Ended.FAILED, ""
+
+    def on(event: Event) -> Iterator[Event]:
+        yield event
+        yield from trackers.hear(event)
+
     try:
-        with closing(recipe):
-            while True:
-                try:
-                    event = next(recipe)
-                except StopIteration as end:
-                    result: R = end.value
-                    break
-                yield event
-                yield from trackers.hear(event)
+        result = yield from passed(recipe, on)
         ended, reason = Ended.DONE, str(getattr(result, "reason", ""))
     except (KeyboardInterrupt, GeneratorExit):
         ended = Ended.STOPPED
