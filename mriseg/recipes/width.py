@@ -124,7 +124,11 @@ def _said(chosen: Timed, timed: Sequence[Timed], setup: Setup, limit: float) -> 
         return f"width {chosen.width}, the narrowest: not even its batch fits into the memory"
     parts = [f"width {chosen.width}: about {duration(chosen.seconds)} for {work} on this machine"]
     if chosen.seconds > limit:
-        parts[0] += f", more than the {duration(limit)} that it should take"
+        parts[0] += (
+            f", more than the {duration(limit)} that it should take"
+            if config.budget is None
+            else f", and the budget ends it after {duration(limit)}"
+        )
     wider = timed[0]
     if wider.width > chosen.width:
         paper = f"the paper's {wider.width} (--width {wider.width})"

@@ -83,6 +83,9 @@ def test_a_budget_is_what_has_to_be_enough(
     once = seconds_of(setup, 1.0)
     steps = {64: 61 / once, 32: 59 / once, 16: 1 / once}
     assert choose(monkeypatch, setup, cpu, steps)[0] == 32
+    said = choose(monkeypatch, setup, cpu, dict.fromkeys(WIDTHS, 2 * 60.0 / once))[1]
+    assert said[-1].startswith("width 16: about 2 min for 50 epochs of ")
+    assert "on this machine, and the budget ends it after 60 s" in said[-1]
 
 
 def test_a_width_that_was_given_is_kept_and_nothing_is_timed(
