@@ -1,7 +1,7 @@
 """A run's model as an ONNX file in integers: kept only if it segments as well as the model.
 
 Numbers of an integer file are not the model's, so the comparison is by what counts: the Dice of
-the run's own validation patients, which neither the training nor the calibration has seen.
+labelled patients that no training of the model saw, the run's own validation patients or others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from mriseg.backends import Backend, reference_backend
 from mriseg.core import metrics
-from mriseg.core.identity import hidden
 from mriseg.core.postprocess import threshold
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import region_masks
@@ -39,7 +38,7 @@ from mriseg.recipes.export import describe, export, target_of
 from mriseg.recipes.load import load_model
 
 MOST_LOST = 0.01
-"""How much lower the mean Dice of validation patients may be than the model's."""
+"""How much lower the mean Dice of these patients may be than the model's."""
 
 SUFFIX = ".int8.onnx"
 
@@ -57,7 +56,7 @@ class Int8Report(Shown):
         path: the file.
         size_bytes: of it.
         float_bytes: of the same file in float32.
-        cases: how many validation patients it was compared on.
+        cases: how many patients it was compared on.
         dice: their mean Dice, over regions and cases, by the file.
         model_dice: the same by the model.
         seconds: of a slice, on this machine: of "int8", "float" (the file in float32) and
@@ -82,8 +81,8 @@ def export_int8(run: Run, store: Store, out: Path | None = None) -> Recipe[Int8R
 
     Args:
         run: the model.
-        store: holds labelled validation patients of the run, which it is measured on, and others,
-            which its scales are taken from.
+        store: holds labelled patients that the model was not trained on, which it is measured on,
+            and others, which its scales are taken from.
         out: the file, which is replaced if it exists; None: as of
             `mriseg.recipes.export.export`, with the suffix ``.int8.onnx``.
 
@@ -114,7 +113,7 @@ def export_int8(run: Run, store: Store, out: Path | None = None) -> Recipe[Int8R
             if not dice >= model_dice - MOST_LOST:
                 raise ExportError(
                     f"in integers the model is worse: Dice {dice:.3f} on "
-                    f"{counted(len(held), 'validation patient')}, where the model has "
+                    f"{counted(len(held), 'patient')} of whom it saw nothing, where the model has "
                     f"{model_dice:.3f}; {MOST_LOST:g} less is allowed. Nothing was written; "
                     f"use: mriseg export onnx"
                 )
@@ -136,21 +135,26 @@ def _without_files(recipe: Recipe[Any]) -> Recipe[Any]:
 
 
 def _cases(manifest: Manifest, store: Store) -> tuple[list[str], list[str]]:
-    """The labelled validation patients of a run that are in a store, and the other cases."""
-    wanted = set(manifest.validation)
-    names = {name: hidden(name, manifest.salt) if manifest.salt else name for name in store.cases()}
-    labelled = {case.name for case in store.index().cases if case.labelled}
-    held = [name for name, known in names.items() if known in wanted and name in labelled]
-    others = [name for name, known in names.items() if known not in wanted]
+    """The labelled patients of a store that no training of a run saw, and the other cases."""
+    index = store.index()
+    labelled = [case for case in index.cases if case.labelled]
+    seen = manifest.seen_among(labelled)
+    held = [case.name for case in labelled if case.name not in seen]
+    others = [case.name for case in index.cases if case.name not in held]
+    if not others:
+        # A store of strangers alone: some of them give the scales, and are not measured.
+        held, others = held[::2], held[1::2]
     if held and others:
         return held, others
     lacking = (
-        "no labelled validation patient of the run" if not held else "no other case than those"
+        "no labelled case that the model was not trained on"
+        if not held
+        else "one case that can be measured on, and none beside it"
     )
     raise InputError(
         f"{store.location} has {lacking}, and it takes both: patients that the training did not "
         f"see to measure on, and others for the scales. Give the store that the run was trained "
-        f"on ({manifest.store}), or train with --validation above 0"
+        f"on ({manifest.store}) if it has validation patients, or one of other labelled patients"
     )
 
 

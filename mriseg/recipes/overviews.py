@@ -261,7 +261,7 @@ def quantised(report: Int8Report) -> Overview:
     return Overview(
         title=f"{report.path}: {report.size_bytes / 1e6:.1f} MB ({report.float_bytes / 1e6:.1f} in "
         f"float32); Dice {report.dice:.3f} (model {report.model_dice:.3f}) on {report.cases} "
-        f"validation patients; a slice takes {ms['int8']} (float32 {ms['float']}, mriseg predict "
+        f"patients; a slice takes {ms['int8']} (float32 {ms['float']}, mriseg predict "
         f"{ms['predict']})",
         records=[asdict(report)],
     )

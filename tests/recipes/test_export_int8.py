@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mriseg.backends import select
 from mriseg.core.config import TrainConfig
+from mriseg.core.identity import Identity
 from mriseg.errors import ExportError, InputError
 from mriseg.events import Event, Wrote, finish
 from mriseg.io.exporters.onnx import EXPORTER
@@ -71,18 +72,30 @@ def test_one_that_is_worse_leaves_nothing(
     monkeypatch.setattr(module, "quantise", badly)
     # Whatever it segments: as bad as that is worse than this.
     monkeypatch.setattr(module, "MOST_LOST", -2.0)
-    with pytest.raises(ExportError, match=r"Dice .* on 2 validation patients, where the model"):
+    with pytest.raises(ExportError, match=r"Dice .* on 2 patients of whom it saw nothing"):
         finish(export_int8(run, store, tmp_path / "model.int8.onnx"))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_store_without_validation_patients_is_refused(
-    trained: tuple[Run, Store], tmp_path: Path
-) -> None:
+def test_patients_that_the_run_never_saw_serve(trained: tuple[Run, Store]) -> None:
     run, store = trained
-    for validation, lacking in (((), "no labelled validation patient"), (None, "no other case")):
-        names = tuple(store.cases()) if validation is None else validation
-        other = replace(run, manifest=replace(run.manifest, validation=names))
-        with pytest.raises(InputError, match=f"has {lacking}.*Give the store that the run was"):
-            finish(export_int8(other, store, tmp_path / "x.onnx"))
+    held, others = module._cases(run.manifest, store)
+    assert sorted(held) == sorted(run.manifest.validation)
+    assert sorted(others) == sorted(run.manifest.train)
+    # A run without validation patients, and a store of which it saw one case.
+    seen = tuple(each for each in run.manifest.seen if each.name == run.manifest.train[0])
+    stranger = replace(run.manifest, validation=(), seen=seen)
+    held, others = module._cases(stranger, store)
+    assert others == [run.manifest.train[0]] and len(held) == 3
+    # A store of strangers alone: none is measured on and asked for scales.
+    held, others = module._cases(replace(stranger, seen=()), store)
+    assert len(held) == len(others) == 2 and not set(held) & set(others)
+
+
+def test_a_store_that_the_run_saw_is_refused(trained: tuple[Run, Store], tmp_path: Path) -> None:
+    run, store = trained
+    seen = tuple(Identity.of(case) for case in store.index().cases)
+    other = replace(run, manifest=replace(run.manifest, validation=(), seen=seen))
+    with pytest.raises(InputError, match=r"no labelled case that the model was not trained on"):
+        finish(export_int8(other, store, tmp_path / "x.onnx"))
     assert not list(tmp_path.iterdir())

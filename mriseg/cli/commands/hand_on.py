@@ -41,7 +41,11 @@ def export(
     ] = False,
     store: Annotated[
         str | None,
-        options.option("--store", "For --int8: the store that the model was trained on.", "STORE"),
+        options.option(
+            "--store",
+            "For --int8: a store with labelled patients that the model was not trained on.",
+            "STORE",
+        ),
     ] = None,
 ) -> None:
     """Export a model to a file that other programs can load, and check its output.
@@ -78,8 +82,8 @@ def _export_int8(
         raise ConfigError(f"--int8 is for onnx, not for {format}")
     if store is None:
         raise ConfigError(
-            "--int8 needs a store with the model's validation patients; name the one that it was "
-            "trained on with --store"
+            "--int8 needs a store with labelled patients that the model was not trained on: name "
+            "it with --store, such as the one of its training with its validation patients"
         )
     with render.drawing() as draw:
         report = api.export_int8(common.run_or_newest(draw, model), store, out, on_event=draw)
