@@ -11,20 +11,26 @@ from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from benchmarks import accuracy
+from benchmarks import accuracy, starts
 from benchmarks._nnunet import labels
 from benchmarks._processes import Process, alone
 from benchmarks._timing import interleaved, seconds_of
 from benchmarks._trainings import Outcome
 from benchmarks.accuracy import OURS, THEIRS, Fold, summarise
 from mriseg.api import preprocess
+from mriseg.core.config import TrainConfig
 from mriseg.core.metrics import CaseScores
-from mriseg.io.runs import Run
+from mriseg.errors import ConfigError
+from mriseg.io.runs import Run, open_run
 from mriseg.io.sample import sample_dir
 from mriseg.testing import phantoms
 
@@ -94,7 +100,7 @@ def ended(script: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 def test_every_script_is_tried() -> None:
     scripts = {path.stem for path in SCRIPTS.glob("*.py") if not path.name.startswith("_")}
-    assert scripts == {*TINY, "accuracy", "reader"}
+    assert scripts == {*TINY, "accuracy", "reader", "starts"}
 
 
 @pytest.mark.slow
@@ -144,6 +150,48 @@ def test_reader_from_end_to_end(trained: Run, tmp_path: Path) -> None:
     held = set(rows["start"][0])
     assert len(held) == 2 and all(set(dice) == held for [dice] in rows.values())
     assert "2 corrected, 2 patients held out: " in done.stdout
+
+
+@pytest.mark.slow
+def test_starts_from_end_to_end(tmp_path: Path) -> None:
+    for name, modalities in (("all", ("t1", "t1ce", "t2", "flair")), ("t1", ("t1",))):
+        scans = tmp_path / name
+        phantoms.write_brats(scans, 3, shape=(6, 40, 36), modalities=modalities)
+        preprocess(scans, tmp_path / f"{name}.zarr", workers=1)
+    stores = f"{tmp_path / 'all.zarr'} {tmp_path / 't1.zarr'}"
+    words = (
+        f"{tmp_path / 'out'} --stores {stores} --ways tasks hidden both --minutes 0.05 --width 8"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.starts", *words.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    weights = []
+    for way in ("tasks", "hidden", "both"):
+        run = open_run(tmp_path / "out" / way)
+        assert run.manifest.model["in_channels"] == 4 and run.manifest.model["classes"] == 1
+        weights.append(run.load("best").weights["encoder.1.0.conv.weight"])
+    assert not any(torch.equal(a, b) for a, b in combinations(weights, 2))
+    # A store with more modalities than the first has no channels to come into.
+    with pytest.raises(ConfigError, match="has FLAIR, T1CE, T2, and .* does not"):
+        starts.parts_of(stores.split()[::-1], TrainConfig(width=8, validation=0))
+
+
+@given(seed=st.integers(0, 2**31), b=st.integers(1, 4), c=st.integers(1, 4))
+def test_only_what_is_there_is_hidden(seed: int, b: int, c: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn((b, c, 40, 36), generator=generator)
+    image[..., :10] = 0  # outside the brain
+    image[0, 1:] = 0  # a scan with one modality
+    shown, hidden = starts.hide(image, generator)
+    assert set(hidden.unique().tolist()) <= {0.0, 1.0}
+    assert not hidden[..., :10].any() and not hidden[0, 1:].any()
+    assert torch.equal(shown, torch.where(hidden.bool(), 0, image))
+    assert starts.filling(image, torch.cat([image, hidden], dim=1)) == 0
 
 
 @pytest.mark.slow
