@@ -112,7 +112,8 @@ def _spread(percentiles: Sequence[float]) -> tuple[tuple[float, float], float, f
 
 
 def _level(values: NDArray[np.float32], low: float, slope: float) -> NDArray[np.float32]:
-    return np.clip(np.rint((values - low) / slope) + 1, 1, 255)
+    levels: NDArray[np.float32] = np.clip(np.rint((values - low) / slope) + 1, 1, 255)
+    return levels
 
 
 def shares(probabilities: Array) -> Levels:

@@ -13,7 +13,8 @@ from mriseg.core.choice import Choice
 from mriseg.errors import CaseError, UnknownNameError, WorkerError
 from mriseg.events import Advanced, Event, Notice, Partly
 from mriseg.io.disk.shared import SharedPath
-from mriseg.recipes.case_work import CaseWorkers, Outcome, Workers, case_workers, elsewhere, partly
+from mriseg.recipes.case_work import CaseWorkers, Workers, case_workers, elsewhere, partly
+from mriseg.recipes.pipeline import Outcome
 from mriseg.recipes.worker_check import Needs
 
 
