@@ -146,7 +146,7 @@ class _Results:
 def _measured(
     workers: CaseWorkers, how: Measurement, names: Sequence[str], views: CaseViews
 ) -> Recipe[_Results]:
-    """Measure cases; each has at most one in memory at a time.
+    """Measure cases; this process has at most three in memory at a time, a worker one.
 
     Raises:
         InputError: none could be measured.
