@@ -157,7 +157,7 @@ class CaseWorkers:
 
         Args:
             function: does it, and yields how far it is; can be pickled, as can items and results.
-                `Stages` overlap from item to item where this process does them.
+                `Stages` overlap from item to item where this process does them on several cores.
             items: in the order in which they are begun.
             shown: makes an event of how far an item is, from the item's number, counted from 0, the
                 item and what the function yielded. Workers do not report that.
@@ -185,7 +185,7 @@ class CaseWorkers:
                     raise
                 yield Notice(str(error))
         work = in_turn(function, items)
-        if isinstance(function, Stages) and len(items) > 1:
+        if isinstance(function, Stages) and len(items) > 1 and _has_cores():
             work = overlapped(cast("Stages[T, P, Any, Any, R]", function), items)
         with closing(work):
             for one in work:
@@ -193,6 +193,13 @@ class CaseWorkers:
                     yield one
                 elif (event := shown(one[0], items[one[0]], one[1])) is not None:
                     yield event
+
+
+def _has_cores() -> bool:
+    """Whether there is a core beside the one that computes; on one, threads only displace it."""
+    from mriseg.backends.machine import cores
+
+    return cores() > 1
 
 
 def backend_for(where: Where) -> Lazy[Backend]:
