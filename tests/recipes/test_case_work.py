@@ -65,14 +65,14 @@ def test_stages_overlap_here_if_there_are_cores_and_workers_do_them_in_turn(
     cpu: Backend, monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
     monkeypatch.setattr("mriseg.backends.machine.cores", lambda: cores)
-    stages, here = Stages(_begin, _compute, _end), threading.current_thread().name
-    ends = "mriseg-aside" if cores > 1 else here
+    stages, own = Stages(_begin, _compute, _end), threading.current_thread().name
+    ends = "mriseg-aside" if cores > 1 else own
     with case_workers(cpu, 3) as workers:
         events, results = of(workers.each(stages, [4, 1, 3], partly("stage")))
         assert results == {n: (2 * n, ends) for n in (4, 1, 3)}
         assert [event.done for event in events] == [0.25, 0.5, 1.25, 1.5, 2.25, 2.5]
         _, alone = of(workers.each(stages, [4]))
-        assert alone == {4: (8, here)}
+        assert alone == {4: (8, own)}
     with (
         ThreadPoolExecutor(2) as executor,
         case_workers(Workers(executor, backend=None), 3) as workers,
