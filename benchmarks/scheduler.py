@@ -25,8 +25,9 @@ from mriseg.events import Partly
 from mriseg.executors.dask import quiet
 from mriseg.io.readers.base import Case
 from mriseg.recipes import case_work
-from mriseg.recipes.case_work import Outcome, Workers, case_workers
+from mriseg.recipes.case_work import Workers, case_workers
 from mriseg.recipes.case_writing import CaseReport
+from mriseg.recipes.pipeline import Outcome
 from mriseg.recipes.scan_work import name_of
 from mriseg.testing import phantoms
 

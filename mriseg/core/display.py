@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mriseg.core import volume
+from mriseg.core import halves, volume
 from mriseg.core.volume import Box, Geometry
 from mriseg.errors import InputError
 
@@ -26,6 +26,7 @@ REGIONS_PER_LAYER = 8
 _TAILS = (0.1, 99.9)
 # What is drawn from black to white at first.
 _WINDOW = (1, 99)
+_SHOWN = (_WINDOW[0], *_TAILS, _WINDOW[1])
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,48 @@ def grey_levels(image: Array) -> Levels:
     Bytes stay what they are. Of other images, values between their 0.1st and 99.9th percentile are
     spread over the levels 1 to 255, and those beyond take the first or the last.
     """
+    if halves.is_half(image):
+        return _of_halves(image)
     inside = np.isfinite(image) & (image != 0)
     values = image[inside].astype(np.float32)
     if not values.size:
-        return Levels(np.zeros(image.shape, np.uint8), 1.0, 0.0, (0.0, 1.0), exact=True)
-    black, low, high, white = np.percentile(values, (_WINDOW[0], *_TAILS, _WINDOW[1])).tolist()
-    window = (black, white if white > black else black + 1)
+        return _no_levels(image)
+    window, low, slope = _spread(np.percentile(values, _SHOWN).tolist())
     if image.dtype.kind in "biu" and values.min() >= 0 and values.max() <= 255:
         return Levels(image.astype(np.uint8), 1.0, 0.0, window, exact=True)
-    slope = max((high - low) / 254, float(np.finfo(np.float32).tiny))
     data = np.zeros(image.shape, np.uint8)
-    data[inside] = np.clip(np.rint((values - low) / slope) + 1, 1, 255)
+    data[inside] = _level(values, low, slope)
     return Levels(data, slope, low - slope, window)
+
+
+def _of_halves(image: NDArray[np.float16]) -> Levels:
+    """`grey_levels` of a prepared scan, in a fifth of the time."""
+    percentiles = halves.percentiles(image, _SHOWN)
+    if not percentiles:
+        return _no_levels(image)
+    window, low, slope = _spread(percentiles)
+
+    def level(values: Array) -> Array:
+        levels = _level(values.astype(np.float32), low, slope)
+        return np.where(np.isfinite(values) & (values != 0), levels, 0).astype(np.uint8)
+
+    return Levels(halves.mapped(image, level), slope, low - slope, window)
+
+
+def _no_levels(image: Array) -> Levels:
+    return Levels(np.zeros(image.shape, np.uint8), 1.0, 0.0, (0.0, 1.0), exact=True)
+
+
+def _spread(percentiles: Sequence[float]) -> tuple[tuple[float, float], float, float]:
+    """The window, the value of level 1 and the step between levels, by `_SHOWN`."""
+    black, low, high, white = percentiles
+    window = (black, white if white > black else black + 1)
+    return window, low, max((high - low) / 254, float(np.finfo(np.float32).tiny))
+
+
+def _level(values: NDArray[np.float32], low: float, slope: float) -> NDArray[np.float32]:
+    levels: NDArray[np.float32] = np.clip(np.rint((values - low) / slope) + 1, 1, 255)
+    return levels
 
 
 def shares(probabilities: Array) -> Levels:
@@ -122,7 +153,7 @@ def shown_box(volumes: Iterable[Array]) -> Box:
     """
     held: Array | None = None
     for array in volumes:
-        shown = np.any(array != 0, axis=tuple(range(array.ndim - 3)))
+        shown = np.any(halves.nonzero(array), axis=tuple(range(array.ndim - 3)))
         if held is not None and held.shape != shown.shape:
             raise InputError(
                 f"volumes of shapes {held.shape} and {shown.shape} are not on one grid"

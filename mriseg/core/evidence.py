@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mriseg.core.metrics import count, dice
 from mriseg.core.postprocess import components_of
+from mriseg.core.volume import bounding_box, crop
 
 
 @dataclass(frozen=True)
@@ -64,5 +65,5 @@ def evidence_of(
         unmoved=dice(count(mask, rough)),
         voxels=voxels,
         mass=mass,
-        components=int(components_of(mask)[1].size - 1) if voxels else 0,
+        components=components_of(crop(mask, bounding_box(chosen)))[1].size - 1 if voxels else 0,
     )

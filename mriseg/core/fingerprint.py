@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mriseg.core import halves
 from mriseg.core.prepare import PreparedCase
 
 Fingerprint = tuple[tuple[str, str], ...]
@@ -63,7 +64,7 @@ class Pair(NamedTuple):
 
 def fingerprint(case: PreparedCase) -> Fingerprint:
     """The fingerprint of a case, without modalities that show no structure at its scale."""
-    inside = np.asarray(case.image.any(axis=0))
+    inside = np.asarray(halves.nonzero(case.image).any(axis=0))
     if not inside.any():
         return ()
     weights = [_blocks(inside, axis) for axis in range(3)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mriseg.backends.base import Backend
-from mriseg.core import batchnorm, resampling
+from mriseg.core import batchnorm, halves, resampling
 from mriseg.core.copies import Copies
 from mriseg.core.folding import folded
 from mriseg.core.padding import padded_size
@@ -177,7 +177,8 @@ class _Batches:
         frame = padded_size(given, task.frame)
         self._shape = (len(task.modalities), *frame)
         self._pad = Pad.to(given, frame)
-        self.slices = np.flatnonzero(case.image[[k for _, k in self._known]].any(axis=(0, 2, 3)))
+        held = [halves.nonzero(case.image[k]).any(axis=(1, 2)) for _, k in self._known]
+        self.slices = np.flatnonzero(np.any(held, axis=0))
         self.size = max(1, min(batch_size, _MAX_PIXELS // max(frame[0] * frame[1], h * w)))
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
@@ -195,7 +196,9 @@ class _Batches:
             slices = self._image[k, z]
             if self._resampling:
                 slices = self._resampling.to_network(slices)
-            batch[: len(z), channel] = self._pad.apply(slices)
+            cut, place = self._pad.windows(slices.shape[-2:])
+            # Converted into its place, rather than padded first and then converted.
+            batch[(slice(len(z)), channel, *place)] = slices[(..., *cut)]
         return backend.place(backend.pin(torch.from_numpy(batch)))
 
     def to_own(self, output: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -105,6 +105,19 @@ class Segmentation:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Output:
+    """What the network gives for a case.
+
+    Attributes:
+        probabilities: float32 [r, z, y, x] on its cropped grid.
+        agreements: of each region, how far the mirrored copies agree; None where there is one.
+    """
+
+    probabilities: NDArray[np.float32]
+    agreements: tuple[float | None, ...]
+
+
 class Segmenter:
     """Segments cases with a model; cheap to pickle besides the model's weights.
 
@@ -140,35 +153,56 @@ class Segmenter:
 
     def segmenting(self, case: PreparedCase, backend: Backend) -> Partly[Segmentation]:
         """`segment`, which yields the share of the case that is done."""
+        output = yield from self.passing(case, backend)
+        return self.masks(case, output)
+
+    def passing(self, case: PreparedCase, backend: Backend) -> Partly[Output]:
+        """A case through the network, the first half of `segmenting`: what computes on a device."""
         model, options = self.model, self.options
         flips = model.mirrored if options.flips else ()
         begin, share = network_share(case, passes=2 ** len(flips), adapt=options.adapt)
         network = self._network_for(backend)(case)
         yield begin
-        assert options.threshold is not None, "resolved() gives it"
-        assert options.min_component_share is not None, "resolved() gives it"
-        levels = np.broadcast_to(options.threshold, len(model.task.regions)).tolist()
-        copies = Copies(levels)
+        copies = Copies(self._levels)
         work = predicting(
             *(network, backend, case, model.task),
             batch_size=options.batch_size,
             flips=flips,
             copies=copies,
         )
-        output = yield from within(work, begin, share)
-        if not np.isfinite(output).all():
+        probabilities = yield from within(work, begin, share)
+        return Output(probabilities, copies.agreements)
+
+    def masks(self, case: PreparedCase, output: Output) -> Segmentation:
+        """What the network gave as masks, the second half of `segmenting`; needs no device.
+
+        Raises:
+            InputError: as `segment`.
+        """
+        model, options, probabilities = self.model, self.options, output.probabilities
+        if not np.isfinite(probabilities).all():
             raise InputError(_not_finite(case))
-        rough = threshold(output, levels)
+        assert options.min_component_share is not None, "resolved() gives it"
+        rough = threshold(probabilities, self._levels)
         if options.refine:
-            output = refined(output, case, model.task, model.calibrations.platt)
+            probabilities = refined(probabilities, case, model.task, model.calibrations.platt)
         voxel = case.geometry.volume_of(1).value
-        masks = threshold(output, options.threshold)
+        masks = threshold(probabilities, self._levels)
         masks = remove_minor_components(masks, options.min_component_share)
         masks = remove_small(masks, options.min_volume, voxel)
         h, w = case.image.shape[-2:]
         _, notice = resampling.plan((h, w), case.geometry, model.task.spacing)
-        evidence = tuple(map(evidence_of, output, masks, rough, copies.agreements))
-        return Segmentation(masks, output, evidence, (notice,) if notice else ())
+        evidence = tuple(map(evidence_of, probabilities, masks, rough, output.agreements))
+        return Segmentation(masks, probabilities, evidence, (notice,) if notice else ())
+
+    @property
+    def _levels(self) -> list[float]:
+        """Of each region, the probability above which a voxel is segmented."""
+        assert self.options.threshold is not None, "resolved() gives it"
+        levels: list[float] = np.broadcast_to(
+            self.options.threshold, len(self.model.task.regions)
+        ).tolist()
+        return levels
 
     def _network_for(self, backend: Backend) -> NetworkFor:
         if self._placed is None or self._placed[0] is not backend:

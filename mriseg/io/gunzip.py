@@ -153,7 +153,7 @@ def fill(file: IO[bytes], buffer: memoryview) -> int:
     return filled
 
 
-def compress(content: bytes) -> bytes:
+def compress(content: bytes, level: int = 6) -> bytes:
     """``content`` as gzip without a time or a name: equal input gives equal bytes."""
-    packed: bytes = gzip_ng.compress(content, compresslevel=6, mtime=0)
+    packed: bytes = gzip_ng.compress(content, compresslevel=level, mtime=0)
     return packed

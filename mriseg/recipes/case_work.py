@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from mriseg.core.choice import Choice
 from mriseg.core.wording import counted
@@ -27,6 +27,7 @@ from mriseg.executors.processes import UnguardedError, default_workers
 from mriseg.executors.spreading import watched
 from mriseg.recipes.about import machine_of
 from mriseg.recipes.lazy import Lazy
+from mriseg.recipes.pipeline import Outcome, Stages, in_turn, overlapped
 from mriseg.recipes.worker_check import (
     Needs,
     check,
@@ -89,14 +90,6 @@ Where: TypeAlias = "Backend | Workers"
 def elsewhere(where: Where) -> bool:
     """Whether work is done on other machines, which need absolute paths."""
     return isinstance(where, Workers) and where.are_elsewhere
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[T, R]):
-    """What was done to an item, and what came of it."""
-
-    item: T
-    result: R
 
 
 class CaseWorkers:
@@ -164,6 +157,7 @@ class CaseWorkers:
 
         Args:
             function: does it, and yields how far it is; can be pickled, as can items and results.
+                `Stages` overlap from item to item where this process does them on several cores.
             items: in the order in which they are begun.
             shown: makes an event of how far an item is, from the item's number, counted from 0, the
                 item and what the function yielded. Workers do not report that.
@@ -190,17 +184,22 @@ class CaseWorkers:
                 if done:
                     raise
                 yield Notice(str(error))
-        for number, item in enumerate(items):
-            with closing(function(item)) as work:
-                while True:
-                    try:
-                        event = shown(number, item, next(work))
-                    except StopIteration as end:
-                        result = end.value
-                        break
-                    if event is not None:
-                        yield event
-            yield Outcome(item, result)
+        work = in_turn(function, items)
+        if isinstance(function, Stages) and len(items) > 1 and _has_cores():
+            work = overlapped(cast("Stages[T, P, Any, Any, R]", function), items)
+        with closing(work):
+            for one in work:
+                if isinstance(one, Outcome):
+                    yield one
+                elif (event := shown(one[0], items[one[0]], one[1])) is not None:
+                    yield event
+
+
+def _has_cores() -> bool:
+    """Whether there is a core beside the one that computes; on one, threads only displace it."""
+    from mriseg.backends.machine import cores
+
+    return cores() > 1
 
 
 def backend_for(where: Where) -> Lazy[Backend]:

@@ -18,10 +18,11 @@ from mriseg.io.disk.space import check_writable
 from mriseg.io.model_sources import spoken
 from mriseg.io.runs import Manifest, Run
 from mriseg.io.store import Store
-from mriseg.recipes.case_work import CaseWorkers, Outcome, Where, case_workers, elsewhere, partly
+from mriseg.recipes.case_work import CaseWorkers, Where, case_workers, elsewhere, partly
 from mriseg.recipes.evaluate_page import page_written
 from mriseg.recipes.loaded import loaded, needs_of, reachable
 from mriseg.recipes.measurement import MeasuredCase, Measurement
+from mriseg.recipes.pipeline import Outcome
 from mriseg.recipes.prediction import PredictOptions
 from mriseg.recipes.preparations import differences
 from mriseg.recipes.scores import EvaluateReport, case_event, reported
@@ -145,7 +146,7 @@ class _Results:
 def _measured(
     workers: CaseWorkers, how: Measurement, names: Sequence[str], views: CaseViews
 ) -> Recipe[_Results]:
-    """Measure cases; each has at most one in memory at a time.
+    """Measure cases; this process has at most three in memory at a time, a worker one.
 
     Raises:
         InputError: none could be measured.
@@ -153,7 +154,7 @@ def _measured(
     by_name: dict[str, MeasuredCase] = {}
     slices: dict[str, Views] = {}
     yield Began("evaluate", len(names), "case", at_once=min(workers.at_once, len(names)))
-    for step in workers.each(how.of, names, partly("evaluate"), lambda name: f"case {name}"):
+    for step in workers.each(how.stages, names, partly("evaluate"), lambda name: f"case {name}"):
         if not isinstance(step, Outcome):
             yield step
             continue

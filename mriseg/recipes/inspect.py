@@ -27,8 +27,8 @@ from mriseg.io.readers.table import NOTES, write_table
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
-from mriseg.recipes.case_work import Outcome
 from mriseg.recipes.labels import wanted_regions
+from mriseg.recipes.pipeline import Outcome
 from mriseg.recipes.scan_work import name_of, reading_workers
 from mriseg.recipes.scans import ScanOptions
 

@@ -14,10 +14,12 @@ from mriseg.core.modalities import display_modality, modalities_among
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import label_map
 from mriseg.core.train_settings import modality_names
-from mriseg.engine.segmenter import Segmentation, Segmenter, SegmentOptions
+from mriseg.engine.segmenter import Output as NetworkOutput
+from mriseg.engine.segmenter import Segmentation, SegmentOptions
 from mriseg.errors import CaseError, InputError, OutputError
 from mriseg.events import Partly
 from mriseg.io import nifti
+from mriseg.io.disk.known_files import KnownFile
 from mriseg.io.disk.shared import Workroom
 from mriseg.io.predictions import MaskRecord
 from mriseg.io.runs import Manifest
@@ -26,6 +28,7 @@ from mriseg.io.writers.base import MadeBy
 from mriseg.recipes.channels import Channels, restricted, too_few
 from mriseg.recipes.lazy import Lazy
 from mriseg.recipes.loaded import Loaded
+from mriseg.recipes.pipeline import Stages
 from mriseg.recipes.predicted import Asked
 from mriseg.recipes.setup import versions
 from mriseg.recipes.sources import Source
@@ -116,6 +119,35 @@ class MadeMask:
 
 
 @dataclass(frozen=True)
+class _Read:
+    """A case that was read.
+
+    Attributes:
+        scan: its files.
+        whole: it, with all modalities that it has.
+        case: what of it is used.
+        channels: which modalities that are.
+        notices: what was accepted although it is unusual.
+        seen: whether the model was trained on it.
+    """
+
+    scan: tuple[KnownFile, ...]
+    whole: PreparedCase
+    case: PreparedCase
+    channels: Channels
+    notices: tuple[str, ...]
+    seen: bool
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """A case with what the network gave for it."""
+
+    read: _Read
+    output: NetworkOutput
+
+
+@dataclass(frozen=True)
 class Masking:
     """How masks are made and written; a value that can be sent to a worker.
 
@@ -141,44 +173,78 @@ class Masking:
         Raises:
             OutputError: it cannot be written.
         """
+        return self.stages(item)
+
+    @property
+    def stages(self) -> Stages[ToPredict, float, _Read | MadeMask, _Passed | MadeMask, MadeMask]:
+        """`of` in stages, of which the first and the last need no device."""
+        return Stages(self._read, self._pass, self._finish)
+
+    def _read(self, item: ToPredict) -> Partly[_Read | MadeMask]:
+        """Read a case and prepare it."""
         if not self.room.is_open:
             raise OutputError(f"{item.target.parent} is gone, with the masks in it")
-        model, backend = self.model(), self.backend()
-        segmenter = model.segmenter
+        manifest, options, name = self.model().run.manifest, self.options, item.name
         try:
-            return (yield from self._made(item, model, segmenter, backend))
+            scan = item.source.scan()
+            whole, notices = yield from item.source.loading()
+            case = restricted(whole, options.modalities)
+            if why := too_few(case.modalities, manifest, allow_missing=options.allow_missing):
+                raise CaseError(name, why)
+            channels = Channels.of(whole.modalities, case.modalities, manifest.modalities)
+            seen = bool(manifest.seen) and manifest.seen_among([item.source.entry(name, whole)])
+            return _Read(scan, whole, case, channels, (*notices, *channels.notices), bool(seen))
         except InputError as error:
-            return MadeMask(problem=error.reason if isinstance(error, CaseError) else str(error))
+            return _problem(error)
 
-    def _made(
-        self, item: ToPredict, model: Loaded, segmenter: Segmenter, backend: Backend
-    ) -> Partly[MadeMask]:
-        manifest, options, name = model.run.manifest, self.options, item.name
-        scan = item.source.scan()
-        whole, notices = yield from item.source.loading()
-        case = restricted(whole, options.modalities)
-        if why := too_few(case.modalities, manifest, allow_missing=options.allow_missing):
-            raise CaseError(name, why)
-        channels = Channels.of(whole.modalities, case.modalities, manifest.modalities)
-        notices += channels.notices
-        seen = manifest.seen_among([item.source.entry(name, whole)]) if manifest.seen else {}
-        segmentation = yield from segmenter.segmenting(case, backend)
-        facts = describe(backend)
-        record = MaskRecord(
-            case=name,
+    def _pass(self, item: ToPredict, read: _Read | MadeMask) -> Partly[_Passed | MadeMask]:
+        """Pass a case through the network."""
+        if isinstance(read, MadeMask):
+            return read
+        segmenter, backend = self.model().segmenter, self.backend()
+        try:
+            return _Passed(read, (yield from segmenter.passing(read.case, backend)))
+        except InputError as error:
+            return _problem(error)
+
+    def _finish(self, item: ToPredict, passed: _Passed | MadeMask) -> MadeMask:
+        """Make masks of what the network gave, and write them."""
+        if isinstance(passed, MadeMask):
+            return passed
+        model, read, name = self.model(), passed.read, item.name
+        try:
+            segmentation = model.segmenter.masks(read.case, passed.output)
+            record = self._record(item, model, read, segmentation)
+            with self.room.alone(name):
+                part = self.room.place(str(item.number))
+                target = part / item.target.name
+                self._write(name, read.case, item.source, segmentation, target, model.run.manifest)
+            view = self._view(name, read.whole, segmentation, model.run.manifest)
+            return MadeMask(record, view)
+        except InputError as error:
+            return _problem(error)
+
+    def _record(
+        self, item: ToPredict, model: Loaded, read: _Read, segmentation: Segmentation
+    ) -> MaskRecord:
+        """What is recorded of a mask, but for its files."""
+        manifest, case, whole, channels = model.run.manifest, read.case, read.whole, read.channels
+        facts = describe(self.backend())
+        return MaskRecord(
+            case=item.name,
             mask=item.key or item.target.name,
             files=(),
             source=self.asked.source,
-            scan=scan,
+            scan=read.scan,
             model=self.asked.model,
             settings=dict(self.asked.settings),
             modalities=channels.used,
             missing=channels.missing,
             unused=channels.unused,
-            notices=(*notices, *segmentation.notices, *_about_heads(case, manifest)),
+            notices=(*read.notices, *segmentation.notices, *_about_heads(case, manifest)),
             volumes=_volumes(case, segmentation, manifest),
             unit=case.geometry.unit,
-            trained_on=bool(seen),
+            trained_on=read.seen,
             created=datetime.now().astimezone().isoformat(timespec="seconds"),
             backend=f"{facts['name']} ({facts['device name']}), {facts['precision']}",
             versions=versions(),
@@ -186,11 +252,6 @@ class Masking:
             flags=model.judge.flags(case, segmentation, channels.missing),
             session=whole.session if whole.session and whole.session.matters else None,
         )
-        with self.room.alone(name):
-            part = self.room.place(str(item.number))
-            target = part / item.target.name
-            self._write(name, case, item.source, segmentation, target, manifest)
-        return MadeMask(record, self._view(name, whole, segmentation, manifest))
 
     def _write(
         self,
@@ -238,6 +299,10 @@ class Masking:
         maps = segmentation.probabilities if self.options.probabilities else None
         masks, regions = segmentation.masks, tuple(manifest.regions)
         return packed(viewed(name, case, regions, mask=masks, probabilities=maps))
+
+
+def _problem(error: InputError) -> MadeMask:
+    return MadeMask(problem=error.reason if isinstance(error, CaseError) else str(error))
 
 
 def _about_heads(case: PreparedCase, manifest: Manifest) -> tuple[str, ...]:

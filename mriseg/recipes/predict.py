@@ -64,7 +64,7 @@ def predict(
     channels: Sequence[str] | None = None,
     cases: Sequence[str] | Part | Sessions | None = None,
 ) -> Recipe[PredictReport]:
-    """Predict every case under ``source``. One case is in memory at a time.
+    """Predict every case under ``source``. Up to three cases are in memory at a time.
 
     A mask that this model made of this scan with these settings is kept. One that something else
     made, or that was edited since, stands in the way: its case is skipped, unless

@@ -20,10 +20,11 @@ from mriseg.io.model_sources import spoken
 from mriseg.io.predictions import MaskRecord, ModelName
 from mriseg.io.runs import Run
 from mriseg.io.writers import dicom_seg
-from mriseg.recipes.case_work import Outcome, Where, Workers, case_workers, partly
+from mriseg.recipes.case_work import Where, Workers, case_workers, partly
 from mriseg.recipes.certainty import Judge
 from mriseg.recipes.loaded import loaded
 from mriseg.recipes.masking import MadeMask, Masking, PredictOptions, ToPredict
+from mriseg.recipes.pipeline import Outcome
 from mriseg.recipes.predicted import Asked, Masks
 from mriseg.recipes.sources import Source
 from mriseg.recipes.worker_check import Needs
@@ -175,7 +176,9 @@ class Prediction:
                 packs=self.options.overlays and not self.views.absent,
             )
             done = 0
-            for step in workers.each(how.of, todo, partly("predict"), lambda i: f"case {i.name}"):
+            for step in workers.each(
+                how.stages, todo, partly("predict"), lambda i: f"case {i.name}"
+            ):
                 if not isinstance(step, Outcome):
                     yield step
                     continue

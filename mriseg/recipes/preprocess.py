@@ -36,12 +36,13 @@ from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard
-from mriseg.recipes.case_work import Outcome, Workers, elsewhere
+from mriseg.recipes.case_work import Workers, elsewhere
 from mriseg.recipes.case_writing import CaseReport, kept, write_case
 from mriseg.recipes.labels import (
     means_own_labels,
     wanted_regions,
 )
+from mriseg.recipes.pipeline import Outcome
 from mriseg.recipes.scan_work import name_of, writing_workers
 from mriseg.recipes.scans import ScanOptions
 from mriseg.recipes.sessions import check_preparation

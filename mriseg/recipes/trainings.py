@@ -23,8 +23,9 @@ from mriseg.io.disk.atomic import is_free
 from mriseg.io.disk.shared import workroom
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
-from mriseg.recipes.case_work import CaseWorkers, Outcome, Where, case_workers, elsewhere
+from mriseg.recipes.case_work import CaseWorkers, Where, case_workers, elsewhere
 from mriseg.recipes.loaded import needs_of
+from mriseg.recipes.pipeline import Outcome
 from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.transfer import shape_of
 from mriseg.recipes.trial import Study

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from mriseg.core import halves
+
 Array = NDArray[Any]
 Colour = tuple[int, int, int]
 
@@ -60,7 +62,21 @@ def grey(image: Array) -> NDArray[np.uint8]:
     inside = (image != 0) & np.isfinite(image)
     if not inside.any():
         return np.zeros(image.shape, dtype=np.uint8)
-    low, high = np.percentile(image[inside], (1, 99))
+    return _levels(image, np.percentile(image[inside], (1, 99)))
+
+
+def grey_of_scan(image: NDArray[np.float16]) -> NDArray[np.uint8]:
+    """`grey` of a channel of a prepared case, in a quarter of the time."""
+    ends = np.asarray(halves.percentiles(image, (1, 99)))
+    if not ends.size:
+        return np.zeros(image.shape, dtype=np.uint8)
+    return halves.mapped(image, lambda values: _levels(values, ends))
+
+
+def _levels(image: Array, ends: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Grey levels between two intensities, black where there is nothing."""
+    low, high = ends
+    inside = (image != 0) & np.isfinite(image)
     share = (image.astype(np.float32) - low) / max(float(high - low), 1e-12)
     level: NDArray[np.uint8] = (np.where(inside, np.clip(share, 0, 1), 0) * 255).astype(np.uint8)
     return level
@@ -91,13 +107,20 @@ class Tile:
             regions: [r, h, w] in [0, 1], masks or probabilities.
             most: opacity where a region is 1.
         """
-        paint = np.zeros_like(self._pixels)
-        opacity = np.zeros((*self._pixels.shape[:2], 1), dtype=np.float32)
+        strengths = np.stack([self._enlarged(region) for region in regions])
+        # Most of a slice has nothing to be coloured.
+        rows, columns = (np.flatnonzero(strengths.any(axis=(0, axis))) for axis in (2, 1))
+        if not rows.size:
+            return
+        part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        pixels = self._pixels[part]
+        paint = np.zeros_like(pixels)
+        opacity = np.zeros((*pixels.shape[:2], 1), dtype=np.float32)
         for index in np.argsort(-regions.sum(axis=(1, 2)), kind="stable"):
-            strength = self._enlarged(regions[index])[..., None]
+            strength = strengths[(index, *part)][..., None]
             paint += np.where(opacity > 0, strength, 1) * (_rgb(colour(int(index))[1]) - paint)
             opacity = np.maximum(opacity, strength)
-        self._pixels += opacity * most * (paint - self._pixels)
+        pixels += opacity * most * (paint - pixels)
 
     def outline(self, mask: Array, paint: Colour) -> None:
         """Draw the inner border of a mask [h, w]."""

@@ -129,3 +129,12 @@ def test_a_voxel_keeps_its_place_in_the_world(affine: np.ndarray) -> None:
 def test_without_a_voxel_size_the_canonical_axes_are_the_world() -> None:
     geometry = geometry_of((4, 5, 6), np.diag([1.0, -1, -1, 1]), unit="px")
     assert (display.ras_affine(geometry, Box((1, 1, 1), (3, 3, 3))) == np.eye(4)).all()
+
+
+@given(image=hnp.arrays(np.float16, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)))
+def test_halves_have_the_levels_of_the_same_numbers_in_full(image: np.ndarray) -> None:
+    halved, full = display.grey_levels(image), display.grey_levels(image.astype(np.float32))
+    assert (halved.data == full.data).all() and halved.exact == full.exact
+    assert halved.slope == pytest.approx(full.slope, rel=1e-6)
+    assert halved.inter == pytest.approx(full.inter, rel=1e-6)
+    assert halved.window == pytest.approx(full.window, rel=1e-6)

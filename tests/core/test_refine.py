@@ -156,3 +156,14 @@ def test_any_input_gives_probabilities(
     assert refined.shape == probabilities.shape and refined.dtype == np.float32
     assert np.isfinite(refined).all() and refined.min() >= 0 and refined.max() <= 1
     assert (refined[probabilities == 0] == 0).all()
+
+
+def test_blocks_of_voxels_give_what_all_at_once_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = refine(half_seen(), head())
+    monkeypatch.setattr("mriseg.core.refine._BLOCK", 7)
+    assert np.abs(refine(half_seen(), head()) - whole).max() < 1e-6
+
+
+def test_the_order_of_memory_changes_nothing() -> None:
+    other = np.asfortranarray(half_seen())
+    assert (refine(other, np.asfortranarray(head())) == refine(half_seen(), head())).all()

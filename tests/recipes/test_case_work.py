@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,8 @@ from mriseg.core.choice import Choice
 from mriseg.errors import CaseError, UnknownNameError, WorkerError
 from mriseg.events import Advanced, Event, Notice, Partly
 from mriseg.io.disk.shared import SharedPath
-from mriseg.recipes.case_work import CaseWorkers, Outcome, Workers, case_workers, elsewhere, partly
+from mriseg.recipes.case_work import CaseWorkers, Workers, case_workers, elsewhere, partly
+from mriseg.recipes.pipeline import Outcome, Stages
 from mriseg.recipes.worker_check import Needs
 
 
@@ -42,6 +44,42 @@ def test_here_items_are_done_in_order_and_show_how_far_they_are(cpu: Backend) ->
         assert workers.machine.startswith("cpu") and workers.notes == cpu.notes
     assert list(results.items()) == [(4, 8), (1, 2)]
     assert events == [Advanced("stage", 0.5, item="4"), Advanced("stage", 1.5, item="1")]
+
+
+def _begin(number: int) -> Partly[int]:
+    yield 0.25
+    return number
+
+
+def _compute(number: int, begun: int) -> Partly[int]:
+    yield 0.5
+    return number + begun
+
+
+def _end(number: int, computed: int) -> tuple[int, str]:
+    return computed, threading.current_thread().name
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_stages_overlap_here_if_there_are_cores_and_workers_do_them_in_turn(
+    cpu: Backend, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr("mriseg.backends.machine.cores", lambda: cores)
+    stages, own = Stages(_begin, _compute, _end), threading.current_thread().name
+    ends = "mriseg-aside" if cores > 1 else own
+    with case_workers(cpu, 3) as workers:
+        events, results = of(workers.each(stages, [4, 1, 3], partly("stage")))
+        assert results == {n: (2 * n, ends) for n in (4, 1, 3)}
+        assert [event.done for event in events] == [0.25, 0.5, 1.25, 1.5, 2.25, 2.5]
+        _, alone = of(workers.each(stages, [4]))
+        assert alone == {4: (8, own)}
+    with (
+        ThreadPoolExecutor(2) as executor,
+        case_workers(Workers(executor, backend=None), 3) as workers,
+    ):
+        _, results = of(workers.each(stages, [4, 1, 3]))
+        assert [(n, twice) for n, (twice, _) in sorted(results.items())] == [(1, 2), (3, 6), (4, 8)]
+        assert "mriseg-aside" not in {name for _, name in results.values()}
 
 
 def test_an_executor_of_ones_own_gives_the_same() -> None:

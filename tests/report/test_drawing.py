@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from mriseg.report.drawing import PALETTE, Key, Tile, colour, grey, sheet
+from mriseg.report.drawing import PALETTE, Key, Tile, colour, grey, grey_of_scan, sheet
 
 ORANGE, BLUE = PALETTE[0][1], PALETTE[1][1]
 modest = settings(deadline=None, max_examples=40)
@@ -146,3 +146,20 @@ def test_a_legend_goes_on_in_the_next_line() -> None:
 def test_colours_begin_again_after_the_last() -> None:
     assert colour(len(PALETTE)) == colour(0)
     assert len({paint for _, paint in PALETTE}) == len(PALETTE)
+
+
+@given(image=hnp.arrays(np.float16, hnp.array_shapes(min_dims=2, max_dims=3, max_side=6)))
+def test_a_channel_of_a_scan_has_the_grey_of_its_numbers_in_full(
+    image: NDArray[np.float16],
+) -> None:
+    with np.errstate(invalid="ignore"):
+        full = grey(image.astype(np.float32)).astype(int)
+    # A level apart at most: NumPy rounds a percentile once more.
+    assert np.abs(grey_of_scan(image).astype(int) - full).max() <= 1
+
+
+def test_a_region_that_is_not_in_a_slice_changes_nothing_of_it() -> None:
+    level = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    plain, filled = Tile(level, (32, 32)), Tile(level, (32, 32))
+    filled.fill(np.zeros((2, 8, 8)), 0.5)
+    assert np.array_equal(np.asarray(plain.image()), np.asarray(filled.image()))
