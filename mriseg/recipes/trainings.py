@@ -128,7 +128,7 @@ def claim(out: Path, plan: Plan, kind: Kind) -> None:
         InputError: its plan is damaged, or of another kind of study.
         OutputError: it is taken by something else.
     """
-    earlier = comparisons.read_plan(out, kind)
+    earlier = comparisons.read_plan(out, kind, type(plan))
     if earlier is None:
         if not is_free(out):
             raise OutputError(f"{out} exists and is not a {kind}; choose another folder")

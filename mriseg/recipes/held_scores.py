@@ -1,0 +1,114 @@
+"""Masks of patients held out, by calibrations that they did not choose, measured in 3-D."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from mriseg.core.calibration import Calibration
+from mriseg.core.metrics import CaseScores, score_case
+from mriseg.core.pooled_calibration import Counted, HeldOut, nested, pooled
+from mriseg.core.postprocess import remove_minor_components
+from mriseg.core.regions import region_masks
+from mriseg.errors import InputError
+from mriseg.events import Advanced, Began, Recipe
+from mriseg.io.cross_validations import STEPS, HeldMask, read_held
+from mriseg.recipes.held_out import CrossStudy
+
+Calibrated = dict[str, Calibration]
+
+
+@dataclass(frozen=True)
+class HeldScores:
+    """What the patients held out gave.
+
+    Attributes:
+        rows: each case in each of its subsets, with the scores of a region.
+        nested: part -> region -> the calibration by which its patients were measured.
+        pooled: region -> the calibration of all of them, for a run that is trained on all.
+    """
+
+    rows: tuple[tuple[HeldOut, CaseScores], ...]
+    nested: dict[str, Calibrated]
+    pooled: Calibrated
+
+
+def held_scores(study: CrossStudy) -> Recipe[HeldScores]:
+    """Calibrate across groups and subsets, and measure each part by the calibration of the others.
+
+    Raises:
+        InputError: what was predicted of a case is damaged, or was of another scan.
+    """
+    places = _places(study)
+    regions = tuple(study.regions)
+    counted = [(row, _counted(read_held(path, len(regions)), regions)) for row, path in places]
+    own = nested(counted, regions)
+    by_part: dict[str, Calibrated] = {}
+    for trial in study.trials:
+        run = study.begun(trial)
+        assert run is not None, "all trainings are done"
+        # Where too few others show a region, by what follows from the loss.
+        prior = dict(zip(run.manifest.regions, run.calibration().regions, strict=True))
+        by_part[trial.part] = {name: own[trial.part].get(name, prior[name]) for name in regions}
+    unique = {(row.case, row.used): (row, path) for row, path in places}
+    scores: dict[tuple[str, tuple[str, ...]], list[CaseScores]] = {}
+    yield Began("measure", len(unique), "mask")
+    for number, (key, (row, path)) in enumerate(unique.items(), start=1):
+        scores[key] = _scored(study, row, path, by_part[row.part])
+        yield Advanced("measure", number, item=f"{row.case} {'+'.join(row.used)}")
+    rows = tuple((row, each) for row, _ in places for each in scores[row.case, row.used])
+    return HeldScores(rows, by_part, pooled(counted, regions))
+
+
+def _places(study: CrossStudy) -> list[tuple[HeldOut, Path]]:
+    places = []
+    for trial in study.trials:
+        known, folder = study.predicted(trial), study.folder(trial)
+        places += [(row, folder / known[row.case, row.used].file) for row in study.wanted(trial)]
+    return places
+
+
+def _counted(mask: HeldMask, regions: Sequence[str]) -> Counted:
+    return Counted(
+        dict(zip(regions, mask.tallies, strict=True)),
+        {name: tuple(of) for name, of in zip(regions, mask.dice_by_share.tolist(), strict=True)},
+    )
+
+
+def _scored(
+    study: CrossStudy, row: HeldOut, path: Path, by_region: Mapping[str, Calibration]
+) -> list[CaseScores]:
+    case = study.store.read_case(row.case)
+    assert case.labels is not None, "plan_training() keeps labelled cases alone"
+    truth = region_masks(case.labels, study.regions)
+    logits = read_held(path, len(by_region)).logits
+    if logits.shape != truth.shape:
+        raise InputError(
+            f"{path} is of a scan of another shape than {row.case} has now; start again in another "
+            f"folder"
+        )
+    masks = masks_of(logits, [by_region[name] for name in study.regions])
+    return score_case(row.case, masks, truth, tuple(study.regions), case.geometry)
+
+
+def masks_of(logits: NDArray[np.int16], calibrations: Sequence[Calibration]) -> NDArray[np.uint8]:
+    """The masks [r, z, y, x] of stored logits [r, z, y, x], as prediction makes them.
+
+    Args:
+        logits: in steps, see `mriseg.io.cross_validations.HeldMask`.
+        calibrations: one per region.
+    """
+    levels = np.array([special.logit(each.own_threshold) * STEPS for each in calibrations])
+    masks = (logits > levels[:, None, None, None]).astype(np.uint8)
+    return remove_minor_components(masks, [each.min_component_share for each in calibrations])
+
+
+def of_subset(scores: HeldScores, subset: str) -> list[CaseScores]:
+    """The scores of one subset, in the order of the cases' names."""
+    rows = [row for case, row in scores.rows if case.subset == subset]
+    return sorted(rows, key=lambda row: row.case)
