@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,18 +33,20 @@ from mriseg.core.cross_validation import Grouping
 from mriseg.core.pooled_calibration import Figure
 from mriseg.core.volume import Number
 from mriseg.errors import ConfigError, InputError, reason_of
-from mriseg.io.comparisons import FORMAT_VERSION, Plan, with_format
+from mriseg.io.comparisons import CROSS_FORMAT, FORMAT_VERSION, Kind, Plan, with_format
 from mriseg.io.disk import documents
 from mriseg.io.disk.atomic import replacing
 from mriseg.io.disk.documents import read_json, write_json
 from mriseg.io.disk.schemas import Name, RegionTable, as_json, checked
 from mriseg.io.disk.untrusted import read_text
 
+T = TypeVar("T")
+
 JSON, CSV = "cross-validation.json", "cross-validation.csv"
 CALIBRATION = "calibration.json"
 CALIBRATION_FORMAT = "mriseg-calibration"
 RESULT = "result.json"
-_KIND = "cross-validation"
+_KIND: Kind = "cross-validation"
 
 STEPS = 32
 """Steps of a stored logit in one."""
@@ -306,7 +308,7 @@ def read_groups(path: Path) -> Grouping:
     return Grouping(tuple(pairs), exact=True)
 
 
-def _read(path: Path, kind: type[Any], form: str = f"mriseg-{_KIND}") -> Any:
+def _read(path: Path, kind: type[T], form: str = CROSS_FORMAT) -> T:
     data = read_json(path)
     if (data.pop("format", None), data.pop("version", None)) != (form, FORMAT_VERSION):
         raise InputError(f"{path} is not of the format {form}, version {FORMAT_VERSION}")

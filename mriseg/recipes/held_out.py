@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ class CrossStudy(Study):
             text = f"held out {number}/{len(todo)}"
             case = restricted(self.store.read_case(name), used)
             work = segmenter.segmenting(case, self.backend())
-            segmented = yield from reporting(work, lambda _, text=text: _after(text))
+            segmented = yield from reporting(work, partial(_after, text))
             assert case.labels is not None, "plan_training() keeps labelled cases alone"
             truth = region_masks(case.labels, self.regions)
             mask, dice = kept(segmented, truth, run.calibration())
@@ -235,7 +236,7 @@ class CrossStudy(Study):
             ("modalities", manifest.modalities, self.reads),
             ("regions", dict(manifest.regions), dict(self.regions)),
             ("width", int(manifest.model["width"]), self.config.width),
-            ("start", _last(parent.get("run")), _last(self.source and self.source().name)),
+            ("start", _last(parent.get("run")), _last(self.source().name if self.source else None)),
         ]
         before = parse(TrainConfig, manifest.config).model_dump(mode="json")
         now = self._config_of(trial).model_dump(mode="json")
@@ -289,7 +290,7 @@ def kept(
     return HeldMask(steps_of(logits), np.stack(tallies), np.asarray(shares)), dice
 
 
-def _after(text: str) -> Event:
+def _after(text: str, _share: float) -> Event:
     """Of a training that is done, what is done after it."""
     return Advanced("train", 1, item=text)
 

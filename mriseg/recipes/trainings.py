@@ -67,6 +67,8 @@ def common_setup(
     Raises:
         ConfigError, InputError: see `mriseg.recipes.setup.plan_training`.
     """
+    if config.calibration is not None:
+        raise ConfigError("--calibration is for one training on all patients: leave it out here")
     width = config.width or (PAPER_WIDTH if source is None else shape_of(source).width)
     alike = {"validation": 0.0, "validation_cases": None, "width": width}
     base = config.model_copy(update=alike)

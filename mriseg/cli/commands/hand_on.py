@@ -98,6 +98,15 @@ def share(
             "[TEXT=]FILE",
         ),
     ] = None,
+    cross_validation: Annotated[
+        Path | None,
+        options.option(
+            "--cross-validation",
+            "Folder of a mriseg cross-validate of trainings like this one; its numbers come first "
+            "in the model card.",
+            "DIR",
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         options.option("--data", "Training data, as described in the model card.", "TEXT"),
@@ -134,13 +143,14 @@ def share(
     from mriseg import api
 
     _check_push(push, private, yes)
-    described = model or evaluation or data or terms or keep_names
+    described = model or evaluation or cross_validation or data or terms or keep_names
     if push is None or described or not (out / "run.json").exists():
         with render.drawing() as draw:
             report = api.share(
                 common.run_or_newest(draw, model),
                 out,
                 evaluations=options.labelled(evaluation or []),
+                cross_validation=cross_validation,
                 data=data,
                 terms=terms,
                 keep_names=keep_names,
