@@ -86,27 +86,31 @@ def _export_int8(
     render.say(render.results(), report.overview().title)
 
 
+_Evaluations = Annotated[
+    list[str] | None,
+    options.option(
+        "--evaluation",
+        "An evaluation.json for the model card, optionally with a description of what was "
+        "measured, such as FLAIR=FILE. May be repeated.",
+        "[TEXT=]FILE",
+    ),
+]
+_CrossValidation = Annotated[
+    Path | None,
+    options.option(
+        "--cross-validation",
+        "Folder of a mriseg cross-validate of trainings like this one; its numbers come first in "
+        "the model card.",
+        "DIR",
+    ),
+]
+
+
 def share(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to create.")],
     model: options.Model = None,
-    evaluation: Annotated[
-        list[str] | None,
-        options.option(
-            "--evaluation",
-            "An evaluation.json for the model card, optionally with a description of what was "
-            "measured, such as FLAIR=FILE. May be repeated.",
-            "[TEXT=]FILE",
-        ),
-    ] = None,
-    cross_validation: Annotated[
-        Path | None,
-        options.option(
-            "--cross-validation",
-            "Folder of a mriseg cross-validate of trainings like this one; its numbers come first "
-            "in the model card.",
-            "DIR",
-        ),
-    ] = None,
+    evaluation: _Evaluations = None,
+    cross_validation: _CrossValidation = None,
     data: Annotated[
         str | None,
         options.option("--data", "Training data, as described in the model card.", "TEXT"),
