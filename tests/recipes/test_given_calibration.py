@@ -60,7 +60,9 @@ def test_a_run_has_the_calibration_and_keeps_it_when_it_is_resumed(
             stopped.close()
     text = " ".join(event.text for event in events if isinstance(event, Notice))
     assert "those of 9 patients who were left out in a cross-validation, of DU" in text
-    assert "trained with other epochs (2 there, 1 here), slices_per_epoch (48 there, 4" in text
+    assert (
+        "trained with other slices_per_epoch (48 there, 4 here), epochs (2 there, 1 here)" in text
+    )
     shutil.rmtree(tmp_path / "cross")
     shutil.copytree(tmp_path / "run", tmp_path / "lost")
     finish(resume(open_run(tmp_path / "run"), cpu))

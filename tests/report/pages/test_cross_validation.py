@@ -21,7 +21,7 @@ FIGURES = tuple(
 
 def test_it_shows_figures_and_who_was_held_out() -> None:
     scores = [score("a", 0.5), score("b", 0.75)]
-    about = About(made="now", command="mriseg", settings={}, versions={"mriseg": "1"}, machine="")
+    about = About(created="2026-01-01", versions={"mriseg": "1"})
     page = cross_validation_page(
         replace(RESULT, figures=FIGURES), scores, summarise(scores, np.random.default_rng(0)), about
     )
