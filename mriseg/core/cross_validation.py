@@ -27,7 +27,7 @@ Subset = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Grouping:
-    """How cases are told apart by where they are from.
+    """Where cases are from.
 
     Attributes:
         pairs: (group, pattern of case names as of a shell).

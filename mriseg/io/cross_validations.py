@@ -20,7 +20,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mriseg.core.calibration import BINS, MINOR, Calibration
+from mriseg.core.certainty import CertaintyMap
 from mriseg.core.cross_validation import Grouping
 from mriseg.core.pooled_calibration import Figure
 from mriseg.core.volume import Number
@@ -50,7 +51,8 @@ _KIND: Kind = "cross-validation"
 
 STEPS = 32
 """Steps of a stored logit in one."""
-_LIMIT = 16
+LIMIT = 16
+"""The largest stored logit; the lowest stands for all below, and for what was not computed."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,15 @@ class HeldMask:
         logits: of the network as trained [r, z, y, x] int16, in steps of 1 / `STEPS`.
         tallies: voxels by logit and truth [r, 2, BINS].
         dice_by_share: Dice without small components [r, len(MINOR)].
+        agreement: of mirrored copies [r], see `mriseg.core.evidence.Evidence`; nan: there are none.
+        unmoved: likewise, by the refinement [r].
     """
 
     logits: NDArray[np.int16]
     tallies: NDArray[np.int64]
     dice_by_share: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+    unmoved: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,7 @@ class GivenCalibration:
         patients: how many were held out.
         groups: where they are from.
         subsets: of the modalities, in which each counted the same.
+        certainty: region -> how sure a mask is of itself, from cases with all their modalities.
     """
 
     modalities: tuple[Name, ...]
@@ -145,6 +152,7 @@ class GivenCalibration:
     patients: int
     groups: tuple[Name, ...]
     subsets: tuple[Name, ...]
+    certainty: dict[Name, CertaintyMap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -184,7 +192,7 @@ class CrossValidation:
 
 def steps_of(logits: NDArray[np.floating]) -> NDArray[np.int16]:
     """Logits as they are stored; minus infinity, where nothing was computed, is the lowest."""
-    return np.asarray(np.rint(np.clip(logits, -_LIMIT, _LIMIT) * STEPS), dtype=np.int16)
+    return np.asarray(np.rint(np.clip(logits, -LIMIT, LIMIT) * STEPS), dtype=np.int16)
 
 
 def write_held(path: Path, mask: HeldMask) -> None:
@@ -194,9 +202,7 @@ def write_held(path: Path, mask: HeldMask) -> None:
         OutputError: it cannot be written.
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, logits=mask.logits, tallies=mask.tallies, dice_by_share=mask.dice_by_share
-        )
+        np.savez_compressed(file, **{item.name: getattr(mask, item.name) for item in fields(mask)})
 
 
 def read_held(path: Path, regions: int) -> HeldMask:
@@ -211,11 +217,11 @@ def read_held(path: Path, regions: int) -> HeldMask:
     """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            mask = HeldMask(*(arrays[name] for name in ("logits", "tallies", "dice_by_share")))
+            mask = HeldMask(**{item.name: arrays[item.name] for item in fields(HeldMask)})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise _damaged(path, reason_of(error)) from None
-    expected = ((regions, 2, BINS), (regions, len(MINOR)))
-    if (mask.tallies.shape, mask.dice_by_share.shape) != expected or mask.logits.ndim != 4:
+    shapes = (mask.tallies.shape, mask.dice_by_share.shape, mask.agreement.shape)
+    if shapes != ((regions, 2, BINS), (regions, len(MINOR)), (regions,)) or mask.logits.ndim != 4:
         raise _damaged(path, "its arrays have other shapes")
     return mask
 

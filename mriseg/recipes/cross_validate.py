@@ -311,6 +311,7 @@ def _calibration(result: CrossValidation, scores: HeldScores) -> GivenCalibratio
         patients=sum(result.parts.values()),
         groups=result.groups,
         subsets=result.subsets,
+        certainty=scores.certainty,
     )
 
 

@@ -86,7 +86,7 @@ def _said(given: GivenCalibration) -> str:
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What the trainings of a cross-validation and another one differ in, but for who trained.
+    """What the trainings of a cross-validation and another one differ in, other than the cases.
 
     Args:
         before: the settings of those, as JSON.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -287,7 +288,16 @@ def kept(
         tallies.append(tally(plain, truth[r]))
         shares.append(dice_by_min_share(plain, truth[r], calibration.own_threshold))
         dice.append(metrics.dice(metrics.count(segmented.masks[r], truth[r])))
-    return HeldMask(steps_of(logits), np.stack(tallies), np.asarray(shares)), dice
+    evidence = segmented.evidence
+    agreements = [math.nan if e.agreement is None else e.agreement for e in evidence]
+    mask = HeldMask(
+        logits=steps_of(logits),
+        tallies=np.stack(tallies),
+        dice_by_share=np.asarray(shares),
+        agreement=np.asarray(agreements),
+        unmoved=np.asarray([e.unmoved for e in evidence]),
+    )
+    return mask, dice
 
 
 def _after(text: str, _share: float) -> Event:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,16 @@ from numpy.typing import NDArray
 from scipy import special
 
 from mriseg.core.calibration import Calibration
+from mriseg.core.certainty import CertaintyMap, Known, fit
+from mriseg.core.evidence import Evidence, evidence_of
 from mriseg.core.metrics import CaseScores, score_case
 from mriseg.core.pooled_calibration import Counted, HeldOut, nested, pooled
 from mriseg.core.postprocess import remove_minor_components
 from mriseg.core.regions import region_masks
+from mriseg.core.trials import ALL
 from mriseg.errors import InputError
 from mriseg.events import Advanced, Began, Recipe
-from mriseg.io.cross_validations import STEPS, HeldMask, read_held
+from mriseg.io.cross_validations import LIMIT, STEPS, HeldMask, read_held
 from mriseg.recipes.held_out import CrossStudy
 
 Calibrated = dict[str, Calibration]
@@ -31,11 +35,13 @@ class HeldScores:
         rows: each case in each of its subsets, with the scores of a region.
         nested: part -> region -> the calibration by which its patients were measured.
         pooled: region -> the calibration of all of them, for a run that is trained on all.
+        certainty: region -> how sure a mask is of itself, from cases with all their modalities.
     """
 
     rows: tuple[tuple[HeldOut, CaseScores], ...]
     nested: dict[str, Calibrated]
     pooled: Calibrated
+    certainty: dict[str, CertaintyMap]
 
 
 def held_scores(study: CrossStudy) -> Recipe[HeldScores]:
@@ -57,12 +63,19 @@ def held_scores(study: CrossStudy) -> Recipe[HeldScores]:
         by_part[trial.part] = {name: own[trial.part].get(name, prior[name]) for name in regions}
     unique = {(row.case, row.used): (row, path) for row, path in places}
     scores: dict[tuple[str, tuple[str, ...]], list[CaseScores]] = {}
+    whole = {(row.case, row.used) for row, _ in places if row.subset == ALL}
+    known: dict[str, list[Known]] = {name: [] for name in regions}
     yield Began("measure", len(unique), "mask")
     for number, (key, (row, path)) in enumerate(unique.items(), start=1):
-        scores[key] = _scored(study, row, path, by_part[row.part])
+        scores[key], evidence = _scored(study, row, path, by_part[row.part])
+        for score, each in zip(scores[key], evidence, strict=True):
+            if key in whole:
+                known[score.region].append(Known(each, score.dice))
         yield Advanced("measure", number, item=f"{row.case} {'+'.join(row.used)}")
     rows = tuple((row, each) for row, _ in places for each in scores[row.case, row.used])
-    return HeldScores(rows, by_part, pooled(counted, regions))
+    maps = {name: fit(cases) for name, cases in known.items()}
+    certainty = {name: each for name, each in maps.items() if each is not None}
+    return HeldScores(rows, by_part, pooled(counted, regions), certainty)
 
 
 def _places(study: CrossStudy) -> list[tuple[HeldOut, Path]]:
@@ -82,18 +95,45 @@ def _counted(mask: HeldMask, regions: Sequence[str]) -> Counted:
 
 def _scored(
     study: CrossStudy, row: HeldOut, path: Path, by_region: Mapping[str, Calibration]
-) -> list[CaseScores]:
+) -> tuple[list[CaseScores], list[Evidence]]:
+    """The scores of a case, and what its masks show of themselves, by region."""
     case = study.store.read_case(row.case)
     assert case.labels is not None, "plan_training() keeps labelled cases alone"
     truth = region_masks(case.labels, study.regions)
-    logits = read_held(path, len(by_region)).logits
-    if logits.shape != truth.shape:
+    held = read_held(path, len(by_region))
+    if held.logits.shape != truth.shape:
         raise InputError(
             f"{path} is of a scan of another shape than {row.case} has now; start again in another "
             f"folder"
         )
-    masks = masks_of(logits, [by_region[name] for name in study.regions])
-    return score_case(row.case, masks, truth, tuple(study.regions), case.geometry)
+    own = [by_region[name] for name in study.regions]
+    masks = masks_of(held.logits, own)
+    scores = score_case(row.case, masks, truth, tuple(study.regions), case.geometry)
+    return scores, evidence_in(held, masks, own)
+
+
+def evidence_in(
+    held: HeldMask, masks: NDArray[np.uint8], calibrations: Sequence[Calibration]
+) -> list[Evidence]:
+    """What masks show of how good they are, by region, as prediction takes it.
+
+    Args:
+        held: that the masks are of.
+        masks: [r, z, y, x].
+        calibrations: by which they were made, one per region.
+    """
+    evidence = []
+    for r, each in enumerate(calibrations):
+        logits = held.logits[r]
+        probabilities = special.expit(each.scale * (logits / np.float32(STEPS)) + each.shift)
+        # Where nothing was computed.
+        probabilities[logits <= -LIMIT * STEPS] = 0
+        copies = float(held.agreement[r])
+        shown = evidence_of(
+            probabilities, masks[r], masks[r], None if math.isnan(copies) else copies
+        )
+        evidence.append(replace(shown, unmoved=float(held.unmoved[r])))
+    return evidence
 
 
 def masks_of(logits: NDArray[np.int16], calibrations: Sequence[Calibration]) -> NDArray[np.uint8]:

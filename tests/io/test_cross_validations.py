@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mriseg.core.calibration import BINS, MINOR, Calibration
+from mriseg.core.certainty import CertaintyMap
 from mriseg.core.pooled_calibration import Figure
 from mriseg.errors import ConfigError, InputError
 from mriseg.io.cross_validations import (
@@ -65,6 +67,10 @@ def test_a_result_comes_back_and_what_is_undefined_is_null(tmp_path: Path) -> No
 
 
 def test_a_calibration_comes_back_from_its_folder_and_from_its_file(tmp_path: Path) -> None:
+    sure = CertaintyMap(1.5, 0.1, 0.8, 0.8, None, 0.9, 7)
+    whole = replace(GIVEN, certainty={"WT": sure})
+    write_calibration(tmp_path, whole)
+    assert read_calibration(tmp_path) == whole
     write_calibration(tmp_path, GIVEN)
     assert read_calibration(tmp_path) == read_calibration(tmp_path / CALIBRATION) == GIVEN
     with pytest.raises(InputError, match="does not exist: name the folder of a finished mriseg"):
@@ -88,7 +94,8 @@ def test_a_damaged_calibration_is_refused(tmp_path: Path, key: str, value: objec
 
 def mask() -> HeldMask:
     logits = steps_of(np.array([[[[-np.inf, 0.25, 20.0]]]], np.float32))
-    return HeldMask(logits, np.ones((1, 2, BINS), np.int64), np.full((1, len(MINOR)), 0.5))
+    shares, unknown = np.full((1, len(MINOR)), 0.5), np.array([np.nan])
+    return HeldMask(logits, np.ones((1, 2, BINS), np.int64), shares, unknown, np.array([0.75]))
 
 
 def test_a_mask_comes_back(tmp_path: Path) -> None:
@@ -96,6 +103,7 @@ def test_a_mask_comes_back(tmp_path: Path) -> None:
     back = read_held(tmp_path / "x.npz", 1)
     assert back.logits.tolist() == [[[[-512, 8, 512]]]] and back.logits.dtype == np.int16
     assert (back.tallies == 1).all() and (back.dice_by_share == 0.5).all()
+    assert np.isnan(back.agreement).all() and back.unmoved.tolist() == [0.75]
     with pytest.raises(InputError, match="its arrays have other shapes"):
         read_held(tmp_path / "x.npz", 2)
     for damage in (b"", b"PK\x03\x04", (tmp_path / "x.npz").read_bytes()[:200]):

@@ -26,7 +26,7 @@ from mriseg.recipes.train import train
 from mriseg.testing import phantoms
 
 GROUPS = parse_groups("A=*_00[123],B=*_00[45]")
-OPTIONS = CrossOptions(leave_out=GROUPS, subsets=parse_subsets("all,T1+flair,FLAIR"))
+OPTIONS = CrossOptions(leave_out=GROUPS, subsets=parse_subsets("all,flair"))
 
 Done = tuple[CrossReport, list[Event]]
 
@@ -94,12 +94,12 @@ def test_what_it_writes_and_says(done: Done) -> None:
     data = json.loads((report.path / "cross-validation.json").read_text())
     assert (data["format"], data["version"]) == ("mriseg-cross-validation", 1)
     assert data["parts"] == {"A": 3, "B": 2} and data["trained"] == {"A": 3, "B": 4}
-    assert data["leaves_out"] and data["subsets"] == ["all", "T1+FLAIR", "FLAIR"]
+    assert data["leaves_out"] and data["subsets"] == ["all", "FLAIR"]
     dice = [row for row in data["figures"] if row["metric"] == "dice"]
     assert [(row["group"], row["subset"]) for row in dice] == [
         (group, subset) for group in ("", "A", "B") for subset in data["subsets"]
     ]
-    assert [row["patients"] for row in dice] == [5] * 3 + [3] * 3 + [2] * 3
+    assert [row["patients"] for row in dice] == [5] * 2 + [3] * 2 + [2] * 2
     assert plain(read_cross_validation(report.path)) == plain(report.measured)
     assert len(rows_of(report.path / "cases.csv")) == 5
     page = (report.path / "report.html").read_text()
@@ -116,6 +116,7 @@ def test_what_it_writes_and_says(done: Done) -> None:
     assert [event.what for event in events if isinstance(event, Wrote)][-1] == "report"
 
 
+@pytest.mark.slow
 def test_stopped_anywhere_it_goes_on_to_the_same_result(
     done: Done, people: Store, brief: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:
@@ -134,7 +135,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_result(
             stopped.close()
     assert not (out / "runs/B/best.safetensors").exists()
     fewer = len(json.loads((out / "held/A/result.json").read_text())["cases"])
-    assert fewer < 9
+    assert fewer < 6
     again = finish(cross_validate(people, out, brief, cpu, options=OPTIONS))
     assert (
         plain(again.measured) == plain(report.measured) and again.calibration == report.calibration
@@ -142,6 +143,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_result(
     assert (out / "runs/A/best.safetensors").read_bytes() == kept
 
 
+@pytest.mark.slow
 def test_subsets_may_be_added_and_settings_not_changed(
     done: Done, people: Store, brief: TrainConfig, cpu: Backend, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from mriseg.backends import Backend
 from mriseg.core.calibration import Calibration
+from mriseg.core.certainty import CertaintyMap
 from mriseg.core.config import TrainConfig
 from mriseg.errors import ConfigError, InputError, RunError
 from mriseg.events import Event, Notice, finish
@@ -37,6 +38,7 @@ def given(short: TrainConfig, brats_store: Store, tmp_path: Path) -> GivenCalibr
         9,
         ("DU",),
         ("all",),
+        {"WT": CertaintyMap(1.5, 0.1, 0.8, 0.8, None, 0.9, 9)},
     )
     write_calibration(tmp_path / "cross", calibration)
     return calibration
@@ -68,6 +70,8 @@ def test_a_run_has_the_calibration_and_keeps_it_when_it_is_resumed(
     finish(resume(open_run(tmp_path / "run"), cpu))
     run = open_run(tmp_path / "run")
     assert run.calibration().regions == (LEVEL,)
+    sure = run.certainty()
+    assert sure is not None and sure.regions == given.certainty and sure.scans is not None
     assert (run.path / CALIBRATION).exists()
     (tmp_path / "lost" / CALIBRATION).unlink()
     with pytest.raises(RunError, match="the calibration of .*lost is lost"):

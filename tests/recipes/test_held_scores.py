@@ -13,7 +13,7 @@ from mriseg.io.runs import Run
 from mriseg.io.store import Store
 from mriseg.recipes.channels import restricted
 from mriseg.recipes.held_out import kept
-from mriseg.recipes.held_scores import masks_of
+from mriseg.recipes.held_scores import evidence_in, masks_of
 from mriseg.recipes.load import load
 
 
@@ -37,6 +37,11 @@ def test_it_is_the_mask_of_a_prediction(
             for each in trained.calibration().regions
         ]
         got = masks_of(mask.logits, own)
+        theirs = Segmenter(model, options).segment(case, cpu).evidence
+        for ours, other in zip(evidence_in(mask, got, own), theirs, strict=True):
+            assert ours.expected == pytest.approx(other.expected, abs=0.03)
+            assert (ours.agreement is None) == (other.agreement is None)
+            assert ours.components == pytest.approx(other.components, abs=3)
         # A step of a logit is a thirty-second.
         assert np.mean(got != expected) < 0.01
         assert 0 < got.sum() < got.size

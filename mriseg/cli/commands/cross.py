@@ -102,7 +102,7 @@ def cross_validate(
     One training for each fold or group, each of --epochs or --budget, without validation. If it is
     stopped, the same command goes on.
 
-    Example: mriseg cross-validate lgg.zarr crossed --leave-out DU=TCGA_DU_*,HT=TCGA_HT_*
+    Example: mriseg cross-validate lgg.zarr out --leave-out A=DU_*,B=HT_*
     """
     from mriseg import api
     from mriseg.core.cross_validation import parse_subsets
