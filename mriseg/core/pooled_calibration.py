@@ -6,7 +6,7 @@ modalities, within that each patient, and each scan whatever its size, so that t
 choose for all.
 
 What such a calibration gives is measured on patients who did not choose it: those of each part by
-the calibration of all other parts (nested). That of a model which is trained on all has all of them.
+the calibration of all other parts (nested). A model that is trained on all has that of all.
 """
 
 from __future__ import annotations
