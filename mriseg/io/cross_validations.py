@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -36,7 +37,7 @@ from mriseg.core.volume import Number
 from mriseg.errors import ConfigError, InputError, reason_of
 from mriseg.io.comparisons import CROSS_FORMAT, FORMAT_VERSION, Kind, Plan, with_format
 from mriseg.io.disk import documents
-from mriseg.io.disk.atomic import replacing
+from mriseg.io.disk.atomic import replacing, staging
 from mriseg.io.disk.documents import read_json, write_json
 from mriseg.io.disk.schemas import Name, RegionTable, as_json, checked
 from mriseg.io.disk.untrusted import read_text
@@ -216,7 +217,7 @@ def read_held(path: Path, regions: int) -> HeldMask:
         InputError: it is missing or damaged.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
             mask = HeldMask(**{item.name: arrays[item.name] for item in fields(HeldMask)})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise _damaged(path, reason_of(error)) from None
@@ -243,6 +244,18 @@ def write_predicted(folder: Path, predicted: Predicted) -> None:
         OutputError: it cannot be written.
     """
     write_json(folder / RESULT, with_format(as_json(predicted), _KIND))
+
+
+def copy_run(run: Path, place: Path) -> None:
+    """Copy the folder of a finished run to where that of a part belongs, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be copied; nothing is left of it.
+    """
+    with staging(place.parent) as part:
+        ignored = shutil.ignore_patterns(".mriseg.*", ".part-*")
+        shutil.copytree(run, part / place.name, ignore=ignored)
+        (part / place.name).replace(place)
 
 
 def write_cross_validation(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,12 +31,12 @@ from mriseg.io.cross_validations import (
     PlannedPart,
     Predicted,
     PredictedCase,
+    copy_run,
     read_predicted,
     steps_of,
     write_held,
     write_predicted,
 )
-from mriseg.io.disk.atomic import staging
 from mriseg.io.runs import Checkpoint, Run, open_run
 from mriseg.recipes.channels import restricted
 from mriseg.recipes.load import load
@@ -166,10 +165,7 @@ class CrossStudy(Study):
         self.check(trial, run)
         if not run.has("last") or not run.ended:
             raise InputError(f"{run.path} has not ended: resume it first, or leave it out")
-        with staging(place.parent) as part:
-            ignored = shutil.ignore_patterns(".mriseg.*", ".part-*")
-            shutil.copytree(run.path, part / place.name, ignore=ignored)
-            (part / place.name).replace(place)
+        copy_run(run.path, place)
 
     def begun(self, trial: Trial) -> Run | None:
         """The trial's run, begun or finished; None: there is none yet."""
