@@ -30,6 +30,9 @@ from mriseg.recipes.transfer import shape_of
 from mriseg.recipes.trial import Study
 from mriseg.recipes.width import PAPER_WIDTH
 
+# Of a training's share in the whole: the rest is for measuring, so that the whole goes on.
+_TRAINED = 0.99
+
 
 class Sampling(Protocol):
     """Which patients train and are held out, and how often: what options of a study say of it."""
@@ -259,7 +262,8 @@ class _Progress:
         if isinstance(event, Began):
             self._began = event
         if isinstance(event, Advanced) and event.stage == "train":
-            return self.advanced(event.numbers, event.done / max(self._began.total, 1), event.item)
+            share = min(event.done / max(self._began.total, 1), _TRAINED)
+            return self.advanced(event.numbers, share, event.item)
         return None
 
 
