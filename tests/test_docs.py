@@ -119,7 +119,7 @@ def test_every_command_is_documented(command_line: Any) -> None:
     page = ROOT / "docs" / "cli.md"
     assert page.is_file(), "docs/cli.md describes the commands"
     text = page.read_text(encoding="utf-8")
-    headings = re.findall(r"^#+ +`?mriseg (\w+)", text, re.MULTILINE)
+    headings = re.findall(r"^#+ +`?mriseg ([\w-]+)", text, re.MULTILINE)
     assert set(headings) == set(command_line.commands)
 
 

@@ -32,11 +32,13 @@ from mriseg.core.regions import label_map
 from mriseg.core.regridding import STILL
 from mriseg.core.tumour_labels import TUMOUR_REGIONS, numbering, renumbered
 from mriseg.events import finish
+from mriseg.io.cross_validations import write_calibration
 from mriseg.io.disk.schemas import as_json
 from mriseg.io.readers import READERS
 from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.compare import CompareOptions, compare
+from mriseg.recipes.cross_validate import CrossOptions, cross_validate
 from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import CaseReport, preprocess
@@ -44,6 +46,7 @@ from mriseg.recipes.share import share
 from mriseg.recipes.train import train
 from mriseg.recipes.transfer import transfer
 from mriseg.testing import phantoms
+from tests.io.test_cross_validations import GIVEN
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FORMATS = (DOCS / "formats.md").read_text(encoding="utf-8")
@@ -290,6 +293,31 @@ def test_evaluations(outputs: Outputs) -> None:
         same(table, rows[0])
         with (folder / name).open(newline="") as file:
             assert next(csv.reader(file)) == documented(table)
+
+
+def test_a_cross_validation(outputs: Outputs) -> None:
+    out, store = outputs.folder / "crossed", outputs.store
+    config = TrainConfig(width=8, batch_size=2, epochs=1, slices_per_epoch=2, regions=("WT",))
+    options = CrossOptions(folds=2)
+    report = finish(cross_validate(store, out, config, select("cpu"), options=options))
+    assert report.calibration is None  # of three patients
+    write_calibration(out, GIVEN)
+    names = {f"{path.name}/" if path.is_dir() else path.name for path in out.iterdir()}
+    assert sorted(documented("files: cross")) == sorted(names)
+    plan, data = loaded(out / "plan.json"), loaded(out / "cross-validation.json")
+    assert set(plan) == {*documented("keys: plan"), "parts"}
+    assert all(set(part) == {"name", "cases"} for part in plan["parts"])
+    same("keys: cross", data)
+    for figure in data["figures"]:
+        same("keys: figure", figure)
+    same("keys: given", loaded(out / "calibration.json"))
+    with (out / "cross-validation.csv").open(newline="") as file:
+        columns = next(csv.reader(file))
+    assert columns[:5] == ["patient", "group", "part", "subset", "used"]
+    assert columns[5:] == [name for name in documented("keys: scores") if name != "seen"]
+    result = loaded(out / "held/fold-1/result.json")
+    assert set(result) == {"format", "version", "seconds", "cases"}
+    assert all(set(case) == {"case", "used", "file", "dice"} for case in result["cases"])
 
 
 def test_comparisons(outputs: Outputs) -> None:

@@ -15,6 +15,7 @@ from mriseg.annotation.annotate import AnnotateReport
 from mriseg.api._bids import bids
 from mriseg.api._check import bench, demo, doctor, verify
 from mriseg.api._correct import annotate, improve
+from mriseg.api._cross_validate import cross_validate
 from mriseg.api._hand_on import export, export_int8, push, share
 from mriseg.api._look import info
 from mriseg.api._make import compare, forecast, inspect, preprocess, resume, train, transfer
@@ -48,6 +49,7 @@ from mriseg.io.runs import Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.bench import BenchReport
 from mriseg.recipes.compare import CompareOptions, CompareReport
+from mriseg.recipes.cross_validate import CrossOptions, CrossReport
 from mriseg.recipes.demo import DemoReport
 from mriseg.recipes.doctor import DoctorReport
 from mriseg.recipes.export import ExportReport
@@ -84,6 +86,8 @@ __all__ = [
     "CompareOptions",
     "CompareReport",
     "ConfigError",
+    "CrossOptions",
+    "CrossReport",
     "DamagedError",
     "DemoReport",
     "DivergedError",
@@ -136,6 +140,7 @@ __all__ = [
     "bench",
     "bids",
     "compare",
+    "cross_validate",
     "demo",
     "doctor",
     "evaluate",

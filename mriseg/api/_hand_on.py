@@ -59,6 +59,7 @@ def share(
     out: str | Path,
     *,
     evaluations: Mapping[str, str | Path] | None = None,
+    cross_validation: str | Path | None = None,
     data: str | None = None,
     terms: str | None = None,
     keep_names: bool = False,
@@ -74,6 +75,7 @@ def share(
         evaluations={
             text: local_path(path, "an evaluation") for text, path in (evaluations or {}).items()
         },
+        cross_validation=path_of(cross_validation, "a cross-validation"),
         data=data,
         terms=terms,
         keep_names=keep_names,

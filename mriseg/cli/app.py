@@ -13,6 +13,7 @@ from mriseg.cli import encoding, options, together
 from mriseg.cli.commands.bids import BidsCommand, bids
 from mriseg.cli.commands.check import bench, demo, doctor, verify
 from mriseg.cli.commands.correct import annotate, improve
+from mriseg.cli.commands.cross import cross_validate
 from mriseg.cli.commands.hand_on import export, share
 from mriseg.cli.commands.info import info
 from mriseg.cli.commands.make import forecast, inspect, preprocess, train, transfer
@@ -31,7 +32,7 @@ app = typer.Typer(
 GROUPS = {
     "Use a model": (predict, bids, evaluate, info),
     "Correct it": (annotate, improve),
-    "Make a model": (inspect, preprocess, train, transfer, forecast),
+    "Make a model": (inspect, preprocess, train, transfer, forecast, cross_validate),
     "Hand it on": (export, share),
     "Check": (verify, doctor, bench, demo),
 }

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -159,6 +160,7 @@ def calibrate(
     tallies: Sequence[Tally],
     dice_by_share: Sequence[Sequence[float]] = (),
     otherwise: Calibration | None = None,
+    weights: Sequence[float] | None = None,
 ) -> Calibration:
     """The calibration of one region from validation cases.
 
@@ -170,18 +172,20 @@ def calibrate(
         tallies: one per case.
         dice_by_share: the result of `dice_by_min_share` for each case; none: all components stay.
         otherwise: the calibration where there are too few cases; None: the identity.
+        weights: what each case counts, for the voxels as for Dice; a scan then counts the same
+            whatever its size. None: each voxel and each case counts once.
     """
     if sum(bool(counts[1].any()) for counts in tallies) < FEWEST:
         return otherwise or Calibration()
-    total = np.sum(tallies, axis=0)
+    total = np.sum(tallies, axis=0) if weights is None else _balanced(tallies, weights)
     scale, shift = _platt(total)
     logits = scale * _EDGES[1:-1] + shift
-    scores = _smooth(_mean_dice(tallies))
+    scores = _smooth(_mean_dice(tallies, weights))
     # Among thresholds that are practically as good as the best, the one nearest to one half.
     good = np.where(scores >= scores.max() - _TOLERANCE, np.abs(logits), np.inf)
     level = float(special.expit(logits[int(np.argmin(good))]))
     level = min(max(level, _LOWEST_THRESHOLD), 1 - _LOWEST_THRESHOLD)
-    return Calibration(scale, shift, level, _min_share(dice_by_share))
+    return Calibration(scale, shift, level, _min_share(dice_by_share, weights))
 
 
 @torch.no_grad()
@@ -200,15 +204,23 @@ def apply_calibrations_(model: SegNet, calibrations: Mapping[int, Calibration]) 
     return model
 
 
-def _min_share(dice_by_share: Sequence[Sequence[float]]) -> float:
+def _balanced(tallies: Sequence[Tally], weights: Sequence[float]) -> NDArray[np.float64]:
+    """The share of voxels [2, BINS] in each bin, of scans that count as much as their weights."""
+    shares = [counts / max(counts.sum(), 1) for counts in tallies]
+    return np.asarray(np.average(shares, axis=0, weights=weights), dtype=np.float64)
+
+
+def _min_share(
+    dice_by_share: Sequence[Sequence[float]], weights: Sequence[float] | None = None
+) -> float:
     """The first share in `MINOR` that is practically as good as the best."""
     if not dice_by_share:
         return 0.0
-    scores = np.mean(dice_by_share, axis=0)
+    scores = np.average(dice_by_share, axis=0, weights=weights)
     return MINOR[int(np.argmax(scores >= scores.max() - _TOLERANCE))]
 
 
-def _platt(total: Tally) -> tuple[float, float]:
+def _platt(total: NDArray[Any]) -> tuple[float, float]:
     """The scale and the shift of the logits with the least cross-entropy."""
     voxels = total.sum()
 
@@ -227,7 +239,9 @@ def _platt(total: Tally) -> tuple[float, float]:
     return float(np.exp(optimum.x[0])), float(optimum.x[1])
 
 
-def _mean_dice(tallies: Sequence[Tally]) -> NDArray[np.float64]:
+def _mean_dice(
+    tallies: Sequence[Tally], weights: Sequence[float] | None = None
+) -> NDArray[np.float64]:
     """The mean Dice over cases for a threshold at each inner edge of the bins."""
     scores = []
     for counts in tallies:
@@ -236,7 +250,7 @@ def _mean_dice(tallies: Sequence[Tally]) -> NDArray[np.float64]:
         size = false_positive + hit + counts[1].sum()
         # Nothing to segment and nothing segmented is a Dice of 1, as in `mriseg.core.metrics.dice`.
         scores.append(np.where(size > 0, 2 * hit / np.maximum(size, 1), 1.0))
-    return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
+    return np.asarray(np.average(scores, axis=0, weights=weights), dtype=np.float64)
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -56,6 +56,7 @@ class TrainKeywords(TypedDict, total=False):
     seed: int | None
     missing: Literal["zero", "skip"] | None
     encoder_weights: str | None
+    calibration: str | None
     checkpoint_every: float | None
     augment: AugmentConfig | Mapping[str, Any] | None
 

@@ -36,9 +36,14 @@ T = TypeVar("T")
 FORMAT = "mriseg-compare"
 FORECAST_FORMAT = "mriseg-forecast"
 FORMAT_VERSION = 1
-Kind = Literal["comparison", "forecast"]
+CROSS_FORMAT = "mriseg-cross-validation"
+Kind = Literal["comparison", "forecast", "cross-validation"]
 """What trainings are planned for; one never goes on in the folder of the other."""
-_FORMATS: Mapping[Kind, str] = {"comparison": FORMAT, "forecast": FORECAST_FORMAT}
+_FORMATS: Mapping[Kind, str] = {
+    "comparison": FORMAT,
+    "forecast": FORECAST_FORMAT,
+    "cross-validation": CROSS_FORMAT,
+}
 PLAN = "plan.json"
 RESULT = "result.json"
 
@@ -120,8 +125,13 @@ class CaseResult:
     regions: Annotated[dict[Name, Number], Field(min_length=1)]
 
 
-def read_plan(out: Path, kind: Kind = "comparison") -> Plan | None:
+def read_plan(out: Path, kind: Kind = "comparison", form: type[Plan] = Plan) -> Plan | None:
     """The plan of the comparison or forecast in a folder; None where there is none.
+
+    Args:
+        out: the folder.
+        kind: what the trainings are planned for.
+        form: of the plan.
 
     Raises:
         InputError: it is damaged, of the other kind, or of a version that this mriseg cannot read.
@@ -129,7 +139,7 @@ def read_plan(out: Path, kind: Kind = "comparison") -> Plan | None:
     path = out / PLAN
     if not path.exists():
         return None
-    return _parsed(Plan, _document(path, kind), path, "restore it, or choose another folder")
+    return _parsed(form, _document(path, kind), path, "restore it, or choose another folder")
 
 
 def write_plan(out: Path, plan: Plan, kind: Kind = "comparison") -> None:

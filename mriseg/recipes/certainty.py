@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -32,6 +32,7 @@ def measure_certainty(
     *,
     train: Sequence[str],
     validation: Sequence[str],
+    given: Mapping[str, CertaintyMap] | None = None,
 ) -> Partly[Certainty | None]:
     """Calibrate how sure a run may be, and keep it with the run.
 
@@ -45,6 +46,7 @@ def measure_certainty(
         backend: where to compute.
         train: names of the training cases, which say what scans the run knows.
         validation: names of the validation cases; none: nothing is calibrated.
+        given: region -> what patients left out have measured, in place of validation's.
 
     Returns:
         What was kept; None in a process that keeps nothing.
@@ -55,7 +57,10 @@ def measure_certainty(
     """
     attributes = store.cases()
     scans = training_scans(_facts(attributes[name]) for name in train) if train else None
-    regions = yield from _calibrated(run, store, backend, spread(validation))
+    if given is None:
+        regions = yield from _calibrated(run, store, backend, spread(validation))
+    else:
+        regions = dict(given)
     if not backend.ranks.first:
         return None
     run.keep_certainty(regions, scans)

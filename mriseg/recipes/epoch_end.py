@@ -83,6 +83,7 @@ def end_training(training: Training, run: Run) -> Recipe[None]:
         training.trainer.backend,
         train=setup.split.train,
         validation=setup.split.validation,
+        given=None if setup.given is None else setup.given.certainty,
     )
     yield from reporting(work, event)
 

@@ -20,6 +20,7 @@ from mriseg.io.disk.schemas import checked
 from mriseg.io.runs import Manifest, Run, open_run
 from mriseg.io.store import Store, open_store
 from mriseg.recipes.fit import TrainReport, fit
+from mriseg.recipes.given_calibration import with_kept
 from mriseg.recipes.keeper import Position, trainer_state
 from mriseg.recipes.load import network_of
 from mriseg.recipes.setup import Setup, plan_training
@@ -166,7 +167,7 @@ def _resumed(run: Run, backend: Backend, store: Store | None) -> Recipe[TrainRep
         )
     setup = plan_training(opened, config, Split(manifest.train, manifest.validation))
     task = replace(setup.task, frame=manifest.frame, spacing=manifest.spacing)
-    setup = replace(setup, task=task)
+    setup = with_kept(replace(setup, task=task), run)
     _check_same(run, setup, opened)
     network = network_of(run, checkpoint.weights, backend.ops)
     try:

@@ -35,6 +35,7 @@ from mriseg.core.task import Task
 from mriseg.core.volume import Spacing
 from mriseg.core.wording import agreeing, counted, pixel_size
 from mriseg.errors import ConfigError, InputError
+from mriseg.io.cross_validations import GivenCalibration
 from mriseg.io.store import Store, frame_for
 
 _MAX_LISTED = 5  # pairs of cases that look alike, by name
@@ -53,6 +54,7 @@ class Setup:
         unit: "mm" or "px".
         positive_share: per region, its expected share of a sampled batch's voxels.
         notices: what the user should know of these choices.
+        given: a calibration that patients left out have measured; None: there is none.
     """
 
     config: TrainConfig
@@ -63,6 +65,7 @@ class Setup:
     unit: str
     positive_share: tuple[float, ...]
     notices: tuple[str, ...]
+    given: GivenCalibration | None = None
 
     def plan(self, epoch: int) -> EpochPlan:
         """The batches of an epoch, counted from 0."""
@@ -87,6 +90,8 @@ class Setup:
     @property
     def prior_calibrations(self) -> dict[str, Calibration]:
         """Region -> what holds where too few patients validate to measure a calibration."""
+        if self.given is not None:
+            return dict(self.given.calibrations)
         return prior_calibrations(self.config, self.task.regions, self.positive_share)
 
     @property

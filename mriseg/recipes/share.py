@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from mriseg.core.identity import hidden
-from mriseg.errors import InputError, OutputError
+from mriseg.errors import ConfigError, InputError, OutputError
 from mriseg.events import Notice, Recipe, Wrote
+from mriseg.io.cross_validations import CrossValidation, read_cross_validation
 from mriseg.io.disk.atomic import is_free
 from mriseg.io.disk.documents import read_json
 from mriseg.io.disk.locks import locked
@@ -25,6 +26,8 @@ from mriseg.io.runs import CARD, Checkpoint, Manifest, Run, create_model
 from mriseg.overview.shown import Shown
 from mriseg.overview.values import Overview
 from mriseg.recipes import overviews
+from mriseg.recipes.given_calibration import differing
+from mriseg.report.card_cross_validation import Validation
 from mriseg.report.front_matter import front_matter
 from mriseg.report.model_card import model_card
 
@@ -55,6 +58,7 @@ def share(
     out: Path,
     *,
     evaluations: Mapping[str, Path] | None = None,
+    cross_validation: Path | None = None,
     data: str | None = None,
     terms: str | None = None,
     keep_names: bool = False,
@@ -72,19 +76,25 @@ def share(
         out: the folder to make.
         evaluations: what was measured, in the card's words ("FLAIR alone") -> an
             ``evaluation.json`` of `mriseg.recipes.evaluate.evaluate`; "" stands for all modalities.
+        cross_validation: a folder of `mriseg.recipes.cross_validate.cross_validate`, of trainings
+            like this one: its numbers come first in the card.
         data: the training data, for the card.
         terms: terms of use, for the card.
         keep_names: keep the names of cases and patients.
 
     Raises:
         RunError: the run has no best weights yet.
-        InputError: an evaluation cannot be read.
+        InputError: an evaluation or the cross-validation cannot be read.
+        ConfigError: the cross-validation is of other networks.
         OutputError: ``out`` is taken or cannot be written; nothing is left of it.
     """
     if not is_free(out):
         raise OutputError(f"{out} exists; choose another folder")
     every = "+".join(run.manifest.modalities)
     measured = {text or every: _evaluation(path) for text, path in (evaluations or {}).items()}
+    cross = None if cross_validation is None else read_cross_validation(cross_validation)
+    for text in _unlike(run.manifest, cross) if cross else ():
+        yield Notice(text)
     checkpoint = run.load("best")
     manifest, state = run.manifest, dict(checkpoint.state)
     if not keep_names and not manifest.salt:
@@ -96,9 +106,9 @@ def share(
         manifest,
         name=out.name,
         parameters=sum(v.numel() for k, v in checkpoint.weights.items() if _is_trained(k)),
-        dice=state.get("dice", {}),
+        validation=Validation(state.get("dice", {}), run.manifest.validated_on),
         evaluations=measured,
-        validated=run.manifest.validated_on,
+        cross=cross,
         data=data,
         terms=terms,
     )
@@ -107,6 +117,7 @@ def share(
         name=out.name,
         evaluations=measured,
         validated=run.manifest.validated_on,
+        cross=cross,
         terms=terms,
     )
     with locked(out, "share"):
@@ -131,6 +142,30 @@ def _notices(report: ShareReport, manifest: Manifest) -> list[str]:
     if report.missing:
         texts.append(f"still to fill in, in {report.path / CARD}: {'; '.join(report.missing)}")
     return texts
+
+
+def _unlike(manifest: Manifest, cross: CrossValidation) -> list[str]:
+    """What to say where the trainings of a cross-validation were not quite like a model's.
+
+    Raises:
+        ConfigError: they are of other networks.
+    """
+    problems = [
+        f"{name} {its} (the model {ours})"
+        for name, its, ours in (
+            ("modalities", "+".join(cross.modalities), "+".join(manifest.modalities)),
+            ("regions", dict(cross.regions), dict(manifest.regions)),
+            ("width", cross.width, manifest.model["width"]),
+        )
+        if its != ours
+    ]
+    if problems:
+        raise ConfigError(
+            f"the cross-validation is of networks with other {', '.join(problems)}: name one of "
+            f"trainings like this model's"
+        )
+    other = differing(cross.config, manifest.config)
+    return [f"the cross-validation trained with other {', '.join(other)}"] if other else []
 
 
 class _Measured(BaseModel):

@@ -22,6 +22,7 @@ from mriseg.core.segnet import SegNet, build, init_weights_
 from mriseg.core.wording import agreeing, counted
 from mriseg.events import Notice, Recipe
 from mriseg.io import runs
+from mriseg.io.cross_validations import write_calibration
 from mriseg.io.disk.checksums import write_sealed_json
 from mriseg.io.disk.locks import locked
 from mriseg.io.location import Location
@@ -29,6 +30,7 @@ from mriseg.io.runs import Checkpoint, Manifest, Run, open_run
 from mriseg.io.runs.encoder_weights import load_encoder_weights
 from mriseg.io.store import Store
 from mriseg.recipes.fit import TrainReport, fit
+from mriseg.recipes.given_calibration import with_given
 from mriseg.recipes.keeper import Position
 from mriseg.recipes.setup import Setup, plan_training, versions
 from mriseg.recipes.together import check_together
@@ -87,7 +89,7 @@ def train(
         DivergedError: the loss became NaN or infinite; the last good checkpoint is kept.
     """
     began = time.monotonic() - (start.seconds if start else 0.0)
-    setup = start.setup if start else plan_training(store, config)
+    setup = with_given(start.setup if start else plan_training(store, config))
     for text in (*backend.notes, *setup.notices):
         yield Notice(text)
     setup = yield from with_width(setup, backend)
@@ -107,6 +109,9 @@ def train(
         run = Run(path, manifest)
         if ranks.first:
             run = yield from _created(path, manifest, start, anchors)
+            if setup.given is not None:
+                # Kept with it, since the cross-validation may be gone when this is resumed.
+                write_calibration(path, setup.given)
         yield Notice(f"run {run.path}: {_described(setup)}")
         # A budget is for all of it.
         spent = time.monotonic() - began

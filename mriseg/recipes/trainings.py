@@ -31,6 +31,9 @@ from mriseg.recipes.transfer import shape_of
 from mriseg.recipes.trial import Study
 from mriseg.recipes.width import PAPER_WIDTH
 
+# Of a training's share in the whole: the rest is for measuring, so that the whole goes on.
+_TRAINED = 0.99
+
 
 class Sampling(Protocol):
     """Which patients train and are held out, and how often: what options of a study say of it."""
@@ -68,6 +71,8 @@ def common_setup(
     Raises:
         ConfigError, InputError: see `mriseg.recipes.setup.plan_training`.
     """
+    if config.calibration is not None:
+        raise ConfigError("--calibration is for one training on all patients: leave it out here")
     width = config.width or (PAPER_WIDTH if source is None else shape_of(source).width)
     alike = {"validation": 0.0, "validation_cases": None, "width": width}
     base = config.model_copy(update=alike)
@@ -129,7 +134,7 @@ def claim(out: Path, plan: Plan, kind: Kind) -> None:
         InputError: its plan is damaged, or of another kind of study.
         OutputError: it is taken by something else.
     """
-    earlier = comparisons.read_plan(out, kind)
+    earlier = comparisons.read_plan(out, kind, type(plan))
     if earlier is None:
         if not is_free(out):
             raise OutputError(f"{out} exists and is not a {kind}; choose another folder")
@@ -258,7 +263,8 @@ class _Progress:
         if isinstance(event, Began):
             self._began = event
         if isinstance(event, Advanced) and event.stage == "train":
-            return self.advanced(event.numbers, event.done / max(self._began.total, 1), event.item)
+            share = min(event.done / max(self._began.total, 1), _TRAINED)
+            return self.advanced(event.numbers, share, event.item)
         return None
 
 

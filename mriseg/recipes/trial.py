@@ -101,6 +101,10 @@ class Study:
                     raise
                 time.sleep(1.0)
                 yield Event()
+        yield from self.measuring(trial, run)
+
+    def measuring(self, trial: Trial, run: Run) -> Recipe[None]:
+        """`measure`, as far as its events are shown."""
         # A hundred trainings yield too many events.
         yield from filtered(self.measure(trial, run), lambda _: None)
 

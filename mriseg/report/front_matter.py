@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mriseg.core.wording import agreeing, counted
+from mriseg.io.cross_validations import CrossValidation
 from mriseg.io.runs import Manifest
 
 _TASK = "image-segmentation"
+_SEGMENTATION = {"type": _TASK, "name": "Segmentation of brain MRI"}
 _TAGS = ("brain", "medical", "mri", "segmentation", "segnet")
 _CREATIVE = ("by", "by-sa", "by-nc", "by-nd", "by-nc-nd", "by-nc-sa")
 # Terms that are an identifier of the Hub's own, however they are spaced and written.
@@ -34,6 +36,7 @@ def front_matter(
     name: str,
     evaluations: Mapping[str, Mapping[str, Any]],
     validated: Callable[[str], bool],
+    cross: CrossValidation | None = None,
     terms: str | None = None,
 ) -> str:
     """The lines from ``---`` to ``---``.
@@ -46,6 +49,7 @@ def front_matter(
         name: of the model.
         evaluations: what was measured -> an evaluation, as `mriseg.recipes.evaluate` writes it.
         validated: whether the case of that name helped to choose the best epoch.
+        cross: what patients gave who were left out of trainings like this one, which comes first.
         terms: of use. Only those that are a licence by name are given as one.
     """
     fields: dict[str, Any] = {"library_name": "mriseg", "pipeline_tag": _TASK}
@@ -53,7 +57,8 @@ def front_matter(
     if base := _HUB.match(str((manifest.parent or {}).get("run", ""))):
         fields["base_model"] = base[1]
     fields["tags"] = [*_TAGS, *(modality.lower() for modality in manifest.modalities)]
-    results = [_result(text, data, validated) for text, data in evaluations.items()]
+    results = [_left_out(cross, subset) for subset in cross.subsets] if cross else []
+    results += [_result(text, data, validated) for text, data in evaluations.items()]
     if results := [result for result in results if result["metrics"]]:
         fields["model-index"] = [{"name": name, "results": results}]
     return "\n".join(["---", *_yaml(fields), "---"]) + "\n"
@@ -78,7 +83,7 @@ def _result(text: str, data: Mapping[str, Any], validated: Callable[[str], bool]
     rows = [row for row in data["summary"] if row["metric"] == "dice" and row["mean"] is not None]
     note = _note(data["cases"], validated)
     return {
-        "task": {"type": _TASK, "name": "Segmentation of brain MRI"},
+        "task": _SEGMENTATION,
         "dataset": {
             "type": re.sub(r"[^\w.-]+", "-", store or text).strip("-").lower() or "scans",
             "name": f"{store} ({text})" if store else text,
@@ -88,6 +93,30 @@ def _result(text: str, data: Mapping[str, Any], validated: Callable[[str], bool]
                 "type": "dice",
                 "name": f"Dice {row['region']}, mean of {counted(row['cases'], 'case')}{note}",
                 "value": round(float(row["mean"]), 4),
+            }
+            for row in rows
+        ],
+    }
+
+
+def _left_out(cross: CrossValidation, subset: str) -> dict[str, Any]:
+    rows = [
+        row
+        for row in cross.figures
+        if (row.group, row.subset, row.metric) == ("", subset, "dice") and row.patients
+    ]
+    return {
+        "task": _SEGMENTATION,
+        "dataset": {
+            "type": re.sub(r"[^\w.-]+", "-", cross.store).strip("-").lower() or "scans",
+            "name": f"{cross.store} ({subset}, cross-validated)",
+        },
+        "metrics": [
+            {
+                "type": "dice",
+                "name": f"Dice {row.region}, mean of {counted(row.patients, 'patient')} left out "
+                f"of trainings like this one",
+                "value": round(float(row.mean), 4),
             }
             for row in rows
         ],

@@ -6,17 +6,24 @@ After Mitchell et al. 2019, "Model cards for model reporting" (arXiv 1810.03993)
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
-
 from mriseg.core.regions import described
 from mriseg.core.wording import agreeing, counted, pixel_size
+from mriseg.io.cross_validations import CrossValidation
 from mriseg.io.runs import Manifest
+from mriseg.report.card_cross_validation import (
+    CROSS_HEAD,
+    Validation,
+    best_validation,
+    cross_validated,
+)
 
 _OPEN = "**still to fill in**"
+HEADS = ("| measured on", f"| {CROSS_HEAD}")
+"""How the tables of a card begin."""
 
 
 def model_card(
@@ -24,9 +31,9 @@ def model_card(
     *,
     name: str,
     parameters: int,
-    dice: Mapping[str, Mapping[str, float | None]],
+    validation: Validation,
     evaluations: Mapping[str, Mapping[str, Any]],
-    validated: Callable[[str], bool],
+    cross: CrossValidation | None = None,
     data: str | None = None,
     terms: str | None = None,
 ) -> tuple[str, tuple[str, ...]]:
@@ -36,15 +43,15 @@ def model_card(
         manifest: of the model.
         name: of the model.
         parameters: number of trained parameters.
-        dice: case -> region -> the Dice that chose the best epoch.
+        validation: what chose the best epoch.
         evaluations: what was measured -> an evaluation, as `mriseg.recipes.evaluate` writes it.
-        validated: whether the case of that name helped to choose the best epoch.
+        cross: what patients gave who were left out of trainings like this one; None: not known.
         data: the training data; None: still to fill in.
         terms: terms of use; None: still to fill in.
     """
     regions = ", ".join(f"{name} ({described(v)})" for name, v in manifest.regions.items())
     absent = {"the terms of use": terms is None, "the training data": data is None}
-    absent["Dice with intervals (no evaluation was given)"] = not evaluations
+    absent["Dice with intervals (no evaluation was given)"] = not evaluations and cross is None
     cases = f"{len(manifest.train)} training and {len(manifest.validation)} validation cases"
     sections = (
         f"# Model card: {name}",
@@ -64,9 +71,10 @@ def model_card(
         "## Terms",
         f"{terms or _OPEN}",
         "## Modalities",
-        _modalities(manifest, evaluations),
+        _modalities(manifest, (*(cross.subsets if cross else ()), *evaluations)),
         "## How good it is",
-        *_measured(dice, evaluations, validated),
+        *(cross_validated(manifest, cross, validation) if cross else ()),
+        *_measured(validation, evaluations, cross),
         "## Limits",
         _limits(manifest),
     )
@@ -118,7 +126,7 @@ def read_card(text: str) -> Card:
     rows = [
         [cell.strip() for cell in line.strip().strip("|").split(" | ")]
         for line in measured
-        if line.startswith("| ") and not line.startswith("| measured on")
+        if line.startswith("| ") and not line.startswith(HEADS)
     ]
     terms = sections.get("Terms", "")
     return Card(
@@ -135,7 +143,7 @@ def _ancestor(manifest: Manifest) -> str:
     return f", transferred from `{parent.get('run')}`"
 
 
-def _modalities(manifest: Manifest, evaluations: Mapping[str, Any]) -> str:
+def _modalities(manifest: Manifest, subsets: Sequence[str]) -> str:
     names = ", ".join(manifest.modalities)
     dropped = manifest.settings.augment.drop_modality
     gaps = [
@@ -143,7 +151,7 @@ def _modalities(manifest: Manifest, evaluations: Mapping[str, Any]) -> str:
         *([f"modalities were dropped from {dropped:.0%} of the slices"] if dropped else []),
     ]
     trained = f"In training, {' and '.join(gaps)}. " if gaps else "All were present in training. "
-    measured = "; ".join(evaluations) if evaluations else "none"
+    measured = "; ".join(dict.fromkeys(subsets)) if subsets else "none"
     return (
         f"Inputs: {names}. A missing one is replaced by 0, the brain's mean. {trained}Measured "
         f"subsets: {measured}. Others are not validated."
@@ -151,9 +159,9 @@ def _modalities(manifest: Manifest, evaluations: Mapping[str, Any]) -> str:
 
 
 def _measured(
-    dice: Mapping[str, Mapping[str, float | None]],
+    validation: Validation,
     evaluations: Mapping[str, Mapping[str, Any]],
-    validated: Callable[[str], bool],
+    cross: CrossValidation | None,
 ) -> list[str]:
     lines = ["3-D Dice per case, with 95 % bootstrap intervals of the mean."] if evaluations else []
     rows = [
@@ -170,27 +178,23 @@ def _measured(
     caveats: dict[str, list[str]] = {}  # caveat -> evaluations that it concerns
     for text, data in evaluations.items():
         names = {row["case"] for row in data["cases"]}
-        chose = sum(map(validated, names))
+        chose = sum(map(validation.has, names))
         seen = len({row["case"] for row in data["cases"] if row["seen"]})
         of_all = f"of {counted(len(names), 'case')}"
         if chose:
-            validation = (
+            optimistic = (
                 f"{chose} {of_all} {agreeing(chose, 'was', 'were')} used for validation, which "
                 f"chose the best epoch, threshold and minimum component size; their Dice is "
                 f"slightly optimistic."
             )
-            caveats.setdefault(validation, []).append(text)
+            caveats.setdefault(optimistic, []).append(text)
         if seen:
             training = f"{seen} {of_all} **{agreeing(seen, 'was', 'were')} trained on**."
             caveats.setdefault(training, []).append(text)
     lines += [f"{'; '.join(texts)}: {caveat}" for caveat, texts in caveats.items()]
-    values = [v for by_region in dice.values() for v in by_region.values() if v is not None]
-    if values and not evaluations:
-        lines.append(
-            f"{_OPEN}. The best validation had a mean Dice of {np.mean(values):.3f} over "
-            f"{counted(len(dice), 'case')}, which chose the epoch, so this is optimistic."
-        )
-    return lines or [_OPEN]
+    if validation.dice and not evaluations and cross is None:
+        lines += [f"{_OPEN}. {text}" for text in best_validation(validation)]
+    return lines or ([] if cross else [_OPEN])
 
 
 def _limits(manifest: Manifest) -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from safetensors import safe_open
 from mriseg.backends import Backend
 from mriseg.core.config import TrainConfig
 from mriseg.core.sampling import CaseEntry
-from mriseg.errors import InputError, OutputError, RunError
+from mriseg.errors import ConfigError, InputError, OutputError, RunError
 from mriseg.events import Notice, finish
+from mriseg.io.cross_validations import write_cross_validation
 from mriseg.io.runs import CARD, Run, create_run, open_run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
@@ -26,6 +28,7 @@ from mriseg.recipes.predict import predict
 from mriseg.recipes.resume import resume
 from mriseg.recipes.share import share
 from mriseg.recipes.transfer import transfer
+from tests.io.test_cross_validations import RESULT
 
 
 @pytest.fixture(scope="module")
@@ -244,3 +247,32 @@ def test_a_weight_that_float16_cannot_hold_stays_as_it_is(trained: Run, tmp_path
     finish(share(run, tmp_path / "out"))
     kept = open_run(tmp_path / "out").load().weights["head.weight"].numpy()
     np.testing.assert_array_equal(kept, 1e6)
+
+
+def test_a_card_begins_with_those_who_chose_nothing(trained: Run, tmp_path: Path) -> None:
+    manifest = trained.manifest
+    like: dict[str, Any] = {
+        "modalities": manifest.modalities,
+        "regions": manifest.regions,
+        "width": manifest.model["width"],
+    }
+    cross = replace(RESULT, **like, config={**manifest.config, "epochs": 77})
+    write_cross_validation(tmp_path / "cross", cross, [])
+    events: list[object] = []
+    recipe = share(trained, tmp_path / "model", cross_validation=tmp_path / "cross")
+    finish(recipe, events.append)
+    card = (tmp_path / "model" / CARD).read_text()
+    assert card.index("all patients, all modalities") < card.index("Flattered, for comparison")
+    assert "left out of trainings like this one" in card
+    notices = " ".join(event.text for event in events if isinstance(event, Notice))
+    assert "the cross-validation trained with other epochs (77 there" in notices
+    shown = holds(tmp_path / "model")
+    assert isinstance(shown, RunInfo) and shown.card is not None
+    assert shown.card.figures[0].measured_on == "all patients, all modalities"
+
+    write_cross_validation(tmp_path / "other", replace(cross, width=64), [])
+    with pytest.raises(ConfigError, match=r"networks with other width 64 \(the model 8\)"):
+        finish(share(trained, tmp_path / "no", cross_validation=tmp_path / "other"))
+    with pytest.raises(InputError, match="name the folder of a cross-validation that is finished"):
+        finish(share(trained, tmp_path / "no", cross_validation=tmp_path))
+    assert not (tmp_path / "no").exists()

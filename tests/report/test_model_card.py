@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mriseg.report.card_cross_validation import Validation
 from mriseg.report.model_card import Card, Figure, model_card, read_card
 from tests.io.runs.examples import MANIFEST
 
@@ -31,9 +32,8 @@ def card(manifest: Any = MANY, **changes: Any) -> tuple[str, tuple[str, ...]]:
     given: dict[str, Any] = {
         "name": "mine",
         "parameters": 12345,
-        "dice": {"c": {"WT": 0.5, "ET": None}},
+        "validation": Validation({"c": {"WT": 0.5, "ET": None}}, lambda name: name == "c"),
         "evaluations": {},
-        "validated": lambda name: name == "c",
     }
     return model_card(manifest, **{**given, **changes})
 

@@ -149,13 +149,13 @@ def naming_the_run(out: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def naming_the_comparison(out: Path | None) -> Iterator[None]:
+def naming_the_comparison(out: Path | None, option: str = "--out") -> Iterator[None]:
     """Tell a stop (Ctrl-C) how to continue a comparison, as a note for the message."""
     try:
         yield
     except KeyboardInterrupt as stop:
         named = "the --out that is named above"
-        folder = named if out is None else f"--out {shlex.quote(str(out))}"
+        folder = named if out is None else f"{option} {shlex.quote(str(out))}"
         stop.add_note(f"finished trainings are kept; continue with the same options and {folder}")
         raise
 

@@ -123,7 +123,7 @@ _RoundOut = Annotated[
 # Who learns and who tests is not chosen by hand, and the network is the model's.
 _CHOSEN = (
     *("width", "encoder_weights", "modalities", "regions", "exclude"),
-    *("validation", "validation_cases", "validate_every", "patience"),
+    *("validation", "validation_cases", "validate_every", "patience", "calibration"),
 )
 
 

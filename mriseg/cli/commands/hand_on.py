@@ -90,18 +90,31 @@ def _export_int8(
     render.say(render.results(), report.overview().title)
 
 
+_Evaluations = Annotated[
+    list[str] | None,
+    options.option(
+        "--evaluation",
+        "An evaluation.json for the model card, optionally with a description of what was "
+        "measured, such as FLAIR=FILE. May be repeated.",
+        "[TEXT=]FILE",
+    ),
+]
+_CrossValidation = Annotated[
+    Path | None,
+    options.option(
+        "--cross-validation",
+        "Folder of a mriseg cross-validate of trainings like this one; its numbers come first in "
+        "the model card.",
+        "DIR",
+    ),
+]
+
+
 def share(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to create.")],
     model: options.Model = None,
-    evaluation: Annotated[
-        list[str] | None,
-        options.option(
-            "--evaluation",
-            "An evaluation.json for the model card, optionally with a description of what was "
-            "measured, such as FLAIR=FILE. May be repeated.",
-            "[TEXT=]FILE",
-        ),
-    ] = None,
+    evaluation: _Evaluations = None,
+    cross_validation: _CrossValidation = None,
     data: Annotated[
         str | None,
         options.option("--data", "Training data, as described in the model card.", "TEXT"),
@@ -138,13 +151,14 @@ def share(
     from mriseg import api
 
     _check_push(push, private, yes)
-    described = model or evaluation or data or terms or keep_names
+    described = model or evaluation or cross_validation or data or terms or keep_names
     if push is None or described or not (out / "run.json").exists():
         with render.drawing() as draw:
             report = api.share(
                 common.run_or_newest(draw, model),
                 out,
                 evaluations=options.labelled(evaluation or []),
+                cross_validation=cross_validation,
                 data=data,
                 terms=terms,
                 keep_names=keep_names,

@@ -252,7 +252,7 @@ def transfer(
     )
 
 
-_Start = Annotated[
+Start = Annotated[
     str,
     options.option(
         "--from",
@@ -278,7 +278,7 @@ _More = Annotated[
 def forecast(
     *,
     store: options.StoreArgument = None,
-    start: _Start = SCRATCH,
+    start: Start = SCRATCH,
     more: _More = 10,
     config: options.ConfigFile = None,
     out: options.RunFolder = None,
@@ -297,7 +297,7 @@ def forecast(
     from mriseg import api
 
     given = given_settings(settings)
-    _check_validates_nobody(settings, "a forecast")
+    check_validates_nobody(settings, "a forecast")
     asked = {name: value for name, value in sampling.items() if value is not None}
     if "sizes" in asked:
         asked["sizes"] = names(asked["sizes"])
@@ -337,10 +337,11 @@ def _check_compares(settings: Bundle, compare: bool, asked: Mapping[str, Any]) -
         named = ", ".join(map(option_name, asked))
         raise ConfigError(f"{named}: only for comparisons; add --compare")
     if compare:
-        _check_validates_nobody(settings, "a comparison")
+        check_validates_nobody(settings, "a comparison")
 
 
-def _check_validates_nobody(settings: Bundle, what: str) -> None:
+def check_validates_nobody(settings: Bundle, what: str) -> None:
+    """Refuse settings of validation where no patient may choose anything."""
     choosing = [option_name(name) for name in _CHOOSING if settings[name] is not None]
     if choosing:
         raise ConfigError(f"{what} has no validation patients: leave out {', '.join(choosing)}")

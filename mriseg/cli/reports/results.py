@@ -16,6 +16,7 @@ from mriseg.core.wording import counted
 if TYPE_CHECKING:
     # For the types alone: they would load torch before the help is shown.
     from mriseg.recipes.compare import CompareReport
+    from mriseg.recipes.cross_validate import CrossReport
     from mriseg.recipes.demo import DemoReport
     from mriseg.recipes.forecast import ForecastReport
     from mriseg.recipes.improve import ImproveReport
@@ -123,6 +124,32 @@ def forecasted(console: Console, report: ForecastReport) -> None:
     table(console, ("patients", "Dice", "95 % interval", "held out", "trainings"), rows, text=0)
     say(console, report.forecast.sentence, "bold")
     say(console, f"forecast: {report.path}")
+
+
+def cross_validated(console: Console, report: CrossReport) -> None:
+    """One row per group, subset of modalities and region."""
+    measured = report.measured
+    table(
+        console,
+        ("patients of", "modalities", "region", "patients", "Dice", "95 % interval", "median"),
+        [
+            (
+                row.group or "all",
+                *(row.subset, row.region, str(row.patients), number(row.mean)),
+                *(_interval(row.low, row.high), number(row.median)),
+            )
+            for row in measured.figures
+            if row.metric == "dice"
+        ],
+        text=3,
+    )
+    count = counted(sum(measured.parts.values()), "patient")
+    say(console, f"{count}, each by a run that never saw them, with a threshold of the others")
+    say(console, f"cross-validation: {report.path}")
+    if report.calibration is not None:
+        # In one line, to be copied.
+        again = f"mriseg train STORE --validation 0 --calibration {report.path}"
+        say(console, f"train on all patients with its calibration: {again}")
 
 
 def improved(console: Console, report: ImproveReport) -> None:

@@ -125,8 +125,9 @@ class Manifest:
     def portable_config(self) -> dict[str, Any]:
         """The configuration without names of cases, which may be patients', and without paths."""
         config = {k: v for k, v in self.config.items() if k not in ("exclude", "validation_cases")}
-        if config.get("encoder_weights"):
-            config["encoder_weights"] = re.split(r"[\\/]", config["encoder_weights"])[-1]
+        for key in ("encoder_weights", "calibration"):
+            if config.get(key):
+                config[key] = re.split(r"[\\/]", config[key].rstrip("\\/"))[-1]
         return config
 
     def seen_among(self, cases: Sequence[CaseEntry]) -> dict[str, str]:
