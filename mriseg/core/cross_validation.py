@@ -52,11 +52,16 @@ class Grouping:
         """Their names, in order."""
         return tuple(dict.fromkeys(group for group, _ in self.pairs))
 
-    def of(self, cases: Sequence[CaseEntry]) -> dict[str, str]:
+    def of(self, cases: Sequence[CaseEntry], *, parted: bool = False) -> dict[str, str]:
         """Case -> its group, for all cases of the patients of whom a case matches a pattern.
 
+        Args:
+            cases: of all patients.
+            parted: a patient's cases may be in several groups, such as scans as they are and
+                stripped ones: to report by, not to leave out.
+
         Raises:
-            ConfigError: a pattern matches nothing, or a patient would be in two groups.
+            ConfigError: a pattern matches nothing, or a patient (or case) would be in two groups.
         """
         matched: dict[str, set[str]] = {}
         unused = set(self.pairs)
@@ -80,13 +85,16 @@ class Grouping:
             )
         grouped: dict[str, str] = {}
         for patient in patients(cases):
-            own = sorted({group for case in patient for group in matched.get(case.name, ())})
-            if len(own) > 1:
-                raise ConfigError(
-                    f"{', '.join(case.name for case in patient)} (one patient) would be in the "
-                    f"groups {' and '.join(own)}; put each patient in one group"
-                )
-            grouped |= {case.name: own[0] for case in patient if own}
+            each = [[case] for case in patient if case.name in matched] if parted else [patient]
+            for some in each:
+                own = sorted({group for case in some for group in matched.get(case.name, ())})
+                if len(own) > 1:
+                    who = "patient" if len(some) > 1 else "case"
+                    raise ConfigError(
+                        f"{', '.join(case.name for case in some)} (one {who}) would be in the "
+                        f"groups {' and '.join(own)}; put each {who} in one group"
+                    )
+                grouped |= {case.name: own[0] for case in some if own}
         return grouped
 
 
@@ -176,7 +184,7 @@ def divided(
         seed: of the trainings, and of the folds.
         count: number of folds; not looked at where groups are left out.
         leave_out: groups that are left out whole, one after the other; None: folds of patients.
-        groups: of the cases where folds are held out, to report and calibrate by.
+        groups: of the cases, to report and calibrate by; None: the groups that are left out.
 
     Raises:
         ConfigError: the groups do not fit the cases, or too few patients are left to train.
@@ -184,16 +192,17 @@ def divided(
     people = patients(cases)
     of = {case.name: min(c.patient for c in group) for group in people for case in group}
     every = frozenset(of)
+    named = groups.of(cases, parted=True) if groups is not None else {}
+    grouped = {name: named.get(name, "other" if named else "") for name in every}
     if leave_out is not None:
-        grouped = leave_out.of(cases)
+        places = leave_out.of(cases)
         held = {
-            group: sorted(name for name, own in grouped.items() if own == group)
+            group: sorted(name for name, own in places.items() if own == group)
             for group in leave_out.groups
-            if group in grouped.values()
+            if group in places.values()
         }
+        grouped = grouped if named else places
     else:
-        named = groups.of(cases) if groups is not None else {}
-        grouped = {name: named.get(name, "other" if named else "") for name in every}
         splits = folds(cases, count, seed)
         held = {f"fold-{i}": list(each.validation) for i, each in enumerate(splits, start=1)}
     trials = []

@@ -67,7 +67,7 @@ class CrossOptions:
     Attributes:
         folds: number of folds of patients, where no groups are left out.
         leave_out: groups that are left out whole, one after the other; None: folds.
-        groups: of the cases where folds are held out, to report and calibrate by.
+        groups: of the cases, to report and calibrate by; None: the groups that are left out.
         subsets: of the modalities, in which each case held out is measured; None: all that it has,
             and, where training saw cases without some modality, each alone.
         adopt: part -> a finished run, which is taken in place of its training.
@@ -206,8 +206,6 @@ def _common_setup(
         )
     if source is not None and config.encoder_weights is not None:
         raise ConfigError("each training takes its weights from a run: leave --encoder-weights out")
-    if options.leave_out is not None and options.groups is not None:
-        raise ConfigError("groups are either left out or reported: give --leave-out or --groups")
     return common_setup(store, config, source)
 
 

@@ -92,6 +92,23 @@ def test_folds_may_have_groups() -> None:
     }
 
 
+def test_what_is_left_out_may_be_reported_by_other_groups() -> None:
+    # A patient's scan as it is and stripped: held out together, reported apart.
+    cases = [*cohort(6), entry("A_0_stripped", "p0")]
+    groups = parse_groups("first=?_?_0,stripped=*_stripped")
+    division = divided(cases, "scratch", 0, count=2, leave_out=GROUPS, groups=groups)
+    check(division, cases)
+    assert [trial.part for trial in division.trials] == ["A", "B"]
+    assert "A_0_stripped" in division.trials[0].held
+    assert division.groups == {
+        **dict.fromkeys(("A_0_0", "A_3_0", "B_1_0", "B_4_0"), "first"),
+        "A_0_stripped": "stripped",
+    }
+    twice = parse_groups("first=A_*,stripped=*_stripped")
+    with pytest.raises(ConfigError, match=r"A_0_stripped \(one case\) would be in the groups"):
+        divided(cases, "scratch", 0, count=2, leave_out=GROUPS, groups=twice)
+
+
 def test_a_patients_other_cases_go_with_it() -> None:
     cases = [entry("A_1", "one"), entry("later", "one"), entry("B_1", "two"), entry("C", "three")]
     assert GROUPS.of(cases) == {"A_1": "A", "later": "A", "B_1": "B"}

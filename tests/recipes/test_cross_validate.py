@@ -225,7 +225,6 @@ def test_folds_measure_everybody_and_calibrate_by_the_others(
         (CrossOptions(leave_out=parse_groups("A=nobody*")), "no case matches nobody"),
         (CrossOptions(leave_out=parse_groups("A=*")), "A holds every patient"),
         (CrossOptions(leave_out=parse_groups("A=*1,B=*")), "in the groups A and B"),
-        (CrossOptions(leave_out=GROUPS, groups=GROUPS), "give --leave-out or --groups"),
         (CrossOptions(folds=2, subsets=parse_subsets("T3")), "T3"),
     ],
 )

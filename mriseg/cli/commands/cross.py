@@ -48,7 +48,8 @@ _Groups = Annotated[
     str | None,
     options.option(
         "--groups",
-        "With folds: groups of cases, likewise, to report and to calibrate by. (default: none)",
+        "Groups of cases, likewise, to report and to calibrate by; a patient's cases may be in "
+        "several. (default: those left out, or none)",
         _FORM,
         panel=_PANEL,
     ),
