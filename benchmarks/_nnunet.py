@@ -16,8 +16,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -36,6 +36,9 @@ from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import Regions, region_masks
 from mriseg.core.volume import crop, uncrop
 from mriseg.io.store import Store, open_store
+
+Driven = tuple[Callable[[float], float], Callable[[], tuple[CaseScores, ...]], dict[str, Any]]
+"""A step, the scores now, and what it trains in; see `training`."""
 
 DATASET = "Dataset001_store"
 PLANS = "nnUNetPlans"
@@ -73,6 +76,42 @@ def run(task: Task, batch_size: int) -> Outcome:
         task: what on, and how long.
         batch_size: slices a step, in place of what nnU-Net planned.
     """
+    with _begun(task):
+        return _run(task, batch_size)
+
+
+@contextmanager
+def training(task: Task, batch_size: int) -> Iterator[Driven]:
+    """nnU-Net's training to be driven from outside, in a process of its own, after `prepare`.
+
+    Yields:
+        A step, given the share of the training that is done, which gives its loss; the scores of
+        the cases held out with the weights as they are, without mirroring; and what it trains in.
+    """
+    with _begun(task):
+        trainer, dataset, plan = _planned(task, batch_size)
+        tried = _try_precisions(trainer)
+        precision = min(tried, key=lambda name: tried[name])
+        own = _step(trainer, _autocast(precision))
+        trainer.network.train()
+
+        def step(share: float) -> float:
+            _set_rate(trainer, share)
+            return own(next(trainer.dataloader_train))
+
+        def scores() -> tuple[CaseScores, ...]:
+            measured = _measure(trainer, task, dataset, mirroring=False)
+            trainer.set_deep_supervision_enabled(True)
+            trainer.network.train()
+            return measured
+
+        yield step, scores, {"precision": precision, "patch": plan["patch_size"]}
+        trainer.on_train_end()
+
+
+@contextmanager
+def _begun(task: Task) -> Iterator[None]:
+    """Everything in its place, threads and seeds set, and what nnU-Net prints in its log."""
     # No processes that augment: the others get no cores beyond their threads either.
     os.environ.update(_environment(task), nnUNet_n_proc_DA="0")
     use_threads(task.threads)
@@ -83,7 +122,7 @@ def run(task: Task, batch_size: int) -> Outcome:
         redirect_stdout(log),
         keeping_memory(),  # as mriseg's backend does: without it a step takes half as long again
     ):
-        return _run(task, batch_size)
+        yield
 
 
 def tidy(task: Task) -> None:
@@ -93,13 +132,7 @@ def tidy(task: Task) -> None:
 
 
 def _run(task: Task, batch_size: int) -> Outcome:
-    plans = json.loads((_preprocessed(task) / f"{PLANS}.json").read_text(encoding="utf-8"))
-    dataset = json.loads((_preprocessed(task) / "dataset.json").read_text(encoding="utf-8"))
-    plan = plans["configurations"]["2d"]
-    planned = plan["batch_size"]
-    plan["batch_size"] = batch_size
-    trainer = _trainer(plans, dataset)
-    trainer.on_train_start()
+    trainer, dataset, plan = _planned(task, batch_size)
     tried = _try_precisions(trainer)
     precision = min(tried, key=lambda name: tried[name])
     began = time.process_time()
@@ -120,10 +153,28 @@ def _run(task: Task, batch_size: int) -> Outcome:
             "seconds a step": tried,
             "patch": plan["patch_size"],
             "features": features,
-            "batch size that nnU-Net planned": planned,
+            "batch size that nnU-Net planned": plan["planned"],
             "share of the time augmenting": waited / seconds,
         },
     )
+
+
+def _planned(task: Task, batch_size: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The trainer at its beginning, its data set, and its plan, with the batch size ``planned``."""
+    plans = json.loads((_preprocessed(task) / f"{PLANS}.json").read_text(encoding="utf-8"))
+    dataset = json.loads((_preprocessed(task) / "dataset.json").read_text(encoding="utf-8"))
+    plan = plans["configurations"]["2d"]
+    planned, plan["batch_size"] = plan["batch_size"], batch_size
+    trainer = _trainer(plans, dataset)
+    trainer.on_train_start()
+    return trainer, dataset, {**plan, "planned": planned}
+
+
+def _set_rate(trainer: Any, share: float) -> None:
+    """PolyLRScheduler's formula, of the share of the time that is spent instead of the epochs."""
+    rate = trainer.initial_lr * (1 - share) ** 0.9
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _trainer(plans: dict[str, Any], dataset: dict[str, Any]) -> Any:
@@ -205,10 +256,7 @@ def _train(
     trainer.network.train()
     began = time.monotonic()
     while (spent := time.monotonic() - began) < task.seconds:
-        # PolyLRScheduler's formula, of the time spent instead of the epochs.
-        rate = trainer.initial_lr * (1 - spent / task.seconds) ** 0.9
-        for group in trainer.optimizer.param_groups:
-            group["lr"] = rate
+        _set_rate(trainer, spent / task.seconds)
         batch = next(trainer.dataloader_train)
         waited += time.monotonic() - began - spent
         losses.append(step(batch))
@@ -219,13 +267,15 @@ def _train(
     return time.monotonic() - began, losses, waited
 
 
-def _measure(trainer: Any, task: Task, dataset: dict[str, Any]) -> tuple[CaseScores, ...]:
+def _measure(
+    trainer: Any, task: Task, dataset: dict[str, Any], *, mirroring: bool = True
+) -> tuple[CaseScores, ...]:
     """The scores of the cases held out, predicted as nnU-Net does: in tiles, with mirroring."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     trainer.set_deep_supervision_enabled(False)
     trainer.network.eval()
-    predictor = nnUNetPredictor(device=trainer.device, allow_tqdm=False)
+    predictor = nnUNetPredictor(use_mirroring=mirroring, device=trainer.device, allow_tqdm=False)
     predictor.manual_initialization(
         trainer.network,
         trainer.plans_manager,

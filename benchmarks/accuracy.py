@@ -31,7 +31,7 @@ import torch
 from rich import box
 from rich.table import Table
 
-from benchmarks import _nnunet
+from benchmarks import _nnunet, _until
 from benchmarks._data import need
 from benchmarks._processes import alone
 from benchmarks._timing import Comparison, finish, parser_of
@@ -41,14 +41,14 @@ from mriseg.backends import select
 from mriseg.backends.base import DTYPES
 from mriseg.cli.render import drawing, fail, messages, results, say
 from mriseg.core.config import TrainConfig
-from mriseg.core.sampling import folds, patients
+from mriseg.core.sampling import Split, folds, patients
 from mriseg.core.statistics import Difference, Estimate, difference, estimate, is_shown, per_patient
 from mriseg.core.train_settings import training_config
 from mriseg.errors import ConfigError, MrisegError
 from mriseg.io.disk.documents import plain
 from mriseg.io.store import open_store
 from mriseg.recipes.predict import PredictOptions
-from mriseg.recipes.setup import plan_training
+from mriseg.recipes.setup import Setup, plan_training
 
 OURS, THEIRS = "mriseg", "nnU-Net 2-D"
 PACKAGES = ("nnunetv2", "dynamic_network_architectures", "batchgeneratorsv2")
@@ -283,6 +283,25 @@ def _parser() -> argparse.ArgumentParser:
         default=10,
         help="nnU-Net's; default: 10. It would plan more, of which a CPU makes too few steps",
     )
+    parser.add_argument(
+        "--until",
+        type=float,
+        metavar="DICE",
+        help="measure the seconds of training until the patients held out reach this Dice, with "
+        "each of --seeds, instead of the Dice after --minutes, which is then the most it may take",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="with --until")
+    parser.add_argument(
+        "--every", type=float, default=30, help="seconds between two tries; with --until"
+    )
+    parser.add_argument(
+        "--contenders",
+        nargs="+",
+        choices=_until.CONTENDERS,
+        default=list(_until.CONTENDERS),
+        metavar="NAME",
+        help=f"with --until: {', '.join(_until.CONTENDERS)}; default: all",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the folds and of both trainings")
     parser.add_argument(
         "--work",
@@ -296,7 +315,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> Comparison:
     """Compare, and show it."""
     options = _parser().parse_args(arguments)
-    need("nnunetv2")
+    if options.until is None:
+        need("nnunetv2")
+    else:
+        packages = {_until.NNUNET: "nnunetv2", _until.MONAI: "monai"}
+        need(*(packages[name] for name in options.contenders if name in packages))
     try:
         return _compare(options)
     except MrisegError as error:
@@ -329,10 +352,19 @@ def _compare(options: argparse.Namespace) -> Comparison:
         "predicting": plain(predicting),
         **{name: getattr(options, name) for name in ("folds", "threads", "batch_size", "seed")},
     }
+    if options.until is not None:
+        if not 0 < options.until < 1 or options.every <= 0 or len(options.fold or [0]) > 1:
+            raise ConfigError(
+                "--until expects a Dice between 0 and 1, --every a number of seconds above 0, and "
+                "--fold no more than one fold with them"
+            )
+        settings |= {"until": options.until, "every": options.every}
     done: list[Fold] = []
     with tempfile.TemporaryDirectory() if options.work is None else nullcontext(options.work) as at:
         if not alike(Path(at), settings):
             raise ConfigError(f"{at} holds trainings with other settings: name another --work")
+        if options.until is not None:
+            return _until_reached(options, Path(at), parts[chosen[0]], setup, base)
         for number in chosen:
             part = parts[number]
             config = base.model_copy(update={"exclude": (*base.exclude, *part.validation)})
@@ -340,16 +372,38 @@ def _compare(options: argparse.Namespace) -> Comparison:
                 store=options.store,
                 train=part.train,
                 held=part.validation,
-                modalities=setup.modalities,
-                regions=setup.regions,
+                modalities=setup.task.modalities,
+                regions=setup.task.regions,
                 seconds=seconds,
                 threads=options.threads,
                 seed=options.seed,
                 folder=Path(at) / f"fold-{number}",
             )
             done.append(train_both(task, number, config, predicting, options.batch_size))
-            comparison = report(options, done, patient_of, setup.regions)
+            comparison = report(options, done, patient_of, setup.task.regions)
     return comparison
+
+
+def _until_reached(
+    options: argparse.Namespace,
+    at: Path,
+    part: Split,
+    setup: Setup,
+    base: TrainConfig,
+) -> Comparison:
+    """The seconds to a Dice on the patients of one fold."""
+    task = Task(
+        store=options.store,
+        train=part.train,
+        held=part.validation,
+        modalities=setup.task.modalities,
+        regions=setup.task.regions,
+        seconds=options.minutes * 60,
+        threads=options.threads,
+        seed=options.seed,
+        folder=at,
+    )
+    return _until.compare(options, task, base)
 
 
 if __name__ == "__main__":

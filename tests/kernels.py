@@ -29,7 +29,9 @@ class WrongKernel(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = func(*args, **(kwargs or {}))
         if func.overloadpacket.__name__ == self.kernel:
-            for tensor in given if isinstance(given, list | tuple) else [given]:
+            # What works in place on a list gives nothing back.
+            given_back = args[0] if given is None else given
+            for tensor in given_back if isinstance(given_back, list | tuple) else [given_back]:
                 if tensor is not None and tensor.dtype in (torch.float32, torch.bfloat16):
                     self.calls += 1
                     self.wreck(tensor)

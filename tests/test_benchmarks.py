@@ -25,6 +25,7 @@ from benchmarks._nnunet import labels
 from benchmarks._processes import Process, alone
 from benchmarks._timing import interleaved, seconds_of
 from benchmarks._trainings import Outcome
+from benchmarks._until import Contender, Rules, middle, race
 from benchmarks.accuracy import OURS, THEIRS, Fold, summarise
 from mriseg.api import preprocess
 from mriseg.core.config import TrainConfig
@@ -239,6 +240,9 @@ def test_accuracy_from_end_to_end(sample: Path, tmp_path: Path) -> None:
         ("--folds 3 --fold 3", "from 0 to 2"),
         ("--set widht=8", "widht"),
         ("--predict flip=true", "flips"),
+        ("--folds 3 --until 1.5", "between 0 and 1"),
+        ("--folds 3 --until 0.8 --every 0", "above 0"),
+        ("--until 0.8 --folds 3 --fold 0 1", "no more than one fold"),
     ],
 )
 def test_accuracy_refuses_wrong_options(
@@ -376,3 +380,62 @@ def test_a_process_keeps_its_state_and_reports_its_errors() -> None:
         with pytest.raises(RuntimeError, match="ended with code 3"):
             other("die")
     assert alone(max, 3, 5) == 5
+
+
+def _raced(dice: list[float], *, seconds: float, every: float, trying: float = 100.0) -> Any:
+    """A race of steps of 4 s, whose tries take as long as they like; and the shares it was told."""
+    clock, shares = [0.0], []
+
+    def step(share: float) -> None:
+        shares.append(share)
+        clock[0] += 4
+
+    def scores() -> Any:
+        clock[0] += trying
+        return dice.pop(0)
+
+    rules = Rules(0.8, seconds, every)
+    reached = race(Contender(step, scores, {}), rules, lambda value: value, now=lambda: clock[0])
+    return reached, shares
+
+
+def test_a_race_ends_with_the_first_try_that_reaches_the_dice() -> None:
+    reached, shares = _raced([0.1, 0.7, 0.8, 0.9], seconds=100, every=10)
+    # Tries after the steps that pass 10, 20 and 30 s; what they take is on no clock.
+    assert (reached.seconds, reached.steps) == (32, 8)
+    assert reached.curve == ((12, 0.1), (20, 0.7), (32, 0.8))
+    assert shares == [4 * number / 100 for number in range(8)]
+
+
+def test_a_race_that_is_not_won_ends_with_a_last_try() -> None:
+    reached, shares = _raced([0.1, 0.2], seconds=26, every=20)
+    assert reached.seconds is None and reached.steps == 7
+    assert [when for when, _ in reached.curve] == [20, 28] and max(shares) < 1
+
+
+def test_the_median_of_trainings_of_which_some_did_not_get_there() -> None:
+    rules = Rules(0.8, 600, 30)
+    assert middle([90, None, 60], rules) == "90 s"
+    assert middle([None, 60, None], rules) == "not within 10 min"
+    assert middle([60, 90], rules) == "75 s"
+    assert middle([60, None], rules) == "not within 10 min"
+
+
+@pytest.mark.slow
+def test_until_from_end_to_end(sample: Path, tmp_path: Path) -> None:
+    if find_spec("monai") is None or find_spec("nnunetv2") is None:
+        pytest.skip("monai or nnunetv2 is not installed: it takes the bench extra")
+    out = tmp_path / "report.json"
+    options = (
+        f"{sample} --until 0.99 --minutes 0.1 --every 4 --seeds 3 --folds 3 --batch-size 2 "
+        f"--threads 1 --set width=8 batch_size=2 norm_batches=2 --work {tmp_path / 'work'} "
+        f"--json {out}"
+    )
+    done = run("accuracy", options, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("not within 0.1 min") >= 3
+    trainings = json.loads(out.read_text(encoding="utf-8"))["details"]["trainings"]
+    assert [each["contender"] for each in trainings] == ["mriseg", "nnU-Net 2-D", "MONAI BasicUNet"]
+    for each in trainings:
+        assert each["steps"] > 0 and each["curve"]
+        assert all(0 <= dice <= 1 for _, dice in each["curve"])

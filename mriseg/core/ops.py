@@ -83,7 +83,13 @@ class _NativeUnpool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
         ctx.save_for_backward(indices)
-        return _unpooled(values, indices, size)
+        device = values.device.type
+        if not torch.is_autocast_enabled(device):
+            return _unpooled(values, indices, size)
+        # Autocast on a CPU would convert the values to float32, and the plane and its gradient back
+        # again: passes over the largest tensors of all, for an operation that only moves values.
+        with torch.autocast(device, enabled=False):
+            return _unpooled(values, indices, size)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

@@ -17,6 +17,7 @@ from collections.abc import Collection
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -59,13 +60,31 @@ class SegNetConfig(Config):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+class ConvBeforeNorm(nn.Conv2d):
+    """A convolution whose result batch normalisation takes; in training its bias has no gradient.
+
+    Normalisation by the batch's mean takes away whatever a bias adds, so its gradient is 0. What is
+    computed of it is rounding alone, which AdamW scales up to steps like any others, and on a CPU
+    it takes another pass over the gradient (Ioffe and Szegedy 2015, arXiv 1502.03167, section 3.2).
+    The bias itself stays: pretrained weights have one, and folding needs one.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, in_channels, h, w] -> [b, out_channels, h, w]."""
+        bias = self.bias
+        if self.training and bias is not None:
+            bias = bias.detach()
+        # Not by `_conv_forward`, which is private; the padding is of zeros.
+        return F.conv2d(x, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+
 class ConvNormReLU(nn.Sequential):
     """A 3x3 convolution, batch normalisation and ReLU; keeps height and width."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
             OrderedDict(
-                conv=nn.Conv2d(in_channels, out_channels, 3, padding=1),
+                conv=ConvBeforeNorm(in_channels, out_channels, 3, padding=1),
                 norm=nn.BatchNorm2d(out_channels),
                 relu=nn.ReLU(inplace=True),
             )

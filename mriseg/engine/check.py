@@ -129,7 +129,9 @@ def whole(name: str, *shape: int) -> Tensor:
 def differentiated(at: At, output: Tensor, leaves: Sequence[Tensor], *more: Tensor) -> Outcome:
     """``output`` and ``more``, and the gradients of ``output`` weighted by whole numbers."""
     weights = at.place(whole("upstream", *output.shape)).to(output.dtype)
-    return Outcome((output, *more), torch.autograd.grad(output, list(leaves), weights))
+    # What has no gradient has zeros: a bias before batch normalisation.
+    gradients = torch.autograd.grad(output, list(leaves), weights, materialize_grads=True)
+    return Outcome((output, *more), gradients)
 
 
 def gradients_of(parameters: Iterable[nn.Parameter]) -> list[Tensor]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mriseg.backends.base import Backend
+from mriseg.backends.pointwise import relu_convolution
 from mriseg.core import batchnorm, halves, resampling
 from mriseg.core.copies import Copies
-from mriseg.core.folding import folded
+from mriseg.core.folding import folded, rectified
 from mriseg.core.padding import padded_size
 from mriseg.core.prepare import PreparedCase
 from mriseg.core.segnet import SegNet
@@ -30,6 +31,9 @@ _SPREAD = 32
 # Pixels of a batch, which a scan of large slices would else fill all memory with.
 _MAX_PIXELS = 16 * 512 * 512
 
+# Prepared intensities are standard deviations from the mean. From beyond this they might overflow.
+_USUAL = 1e4
+
 NetworkFor = Callable[[PreparedCase], nn.Module]
 """Gives a case the network that predicts it."""
 
@@ -43,7 +47,34 @@ def ready(model: SegNet, backend: Backend) -> nn.Module:
     """
     network = backend.place_model(folded(model))
     # Autocast would convert the half-precision weights again for every batch.
-    return network.to(backend.dtype)
+    network = network.to(backend.dtype)
+    convolve = relu_convolution(backend.device, backend.dtype)
+    if convolve is None or not all(bool(each.isfinite().all()) for each in network.parameters()):
+        return network
+    return _Watched(network, rectified(network, convolve))
+
+
+class _Watched(nn.Module):
+    """A network in a fast form, and in its sure one for images that may give NaN.
+
+    oneDNN's ReLU makes 0 of NaN, which would look like an empty mask where there is a fault.
+
+    Attributes:
+        sure: keeps NaN.
+        fast: with the same parameters, gives the same wherever no value is NaN or overflows.
+    """
+
+    def __init__(self, sure: SegNet, fast: SegNet) -> None:
+        super().__init__()
+        self.sure, self.fast = sure, fast
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits [b, r, h, w] of slices [b, c, h, w]."""
+        low, high = image.aminmax()
+        # False for NaN, too.
+        usual = bool((low > -_USUAL) & (high < _USUAL))
+        logits: Tensor = (self.fast if usual else self.sure)(image)
+        return logits
 
 
 def fitted(model: SegNet, backend: Backend, task: Task, *, adapt: bool) -> NetworkFor:

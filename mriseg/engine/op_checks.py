@@ -32,6 +32,7 @@ from mriseg.engine.network_checks import (
     weights_before,
     whole_network,
 )
+from mriseg.engine.trainer import adamw
 
 
 def convolution(at: At, inputs: int, outputs: int) -> Outcome:
@@ -120,13 +121,11 @@ def optimiser(at: At) -> Outcome:
     """How far three steps of AdamW take the weights, from the same gradients."""
     parameters = [nn.Parameter(at.place(tensor)) for tensor in _weights()]
     before = [parameter.detach().clone() for parameter in parameters]
-    adam = torch.optim.AdamW(
-        [
-            {"params": parameters[:1], "weight_decay": 0.1},
-            {"params": parameters[1:], "weight_decay": 0.0},
-        ],
-        lr=0.1,
-    )
+    groups = [
+        {"params": parameters[:1], "weight_decay": 0.1},
+        {"params": parameters[1:], "weight_decay": 0.0},
+    ]
+    adam = adamw(groups, 0.1)
     for step in range(3):
         for number, parameter in enumerate(parameters):
             parameter.grad = at.place(numbers(f"{step} {number}", *parameter.shape))

@@ -8,7 +8,7 @@ number, so a training that resumes does what it would have done.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -257,10 +257,18 @@ def optimiser_of(
         layer_decay=policy.layer_decay if policy else 1.0,
         anchored=anchors or {},
     )
-    optimiser = torch.optim.AdamW(groups, lr=config.learning_rate)
+    optimiser = adamw(groups, config.learning_rate)
     if policy and anchors:
         finetune.pull_to_start(optimiser, model, anchors, policy.l2_sp)
     return optimiser
+
+
+def adamw(groups: Sequence[dict[str, Any]], rate: float) -> torch.optim.AdamW:
+    """AdamW over parameter groups, in the form that is fast where the parameters are."""
+    # On a CPU PyTorch's default passes over each weight and its moments a dozen times; this form
+    # does so once. On other devices PyTorch chooses by itself.
+    on_cpu = all(each.device.type == "cpu" for group in groups for each in group["params"])
+    return torch.optim.AdamW(groups, lr=rate, fused=True if on_cpu else None)
 
 
 def optimiser_tensors(model: SegNet, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

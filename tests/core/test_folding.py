@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
-from mriseg.core.folding import folded
+from mriseg.core.folding import ConvReLU, folded, rectified
 from mriseg.core.ops import FORMS, Ops
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
 
@@ -53,3 +54,22 @@ def test_no_batch_normalisation_is_left() -> None:
     network = folded(trained_a_little(0, FORMS[0]))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     assert not network.training and not any(p.requires_grad for p in network.parameters())
+
+
+def test_one_function_for_a_convolution_and_its_relu() -> None:
+    model = trained_a_little(0, FORMS[0])
+    given: list[tuple[int, ...]] = []
+
+    def convolve(image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        given.append(tuple(weight.shape))
+        return F.relu(F.conv2d(image, weight, bias, padding=1))
+
+    expected = folded(model)
+    network = rectified(folded(model), convolve)
+    image = torch.randn(1, 2, 40, 33)
+    with torch.no_grad():
+        assert torch.equal(network(image), expected(image))
+    assert len(given) == sum(isinstance(module, ConvReLU) for module in network.modules()) == 25
+    # Weights keep their names, and the head, which has no ReLU, its form.
+    assert network.state_dict().keys() == expected.state_dict().keys()
+    assert isinstance(network.head, nn.Conv2d)

@@ -215,3 +215,18 @@ def test_the_form_of_exports_gives_what_the_others_give(
     assert torch.equal(values, expected)
     size = (shape[2], shape[3])
     assert torch.equal(arithmetic_unpool(values, code, size), pure_unpool(expected, cells, size))
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+def test_autocast_does_not_convert_what_native_unpooling_moves(backward: bool) -> None:
+    image = an_image(0, (2, 3, 8, 6)).bfloat16().requires_grad_()
+    pooled, code = NATIVE.pool(image)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        unpooled = NATIVE.unpool(pooled, code, (8, 6))
+    assert unpooled.dtype == torch.bfloat16
+    if backward:
+        names = []
+        with torch.profiler.profile() as profile:
+            unpooled.sum().backward()
+        names = [event.key for event in profile.key_averages()]
+        assert "aten::_to_copy" not in names

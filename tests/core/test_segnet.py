@@ -20,6 +20,7 @@ from mriseg.core.segnet import (
     ENCODER,
     FIRST_CONV,
     HEAD,
+    ConvNormReLU,
     SegNet,
     SegNetConfig,
     block_modules,
@@ -261,7 +262,40 @@ def test_bfloat16_autocast_trains(ops: Ops, memory_format: torch.memory_format) 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(a_batch(2, 2, 37, 50).to(memory_format=memory_format))
     logits.float().square().mean().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    for name, parameter in model.named_parameters():
+        if name.endswith("conv.bias"):
+            assert parameter.grad is None  # batch normalisation takes it away again
+        else:
+            assert parameter.grad is not None and parameter.grad.isfinite().all()
+
+
+def test_a_bias_before_batch_normalisation_has_no_gradient_to_lose() -> None:
+    # In float64, with the gradient that PyTorch's own convolution would compute.
+    layer = ConvNormReLU(2, 8).double().train()
+    plain = copy.deepcopy(layer)
+    plain.conv = nn.Conv2d(2, 8, 3, padding=1, dtype=torch.float64)
+    plain.conv.load_state_dict(layer.conv.state_dict())
+    image = a_batch(2, 2, 9, 12).double()
+    outputs = []
+    for each in (layer, plain):
+        out = each(image)
+        outputs.append(out)
+        (out * image[:, :1]).sum().backward()
+    assert torch.equal(*outputs)
+    for name, parameter in plain.named_parameters():
+        own = layer.get_parameter(name).grad
+        if name == "conv.bias":
+            assert own is None and parameter.grad.abs().max() < 1e-12
+        else:
+            assert torch.equal(own, parameter.grad)
+    # The running statistics are of the result with its bias, which folding relies on.
+    assert torch.equal(layer.norm.running_mean, plain.norm.running_mean)
+
+
+def test_a_bias_has_its_gradient_where_statistics_are_fixed() -> None:
+    layer = ConvNormReLU(2, 8).eval()
+    layer(a_batch(2, 2, 9, 12)).sum().backward()
+    assert layer.conv.bias.grad is not None
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mriseg.backends import Backend
+from mriseg.backends import Backend, pointwise, select
 from mriseg.core.task import Task
+from mriseg.engine import inference
 from mriseg.engine.inference import fitted, probabilities, ready
 from mriseg.io.runs import Run
 from mriseg.io.store import Store
@@ -129,3 +130,37 @@ def test_the_network_is_given_slices_at_its_own_pixel_size(
     assert ((output[0] > 0.5) != inside).sum() < 0.05 * inside.sum()
     empty = ~inside.any(axis=(1, 2))
     assert not output[0, empty].any()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_fast_form_gives_the_same_and_hides_no_nan(trained: Run, precision: str) -> None:
+    backend = select("cpu", precision=precision)
+    network = ready(load_model(trained, backend), backend)
+    if not isinstance(network, inference._Watched):
+        pytest.skip("this processor has no fast form")
+    modalities = len(task_of(trained).modalities)
+    image = torch.randn(2, modalities, 40, 33, generator=torch.Generator().manual_seed(0))
+    image = backend.place(image)
+    with torch.inference_mode(), backend.autocast():
+        expected = network.sure(image)
+        scale = float(expected.float().abs().max())
+        close = scale * pointwise._TOLERANCE[backend.dtype] * 4
+        torch.testing.assert_close(network(image), expected, rtol=0, atol=close)
+        for value in (torch.nan, torch.inf, 1e38):
+            marred = image.clone()
+            marred[0, 0, 7, 5] = value
+            logits, true = network(marred), network.sure(marred)
+            torch.testing.assert_close(logits, true, rtol=0, atol=0, equal_nan=True)
+            assert not network.fast(marred).isnan().any()  # as it would be
+    shared = [id(parameter) for parameter in network.sure.parameters()]
+    assert shared == [id(parameter) for parameter in network.fast.parameters()]
+
+
+def test_weights_that_are_not_numbers_have_no_fast_form(trained: Run, cpu: Backend) -> None:
+    model = load_model(trained, cpu)
+    with torch.no_grad():
+        model.get_parameter("encoder.3.1.conv.weight")[0, 0, 0, 0] = torch.nan
+    network = ready(model, cpu)
+    modalities = len(task_of(trained).modalities)
+    with torch.inference_mode():
+        assert network(torch.randn(1, modalities, 32, 32)).isnan().any()

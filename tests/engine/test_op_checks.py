@@ -30,7 +30,7 @@ BROKEN = [
     ("loss focal", "log_sigmoid_forward"),
     ("sigmoid and threshold", "sigmoid"),
     ("gradient clipping", "_foreach_norm"),
-    ("AdamW", "addcdiv_"),
+    ("AdamW", "_fused_adamw_"),
     ("augmentation", "grid_sampler_2d"),
 ]
 
