@@ -27,6 +27,7 @@ from mriseg.core.losses import build_loss, parse_loss
 from mriseg.core.ops import FORMS, NATIVE, PURE, SCATTER, Ops
 from mriseg.core.segnet import SegNetConfig, build, init_weights_
 from mriseg.core.steps import train_step
+from mriseg.engine import trainer
 from mriseg.engine.capacity import Workload, measure
 from mriseg.engine.timing import timed
 from mriseg.events import Began, Event, Measured, Notice, finish
@@ -62,6 +63,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path.append(str(site))
     yield
     sys.path.remove(str(site))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_form_of_the_optimiser() -> Iterator[None]:
+    """The CPU takes steps in the form that this device takes too.
+
+    AdamW's fused form, which PyTorch has for a CPU and not here, rounds otherwise. All else must be
+    equal bit for bit. What the two forms have in common is tested in tests/engine/test_trainer.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "adamw", lambda groups, rate: torch.optim.AdamW(groups, lr=rate))
+        yield
 
 
 def a_few_steps(ops: Ops, place: torch.device) -> tuple[list[float], dict[str, Tensor]]:

@@ -15,7 +15,7 @@ from mriseg.core import rng
 from mriseg.core.config import TrainConfig, TransferConfig
 from mriseg.core.ops import PURE
 from mriseg.core.segnet import SegNet, SegNetConfig, build, init_weights_
-from mriseg.engine.trainer import Pair, Trainer, optimiser_tensors, restore_optimiser
+from mriseg.engine.trainer import Pair, Trainer, adamw, optimiser_tensors, restore_optimiser
 
 FRAME = (128, 128)
 
@@ -174,3 +174,24 @@ def test_an_optimiser_continues_to_the_bit(memory_format: torch.memory_format) -
         whole.state_dict().items(), again.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other), name
+
+
+def test_the_fused_form_of_adamw_steps_as_the_plain_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((8, 4, 3, 3), (8,), (1, 4, 3, 3))
+    starts = [torch.randn(shape, generator=generator) for shape in shapes]
+    gradients = [[torch.randn(s, generator=generator) for s in shapes] for _ in range(5)]
+    weights = []
+    for make in (adamw, lambda groups, rate: torch.optim.AdamW(groups, lr=rate)):
+        # Both layouts, since the fused form reads memory as it lies; and one without a gradient.
+        own = [torch.nn.Parameter(start.clone()) for start in starts]
+        own[0].data = own[0].data.contiguous(memory_format=torch.channels_last)
+        optimiser = make([{"params": own, "weight_decay": 0.1}], 1e-2)
+        for step in gradients:
+            for parameter, gradient in zip(own[:2], step, strict=False):
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
+            optimiser.step()
+        weights.append([parameter.detach() for parameter in own])
+    for fused, plain in zip(*weights, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-6, atol=1e-6)
+    assert torch.equal(weights[0][2], starts[2])
