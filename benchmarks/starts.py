@@ -235,14 +235,14 @@ def main() -> None:
         # A run of one step, so that all that a run holds besides its weights is made by mriseg.
         short = {"epochs": 1, "slices_per_epoch": config.batch_size, "norm_batches": 0}
         with drawing() as draw:
-            made = api.train(
+            report = api.train(
                 args.stores[0],
                 config.model_copy(update={**short, "modalities": parts[0].setup.task.modalities}),
                 backend=backend,
                 out=args.out / way,
                 on_event=draw,
             )
-        run = open_run(made.run)
+        run = open_run(report.run)
         for name in ("best", "last"):
             run.save(name, Checkpoint(start.weights(), {}, run.load(name).state))
         say(messages(), f"{run.path}: start from it with mriseg transfer --from {run.path}")
