@@ -44,7 +44,7 @@ def test_it_equals_the_steps_before_the_network(
     given_ = torch.tensor(norm.mean), torch.tensor(norm.std)
     expected = DEPLOYED(slices, *given_, inside).transpose(0, 1).numpy()
     output = SCAN.scan(scan).numpy()
-    # The mean is summed in another order, and where neighbours in a pooling window are nearly equal,
+    # The mean is summed in another order; where neighbours in a pooling window are nearly equal,
     # rounding decides which is the first maximum.
     np.testing.assert_allclose(output, volume.uncrop(expected, box, brain.shape), rtol=0, atol=1e-3)
 
