@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mriseg.backends import Backend, describe
 from mriseg.core.metrics import score_case
-from mriseg.core.prepare import PreparedCase
 from mriseg.core.regions import region_masks
 from mriseg.engine.segmenter import Segmenter, SegmentOptions
 from mriseg.events import Advanced, Began, Recipe, reporting
@@ -49,10 +48,9 @@ def page_written(
         Where the page is.
     """
     [held] = run.manifest.validation[:1]
-    case = store.read_case(held)
     yield Began("base", 1, "case")
-    base = yield from _drawn(open_run(locate("base")), case, folder / "base.png", backend)
-    own = yield from _drawn(run, case, folder / "trained.png", backend)
+    base = yield from _drawn(open_run(locate("base")), store, held, folder / "base.png", backend)
+    own = yield from _drawn(run, store, held, folder / "trained.png", backend)
     places = {
         "the data set": Path(store.location),
         "the training": folder / "run",
@@ -79,9 +77,11 @@ def page_written(
     return path
 
 
-def _drawn(run: Run, case: PreparedCase, picture: Path, backend: Backend) -> Recipe[ShownModel]:
+def _drawn(
+    run: Run, store: Store, name: str, picture: Path, backend: Backend
+) -> Recipe[ShownModel]:
     """A model's mask beside the truth: as a picture, its mean Dice, and for a viewer."""
-    segmenter = Segmenter(load(run), _OPTIONS)
+    case, segmenter = store.read_case(name), Segmenter(load(run), _OPTIONS)
     work = segmenter.segmenting(case, backend)
     shares = reporting(work, lambda share: Advanced("base", share, item=picture.stem))
     masks = (yield from shares).masks
@@ -95,5 +95,6 @@ def _drawn(run: Run, case: PreparedCase, picture: Path, backend: Backend) -> Rec
     return ShownModel(
         read_picture(picture),
         sum(score.dice for score in scores) / len(scores),
+        name in run.manifest.seen_among([store.index()[name]]),
         lambda opened: page_viewer(packed(shown), opened=opened),
     )

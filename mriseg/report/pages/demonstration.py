@@ -16,11 +16,13 @@ class ShownModel:
     Attributes:
         picture: of its slices.
         dice: of the mask.
+        seen: whether the model was trained on this patient.
         viewer: of the patient with both, as in `mriseg.report.page.CaseEntry`; None: none.
     """
 
     picture: bytes
     dice: float
+    seen: bool = False
     viewer: Callable[[bool], Viewer | str] | None = None
 
 
@@ -43,8 +45,16 @@ def demo_page(
         seconds: that the demo took.
         links: what else there is -> its page, from this one.
     """
+    knows = "it was trained on this patient" if base.seen else "it never saw this patient"
+    what = (
+        "This patient was among those it was trained on: the picture shows what a mask looks like, "
+        "and not how good it is on yours."
+        if base.seen
+        else "It was not trained on this patient, and one patient says little of how good it is on "
+        "yours."
+    )
     tiles = (
-        ("Dice of base", f"{base.dice:.3f}", "it was trained on this patient"),
+        ("Dice of base", f"{base.dice:.3f}", knows),
         ("Dice of the demo's model", f"{trained.dice:.3f}", "trained here, on two others"),
         ("Time", duration(seconds), "all steps"),
     )
@@ -52,8 +62,7 @@ def demo_page(
     shipped = Picture(
         base.picture,
         f"Slices of {case} with the mask of the model base, Dice {base.dice:.3f}. {outline}",
-        f"The mask of base in colour. {outline} This patient was among those it was trained on: "
-        f"the picture shows what a mask looks like, and not how good it is on yours.",
+        f"The mask of base in colour. {outline} {what}",
     )
     own = Picture(
         trained.picture,
