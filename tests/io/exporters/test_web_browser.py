@@ -6,7 +6,13 @@ It opens from its file, or its folder from a server on this machine, and asks fo
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -178,6 +184,44 @@ def test_the_mask_is_that_of_predict(
         # The page asked for nothing but itself, and its own worker and module.
         assert [url for url in state.requests if not url.startswith("blob:")] == [page.as_uri()]
         assert state.complaints == []
+
+
+def test_the_commands_of_the_documentation(browser: Any, run: Run, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs/export.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"### A page\n\n```console\n(.*?)```", text, re.DOTALL)
+    single, folder, serve = (line.removeprefix("$ ").split() for line in block.splitlines())
+    # The folder that is served says where the run lies.
+    shutil.copytree(run.path, tmp_path / Path(serve[-1]).parent)
+    for command in (single, folder):
+        subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, check=True, timeout=300)
+    case = a_case(tmp_path)
+    expected = predicted(case, run, tmp_path / "masks")
+    [page] = (tmp_path / "runs").rglob("*.web.html")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    words = [port if word == "8000" else word for word in serve[1:]]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen([sys.executable, *words], cwd=tmp_path, **quiet)
+    try:
+        for place in (page, f"http://127.0.0.1:{port}"):
+            _until_answered(port)
+            with started(browser, place, *case.iterdir()) as state:
+                mask = segmented(state, tmp_path / "mask.nii.gz")
+                assert share_differing(mask, expected) <= _ALIKE
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _until_answered(port: str) -> None:
+    """Wait for a server of this machine, at most some seconds."""
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"nothing answers at port {port}")
 
 
 @pytest.mark.realdata
