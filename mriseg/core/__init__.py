@@ -43,6 +43,8 @@ In reading order, which follows one slice through a training:
     cases.
 `resampling`
     slices at the pixel size that a network was trained at, and its probabilities back.
+`halves`
+    numbers of 16 bits, looked at by their bits.
 `refine`, `calibration`, `postprocess`, `metrics`
     probabilities refined by the scan's intensities and calibrated; masks made of them, and their
     quality.
@@ -62,6 +64,8 @@ In reading order, which follows one slice through a training:
 `trials`, `comparison`, `learning_curve`, `forecast`, `improvement`
     the trainings that compare initialisations, and their results; what more patients would be
     worth; whether a model that learnt on is better.
+`cross_validation`, `pooled_calibration`
+    who is held out of which training; one calibration in which every institution counts alike.
 `folding`, `cost`
     the network simplified for prediction, and its number of operations.
 `padding`, `deploy`, `deploy_scan`
@@ -69,7 +73,7 @@ In reading order, which follows one slice through a training:
     write it, for slices and for whole scans.
 `label_tables`, `segment_codes`
     names, colours and codes of the regions, for programs that show masks.
-`settings`, `augment_config`, `config`, `train_settings`, `keywords`
+`settings`, `augment_config`, `transfer_config`, `config`, `train_settings`, `keywords`
     the settings of a training, each declared once and validated on creation; as users write them;
     and for type checkers.
 `task`, `imbalance`

@@ -38,17 +38,19 @@ NetworkFor = Callable[[PreparedCase], nn.Module]
 """Gives a case the network that predicts it."""
 
 
-def ready(model: SegNet, backend: Backend) -> nn.Module:
+def ready(model: SegNet, backend: Backend, *, plain: bool = False) -> nn.Module:
     """A copy of ``model`` that predicts: batch normalisation folded, in the backend's precision.
 
     Args:
         model: with its weights, on the CPU or on the device; it is left as it is.
         backend: where to predict.
+        plain: only by operations that other programs have: what a file is compared with. The
+            others round otherwise, which tips near-ties of pooling.
     """
     network = backend.place_model(folded(model))
     # Autocast would convert the half-precision weights again for every batch.
     network = network.to(backend.dtype)
-    convolve = relu_convolution(backend.device, backend.dtype)
+    convolve = None if plain else relu_convolution(backend.device, backend.dtype)
     if convolve is None or not all(bool(each.isfinite().all()) for each in network.parameters()):
         return network
     return _Watched(network, rectified(network, convolve))

@@ -6,8 +6,8 @@
     the zarr store of prepared cases: created, opened, read, written and checked.
 `runs`
     a training's folder, its checkpoints and TensorBoard, and encoder weights from elsewhere.
-`comparisons`, `forecasts`
-    the files of a comparison of trainings, and of a forecast.
+`comparisons`, `forecasts`, `cross_validations`
+    the files of a comparison of trainings, of a forecast, and of a cross-validation.
 `bids_validator`
     whether a data set is BIDS, by the validator of the standard.
 `corrections`, `annotations`, `improvements`

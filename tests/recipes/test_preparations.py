@@ -79,7 +79,8 @@ def test_a_mask_lies_on_the_reference_and_on_request_on_each_scan(
         assert image.shape == grid.shape
         np.testing.assert_allclose(image.affine, np.array(grid.affine), atol=1e-5)
         own = np.count_nonzero(np.asarray(image.dataobj)) * grid.voxel_volume
-        assert own == pytest.approx(volume, rel=0.3)
+        # Some twenty voxels, which other grids have more or fewer of.
+        assert own == pytest.approx(volume, rel=0.5)
     record = read_predictions(out / "report.json").masks[result.mask.name]
     assert record.session is not None and record.session.reference == "FLAIR"
     assert len(record.files) == 2 + len(GRIDS)
