@@ -182,8 +182,7 @@ class Masking:
 
     def _read(self, item: ToPredict) -> Partly[_Read | MadeMask]:
         """Read a case and prepare it."""
-        if not self.room.is_open:
-            raise OutputError(f"{item.target.parent} is gone, with the masks in it")
+        self._check_room(item)
         manifest, options, name = self.model().run.manifest, self.options, item.name
         try:
             scan = item.source.scan()
@@ -211,6 +210,8 @@ class Masking:
         """Make masks of what the network gave, and write them."""
         if isinstance(passed, MadeMask):
             return passed
+        # It may have gone while the network computed.
+        self._check_room(item)
         model, read, name = self.model(), passed.read, item.name
         try:
             segmentation = model.segmenter.masks(read.case, passed.output)
@@ -223,6 +224,10 @@ class Masking:
             return MadeMask(record, view)
         except InputError as error:
             return _problem(error)
+
+    def _check_room(self, item: ToPredict) -> None:
+        if not self.room.is_open:
+            raise OutputError(f"{item.target.parent} is gone, with the masks in it")
 
     def _record(
         self, item: ToPredict, model: Loaded, read: _Read, segmentation: Segmentation
