@@ -89,7 +89,7 @@ class Grouping:
             for some in each:
                 own = sorted({group for case in some for group in matched.get(case.name, ())})
                 if len(own) > 1:
-                    who = "patient" if len(some) > 1 else "case"
+                    who = "case" if parted else "patient"
                     raise ConfigError(
                         f"{', '.join(case.name for case in some)} (one {who}) would be in the "
                         f"groups {' and '.join(own)}; put each {who} in one group"

@@ -40,7 +40,7 @@ from mriseg.overview.values import Column, Overview
 from mriseg.recipes import overviews
 from mriseg.recipes.about import Heard, about
 from mriseg.recipes.case_work import Where, backend_for
-from mriseg.recipes.held_out import CrossStudy, adopted
+from mriseg.recipes.held_out import CrossStudy, adopted, check_given
 from mriseg.recipes.held_scores import HeldScores, held_scores, of_subset
 from mriseg.recipes.loaded import lazy_run
 from mriseg.recipes.scores import EvaluateReport, reported
@@ -179,6 +179,7 @@ def cross_validate(
         groups=dict(division.groups),
     )
     _check_measures(study)
+    check_given(study, dict(options.adopt))
     with locked(out, "cross-validate"):
         claim(out, study.plan, "cross-validation")
         adopting = adopted(study, dict(options.adopt))

@@ -245,8 +245,8 @@ class CrossStudy(Study):
                 yield f"{key} is {its} there and {ours} in this cross-validation"
 
 
-def adopted(study: CrossStudy, given: dict[str, Run]) -> Sequence[str]:
-    """Take finished runs as those of parts, and check those that are there; what to say of it.
+def check_given(study: CrossStudy, given: dict[str, Run]) -> None:
+    """Refuse runs that cannot stand for parts, before anything is written.
 
     Args:
         study: the cross-validation.
@@ -262,6 +262,19 @@ def adopted(study: CrossStudy, given: dict[str, Run]) -> Sequence[str]:
         raise ConfigError(f"there is no part {', '.join(unknown)}; there are {', '.join(trials)}")
     for part, run in given.items():
         study.check(trials[part], run)
+
+
+def adopted(study: CrossStudy, given: dict[str, Run]) -> Sequence[str]:
+    """Take finished runs as those of parts, and check those that are there; what to say of it.
+
+    Args:
+        study: the cross-validation.
+        given: part -> a run, as `check_given` lets through.
+
+    Raises:
+        InputError: a run was trained on other cases or otherwise.
+    """
+    trials = {trial.part: trial for trial in study.trials}
     for part, run in given.items():
         study.adopt(trials[part], run)
     for trial in study.trials:

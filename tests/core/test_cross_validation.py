@@ -115,6 +115,9 @@ def test_a_patients_other_cases_go_with_it() -> None:
     both = [*cases, entry("B_2", "one")]
     with pytest.raises(ConfigError, match=r"A_1, later, B_2 \(one patient\) would be in the group"):
         GROUPS.of(both)
+    # A patient with one case is one, too.
+    with pytest.raises(ConfigError, match=r"B_1 \(one patient\) would be in the groups B and C"):
+        parse_groups("B=B_*,C=*_1").of([entry("B_1", "two")])
 
 
 def test_a_table_names_cases_and_may_name_more() -> None:

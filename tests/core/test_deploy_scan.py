@@ -46,7 +46,8 @@ def test_it_equals_the_steps_before_the_network(
     output = SCAN.scan(scan).numpy()
     # The mean is summed in another order; where neighbours in a pooling window are nearly equal,
     # rounding decides which is the first maximum.
-    np.testing.assert_allclose(output, volume.uncrop(expected, box, brain.shape), rtol=0, atol=1e-3)
+    difference = np.abs(output - volume.uncrop(expected, box, brain.shape))
+    assert difference.max() <= 1e-3 and np.mean(difference > 1e-4) <= 1e-4
 
 
 def test_axes_are_those_of_an_image_turned_to_lps() -> None:
