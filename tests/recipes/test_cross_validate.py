@@ -199,6 +199,7 @@ def test_a_finished_run_is_taken_where_it_was_trained_alike(
     options = replace(OPTIONS, adopt={"C": open_run(tmp_path / "alike")})
     with pytest.raises(ConfigError, match="there is no part C; there are A, B"):
         finish(cross_validate(people, tmp_path / "c", brief, cpu, options=options))
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.slow
