@@ -26,7 +26,6 @@ from mriseg.core.cross_validation import (
     usual_subsets,
 )
 from mriseg.core.pooled_calibration import Figure, figures
-from mriseg.core.sampling import patients
 from mriseg.core.trials import ALL
 from mriseg.errors import ConfigError
 from mriseg.events import Notice, Recipe, Wrote
@@ -152,9 +151,7 @@ def cross_validate(
     """
     options = options or CrossOptions()
     setup, base = _common_setup(store, source, config, options)
-    groups, left_out = (
-        (patients(setup.index.cases), []) if source is None else unseen(setup, source)
-    )
+    groups, left_out = unseen(setup, source)
     division = divided(
         [case for group in groups for case in group],
         BASELINE if source is None else _TRANSFER,

@@ -17,7 +17,6 @@ from mriseg.core.comparison import BASELINE, METHODS, Score
 from mriseg.core.config import TrainConfig
 from mriseg.core.forecast import Forecast
 from mriseg.core.forecast import forecast as forecast_of
-from mriseg.core.sampling import patients
 from mriseg.errors import ConfigError
 from mriseg.events import Notice, Recipe, Wrote
 from mriseg.io import forecasts, runs
@@ -124,9 +123,7 @@ def forecast(
     """
     options = options or ForecastOptions()
     setup, base = _common_setup(store, source, config, options)
-    groups, left_out = (
-        (patients(setup.index.cases), []) if source is None else unseen(setup, source)
-    )
+    groups, left_out = unseen(setup, source)
     method = BASELINE if source is None else _TRANSFER
     planned = planned_trials(groups, [method], options, base.seed)
     study = Study(

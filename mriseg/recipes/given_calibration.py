@@ -15,13 +15,13 @@ from mriseg.io.location import local_path
 from mriseg.io.runs import Run
 from mriseg.recipes.setup import Setup
 
-# What may differ between the trainings of a cross-validation and the one on all patients.
-_FREE = frozenset(
+SAID_OTHERWISE = frozenset(
     {
-        *("seed", "exclude", "calibration", "checkpoint_every", "modalities", "regions", "width"),
-        *("validation", "validation_cases", "validate_every", "patience"),
+        *("exclude", "validation", "validation_cases", "validate_every", "patience"),
+        *("modalities", "regions", "width", "calibration", "checkpoint_every"),
     }
 )
+"""Settings that two trainings alike may differ in: what they decide is compared itself."""
 
 
 def with_given(setup: Setup) -> Setup:
@@ -97,5 +97,5 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [
         f"{name} ({one} there, {other} here)"
         for name, (one, other) in pairs.items()
-        if name not in _FREE and one != other
+        if name not in {"seed", *SAID_OTHERWISE} and one != other
     ]

@@ -39,19 +39,12 @@ from mriseg.io.cross_validations import (
 )
 from mriseg.io.runs import Checkpoint, Run, open_run
 from mriseg.recipes.channels import restricted
+from mriseg.recipes.given_calibration import SAID_OTHERWISE
 from mriseg.recipes.load import load
 from mriseg.recipes.resume import FREE_SETTINGS
 from mriseg.recipes.train import TrainReport, train
 from mriseg.recipes.transfer import transfer
 from mriseg.recipes.trial import Study
-
-# Settings that a run may differ in which is taken as a part's: what they decide is compared itself.
-_OTHERWISE = frozenset(
-    {
-        *("exclude", "validation", "validation_cases", "validate_every", "patience"),
-        *("modalities", "regions", "width", "calibration", *FREE_SETTINGS),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -239,7 +232,7 @@ class CrossStudy(Study):
         now = self._config_of(trial).model_dump(mode="json")
         if self.source is not None and now["transfer"] is None:
             now["transfer"] = TransferConfig().model_dump(mode="json")
-        pairs += [(key, before[key], now[key]) for key in now if key not in _OTHERWISE]
+        pairs += [(key, before[key], now[key]) for key in now if key not in SAID_OTHERWISE]
         for key, its, ours in pairs:
             if its != ours:
                 yield f"{key} is {its} there and {ours} in this cross-validation"

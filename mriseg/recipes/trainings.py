@@ -148,13 +148,15 @@ def claim(out: Path, plan: Plan, kind: Kind) -> None:
         )
 
 
-def unseen(setup: Setup, source: Run) -> tuple[list[list[CaseEntry]], list[str]]:
+def unseen(setup: Setup, source: Run | None) -> tuple[list[list[CaseEntry]], list[str]]:
     """Cases by patient, without the patients that shaped the source; and those cases' names.
 
     Raises:
         ConfigError: fewer than two patients are left.
     """
     groups = patients(setup.index.cases)
+    if source is None:
+        return groups, []
     names = source.manifest.seen_among(setup.index.cases)
     seen = [group for group in groups if any(case.name in names for case in group)]
     kept = [group for group in groups if group not in seen]

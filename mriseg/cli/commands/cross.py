@@ -144,7 +144,15 @@ def _grouping(text: str | None) -> Grouping | None:
 
     if text is None:
         return None
-    return parse_groups(text) if "=" in text else read_groups(local_path(text, "a table of groups"))
+    if "=" in text:
+        return parse_groups(text)
+    path = local_path(text, "a table of groups")
+    if not path.exists():
+        raise ConfigError(
+            f"{text}: there is no such file; expected a table with the columns case and group, or "
+            f"patterns of case names such as A=DU_*,B=HT_*"
+        )
+    return read_groups(path)
 
 
 def _parts(given: Sequence[str]) -> dict[str, Any]:

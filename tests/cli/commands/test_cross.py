@@ -14,7 +14,7 @@ from tests.cli.conftest import FAST, Type
     [
         ("--validation 0.2", "a cross-validation has no validation patients: leave out --valid"),
         ("--folds 3 --leave-out A=*", "--folds and --leave-out both say who is left out"),
-        ("--leave-out nowhere.csv", "nowhere.csv cannot be read"),
+        ("--leave-out nowhere.csv", "nowhere.csv: there is no such file; expected a table"),
         ("--leave-out A=", "expected GROUP=PATTERN"),
         ("--subsets T1+", "'T1+': expected all, or modalities"),
         ("--adopt DU", "--adopt DU: expected PART=RUN"),
