@@ -17,10 +17,11 @@ from mriseg.backends.base import Backend
 from mriseg.cli.app import app
 from mriseg.errors import ConfigError
 from mriseg.events import finish
+from mriseg.extras import Extra
 from mriseg.io import nifti
-from mriseg.io.dicom import extra
 from mriseg.io.runs import Run
 from mriseg.io.store import open_store
+from mriseg.io.writers import dicom_seg
 from mriseg.recipes.predict import PredictOptions, predict
 from mriseg.recipes.preprocess import preprocess
 from mriseg.testing import phantoms
@@ -134,8 +135,10 @@ def test_dicom_seg_of_scans_that_are_not_dicom_is_one_message(
     with pytest.raises(ConfigError, match="--dicom-seg cannot be had .*was not read from DICOM"):
         finish(predict(tmp_path / "scans", out, trained, cpu, QUICK))
     assert not out.exists()
-    monkeypatch.setattr(extra, "missing", lambda *, writes=False: "needs x" if writes else "")
-    with pytest.raises(ConfigError, match="needs x"):
+    monkeypatch.setattr(dicom_seg, "WRITING", Extra("dicom", "writing DICOM", ("no_such_library",)))
+    with pytest.raises(
+        ConfigError, match="writing DICOM needs no_such_library, not installed here"
+    ):
         finish(predict(studies, out, trained, cpu, QUICK))
     assert not out.exists()
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, ndimage
 
-from mriseg.alignment.extra import library
+from mriseg.alignment.extra import ALIGN
 from mriseg.core.intensity import foreground
 from mriseg.core.orientation import geometry_of
 from mriseg.core.regridding import background, regridded
@@ -79,7 +79,7 @@ def frame(array: Array, own: Geometry, size: float) -> Frame:
 
 def as_image(array: Array, geometry: Geometry) -> Any:
     """A SimpleITK image of an array [i, j, k]."""
-    sitk = library()
+    sitk = ALIGN.library()
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
     affine = _TO_LPS @ np.asarray(geometry.affine)
     steps = np.linalg.norm(affine[:3, :3], axis=0)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mriseg.alignment.extra import library
+from mriseg.alignment.extra import ALIGN
 from mriseg.alignment.frames import Frame, as_image, frame, in_ras, without_air
 from mriseg.core.preparation import Alignment
 from mriseg.core.regridding import STILL, labels_regridded
@@ -74,7 +74,7 @@ def align(reference: Reference, array: Array, own: Geometry) -> Alignment:
     Raises:
         ConfigError: SimpleITK is not installed.
     """
-    sitk = library()
+    sitk = ALIGN.library()
     motion = sitk.Euler3DTransform()
     # Turned about the middle of the head, so that a turn hardly shifts it.
     motion.SetCenter((reference.head.mean(axis=0) * (-1, -1, 1)).tolist())

@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 from mriseg.errors import ConfigError, WorkerError, reason_of
 from mriseg.executors.base import KilledError
+from mriseg.extras import Extra
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+_DASK = Extra("dask", "--executor dask", ("distributed",), WorkerError)
 # Seconds until a scheduler, and then a worker, must have answered.
 _PATIENCE = 15.0
 _ANSWER = 120.0
@@ -152,25 +154,10 @@ class Dask:
 EXECUTOR = Dask()
 
 
-def check_installed(extra: str, package: str) -> None:
-    """Refuse to go on without an extra.
-
-    Raises:
-        WorkerError: it is not installed.
-    """
-    from importlib.util import find_spec
-
-    if find_spec(package) is None:
-        raise WorkerError(
-            f"--executor {extra} needs {package}, which is not installed: pip install "
-            f'"mriseg[{extra}]"'
-        )
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
     """Dask says nothing by itself on stderr until the block ends."""
-    check_installed("dask", "distributed")
+    _DASK.check()
     import distributed  # noqa: F401 - it sets its loggers up when it is imported
 
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LOGGERS]

@@ -16,8 +16,10 @@ from typing import Any
 
 from mriseg.errors import ConfigError, WorkerError, first_line
 from mriseg.executors.base import Pool
-from mriseg.executors.dask import DaskPool, check_installed, quiet
+from mriseg.executors.dask import DaskPool, quiet
+from mriseg.extras import Extra
 
+_SLURM = Extra("slurm", "--executor slurm", ("dask_jobqueue",), WorkerError)
 _WORKERS = 2
 # Seconds for which jobs may wait in the queue before that is said, and between two looks.
 _STEP = 1.0
@@ -83,7 +85,7 @@ class Slurm:
         options = parsed(address)
         _sbatch("--version")
         with quiet():
-            check_installed("slurm", "dask_jobqueue")
+            _SLURM.check()
             from dask_jobqueue import SLURMCluster
             from distributed import Client
 

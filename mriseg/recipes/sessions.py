@@ -42,9 +42,9 @@ def check_preparation(wanted: Preparation) -> None:
         UnknownNameError: there is no such stripper.
     """
     if wanted.align != "none":
-        from mriseg.alignment import missing
+        from mriseg.alignment import ALIGN
 
-        if lacking := missing():
+        if lacking := ALIGN.missing():
             raise ConfigError(f"--align: {lacking}")
     chosen(wanted.strip)
 

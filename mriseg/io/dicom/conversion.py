@@ -19,7 +19,7 @@ from mriseg.core.wording import counted
 from mriseg.errors import InputError, reason_of
 from mriseg.io import images
 from mriseg.io.dicom.encapsulated import check_pixels
-from mriseg.io.dicom.extra import library
+from mriseg.io.dicom.extra import READING
 from mriseg.io.dicom.headers import DicomHeader, read_header
 from mriseg.io.disk.atomic import temporary_folder
 from mriseg.io.disk.schemas import MAX_VOXELS
@@ -107,7 +107,13 @@ def _converted(headers: Sequence[DicomHeader], folder: Path, what: str) -> Path:
     results.mkdir()
     for number, header in enumerate(headers):
         _link(header.path, given / f"{number:06d}.dcm")
-    command = [str(library("dcm2niix").bin), *_OPTIONS.split(), "-o", str(results), str(given)]
+    command = [
+        str(READING.library("dcm2niix").bin),
+        *_OPTIONS.split(),
+        "-o",
+        str(results),
+        str(given),
+    ]
     try:
         done = subprocess.run(
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT, check=False

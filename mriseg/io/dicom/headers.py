@@ -18,7 +18,7 @@ from mriseg.core.series import SeriesFacts
 from mriseg.core.volume import sides
 from mriseg.errors import InputError, reason_of
 from mriseg.io.dicom.elements import facts_of, slices_of, texts_of, whole_of
-from mriseg.io.dicom.extra import library
+from mriseg.io.dicom.extra import READING
 from mriseg.io.disk.schemas import MAX_VOXELS
 from mriseg.io.disk.untrusted import open_regular
 
@@ -141,7 +141,7 @@ def parsed(path: Path, tags: Sequence[str] | None = None) -> tuple[Dataset, int]
     Raises:
         InputError: it cannot be read.
     """
-    pydicom = library("pydicom")
+    pydicom = READING.library("pydicom")
     try:
         with open_regular(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -236,7 +236,7 @@ def _kind(sop: str, data: Dataset) -> str:
     modality = str(data.get("Modality", "") or "")
     if not sop and modality == "MR":
         return ""
-    name = str(library("pydicom.uid").UID(sop).name) if sop else ""
+    name = str(READING.library("pydicom.uid").UID(sop).name) if sop else ""
     named = name if name and name != sop else modality
     return f"DICOM of another kind than MR images{f' ({named[:_MAX_TEXT]})' if named else ''}"
 

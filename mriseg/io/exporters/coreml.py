@@ -26,7 +26,7 @@ from mriseg.core.padding import padded_size
 from mriseg.errors import ExportError
 from mriseg.io.exporters.archive import holds, inspect_archive, seal_archive
 from mriseg.io.exporters.base import ExportInspection, LoadedExport
-from mriseg.io.exporters.extras import needed
+from mriseg.io.exporters.extras import COREML
 from mriseg.io.exporters.mil import evaluate
 from mriseg.io.exporters.program import INPUTS, OUTPUT, full, quiet
 
@@ -125,7 +125,7 @@ class _Model:
         self._function = None
         self.runtime = f"CoreML of macOS {platform.mac_ver()[0]}"
         if not on_a_mac:
-            read = needed("coreml", "coremltools.converters.mil.frontend.milproto.load", "coreml")
+            read = COREML.library("coremltools.converters.mil.frontend.milproto.load")
             program = read.load(spec, spec.specificationVersion, self._model.weights_dir)
             self._function = program.functions["main"]
             self.runtime = "an evaluation of the saved program; Apple's runtime is not here"
@@ -149,7 +149,7 @@ def _silent() -> Iterator[None]:
 
 def _coremltools() -> Any:
     with _silent():
-        return needed("coreml", "coremltools", "coreml")
+        return COREML.library()
 
 
 def _example(network: Deployed) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mriseg.errors import ExportError
-from mriseg.io.exporters.extras import needed
+from mriseg.io.exporters.extras import ONNX
 from mriseg.io.exporters.onnx import write
 from mriseg.io.exporters.program import INPUTS, quiet
 
@@ -37,8 +37,8 @@ def quantise(source: Path, slices: Iterator[Tensor], metadata: dict[str, Any], p
         BackendError: onnxruntime or onnx is not installed.
         ExportError: the file has no decoder.
     """
-    onnx = needed("onnx", "onnx", "onnx")
-    quantization = needed("onnx", "onnxruntime.quantization", "onnx")
+    onnx = ONNX.library("onnx")
+    quantization = ONNX.library("onnxruntime.quantization")
     convolutions = [node for node in onnx.load(source).graph.node if node.op_type == "Conv"]
     decoder = [node.name for node in convolutions if _DECODER in node.input[1]]
     if not decoder:

@@ -20,7 +20,7 @@ from mriseg.errors import ExportError
 from mriseg.io.disk.checksums import BLANK, as_written, seal
 from mriseg.io.disk.untrusted import open_regular, parse_json
 from mriseg.io.exporters.base import ExportInspection, LoadedExport
-from mriseg.io.exporters.extras import needed
+from mriseg.io.exporters.extras import ONNX
 from mriseg.io.exporters.program import INPUTS, OUTPUT, full, program_of, quiet
 from mriseg.io.exporters.protobuf import content, fields
 
@@ -60,8 +60,8 @@ class Onnx:
 
     def export(self, network: Deployed, metadata: dict[str, Any], path: Path) -> None:
         """See `Exporter.export`."""
-        for module in ("onnx", "onnxscript", "onnxruntime"):
-            needed("onnx", module, "onnx")
+        for module in ONNX.modules:
+            ONNX.library(module)
         size = sum(p.numel() * p.element_size() for p in network.parameters())
         if size > _MOST:
             raise ExportError(
@@ -85,7 +85,7 @@ class Onnx:
             raise ExportError(f"{path} cannot be loaded by onnxruntime: {faults[0]}")
         session = session_of(path)
         metadata = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
-        runtime = needed("onnx", "onnxruntime", "onnx")
+        runtime = ONNX.library("onnxruntime")
 
         def predict(image: Tensor, mean: Tensor, std: Tensor, foreground: Tensor | None) -> Tensor:
             values = (image, mean, std, foreground)
@@ -132,7 +132,7 @@ def write(model: Any, metadata: dict[str, Any], path: Path) -> None:
         metadata: JSON types.
         path: the file.
     """
-    onnx = needed("onnx", "onnx", "onnx")
+    onnx = ONNX.library("onnx")
     del model.metadata_props[:]
     # A message may be followed by more of its fields: the digest is the last that the file says.
     props = onnx.ModelProto()
@@ -151,7 +151,7 @@ def session_of(path: Path) -> Any:
     Raises:
         ExportError: it cannot be loaded.
     """
-    runtime = needed("onnx", "onnxruntime", "onnx")
+    runtime = ONNX.library("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mriseg.errors import ConfigError, MrisegError, first_line
+from mriseg.errors import MrisegError, first_line
+from mriseg.extras import Extra
 
-INSTALL = 'pip install "mriseg[hub]"'
+_HUB = Extra("hub", "a model on the Hub", ("huggingface_hub",))
 LOGIN = "log in with: hf auth login, or set HF_TOKEN"
 
 
@@ -19,12 +19,7 @@ def library(part: str = "") -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    try:
-        return importlib.import_module(f"huggingface_hub{part and '.'}{part}")
-    except ImportError as error:
-        raise ConfigError(
-            f"models on the Hub need huggingface_hub, which cannot be imported: {INSTALL}"
-        ) from error
+    return _HUB.library(f"huggingface_hub{part and '.'}{part}")
 
 
 def endpoint() -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mriseg.core.wording import counted
 from mriseg.errors import InputError
-from mriseg.io.dicom import extra
+from mriseg.io.dicom.extra import READING
 from mriseg.io.dicom.headers import is_dicom
 from mriseg.io.dicom.studies import headers_in
 from mriseg.io.images import is_image
@@ -48,7 +48,7 @@ class DicomReader:
         options.refuse_channels(self.name, "the headers of its series tell the modalities")
         if not self.matches(root):
             raise InputError(f"no case in {root}: expected {self.summary}")
-        if lacking := extra.missing():
+        if lacking := READING.missing():
             return Listing((), {}, {}, ((folders.text(root.resolve().name), lacking),))
         unused: dict[Path, str] = {}
         problems: dict[Path, str] = {}

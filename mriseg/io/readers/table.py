@@ -26,7 +26,7 @@ from mriseg.core.filenames import read_name
 from mriseg.core.modalities import MODALITIES, SEGMENTATION, canonical_modality
 from mriseg.core.patients import patient_of
 from mriseg.errors import InputError, reason_of
-from mriseg.io.dicom import extra
+from mriseg.io.dicom.extra import READING
 from mriseg.io.dicom.headers import is_dicom
 from mriseg.io.dicom.studies import SeriesBook
 from mriseg.io.disk.documents import write_csv
@@ -286,7 +286,7 @@ def _source(role: str, file: Path, book: SeriesBook) -> Path | tuple[Path, ...]:
     """A file, or the files of the DICOM series that it stands for."""
     if is_image(file) or not is_dicom(file):
         return file
-    if lacking := extra.missing():
+    if lacking := READING.missing():
         raise InputError(f"its {role} is DICOM, and {lacking}")
     return book.series_of(file)
 

@@ -14,10 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mriseg.errors import ConfigError
+from mriseg.extras import Extra
 from mriseg.io.trackers.base import Ended, TrackedTraining
 
-INSTALL = 'pip install "mriseg[mlflow]"'
+_MLFLOW = Extra("mlflow", "the tracker mlflow", ("mlflow",))
 
 _STATUS = {Ended.DONE: "FINISHED", Ended.STOPPED: "KILLED", Ended.FAILED: "FAILED"}
 # Of one request.
@@ -56,13 +56,7 @@ class MLflow:
 
     def check(self) -> None:
         """See `mriseg.io.trackers.base.Tracker.check`."""
-        try:
-            import_module("mlflow")
-        except ImportError as error:
-            raise ConfigError(
-                f"the tracker mlflow needs MLflow, which cannot be imported here ({error}): "
-                f"{INSTALL}"
-            ) from None
+        _MLFLOW.library()
 
     def begin(self, training: TrackedTraining, known: str | None) -> MLflowRun:
         """See `mriseg.io.trackers.base.Tracker.begin`."""

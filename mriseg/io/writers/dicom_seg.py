@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mriseg.core.dicom_stack import frames_of, in_order
 from mriseg.core.segment_codes import BRAIN, Code, segment_code
 from mriseg.errors import InputError, OutputError, reason_of
-from mriseg.io.dicom import extra
 from mriseg.io.dicom.conversion import problem_of, series_name
+from mriseg.io.dicom.extra import WRITING
 from mriseg.io.dicom.headers import DicomHeader, is_dicom, parsed, read_header
 from mriseg.io.images import is_image
 from mriseg.io.writers.base import Output
@@ -61,7 +61,7 @@ def refusal(series: Mapping[str, Sequence[Path]]) -> str:
     files = [paths for paths in series.values() if paths]
     if not files or any(is_image(paths[0]) or not is_dicom(paths[0]) for paths in files):
         return "it was not read from DICOM, and DICOM-SEG refers to the series that it is of"
-    return extra.missing(writes=True)
+    return WRITING.missing()
 
 
 class _Source:
@@ -124,7 +124,7 @@ class _Source:
     def _object(
         self, sources: list[Any], pixels: Array, regions: Sequence[str], is_binary: bool
     ) -> Any:
-        hd = extra.library("highdicom")
+        hd = WRITING.library("highdicom")
         maker, first = self._output.made_by, self._headers[0]
         kind = "BINARY" if is_binary else "FRACTIONAL"
         content = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
@@ -192,4 +192,4 @@ def _coded(hd: Any, code: Code) -> Any:
 
 def _uid(*seeds: str) -> str:
     """The same for the same, so that a mask sent twice is not two."""
-    return str(extra.library("pydicom.uid").generate_uid(entropy_srcs=["mriseg", *seeds]))
+    return str(WRITING.library("pydicom.uid").generate_uid(entropy_srcs=["mriseg", *seeds]))

@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from mriseg.core.orientation import geometry_of
 from mriseg.errors import InputError
 from mriseg.io import images, readers
-from mriseg.io.dicom import conversion, extra
+from mriseg.io.dicom import conversion
 from mriseg.io.dicom.conversion import read_series
 from mriseg.io.images import Image
 from mriseg.io.sample import sample_dir
@@ -334,12 +334,3 @@ def test_real_files_without_a_place_or_cut_off_are_refused() -> None:
         read_series([enhanced])
     with pytest.raises(InputError, match="MR_truncated.dcm is cut off: its pixels take 8192"):
         read_series([PYDICOM / "MR_truncated.dcm"])
-
-
-def test_the_libraries_are_named_where_they_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert extra.missing() == ""
-    assert extra.missing(writes=True) == ""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    how = 'pydicom and dcm2niix, not installed here: pip install "mriseg[dicom]"'
-    assert how in extra.missing()
-    assert "highdicom" in extra.missing(writes=True)

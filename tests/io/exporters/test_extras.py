@@ -9,12 +9,7 @@ import pytest
 
 from mriseg.errors import BackendError
 from mriseg.io.exporters import EXPORTERS
-from mriseg.io.exporters.extras import needed
 from mriseg.testing.exporters import a_deployed
-
-
-def test_what_is_installed_is_given() -> None:
-    assert needed("a format", "json", "extra").dumps(1) == "1"
 
 
 @pytest.mark.parametrize(

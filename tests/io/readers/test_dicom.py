@@ -11,7 +11,6 @@ from mriseg.core.orientation import geometry_of
 from mriseg.core.volume import Geometry
 from mriseg.errors import ConfigError, InputError
 from mriseg.io import readers
-from mriseg.io.dicom import extra
 from mriseg.io.readers import Listing, ReaderOptions
 from mriseg.io.readers.dicom import READER
 from mriseg.testing import phantoms
@@ -275,7 +274,7 @@ def test_without_the_libraries_the_message_says_how_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study(tmp_path / "anna", modalities=("T1",))
-    monkeypatch.setattr(extra.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     ((_, why),) = find(tmp_path).skipped
     assert 'pip install "mriseg[dicom]"' in why
     # And what can be read without them is read.
