@@ -20,7 +20,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import accuracy, starts
+from benchmarks import accuracy, paired, starts
 from benchmarks._nnunet import labels
 from benchmarks._processes import Process, alone
 from benchmarks._timing import interleaved, seconds_of
@@ -30,7 +30,7 @@ from benchmarks.accuracy import OURS, THEIRS, Fold, summarise
 from mriseg.api import preprocess
 from mriseg.core.config import TrainConfig
 from mriseg.core.metrics import CaseScores
-from mriseg.errors import ConfigError
+from mriseg.errors import ConfigError, InputError
 from mriseg.io.runs import Run, open_run
 from mriseg.io.sample import sample_dir
 from mriseg.testing import phantoms
@@ -101,7 +101,7 @@ def ended(script: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 def test_every_script_is_tried() -> None:
     scripts = {path.stem for path in SCRIPTS.glob("*.py") if not path.name.startswith("_")}
-    assert scripts == {*TINY, "accuracy", "reader", "starts"}
+    assert scripts == {*TINY, "accuracy", "paired", "reader", "starts"}
 
 
 @pytest.mark.slow
@@ -180,6 +180,28 @@ def test_starts_from_end_to_end(tmp_path: Path) -> None:
     # A store with more modalities than the first has no channels to come into.
     with pytest.raises(ConfigError, match="has FLAIR, T1CE, T2, and .* does not"):
         starts.parts_of(stores.split()[::-1], TrainConfig(width=8, validation=0))
+
+
+def test_paired_takes_differences_of_the_same_patients(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, more in (("scratch", 0.0), ("base", 0.25)):
+        rows = [
+            f"5,{seed},{patient},{0.25 * seed + more * (patient != 'c')}"
+            for seed in (0, 1)
+            for patient in "abc"
+        ]
+        (tmp_path / name).mkdir()
+        text = "\n".join(["size,seed,patient,dice", *rows])
+        (tmp_path / name / "forecast.csv").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["paired", str(tmp_path / "scratch"), str(tmp_path / "base")])
+    paired.main()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "5 scratch 0.125" in shown
+    assert "5 base 0.292 +0.167 [" in shown and "2 of 3" in shown
+    fewer = [row for row in paired.read(tmp_path / "base") if row["patient"] != "a"]
+    with pytest.raises(InputError, match="same patients"):
+        paired.compared(paired.read(tmp_path / "scratch"), fewer, "5")
 
 
 @given(seed=st.integers(0, 2**31), b=st.integers(1, 4), c=st.integers(1, 4))

@@ -1,0 +1,78 @@
+"""What trainings gave on the same patients, in pairs: several forecasts of one store.
+
+Forecasts with the same sizes, folds and seeds train on the same patients and hold out the same
+others, whatever they start from. The first that is named is what the others are compared with.
+
+    mriseg forecast hip.zarr --width 16 --budget 1m --rounds 1 --seeds 3 --out scratch
+    mriseg forecast hip.zarr --from base --budget 1m --rounds 1 --seeds 3 --out base
+    python -m benchmarks.paired scratch base
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from mriseg.cli.render import results
+from mriseg.core.statistics import Difference, difference, estimate, per_patient
+from mriseg.io.forecasts import CSV
+
+Rows = list[dict[str, str]]
+
+
+def read(folder: Path) -> Rows:
+    """The rows of a forecast, one for each case and training."""
+    with (folder / CSV).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def dice_of(rows: Iterable[Mapping[str, str]], size: str) -> dict[str, float]:
+    """Patient -> Dice, averaged over seeds, after trainings of a size."""
+    return per_patient((row["patient"], float(row["dice"])) for row in rows if row["size"] == size)
+
+
+def compared(control: Rows, treated: Rows, size: str) -> Difference:
+    """What ``treated`` has more than ``control`` at a size.
+
+    Raises:
+        InputError: they did not hold out the same patients.
+    """
+    generator = np.random.default_rng(0)
+    return difference(dice_of(treated, size), dice_of(control, size), generator)
+
+
+def main() -> None:
+    """Print the means and their differences."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("forecasts", type=Path, nargs="+", help="folders; the first is the base")
+    folders = parser.parse_args().forecasts
+    first, *others = (read(folder) for folder in folders)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("patients", "start", "Dice", f"more than {folders[0].name}", "p", "better in"):
+        table.add_column(heading)
+    for size in dict.fromkeys(row["size"] for row in first):
+        base = dice_of(first, size)
+        mean = estimate(base, np.random.default_rng(0)).mean
+        table.add_row(size, folders[0].name, f"{mean:.3f}", "", "", "")
+        for folder, rows in zip(folders[1:], others, strict=True):
+            more, dice = compared(first, rows, size), dice_of(rows, size)
+            table.add_row(
+                size,
+                folder.name,
+                f"{sum(dice.values()) / len(dice):.3f}",
+                f"{more.mean:+.3f} [{more.low:+.3f}, {more.high:+.3f}]",
+                f"{more.p:.3g}",
+                f"{sum(dice[name] > base[name] for name in base)} of {more.patients}",
+            )
+    results().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
