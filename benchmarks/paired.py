@@ -1,7 +1,8 @@
 """What trainings gave on the same patients, in pairs: several forecasts of one store.
 
 Forecasts with the same sizes, folds and seeds train on the same patients and hold out the same
-others, whatever they start from. The first that is named is what the others are compared with.
+others, whatever they start from. The first that is named is what the others are compared with, at
+the sizes that all have.
 
     mriseg forecast hip.zarr --width 16 --budget 1m --rounds 1 --seeds 3 --out scratch
     mriseg forecast hip.zarr --from base --budget 1m --rounds 1 --seeds 3 --out base
@@ -13,15 +14,17 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 from rich import box
 from rich.table import Table
 
-from mriseg.cli.render import results
-from mriseg.core.statistics import Difference, difference, estimate, per_patient
+from mriseg.cli.render import fail, results
+from mriseg.core.statistics import Difference, difference, per_patient
+from mriseg.errors import MrisegError
 from mriseg.io.forecasts import CSV
 
 Rows = list[dict[str, str]]
@@ -52,26 +55,34 @@ def main() -> None:
     """Print the means and their differences."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("forecasts", type=Path, nargs="+", help="folders; the first is the base")
-    folders = parser.parse_args().forecasts
+    try:
+        results().print(table_of(parser.parse_args().forecasts))
+    except (OSError, MrisegError) as error:
+        fail(str(error))
+        sys.exit(2)
+
+
+def table_of(folders: Sequence[Path]) -> Table:
+    """Dice after each forecast's trainings, and how much more than after the first's."""
     first, *others = (read(folder) for folder in folders)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("patients", "start", "Dice", f"more than {folders[0].name}", "p", "better in"):
         table.add_column(heading)
-    for size in dict.fromkeys(row["size"] for row in first):
+    common = set.intersection(*({row["size"] for row in rows} for rows in (first, *others)))
+    for size in (size for size in dict.fromkeys(row["size"] for row in first) if size in common):
         base = dice_of(first, size)
-        mean = estimate(base, np.random.default_rng(0)).mean
-        table.add_row(size, folders[0].name, f"{mean:.3f}", "", "", "")
+        table.add_row(size, folders[0].name, f"{fmean(base.values()):.3f}", "", "", "")
         for folder, rows in zip(folders[1:], others, strict=True):
             more, dice = compared(first, rows, size), dice_of(rows, size)
             table.add_row(
                 size,
                 folder.name,
-                f"{sum(dice.values()) / len(dice):.3f}",
+                f"{fmean(dice.values()):.3f}",
                 f"{more.mean:+.3f} [{more.low:+.3f}, {more.high:+.3f}]",
                 f"{more.p:.3g}",
                 f"{sum(dice[name] > base[name] for name in base)} of {more.patients}",
             )
-    results().print(table)
+    return table
 
 
 if __name__ == "__main__":
