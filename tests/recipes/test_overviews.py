@@ -227,4 +227,4 @@ def test_a_run_and_a_shipped_model(trained: Run) -> None:
     assert f"best Dice {info.dice:.4f}" in str(info) and info.pictures == (info.curves,)
     base = holds("base")
     assert isinstance(base, RunInfo)
-    assert "0.826" in str(base) and "DU, FLAIR" in base._repr_html_()
+    assert "0.834" in str(base) and "DU, FLAIR" in base._repr_html_()
