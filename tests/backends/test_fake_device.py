@@ -22,7 +22,7 @@ NAMES = [
     for node in ast.parse(SUITES.read_text(encoding="utf-8")).body
     if isinstance(node, ast.ClassDef) and node.name.startswith("Test")
 ]
-# The trainings take as long as all else. A process takes seconds to start, so the rest shares one.
+# A process takes seconds to start, so all but the trainings, which take half a minute, share one.
 GROUPS = [["TestRecipes"], [name for name in NAMES if name != "TestRecipes"]]
 
 
@@ -41,7 +41,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this PyTorch cannot have a device in Python",
 )
-@pytest.mark.parametrize("names", GROUPS, ids="+".join)
+@pytest.mark.parametrize(
+    "names", [pytest.param(GROUPS[0], marks=pytest.mark.slow), GROUPS[1]], ids="+".join
+)
 def test_on_a_device_with_holes(names: list[str]) -> None:
     done = run(*(f"{SUITES}::{name}" for name in names))
     output = f"{done.stdout[-8000:]}\n{done.stderr[-4000:]}"

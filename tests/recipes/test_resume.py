@@ -37,13 +37,14 @@ def stop(recipe: Any, after: int) -> None:
             return
 
 
+@pytest.mark.parametrize("stops", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_stopped_training_resumes_bit_for_bit(
-    brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
+    stops: int, brats_store: Store, short: TrainConfig, cpu: Backend, whole: Run, tmp_path: Path
 ) -> None:
     often = changed(short, checkpoint_every=1e-9)
     events = len(list(train(brats_store, often, cpu, out=tmp_path / "count")))
     assert weights_equal(open_run(tmp_path / "count"), whole)
-    for after in range(2, events, max(3, events // 5)):
+    for after in range(2, events, max(3, events // stops)):
         path = tmp_path / f"stopped-{after}"
         stop(train(brats_store, often, cpu, out=path), after)
         if open_run(path).ended:
