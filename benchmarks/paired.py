@@ -24,15 +24,22 @@ from rich.table import Table
 
 from mriseg.cli.render import fail, results
 from mriseg.core.statistics import Difference, difference, per_patient
-from mriseg.errors import MrisegError
+from mriseg.errors import InputError, MrisegError
 from mriseg.io.forecasts import CSV
 
 Rows = list[dict[str, str]]
 
 
 def read(folder: Path) -> Rows:
-    """The rows of a forecast, one for each case and training."""
-    with (folder / CSV).open(encoding="utf-8", newline="") as file:
+    """The rows of a forecast, one for each case and training.
+
+    Raises:
+        InputError: it is not there.
+    """
+    path = folder / CSV
+    if not path.exists():
+        raise InputError(f"{folder} holds no {CSV}: expected the --out of a finished forecast")
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -69,6 +76,8 @@ def table_of(folders: Sequence[Path]) -> Table:
     for heading in ("patients", "start", "Dice", f"more than {folders[0].name}", "p", "better in"):
         table.add_column(heading)
     common = set.intersection(*({row["size"] for row in rows} for rows in (first, *others)))
+    if not common:
+        raise InputError("the forecasts have no size in common: give all of them the same --sizes")
     for size in (size for size in dict.fromkeys(row["size"] for row in first) if size in common):
         base = dice_of(first, size)
         table.add_row(size, folders[0].name, f"{fmean(base.values()):.3f}", "", "", "")

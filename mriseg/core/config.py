@@ -26,6 +26,7 @@ from mriseg.core.transfer_config import TransferConfig, parse_freeze
 __all__ = [
     "DEFAULT_EPOCHS",
     "DEFAULT_MODALITIES",
+    "FREE_SETTINGS",
     "AugmentConfig",
     "Config",
     "Count",
@@ -38,6 +39,8 @@ __all__ = [
 
 DEFAULT_EPOCHS = 50
 DEFAULT_MODALITIES = ("T1", "T2", "FLAIR")
+FREE_SETTINGS = frozenset({"checkpoint_every"})
+"""Settings that decide no number, so that they may change between two sittings."""
 
 _DATA, _NETWORK, _TRAINING = "Data", "Network", "Training"
 

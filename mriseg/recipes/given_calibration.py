@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mriseg.core.config import TrainConfig
+from mriseg.core.config import FREE_SETTINGS, TrainConfig
 from mriseg.core.wording import counted
 from mriseg.errors import ConfigError, InputError, RunError
 from mriseg.io.cross_validations import CALIBRATION, GivenCalibration, read_calibration
@@ -18,7 +18,7 @@ from mriseg.recipes.setup import Setup
 SAID_OTHERWISE = frozenset(
     {
         *("exclude", "validation", "validation_cases", "validate_every", "patience"),
-        *("modalities", "regions", "width", "calibration", "checkpoint_every"),
+        *("modalities", "regions", "width", "calibration", *FREE_SETTINGS),
     }
 )
 """Settings that two trainings alike may differ in: what they decide is compared itself."""

@@ -17,7 +17,7 @@ from scipy import special
 from mriseg.core import metrics
 from mriseg.core.calibration import Calibrations, dice_by_min_share, tally
 from mriseg.core.comparison import Score
-from mriseg.core.config import TrainConfig, TransferConfig, parse
+from mriseg.core.config import FREE_SETTINGS, TrainConfig, TransferConfig, parse
 from mriseg.core.cross_validation import PartTrial, Subset, subset_name, used_of
 from mriseg.core.pooled_calibration import HeldOut
 from mriseg.core.regions import region_masks
@@ -41,7 +41,6 @@ from mriseg.io.runs import Checkpoint, Run, open_run
 from mriseg.recipes.channels import restricted
 from mriseg.recipes.given_calibration import SAID_OTHERWISE
 from mriseg.recipes.load import load
-from mriseg.recipes.resume import FREE_SETTINGS
 from mriseg.recipes.train import TrainReport, train
 from mriseg.recipes.transfer import transfer
 from mriseg.recipes.trial import Study

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mriseg.backends import Backend
-from mriseg.core.config import TrainConfig, parse
+from mriseg.core.config import FREE_SETTINGS, TrainConfig, parse
 from mriseg.core.regions import join_labels
 from mriseg.core.sampling import Split
 from mriseg.errors import ConfigError, InputError, RunError
@@ -26,9 +26,6 @@ from mriseg.recipes.load import network_of
 from mriseg.recipes.setup import Setup, plan_training
 from mriseg.recipes.together import check_together
 from mriseg.recipes.train import anchored, train
-
-FREE_SETTINGS = frozenset({"checkpoint_every"})
-"""Settings that decide no number, so that they may change between two sittings."""
 
 
 def resume(run: Run, backend: Backend, store: Store | None = None) -> Recipe[TrainReport]:

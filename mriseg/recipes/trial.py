@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mriseg.backends.base import Backend
 from mriseg.core.comparison import METHODS, Method, Score
-from mriseg.core.config import TrainConfig
+from mriseg.core.config import FREE_SETTINGS, TrainConfig
 from mriseg.core.sampling import CaseEntry
 from mriseg.core.trials import Trial
 from mriseg.errors import BusyError, InputError
@@ -21,7 +21,7 @@ from mriseg.io.runs import Checkpoint, Run
 from mriseg.io.store import Store
 from mriseg.recipes.evaluate import evaluate
 from mriseg.recipes.lazy import Lazy
-from mriseg.recipes.resume import FREE_SETTINGS, begun_or_resumed
+from mriseg.recipes.resume import begun_or_resumed
 from mriseg.recipes.train import TrainReport, train
 from mriseg.recipes.transfer import transfer
 

